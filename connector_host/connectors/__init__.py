@@ -1,0 +1,1 @@
+"""Connected systems: the contract that each fulfils, and the ones that ship."""

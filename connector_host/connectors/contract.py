@@ -1,0 +1,287 @@
+"""What the host asks of every connector: one object type, its attributes, reads, and exports.
+
+    object type ── attributes ── values          what there is
+    Condition, Query ──▶ Page of entries         reading
+    Add | Modify | Delete ──▶ Exported           writing
+
+Nothing here knows SCIM's wire format, and nothing here knows SQL.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from functools import cached_property
+from typing import TYPE_CHECKING, Protocol, TypeAlias
+
+if TYPE_CHECKING:
+    from connector_host.errors import Finding
+
+Value: TypeAlias = str | bool | int | Decimal | datetime
+"""A value of one attribute; a datetime is always aware."""
+
+Values: TypeAlias = Mapping[str, Value | None]
+"""Attribute name to value; None is an explicit null, an absent name is no statement at all."""
+
+
+class AttributeType(StrEnum):
+    """The types that an attribute may have: the simple ones of RFC 7643 §2.3."""
+
+    STRING = "string"
+    BOOLEAN = "boolean"
+    INTEGER = "integer"
+    DECIMAL = "decimal"
+    DATE_TIME = "dateTime"
+
+
+class Mutability(StrEnum):
+    """When an attribute may be written (RFC 7643 §7)."""
+
+    READ_WRITE = "readWrite"
+    READ_ONLY = "readOnly"
+    """Computed by the connected system; never exported."""
+    IMMUTABLE = "immutable"
+    """Given on creation, never changed afterwards: the anchor."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attribute:
+    """One attribute of the object type, as it was discovered."""
+
+    name: str
+    type: AttributeType
+    required: bool = False
+    """Whether a creation fails without it: it takes no null and has no default."""
+    nullable: bool = True
+    mutability: Mutability = Mutability.READ_WRITE
+    case_exact: bool = False
+    """Whether values that differ only in case are different values (RFC 7643 §2.2)."""
+    unique: bool = False
+    max_length: int | None = None
+    """Characters of a string; None is no limit that is known."""
+    canonical_values: tuple[str, ...] = ()
+    """The only values that the connected system takes, from an enum or a check constraint; empty is any."""
+    description: str = ""
+
+
+@dataclass(frozen=True)
+class ObjectType:
+    """What the connected system holds: here always users, with exactly one anchor attribute (DESIGN §2.1)."""
+
+    name: str
+    anchor: str
+    attributes: tuple[Attribute, ...]
+
+    @cached_property
+    def by_name(self) -> Mapping[str, Attribute]:
+        """Return the attributes by their exact name."""
+        return {attribute.name: attribute for attribute in self.attributes}
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One object as the connected system holds it now."""
+
+    anchor: str
+    """The anchor's text: the SCIM `id`."""
+    values: Values
+    """Every attribute of the object type is present."""
+
+
+# ── conditions ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Comparator(StrEnum):
+    """How an attribute is compared with a value (RFC 7644 §3.4.2.2)."""
+
+    EQ = "eq"
+    NE = "ne"
+    CO = "co"
+    SW = "sw"
+    EW = "ew"
+    GT = "gt"
+    GE = "ge"
+    LT = "lt"
+    LE = "le"
+
+
+@dataclass(frozen=True, slots=True)
+class Compare:
+    """`attribute comparator value`; the value already has the attribute's type.
+
+    Text is compared without regard to case unless the attribute is `case_exact`. A null matches `ne` only.
+    """
+
+    attribute: str
+    comparator: Comparator
+    value: Value
+
+
+@dataclass(frozen=True, slots=True)
+class Present:
+    """The attribute has a value: not null, and not the empty string (RFC 7644 §3.4.2.2 `pr`)."""
+
+    attribute: str
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    """The condition does not hold."""
+
+    condition: Condition
+
+
+@dataclass(frozen=True, slots=True)
+class AllOf:
+    """Every one of the conditions holds; of none, always."""
+
+    conditions: tuple[Condition, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AnyOf:
+    """One of the conditions holds; of none, never."""
+
+    conditions: tuple[Condition, ...]
+
+
+Condition: TypeAlias = Compare | Present | Not | AllOf | AnyOf
+
+EVERYTHING = AllOf(())
+NOTHING = AnyOf(())
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """Which entries to read, in which order, and which stretch of them."""
+
+    condition: Condition = EVERYTHING
+    sort_by: str | None = None
+    """An attribute name; None sorts by the anchor. Ties are always broken by the anchor, so that pages are stable."""
+    descending: bool = False
+    offset: int = 0
+    """Entries to pass over (SCIM's startIndex minus one)."""
+    limit: int = 100
+    """Entries to return at the most; zero asks for the total only."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A stretch of the entries that a query matches."""
+
+    entries: tuple[Entry, ...]
+    total: int
+    """How many entries match in all."""
+
+
+# ── exports ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class RefusalKind(StrEnum):
+    """The four classes of export that are refused (DESIGN §2.2)."""
+
+    MULTI_VALUED = "multi_valued"
+    REFERENCE = "reference"
+    GROUP = "group"
+    PASSWORD = "password"  # noqa: S105 - a class of attributes, not a secret
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A value in an export that belongs to a refused class, by name; the value itself is not kept."""
+
+    kind: RefusalKind
+    attribute: str
+    """As the client spelled it."""
+    reason: str
+
+    @property
+    def sentence(self) -> str:
+        """Return what an administrator reads."""
+        return f"{self.attribute}: {self.reason}"
+
+
+Revision: TypeAlias = Callable[[Entry], Values]
+"""From the entry as it is now to the attributes to write; names that are absent stay as they are.
+
+Runs inside the export's transaction, with the row locked, so it must be quick and pure. Whatever it raises
+ends the export with nothing written, and reaches the caller unchanged.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Add:
+    """Create an object from these values."""
+
+    values: Values
+    refusals: tuple[Refusal, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Modify:
+    """Change the object with this anchor."""
+
+    anchor: str
+    revise: Revision
+    refusals: tuple[Refusal, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """Delete the object with this anchor."""
+
+    anchor: str
+    guard: Callable[[Entry], None] | None = None
+    """Sees the locked entry first; whatever it raises ends the export with nothing written."""
+
+
+Export: TypeAlias = Add | Modify | Delete
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """What became of an export that was committed."""
+
+    entry: Entry
+    """The object as it was read back in the same transaction; for a Delete, as it was before."""
+    written: bool
+    """False where the object already was as asked, and nothing was written."""
+    dropped: tuple[Refusal, ...] = field(default=())
+    """Values of refused classes that the policy leaves out instead of refusing the export."""
+
+
+class Connector(Protocol):
+    """One connected system. Every method may raise a ConnectorError, and no other error on purpose."""
+
+    @property
+    def name(self) -> str:
+        """The name in the configuration and in the URL."""
+
+    async def describe(self) -> ObjectType:
+        """Return the object type, discovering it first where that has not happened yet.
+
+        Cheap once discovered. Raises Unavailable while the connected system is down, and
+        ConfigurationError where it cannot be served as configured (no usable anchor, no such table).
+        """
+
+    async def read(self, anchor: str) -> Entry | None:
+        """Return the object with this anchor, or None; an anchor that cannot exist is None, too."""
+
+    async def search(self, query: Query) -> Page:
+        """Return the stretch of entries that the query asks for, straight from the connected system."""
+
+    async def export(self, export: Export) -> Exported:
+        """Carry out one export and return after it was committed.
+
+        Raises RefusedExport before anything is sent, NotFound, Conflict, InvalidValue or Immutable with nothing
+        written, Unavailable with nothing written, and InDoubt where nobody can know.
+        """
+
+    async def check(self) -> list[Finding]:
+        """Look at everything that an administrator can get wrong, and say what to do about each."""
+
+    async def close(self) -> None:
+        """Finish the exports in hand, then let go of every connection."""

@@ -1,0 +1,1 @@
+"""What the host tells about itself: log events, request ids, metrics, health."""
