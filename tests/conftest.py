@@ -1,0 +1,53 @@
+"""What every test may ask for: private database servers, once a session."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.servers import MariaDB, Missing, PostgreSQL, Server
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MISSING = pytest.StashKey[dict[str, str]]()
+
+
+@pytest.fixture(scope="session")
+def postgresql_server(request: pytest.FixtureRequest) -> Iterator[PostgreSQL]:
+    yield from _serve(PostgreSQL, request.config)
+
+
+@pytest.fixture(scope="session")
+def mariadb_server(request: pytest.FixtureRequest) -> Iterator[MariaDB]:
+    yield from _serve(MariaDB, request.config)
+
+
+def _serve(kind: type[Server], config: pytest.Config) -> Iterator[Server]:
+    try:
+        server = kind()
+    except Missing as missing:
+        absent(str(missing), kind.name, config)
+    try:
+        yield server
+    finally:
+        server.remove()
+
+
+def absent(reason: str, part: str, config: pytest.Config) -> None:
+    """Skip what needs a part that this machine lacks; in CI that is a failure."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason, pytrace=False)
+    config.stash.setdefault(MISSING, {})[part] = reason
+    pytest.skip(reason)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Say on one line which parts were missing, and why."""
+    missing = config.stash.get(MISSING, {})
+    if missing:
+        skipped = len(terminalreporter.stats.get("skipped", []))
+        reasons = "; ".join(f"{part}: {reason}" for part, reason in sorted(missing.items()))
+        terminalreporter.write_line(f"{skipped} tests skipped for want of a server — {reasons}")

@@ -1,0 +1,241 @@
+"""Private, throw-away database servers for the tests: real programs on free loopback ports, as root or as anybody.
+
+PostgreSQL and MariaDB refuse to run as root, so there the server process alone drops to the user that Debian made for
+it. Each server dies with the process that started it (PR_SET_PDEATHSIG), so neither Ctrl-C nor kill -9 leaves one.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import ClassVar
+
+import psycopg
+import pymysql
+
+PASSWORD = "p@ss/w%rd:{1};x"
+"""Awkward on purpose: quoting mistakes in URLs and ODBC strings show at once."""
+
+START_S = 60.0
+
+
+class Missing(Exception):
+    """The server's program is not installed; the text names the Debian package."""
+
+
+class Server(ABC):
+    """One server process in a folder of its own; `database()` makes a fresh, empty database."""
+
+    name: ClassVar[str]
+    account: ClassVar[str]
+    stop_signal: ClassVar[signal.Signals]
+    host = "127.0.0.1"
+    user = "scim"
+    password = PASSWORD
+
+    def __init__(self) -> None:
+        self.program = self.find()
+        self.folder = Path(tempfile.mkdtemp(prefix=f"test-{self.name}-"))
+        self.port = _free_port()
+        self._numbers = itertools.count(1)
+        self._process: subprocess.Popen[bytes] | None = None
+        if os.geteuid() == 0:
+            owner = pwd.getpwnam(self.account)
+            os.chown(self.folder, owner.pw_uid, owner.pw_gid)
+        self.prepare()
+        self.start()
+
+    @abstractmethod
+    def find(self) -> Path:
+        """Return the server's program, or raise Missing."""
+
+    @abstractmethod
+    def prepare(self) -> None:
+        """Make the data folder."""
+
+    @abstractmethod
+    def command(self) -> list[str]:
+        """Return the command line that serves in the foreground."""
+
+    @abstractmethod
+    def answers(self) -> bool:
+        """Whether somebody can log in."""
+
+    @abstractmethod
+    def execute(self, statement: str) -> None:
+        """Run one statement as the administrator, outside of any database of a test."""
+
+    def database(self) -> str:
+        """Make a fresh, empty database and return its name."""
+        name = f"test_{next(self._numbers)}"
+        self.execute(f"CREATE DATABASE {name}")
+        return name
+
+    def start(self) -> None:
+        """Start the process and wait until it answers."""
+        log = (self.folder / "server.log").open("ab")
+        self._process = subprocess.Popen(
+            _unprivileged(self.account, self.command()), stdout=log, stderr=log, cwd=self.folder, start_new_session=True
+        )
+        log.close()
+        deadline = time.monotonic() + START_S
+        while not self.answers():
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                reason = f"{self.name} did not start:\n{self._log_tail()}"
+                self.kill()
+                shutil.rmtree(self.folder, ignore_errors=True)
+                raise RuntimeError(reason)
+            time.sleep(0.05)
+
+    def stop(self) -> None:
+        """Stop the process in an orderly way."""
+        self._end(self.stop_signal)
+
+    def kill(self) -> None:
+        """End the process, and all that it started, as a power cut would."""
+        self._end(signal.SIGKILL)
+
+    def remove(self) -> None:
+        """Stop and leave nothing behind."""
+        self.stop()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _end(self, number: signal.Signals) -> None:
+        if self._process is None:
+            return
+        if self._process.poll() is None:
+            os.killpg(self._process.pid, number) if number is signal.SIGKILL else self._process.send_signal(number)
+        self._process.wait(timeout=START_S)
+        self._process = None
+
+    def _log_tail(self) -> str:
+        return (self.folder / "server.log").read_text(errors="replace")[-2000:]
+
+
+class PostgreSQL(Server):
+    """A PostgreSQL cluster; `scim` is its superuser."""
+
+    name = "postgresql"
+    account = "postgres"
+    stop_signal = signal.SIGINT
+
+    def find(self) -> Path:
+        found = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"), key=lambda path: int(path.parts[4]))
+        if on_path := shutil.which("postgres"):
+            found.append(Path(on_path))
+        if not found:
+            raise Missing("PostgreSQL is not installed (Debian: apt-get install postgresql)")
+        return found[-1]
+
+    def prepare(self) -> None:
+        secret = self.folder / "password"
+        secret.write_text(PASSWORD)
+        secret.chmod(0o644)
+        initdb = [str(self.program.with_name("initdb")), "-D", str(self.folder / "data"), "-U", self.user]
+        initdb += ["--auth=scram-sha-256", f"--pwfile={secret}", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync"]
+        subprocess.run(_unprivileged(self.account, initdb), check=True, capture_output=True, cwd=self.folder)
+        secret.unlink()
+
+    def command(self) -> list[str]:
+        settings = {"listen_addresses": self.host, "unix_socket_directories": str(self.folder), "fsync": "off"}
+        settings |= {"port": str(self.port), "max_connections": "200", "track_commit_timestamp": "on"}
+        options = itertools.chain.from_iterable(("-c", f"{key}={value}") for key, value in settings.items())
+        return [str(self.program), "-D", str(self.folder / "data"), *options]
+
+    def answers(self) -> bool:
+        try:
+            self.connect().close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    def connect(self, database: str = "postgres") -> psycopg.Connection[tuple[object, ...]]:
+        """Return a connection of the administrator that commits each statement."""
+        return psycopg.connect(
+            host=self.host, port=self.port, user=self.user, password=PASSWORD, dbname=database, autocommit=True
+        )
+
+    def execute(self, statement: str) -> None:
+        with self.connect() as connection:
+            connection.execute(statement)
+
+
+class MariaDB(Server):
+    """A MariaDB server; `scim` may do everything."""
+
+    name = "mariadb"
+    account = "mysql"
+    stop_signal = signal.SIGTERM
+
+    def find(self) -> Path:
+        found = shutil.which("mariadbd") or shutil.which("mariadbd", path="/usr/sbin:/usr/local/sbin")
+        if found is None:
+            raise Missing("MariaDB is not installed (Debian: apt-get install mariadb-server)")
+        return Path(found)
+
+    def prepare(self) -> None:
+        install = shutil.which("mariadb-install-db")
+        if install is None:
+            raise Missing("mariadb-install-db is not installed (Debian: apt-get install mariadb-server)")
+        command = [install, "--no-defaults", f"--datadir={self.folder / 'data'}", "--skip-test-db"]
+        command += ["--auth-root-authentication-method=normal"]
+        subprocess.run(_unprivileged(self.account, command), check=True, capture_output=True, cwd=self.folder)
+        (self.folder / "init.sql").write_text(
+            f"CREATE USER IF NOT EXISTS '{self.user}'@'%' IDENTIFIED BY '{PASSWORD}';\n"
+            f"GRANT ALL PRIVILEGES ON *.* TO '{self.user}'@'%' WITH GRANT OPTION;\n",
+            encoding="utf-8",
+        )
+
+    def command(self) -> list[str]:
+        options = {"datadir": self.folder / "data", "socket": self.folder / "socket", "pid-file": self.folder / "pid"}
+        options |= {"port": self.port, "bind-address": self.host, "init-file": self.folder / "init.sql"}
+        options |= {"innodb-flush-log-at-trx-commit": 0, "innodb-buffer-pool-size": "64M", "max-connections": 200}
+        options |= {"character-set-server": "utf8mb4", "default-time-zone": "+02:00"}
+        return [str(self.program), "--no-defaults", *(f"--{key}={value}" for key, value in options.items())]
+
+    def answers(self) -> bool:
+        try:
+            self.connect().close()
+        except (pymysql.err.OperationalError, OSError):
+            return False
+        return True
+
+    def connect(self, database: str | None = None) -> pymysql.Connection:
+        """Return a connection of the administrator that commits each statement."""
+        return pymysql.connect(
+            host=self.host,
+            port=self.port,
+            user=self.user,
+            password=PASSWORD,
+            database=database,
+            autocommit=True,
+            charset="utf8mb4",
+        )
+
+    def execute(self, statement: str) -> None:
+        with self.connect() as connection, connection.cursor() as cursor:
+            cursor.execute(statement)
+
+
+def _unprivileged(account: str, command: list[str]) -> list[str]:
+    """Return the command so that it ends with us, and runs as `account` where we are root."""
+    setpriv = ["setpriv", "--pdeathsig", "KILL"]
+    if os.geteuid() == 0:
+        owner = pwd.getpwnam(account)
+        setpriv += [f"--reuid={owner.pw_uid}", f"--regid={owner.pw_gid}", "--clear-groups"]
+    return [*setpriv, *command]
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
