@@ -1,0 +1,211 @@
+"""Whether a certificate may stand for a host: findings that a person can act on, never a bare False.
+
+Says nothing about who issued the certificate: that is `chains`, and a TLS client's trust anchor.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeAlias
+
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from service_identity import CertificateError
+from service_identity.hazmat import DNS_ID, DNSPattern
+
+from connector_host.errors import ConfigurationError, Finding, Level
+from connector_host.tls.names import Address, HostName, parse_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
+    from connector_host.tls.names import Name
+
+PrivateKey: TypeAlias = (
+    rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | ed448.Ed448PrivateKey
+)
+"""The kinds of key that a TLS 1.3 certificate may have."""
+
+RSA_BITS = 2048
+CURVE_BITS = 256
+EXPIRY_WARNING_DAYS = (60, 30, 7, 1)
+"""Days before the end at which an administrator is warned again."""
+
+_WEAK_HASHES = frozenset({"md5", "sha1"})
+
+
+def verify_identity(certificate: x509.Certificate, key: PrivateKey | None, host: str, now: datetime) -> list[Finding]:
+    """Return what is so about the certificate as the identity of `host`; a FAILURE means: do not believe it.
+
+    `key` is the private key that shall go with it, or None where only the other end has it. `now` is aware.
+    Checks the subject (RFC 9525 §6), the dates, the key's match and strength, and the extended key usage.
+    """
+    try:
+        certificate.extensions  # noqa: B018 - parsed on first access; from a peer they may be anything
+    except (ValueError, x509.DuplicateExtension):
+        return [Finding(Level.FAILURE, "certificate", "The certificate's extensions cannot be read.", _RENEW)]
+    return [
+        _name_finding(certificate, host),
+        _date_finding(certificate, now),
+        *(() if key is None else [_key_finding(certificate, key)]),
+        *_strength_findings(certificate),
+        *_usage_findings(certificate),
+    ]
+
+
+def subject_names(certificate: x509.Certificate) -> list[str]:
+    """Return the names and addresses of the subjectAltName as text; empty where there is none."""
+    names = _alternative_names(certificate)
+    if names is None:
+        return []
+    addresses = [str(address) for address in names.get_values_for_type(x509.IPAddress)]
+    return [*names.get_values_for_type(x509.DNSName), *addresses]
+
+
+def days_left(certificate: x509.Certificate, now: datetime) -> int:
+    """Return the whole days until the certificate ends; negative once it has ended."""
+    return (certificate.not_valid_after_utc - now).days
+
+
+def warning_days(certificate: x509.Certificate) -> int:
+    """Return how many days before its end a certificate is worth a warning.
+
+    60, but never more than a third of its life: certificates that live for 90 days and renew themselves at 30
+    would otherwise cry wolf for most of their life.
+    """
+    life = certificate.not_valid_after_utc - certificate.not_valid_before_utc
+    return min(EXPIRY_WARNING_DAYS[0], life.days // 3)
+
+
+# ── the subject ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _name_finding(certificate: x509.Certificate, host: str) -> Finding:
+    try:
+        wanted = parse_name(host)
+    except ConfigurationError as failure:
+        return Finding(Level.FAILURE, "host name", str(failure), "Set `name` in [host] to the name that clients use.")
+    alternative = _alternative_names(certificate)
+    if alternative is None:
+        return _common_name_finding(certificate, wanted)
+    if _matches(alternative, wanted):
+        return Finding(Level.OK, "subject", f"The certificate is for {wanted}.")
+    held = ", ".join(subject_names(certificate)) or "no host at all"
+    return Finding(
+        Level.FAILURE,
+        "subject",
+        f"The certificate is for {held}, not for {wanted}.",
+        f"Use a certificate whose subjectAltName has {wanted}, or set `name` in [host] to one of its names.",
+    )
+
+
+def _alternative_names(certificate: x509.Certificate) -> x509.SubjectAlternativeName | None:
+    try:
+        return certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return None
+
+
+def _matches(names: x509.SubjectAlternativeName, wanted: Name) -> bool:
+    match wanted:
+        case Address(value):
+            return value in names.get_values_for_type(x509.IPAddress)
+        case HostName(text):
+            return any(_pattern_matches(pattern, text) for pattern in names.get_values_for_type(x509.DNSName))
+
+
+def _pattern_matches(pattern: str, host: str) -> bool:
+    """Compare by RFC 9525 §6.3: a wildcard is the whole left-most label and stands for exactly one label."""
+    try:
+        # One name at a time: a single odd name in a certificate must not hide the good ones.
+        return DNS_ID(host).verify(DNSPattern.from_bytes(pattern.removesuffix(".").encode("ascii")))
+    except (CertificateError, ValueError):
+        return False
+
+
+def _common_name_finding(certificate: x509.Certificate, wanted: Name) -> Finding:
+    # RFC 9525 §2 retired the common name; browsers, Go and Entra ignore it. DESIGN §2.4 lets it pass with a warning.
+    names = [str(part.value) for part in certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
+    mend = f"Replace it with a certificate whose subjectAltName has {wanted}: most clients ignore the common name."
+    match wanted:
+        case HostName(text) if any(_pattern_matches(name, text) for name in names if name.isascii()):
+            fact = f"The certificate names {wanted} in its common name only; it has no subjectAltName."
+            return Finding(Level.WARNING, "subject", fact, mend)
+        case _:
+            fact = f"The certificate has no subjectAltName, and its common name is not {wanted}."
+            return Finding(Level.FAILURE, "subject", fact, mend)
+
+
+# ── dates, key, strength, usage ───────────────────────────────────────────────────────────────────────────────────
+
+
+def _date_finding(certificate: x509.Certificate, now: datetime) -> Finding:
+    begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    left = days_left(certificate, now)
+    if now < begin:
+        mend = "Check this machine's clock, or wait."
+        return Finding(Level.FAILURE, "dates", f"The certificate is not valid before {begin:%Y-%m-%d %H:%M} UTC.", mend)
+    if now > end:
+        return Finding(Level.FAILURE, "dates", f"The certificate expired on {end:%Y-%m-%d %H:%M} UTC.", _RENEW)
+    if left < warning_days(certificate):
+        return Finding(Level.WARNING, "dates", f"The certificate expires on {end:%Y-%m-%d}, in {left} days.", _RENEW)
+    return Finding(Level.OK, "dates", f"The certificate is valid until {end:%Y-%m-%d}, for {left} more days.")
+
+
+_RENEW = "Get a new certificate, or run `connector-host cert renew` for one that this product issued."
+
+
+def _key_finding(certificate: x509.Certificate, key: PrivateKey) -> Finding:
+    if _public_bytes(certificate.public_key()) == _public_bytes(key.public_key()):
+        return Finding(Level.OK, "key", "The private key belongs to the certificate.")
+    mend = "Give the key that the certificate was requested with; certificate and key are often mixed up on renewal."
+    return Finding(Level.FAILURE, "key", "The private key does not belong to the certificate.", mend)
+
+
+def _public_bytes(key: object) -> bytes | None:
+    match key:
+        case rsa.RSAPublicKey() | ec.EllipticCurvePublicKey() | ed25519.Ed25519PublicKey() | ed448.Ed448PublicKey():
+            return key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+        case _:
+            return None
+
+
+def _strength_findings(certificate: x509.Certificate) -> Iterator[Finding]:
+    mend = "Use an ECDSA P-256 key, or RSA with at least 2048 bits."
+    match certificate.public_key():
+        case rsa.RSAPublicKey(key_size=size) if size < RSA_BITS:
+            fact = f"The certificate's RSA key has {size} bits; at least {RSA_BITS} are needed."
+            yield Finding(Level.FAILURE, "key strength", fact, mend)
+        case ec.EllipticCurvePublicKey(key_size=size) if size < CURVE_BITS:
+            fact = f"The certificate's curve has {size} bits; at least {CURVE_BITS} are needed."
+            yield Finding(Level.FAILURE, "key strength", fact, mend)
+        case rsa.RSAPublicKey() | ec.EllipticCurvePublicKey() | ed25519.Ed25519PublicKey() | ed448.Ed448PublicKey():
+            pass
+        case _:
+            yield Finding(Level.FAILURE, "key strength", "The certificate's kind of key cannot be used for TLS.", mend)
+    hash_algorithm = certificate.signature_hash_algorithm
+    if hash_algorithm is not None and hash_algorithm.name in _WEAK_HASHES:
+        fact = f"The certificate is signed with {hash_algorithm.name.upper()}, which clients refuse."
+        yield Finding(Level.FAILURE, "key strength", fact, "Have it issued anew with SHA-256.")
+
+
+def _usage_findings(certificate: x509.Certificate) -> Iterator[Finding]:
+    mend = "Have it issued for server authentication (extendedKeyUsage serverAuth)."
+    for extension in certificate.extensions:
+        match extension.value:
+            case x509.ExtendedKeyUsage() as usages if not _SERVER_USAGES & set(usages):
+                fact = "The certificate is not for servers: its extended key usage lacks serverAuth."
+                yield Finding(Level.FAILURE, "usage", fact, mend)
+            case x509.KeyUsage(digital_signature=False):
+                fact = "The certificate's key usage lacks digitalSignature, which TLS 1.3 needs."
+                yield Finding(Level.FAILURE, "usage", fact, mend)
+            case x509.BasicConstraints(ca=True):
+                fact = "The certificate is a certificate authority; strict clients refuse it as a host's."
+                yield Finding(Level.WARNING, "usage", fact, "Issue a certificate for the host from it, and serve that.")
+            case _:
+                pass
+
+
+_SERVER_USAGES = {ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE}

@@ -1,0 +1,207 @@
+"""A private authority, and the certificates that it issues for hosts: for a first run, a test, or a closed network.
+
+Made so that the strictest verifiers accept them: ECDSA P-256, key identifiers, a subjectAltName, and nothing critical
+that need not be. Knows no host and no settings.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from connector_host.tls.names import Address, HostName, parse_name
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from connector_host.tls.identity import PrivateKey
+    from connector_host.tls.names import Name
+
+AUTHORITY_DAYS = 3_650
+LEAF_DAYS = 397
+"""Thirteen months: browsers' longest until 2026. Renewal is by itself, so it burdens nobody."""
+
+LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
+
+_BACKDATED = timedelta(minutes=5)
+"""So that a client whose clock is a little behind accepts what was issued this minute."""
+
+
+@dataclass(frozen=True, slots=True)
+class Issued:
+    """A certificate with its private key, which never shows in a text."""
+
+    certificate: x509.Certificate
+    key: PrivateKey = field(repr=False)
+
+    @property
+    def certificate_pem(self) -> bytes:
+        """Return the certificate as PEM."""
+        return self.certificate.public_bytes(serialization.Encoding.PEM)
+
+    @property
+    def key_pem(self) -> bytes:
+        """Return the private key as unencrypted PKCS#8 PEM."""
+        return self.key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class IssuedFiles:
+    """Where an authority and a host's certificate were written."""
+
+    authority: Path
+    """The trust anchor to give to clients."""
+    authority_key: Path
+    certificate: Path
+    key: Path
+
+    @classmethod
+    def within(cls, folder: Path) -> IssuedFiles:
+        """Return the names that `issue_files` uses in the folder."""
+        return cls(folder / "authority.pem", folder / "authority.key", folder / "host.pem", folder / "host.key")
+
+
+def issue_authority(subject: str, now: datetime, *, days: int = AUTHORITY_DAYS) -> Issued:
+    """Return a new self-signed authority that may issue hosts' certificates, and no further authorities."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = _subject(subject)
+    builder = (
+        _started(name, name, key.public_key(), now, days)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(_key_usage(authority=True), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key()), critical=False)
+    )
+    return Issued(builder.sign(key, hashes.SHA256()), key)
+
+
+def issue_leaf(
+    authority: Issued, host: str, now: datetime, *, also: Sequence[str] = (), days: int = LEAF_DAYS
+) -> Issued:
+    """Return a certificate with a new key for `host` and the names and addresses in `also`.
+
+    It never outlives its authority. Raises ConfigurationError for a name that is none.
+    """
+    names = list(dict.fromkeys(parse_name(text) for text in (host, *also)))
+    key = ec.generate_private_key(ec.SECP256R1())
+    issuer = authority.certificate
+    days = min(days, (issuer.not_valid_after_utc - now).days)
+    builder = (
+        _started(_subject(str(names[0])), issuer.subject, key.public_key(), now, days)
+        .add_extension(x509.SubjectAlternativeName([_general_name(name) for name in names]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(_key_usage(authority=False), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(_authority_identifier(issuer), critical=False)
+    )
+    return Issued(builder.sign(authority.key, _hash_for(authority.key)), key)
+
+
+def issue_files(folder: Path, host: str, now: datetime, *, also: Sequence[str] = LOOPBACK_NAMES) -> IssuedFiles:
+    """Write a new authority and a certificate for `host` into the folder, keys readable by the owner only.
+
+    Raises FileExistsError where the folder already holds an authority: clients trust that one. Raises
+    ConfigurationError for a name that is none, and OSError where nothing can be written.
+    """
+    files = IssuedFiles.within(folder)
+    if files.authority.exists():
+        raise FileExistsError(f"{files.authority} exists; clients may trust it.")
+    authority = issue_authority(f"connector-host authority of {parse_name(host)}", now)
+    leaf = issue_leaf(authority, host, now, also=also)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_private(files.authority_key, authority.key_pem)
+    write_private(files.key, leaf.key_pem)
+    write_public(files.certificate, leaf.certificate_pem)
+    write_public(files.authority, authority.certificate_pem)
+    return files
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """Put the content there in one step, readable and writable by the owner only."""
+    _replace(path, content, 0o600)
+
+
+def write_public(path: Path, content: bytes) -> None:
+    """Put the content there in one step, readable by everybody."""
+    _replace(path, content, 0o644)
+
+
+def _replace(path: Path, content: bytes, mode: int) -> None:
+    # mkstemp makes the file with 0600, so a key is never readable by others, not even for a moment.
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).chmod(mode)
+        Path(name).replace(path)
+    except BaseException:
+        with suppress(FileNotFoundError):
+            Path(name).unlink()
+        raise
+
+
+def _started(
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, now: datetime, days: int
+) -> x509.CertificateBuilder:
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(key)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - _BACKDATED)
+        .not_valid_after(now + timedelta(days=days))
+    )
+
+
+def _subject(text: str) -> x509.Name:
+    # X.520 bounds the common name to 64 characters; the subjectAltName is what counts.
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text[:64])])
+
+
+def _general_name(name: Name) -> x509.GeneralName:
+    match name:
+        case HostName(text):
+            return x509.DNSName(text)
+        case Address(value):
+            return x509.IPAddress(value)
+
+
+def _key_usage(*, authority: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=True,
+        key_cert_sign=authority,
+        crl_sign=authority,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
+def _authority_identifier(issuer: x509.Certificate) -> x509.AuthorityKeyIdentifier:
+    identifier = issuer.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+    return x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier)
+
+
+def _hash_for(key: PrivateKey) -> hashes.SHA256 | None:
+    """Return what a signature needs beside the key; the Edwards curves bring their own."""
+    return None if isinstance(key, ed25519.Ed25519PrivateKey | ed448.Ed448PrivateKey) else hashes.SHA256()

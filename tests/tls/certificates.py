@@ -1,0 +1,62 @@
+"""Certificates with one thing wrong at a time, which no issuer of ours would make."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+CLIENT_ONLY = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH])
+SIGNED_WITH_SHA1 = x509.load_pem_x509_certificate(b"""\
+-----BEGIN CERTIFICATE-----
+MIIBjzCCATWgAwIBAgIUH+wd8E5GghEMtvABfYk1PwvJ1OowCQYHKoZIzj0EATAP
+MQ0wCwYDVQQDDARzaGExMCAXDTI2MTEyMzE1MzQyNloYDzIxMjYxMDMwMTUzNDI2
+WjAPMQ0wCwYDVQQDDARzaGExMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEang6
+c6DBHsVtSIBUiKW7yLWMm6ZHAdb4uiEVUwpxaVsjPe0lSwYcmnw9UMhhYFZaLZ0m
+joI4ZF0kQMQYEVDgNqNuMGwwHQYDVR0OBBYEFKTc/zj4HQmMyzMGpxQ8o39Gwsf+
+MB8GA1UdIwQYMBaAFKTc/zj4HQmMyzMGpxQ8o39Gwsf+MA8GA1UdEwEB/wQFMAMB
+Af8wGQYDVR0RBBIwEIIOaHIuZXhhbXBsZS5vcmcwCQYHKoZIzj0EAQNJADBGAiEA
+2px2Ks91FGaLjKi9rMwGkzfT2IHagJDh6bGZzexYygsCIQDgy/9lUcevrBkLdEu7
+HKqvyX5ohybGCib82RDnQHIe7w==
+-----END CERTIFICATE-----
+""")
+"""For hr.example.org until 2126; the library that reads it refuses to make one."""
+ANY_USAGE = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE])
+
+
+def self_signed(*names, common_name="somebody", key=None, begin=-1, end=365, extensions=()):
+    """Return a certificate and its key; `begin` and `end` are days from NOW, no names is no subjectAltName."""
+    key = key or ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(NOW + timedelta(days=begin))
+        .not_valid_after(NOW + timedelta(days=end))
+    )
+    if names:
+        builder = builder.add_extension(x509.SubjectAlternativeName([_general(name) for name in names]), critical=False)
+    for extension in extensions:
+        builder = builder.add_extension(extension, critical=False)
+    return builder.sign(key, hashes.SHA256()), key
+
+
+def _general(name):
+    if "@" in name:
+        return x509.RFC822Name(name)
+    try:
+        return x509.IPAddress(ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)
+
+
+def small_rsa_key():
+    return rsa.generate_private_key(65_537, 1024)  # noqa: S505 - too small is the point

@@ -1,0 +1,69 @@
+"""What the private authority issues is accepted by strict verifiers, and its keys are kept private."""
+
+import stat
+from datetime import timedelta
+
+import pytest
+from cryptography import x509
+from cryptography.x509.verification import PolicyBuilder, Store
+
+from connector_host.errors import ConfigurationError, failures
+from connector_host.tls.identity import subject_names, verify_identity
+from connector_host.tls.issuing import LEAF_DAYS, LOOPBACK_NAMES, issue_authority, issue_files, issue_leaf
+from tests.tls.certificates import NOW
+
+
+def test_browsers_profile_accepts_authority_and_leaf():
+    authority = issue_authority("test", NOW)
+    leaf = issue_leaf(authority, "hr.example.org", NOW, also=LOOPBACK_NAMES)
+    policy = PolicyBuilder().store(Store([authority.certificate])).time(NOW)
+    for name in ("hr.example.org", "localhost"):
+        assert policy.build_server_verifier(x509.DNSName(name)).verify(leaf.certificate, [])
+
+
+@pytest.mark.parametrize("host", ["hr.example.org", "localhost", "127.0.0.1", "::1"])
+def test_it_is_for_the_host_and_for_loopback(host):
+    leaf = issue_leaf(issue_authority("test", NOW), "hr.example.org", NOW, also=LOOPBACK_NAMES)
+    assert failures(verify_identity(leaf.certificate, leaf.key, host, NOW)) == []
+
+
+def test_a_name_that_is_given_twice_is_issued_once():
+    leaf = issue_leaf(issue_authority("test", NOW), "localhost", NOW, also=("LOCALHOST", "127.0.0.1"))
+    assert subject_names(leaf.certificate) == ["localhost", "127.0.0.1"]
+
+
+def test_an_international_name_is_issued_in_its_ascii_form():
+    assert subject_names(issue_leaf(issue_authority("test", NOW), "bücher.example", NOW).certificate) == [
+        "xn--bcher-kva.example"
+    ]
+
+
+def test_a_leaf_never_outlives_its_authority():
+    authority = issue_authority("test", NOW, days=30)
+    leaf = issue_leaf(authority, "localhost", NOW + timedelta(days=10), days=LEAF_DAYS)
+    assert leaf.certificate.not_valid_after_utc <= authority.certificate.not_valid_after_utc
+
+
+def test_a_name_that_is_none_is_refused():
+    with pytest.raises(ConfigurationError, match="neither a host name nor an IP address"):
+        issue_leaf(issue_authority("test", NOW), "two words", NOW)
+
+
+def test_keys_are_readable_by_the_owner_only(tmp_path):
+    files = issue_files(tmp_path / "tls", "hr.example.org", NOW)
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "tls").iterdir()}
+    assert modes == {"authority.pem": 0o644, "authority.key": 0o600, "host.pem": 0o644, "host.key": 0o600}
+    assert b"PRIVATE KEY" not in files.certificate.read_bytes() + files.authority.read_bytes()
+
+
+def test_an_authority_that_clients_may_trust_is_not_overwritten(tmp_path):
+    files = issue_files(tmp_path, "localhost", NOW)
+    before = files.authority.read_bytes()
+    with pytest.raises(FileExistsError, match="clients may trust it"):
+        issue_files(tmp_path, "localhost", NOW)
+    assert files.authority.read_bytes() == before
+
+
+def test_a_key_does_not_show_in_a_text():
+    issued = issue_authority("test", NOW)
+    assert "key" not in repr(issued).lower().replace("keyusage", "")
