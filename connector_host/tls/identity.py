@@ -55,6 +55,11 @@ def verify_identity(certificate: x509.Certificate, key: PrivateKey | None, host:
     ]
 
 
+def belongs_together(certificate: x509.Certificate, key: PrivateKey) -> bool:
+    """Return whether the private key is the certificate's own."""
+    return _public_bytes(certificate.public_key()) == _public_bytes(key.public_key())
+
+
 def subject_names(certificate: x509.Certificate) -> list[str]:
     """Return the names and addresses of the subjectAltName as text; empty where there is none."""
     names = _alternative_names(certificate)
@@ -158,7 +163,7 @@ _RENEW = "Get a new certificate, or run `connector-host cert renew` for one that
 
 
 def _key_finding(certificate: x509.Certificate, key: PrivateKey) -> Finding:
-    if _public_bytes(certificate.public_key()) == _public_bytes(key.public_key()):
+    if belongs_together(certificate, key):
         return Finding(Level.OK, "key", "The private key belongs to the certificate.")
     mend = "Give the key that the certificate was requested with; certificate and key are often mixed up on renewal."
     return Finding(Level.FAILURE, "key", "The private key does not belong to the certificate.", mend)
