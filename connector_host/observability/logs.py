@@ -1,0 +1,176 @@
+"""Structured logs: one line an event, as JSON for machines or readable on a terminal, without anybody's values.
+
+Redaction is by construction: text is shown only where its field is named in TEXT_FIELDS below, so a field that nobody
+thought about is withheld, not leaked. Numbers and truth values are always shown.
+
+    event + fields ──request id──▶ withheld ──exceptions──▶ JSON | console ──▶ stderr
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import traceback
+from contextlib import contextmanager
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Literal, TextIO
+
+import msgspec
+import structlog
+
+from connector_host.errors import HostError
+from connector_host.observability import events
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from structlog.typing import EventDict, Processor, WrappedLogger
+
+TEXT_FIELDS: Final = frozenset(
+    {
+        # what the log itself adds
+        "event", "level", "timestamp", "exception", "request_id", "logger", "message",
+        # names out of the configuration and of the program, never what somebody sent
+        "address", "attribute", "attributes", "certificate", "column", "columns", "connector", "database", "dialect",
+        "driver", "engine", "file", "host", "key", "kind", "listen", "operation", "path", "reason", "route", "schema",
+        "server", "subject", "table", "url", "urls", "version",
+        # outcomes out of closed lists
+        "error", "fact", "mend", "method", "new_type", "old_type", "outcome", "scim_type", "signal", "sqlstate",
+        "state", "status", "verdict",
+        # where a request came from and the chain that it is part of
+        "client", "source", "traceparent",
+    }
+)  # fmt: skip
+"""Fields whose text is shown. Before adding one, make sure that no value of a person and no secret can be in it."""
+
+WITHHELD: Final = "[withheld]"
+
+
+def configure(
+    log_format: Literal["auto", "json", "console"] = "auto",
+    level: Literal["debug", "info", "warning", "error"] = "info",
+    *,
+    values: bool = False,
+    stream: TextIO | None = None,
+) -> None:
+    """Set up every logger of the process, those of libraries included, to write to the stream (stderr).
+
+    With `values`, text that may quote people's values (a driver's words, an exception's text) is shown, too.
+    """
+    stream = stream or sys.stderr
+    as_json = log_format == "json" or (log_format == "auto" and not stream.isatty())
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            *(() if values else [_withhold]),
+            _ExceptionText(values=values),
+            *([_to_json] if as_json else [_console(colours=stream.isatty())]),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.WriteLoggerFactory(file=stream),
+        cache_logger_on_first_use=False,
+    )
+    logging.basicConfig(handlers=[_Forwarding()], level=logging.WARNING, force=True)
+    logging.captureWarnings(capture=True)
+
+
+@contextmanager
+def request_scope(request_id: str) -> Iterator[None]:
+    """Put the request id on every line that is logged inside the block, in tasks that it starts, too."""
+    with structlog.contextvars.bound_contextvars(request_id=request_id):
+        yield
+
+
+def current_request_id() -> str | None:
+    """Return the id of the request that is being answered here, or None outside of one."""
+    request_id = structlog.contextvars.get_contextvars().get("request_id")
+    return request_id if isinstance(request_id, str) else None
+
+
+class _Forwarding(logging.Handler):
+    """Turns what libraries log into events; only the template is kept, since arguments may be anybody's values."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        structlog.get_logger().log(
+            record.levelno,
+            events.LIBRARY_MESSAGE,
+            logger=record.name,
+            message=_template(record),
+            exc_info=record.exc_info,
+        )
+
+
+def _template(record: logging.LogRecord) -> str:
+    """Return what is sure to be the program's own words: a template, or a warning's place and kind."""
+    if record.name == "py.warnings":
+        return ": ".join(record.getMessage().split(": ", 2)[:2])
+    return str(record.msg).partition("\n")[0]
+
+
+def _withhold(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    return {name: value if name in TEXT_FIELDS or _is_harmless(value) else WITHHELD for name, value in event.items()}
+
+
+def _is_harmless(value: object) -> bool:
+    return isinstance(value, bool | int | float | Enum | BaseException | None) or _is_exception_info(value)
+
+
+def _is_exception_info(value: object) -> bool:
+    return isinstance(value, tuple) and len(value) == 3 and isinstance(value[1], BaseException)  # noqa: PLR2004 - sys.exc_info()
+
+
+class _ExceptionText:
+    """Replaces `exc_info` by text that has every frame, but an exception's own words only where they are ours."""
+
+    def __init__(self, *, values: bool) -> None:
+        self._values = values
+
+    def __call__(self, _logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+        failure = _exception(event.pop("exc_info", None))
+        if failure is not None:
+            event["exception"] = "\n".join(self._lines(failure))
+        return event
+
+    def _lines(self, failure: BaseException) -> Iterator[str]:
+        cause = failure.__cause__ or (None if failure.__suppress_context__ else failure.__context__)
+        if cause is not None:
+            yield from self._lines(cause)
+        for frame in traceback.extract_tb(failure.__traceback__):
+            yield f"  {'/'.join(Path(frame.filename).parts[-3:])}:{frame.lineno} in {frame.name}"
+        yield f"{type(failure).__qualname__}: {self._words(failure)}"
+        if isinstance(failure, BaseExceptionGroup):
+            for part in failure.exceptions:
+                yield from self._lines(part)
+
+    def _words(self, failure: BaseException) -> str:
+        if self._values or isinstance(failure, HostError):
+            return str(failure)
+        if isinstance(failure, OSError) and failure.strerror:
+            return failure.strerror
+        return WITHHELD
+
+
+def _exception(info: object) -> BaseException | None:
+    match info:
+        case BaseException():
+            return info
+        case (_, BaseException() as failure, _):
+            return failure
+        case None | False | (None, None, None):
+            return None
+        case _:
+            return sys.exc_info()[1]
+
+
+def _to_json(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
+    head = {name: event.pop(name) for name in ("timestamp", "level", "event")}
+    return msgspec.json.encode({**head, **event}, enc_hook=str).decode()
+
+
+def _console(*, colours: bool) -> Processor:
+    return structlog.dev.ConsoleRenderer(
+        colors=colours, exception_formatter=structlog.dev.plain_traceback, pad_event_to=24, sort_keys=False
+    )
