@@ -71,7 +71,9 @@ class IssuedFiles:
     @classmethod
     def within(cls, folder: Path) -> IssuedFiles:
         """Return the names that `issue_files` uses in the folder."""
-        return cls(folder / "authority.pem", folder / "authority.key", folder / "host.pem", folder / "host.key")
+        return cls(
+            folder / "authority.pem", folder / "authority-key.pem", folder / "certificate.pem", folder / "key.pem"
+        )
 
 
 def issue_authority(subject: str, now: datetime, *, days: int = AUTHORITY_DAYS) -> Issued:

@@ -52,7 +52,7 @@ def test_a_name_that_is_none_is_refused():
 def test_keys_are_readable_by_the_owner_only(tmp_path):
     files = issue_files(tmp_path / "tls", "hr.example.org", NOW)
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "tls").iterdir()}
-    assert modes == {"authority.pem": 0o644, "authority.key": 0o600, "host.pem": 0o644, "host.key": 0o600}
+    assert modes == {"authority.pem": 0o644, "authority-key.pem": 0o600, "certificate.pem": 0o644, "key.pem": 0o600}
     assert b"PRIVATE KEY" not in files.certificate.read_bytes() + files.authority.read_bytes()
 
 
