@@ -1,0 +1,128 @@
+"""One life of the host: bind, say that it is ready, serve until told to stop, then stop in order.
+
+stop signal ──▶ no new connections ──▶ requests in hand end (bounded) ──▶ connectors close ──▶ exit 0
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import signal
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import structlog
+from aiohttp import web
+
+from connector_host.errors import HostError
+from connector_host.observability import events
+from connector_host.service import systemd
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Awaitable, Callable
+
+EXIT_CONFIGURATION: Final = 78
+"""EX_CONFIG of sysexits.h: starting again does not help, so the unit file tells systemd not to."""
+EXIT_TEMPORARY: Final = 75
+"""EX_TEMPFAIL: starting again later may help, once the port is free."""
+
+_LINE_BYTES = 16_384
+"""The longest request line: a filter of the greatest length that settings allow by default, escaped."""
+
+
+class CannotListen(HostError):
+    """The address cannot be listened on; the text says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """A web application and where it is served."""
+
+    application: web.Application
+    address: str
+    port: int
+    tls: ssl.SSLContext
+    stop_s: float
+    """Seconds that requests in hand are given to end."""
+
+
+async def serve(listener: Listener, *, ready: Callable[[int], None], close: Callable[[], Awaitable[None]]) -> None:
+    """Serve until SIGTERM or SIGINT; `ready` is called with the port, once connections are taken.
+
+    `close` is awaited at the end, whatever happened. Raises CannotListen where the address is taken or not ours.
+    """
+    stop = asyncio.Event()
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(close)
+        stack.enter_context(_stopping_signals(stop))
+        runner = web.AppRunner(
+            listener.application,
+            handle_signals=False,
+            access_log=None,
+            shutdown_timeout=listener.stop_s,
+            max_line_size=_LINE_BYTES,
+        )
+        await runner.setup()
+        stack.push_async_callback(runner.cleanup)
+        port = await _bind(runner, listener)
+        await stack.enter_async_context(systemd.watched())
+        ready(port)
+        systemd.notify(systemd.READY)
+        await stop.wait()
+        systemd.notify(systemd.STOPPING)
+        structlog.get_logger().info(events.HOST_STOPPING, stop_s=listener.stop_s)
+
+
+async def _bind(runner: web.AppRunner, listener: Listener) -> int:
+    """Listen, and return the port, which the system chose where 0 was asked for."""
+    site = web.TCPSite(runner, listener.address, listener.port, ssl_context=listener.tls)
+    try:
+        await site.start()
+    except OSError as failure:
+        raise CannotListen(explain_bind(failure, listener.address, listener.port)) from failure
+    return int(runner.addresses[0][1])
+
+
+def explain_bind(failure: OSError, address: str, port: int) -> str:
+    """Return the cause and the mend, in one line, for an address that cannot be listened on."""
+    match failure.errno:
+        case errno.EADDRINUSE:
+            return (
+                f"Port {port} on {address} is in use: is the host running already? "
+                "Stop the other program, or set another `port` in [host]."
+            )
+        case errno.EACCES:
+            return (
+                f"This account may not listen on port {port}. "
+                "Set a `port` of 1024 or more in [host], as an ordinary account should."
+            )
+        case errno.EADDRNOTAVAIL:
+            return (
+                f"{address} is no address of this machine. Set `listen` in [host] to one that it has, or to 127.0.0.1."
+            )
+        case _:
+            return (
+                f"{address} port {port} cannot be listened on ({failure.strerror}). Set `listen` and `port` in [host]."
+            )
+
+
+class _stopping_signals:  # noqa: N801 - reads as what it is: with _stopping_signals(stop)
+    """Sets the event on SIGTERM and SIGINT for as long as the block lasts; a second signal changes nothing."""
+
+    def __init__(self, stop: asyncio.Event) -> None:
+        self._stop = stop
+        self._loop = asyncio.get_running_loop()
+
+    def __enter__(self) -> None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            try:
+                self._loop.add_signal_handler(number, self._stop.set)
+            except NotImplementedError:  # Windows
+                signal.signal(number, lambda *_: self._loop.call_soon_threadsafe(self._stop.set))
+
+    def __exit__(self, *_: object) -> None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            with suppress(NotImplementedError):
+                self._loop.remove_signal_handler(number)

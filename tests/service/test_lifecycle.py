@@ -1,0 +1,98 @@
+"""The host says when it is ready, ends the requests in hand when it is told to stop, and names what it cannot have."""
+
+import asyncio
+import os
+import signal
+import socket
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from connector_host import clock
+from connector_host.service.lifecycle import CannotListen, Listener, serve
+from connector_host.tls.contexts import client_context, server_context
+from connector_host.tls.issuing import issue_files
+
+
+class Life:
+    """One served application, and what was told about it."""
+
+    def __init__(self, folder, *, stop_s=5.0, port=0, address="127.0.0.1"):
+        self.files = issue_files(folder, "localhost", clock.now())
+        self.entered, self.release, self.port = asyncio.Event(), asyncio.Event(), asyncio.Future()
+        self.closed = []
+        application = web.Application()
+        application.router.add_get("/slow", self._slow)
+        tls = server_context(self.files.certificate, self.files.key)
+        self.listener = Listener(application, address, port, tls, stop_s)
+
+    async def _slow(self, _request):
+        self.entered.set()
+        await self.release.wait()
+        return web.Response(text="done")
+
+    async def _close(self):
+        self.closed.append(self.release.is_set())
+
+    async def live(self):
+        await serve(self.listener, ready=self.port.set_result, close=self._close)
+
+    async def get(self):
+        url = f"https://localhost:{await self.port}/slow"
+        async with (
+            aiohttp.ClientSession() as session,
+            session.get(url, ssl=client_context(self.files.authority)) as answer,
+        ):
+            return await answer.text()
+
+
+async def refused(port):
+    """Return once nobody listens there any more."""
+    while True:
+        try:
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+        except OSError:
+            return
+        writer.close()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_request_in_hand_is_answered_before_the_end(tmp_path, number):
+    life = Life(tmp_path)
+    async with asyncio.TaskGroup() as group:
+        served = group.create_task(life.live())
+        answer = group.create_task(life.get())
+        await life.entered.wait()
+        os.kill(os.getpid(), number)
+        await asyncio.wait_for(refused(await life.port), 5)
+        assert not served.done()
+        life.release.set()
+    assert answer.result() == "done"
+    assert life.closed == [True]
+
+
+async def test_a_request_that_does_not_end_is_given_up_in_time(tmp_path):
+    life = Life(tmp_path, stop_s=0.1)
+    served = asyncio.create_task(life.live())
+    answer = asyncio.create_task(life.get())
+    await life.entered.wait()
+    os.kill(os.getpid(), signal.SIGTERM)
+    await asyncio.wait_for(served, 10)
+    with pytest.raises(aiohttp.ClientError):
+        await answer
+    assert life.closed == [False]
+
+
+async def test_a_port_in_use_is_told_with_the_mend(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        life = Life(tmp_path, port=port)
+        with pytest.raises(CannotListen, match=rf"Port {port} .*set another `port`"):
+            await life.live()
+        assert life.closed == [False]
+
+
+async def test_an_address_of_another_machine_is_told(tmp_path):
+    with pytest.raises(CannotListen, match="is no address of this machine"):
+        await Life(tmp_path, address="192.0.2.1").live()
