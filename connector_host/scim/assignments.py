@@ -1,0 +1,219 @@
+"""What a request says about the attributes, as a flat list: slot and value, beside the refused ones by name.
+
+POST, PUT and PATCH all go through here, so that refusals and coercion are the same through every door (DESIGN §2.2).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from connector_host.connectors.contract import Refusal, RefusalKind, Value
+from connector_host.connectors.errors import InvalidValue
+from connector_host.scim import paths, vocabulary
+from connector_host.scim.coercion import coerce, is_empty, unwrap
+from connector_host.scim.flows import Complex, Multi, Row, SchemaFlow, Single, Slot, slots
+from connector_host.scim.paths import Ignored, Selected, Target, Whole
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from connector_host.scim.flows import Flows, Node
+
+
+@dataclass(frozen=True, slots=True)
+class Assign:
+    """Write this value (None clears) to this slot."""
+
+    slot: Slot
+    value: Value | None
+
+
+@dataclass(slots=True)
+class Statement:
+    """Everything that one operation says, collected in its order."""
+
+    assigns: list[Assign] = field(default_factory=list)
+    refusals: list[Refusal] = field(default_factory=list)
+    ids: list[str] = field(default_factory=list)
+    """What the client says that the id is; it can only be what it is already."""
+
+    def assign(self, slot: Slot, raw: object) -> None:
+        """Add one slot's value, coerced; a list of several is refused as multi-valued."""
+        bare = unwrap(raw)
+        if isinstance(bare, list) and not is_empty(bare):
+            self.refuse(RefusalKind.MULTI_VALUED, slot.path)
+        elif _holds_reference(bare):
+            self.refuse(RefusalKind.REFERENCE, f"{slot.path}.$ref")
+        else:
+            self.assigns.append(Assign(slot, coerce(slot, bare)))
+
+    def refuse(self, kind: RefusalKind, attribute: str) -> None:
+        """Add a refusal, by name only."""
+        self.refusals.append(Refusal(kind, attribute, vocabulary.REASONS[kind]))
+
+
+def state(flows: Flows, document: Mapping[str, object], into: Statement, *, replace: bool = False) -> Statement:
+    """Flatten a document: a resource, or the value of a PATCH without a path, with dotted and URN keys alike.
+
+    With `replace`, a multi-valued attribute that is named is replaced as a whole. Raises InvalidValue for a value that
+    its column cannot hold.
+    """
+    for key, value in document.items():
+        state_at(paths.resolve_key(flows, key), value, into, replace=replace)
+    return into
+
+
+def state_at(target: Target, value: object, into: Statement, *, replace: bool = False) -> None:
+    """Say one thing about one target; a `Selected` target must be narrowed to rows by the caller beforehand."""
+    match target:
+        case Ignored(attribute=name, refused=kind) if kind is not None:
+            if not is_empty(value):
+                into.refuse(kind, name)
+        case Ignored(attribute=name):
+            _state_ignored(name, value, into)
+        case Whole(schema=schema):
+            _state_schema(schema, value, into, replace=replace)
+        case Selected():
+            _state_rows(target, value, into)
+        case paths.Identity():
+            if not is_empty(value):
+                into.ids.append(str(unwrap(value)))
+        case Slot():
+            into.assign(target, value)
+        case _:
+            _state_node(target, value, into, replace=replace)
+
+
+def clear(target: Target, into: Statement) -> None:
+    """Say that everything below the target is null."""
+    match target:
+        case Ignored():
+            pass
+        case paths.Identity():
+            into.ids.append("")
+        case Whole(schema=schema):
+            for node in schema.nodes.values():
+                clear(node, into)
+        case Selected():
+            for row in target.rows:
+                for slot in target.among(row):
+                    into.assigns.append(Assign(slot, None))
+        case Slot():
+            into.assigns.append(Assign(target, None))
+        case _:
+            into.assigns.extend(Assign(slot, None) for slot in slots(target))
+
+
+def _state_ignored(name: str, value: object, into: Statement) -> None:
+    """Look into a value that has no column: only what belongs to a refused class may not pass in silence."""
+    if isinstance(value, list) and len([part for part in value if not is_empty(part)]) > 1:
+        into.refuse(RefusalKind.MULTI_VALUED, name)
+    elif _holds_reference(value):
+        into.refuse(RefusalKind.REFERENCE, f"{name}.$ref")
+    elif isinstance(value, dict):
+        for key, part in value.items():
+            if (kind := vocabulary.refused_kind(key.rpartition(":")[2])) is not None and not is_empty(part):
+                into.refuse(kind, f"{name}:{key}" if name.lower().startswith("urn:") else f"{name}.{key}")
+
+
+def _holds_reference(value: object) -> bool:
+    parts = value if isinstance(value, list) else [value]
+    return any(
+        isinstance(part, dict) and any(key.lower() == "$ref" and not is_empty(inner) for key, inner in part.items())
+        for part in parts
+    )
+
+
+def _state_schema(schema: SchemaFlow, value: object, into: Statement, *, replace: bool) -> None:
+    bare = unwrap(value)
+    if is_empty(bare) and not isinstance(bare, dict):
+        clear(Whole(schema), into)
+        return
+    if not isinstance(bare, dict):
+        raise InvalidValue(schema.urn, "expected an object of attributes.")
+    for key, part in bare.items():
+        state_at(paths.resolve_in(schema, str(key)), part, into, replace=replace)
+
+
+def _state_node(node: Node, value: object, into: Statement, *, replace: bool) -> None:
+    match node:
+        case Single(slot=slot):
+            into.assign(slot, value)
+        case Complex():
+            _state_complex(node, value, into)
+        case Multi():
+            _state_multi(node, value, into, replace=replace)
+
+
+def _state_complex(node: Complex, value: object, into: Statement) -> None:
+    bare = value
+    while isinstance(bare, list) and len(bare) == 1:
+        bare = bare[0]
+    if isinstance(bare, list) and not is_empty(bare):
+        into.refuse(RefusalKind.MULTI_VALUED, node.name)
+    elif isinstance(bare, dict):
+        _state_subs(node.name, node.subs, bare, into)
+    elif is_empty(bare):
+        clear(node, into)
+    else:
+        raise InvalidValue(node.name, "expected an object of sub-attributes.")
+
+
+def _state_subs(name: str, subs: Mapping[str, Slot], value: Mapping[str, object], into: Statement) -> None:
+    for key, part in value.items():
+        if key.lower() in subs:
+            into.assign(subs[key.lower()], part)
+        elif (kind := vocabulary.refused_kind(key)) is not None and not is_empty(part):
+            into.refuse(kind, f"{name}.{key}")
+
+
+def _state_multi(node: Multi, value: object, into: Statement, *, replace: bool) -> None:
+    """Give every value the row of its type; one that has no row of its own is one value too many."""
+    elements = [part for part in (value if isinstance(value, list) else [value]) if not _says_nothing(part)]
+    if replace or not elements:
+        clear(node, into)
+    taken: set[int] = set()
+    for element in elements:
+        fields = dict(element) if isinstance(element, dict) else {"value": element}
+        row = _row_for(node, {str(key).lower(): part for key, part in fields.items()})
+        if row is None or id(row) in taken:
+            into.refuse(RefusalKind.MULTI_VALUED, node.name)
+            continue
+        taken.add(id(row))
+        _state_subs(node.name, row.subs, fields, into)
+
+
+def _says_nothing(element: object) -> bool:
+    """Return whether an element holds no value besides its marks, as `{"type": "work", "value": ""}`."""
+    if not isinstance(element, dict):
+        return is_empty(element)
+    return is_empty({key: part for key, part in element.items() if str(key).lower() not in {"type", "primary"}})
+
+
+def _row_for(node: Multi, fields: Mapping[str, object]) -> Row | None:
+    """Return the row of the element's type; else the primary one's; else, where no type is said, the only one."""
+    kind = fields.get("type")
+    for row in node.rows:
+        if row.selector == "type" and isinstance(kind, str) and row.label.lower() == kind.lower():
+            return row
+    is_primary = str(fields.get("primary")).lower() == "true"
+    for row in node.rows:
+        if row.selector == "primary" and (is_primary or (is_empty(kind) and len(node.rows) == 1)):
+            return row
+    return node.rows[0] if is_empty(kind) and len(node.rows) == 1 else None
+
+
+def _state_rows(target: Selected, value: object, into: Statement) -> None:
+    for row in target.rows:
+        if target.sub:
+            if (slot := row.subs.get(target.sub)) is not None:
+                into.assign(slot, value)
+        else:
+            bare = value[0] if isinstance(value, list) and len(value) == 1 else value
+            if isinstance(bare, list) and not is_empty(bare):
+                into.refuse(RefusalKind.MULTI_VALUED, target.node.name)
+            elif is_empty(bare):
+                clear(Selected(target.node, (row,), "", None), into)
+            else:
+                _state_subs(target.node.name, row.subs, bare if isinstance(bare, dict) else {"value": bare}, into)

@@ -1,0 +1,283 @@
+"""A SCIM filter as a Condition that a connector can run.
+
+filter text ──scim2-models──▶ syntax tree ──here──▶ Condition ──connector──▶ rows
+
+Nothing below this room knows SCIM; nothing above it knows SQL. An attribute that is not exposed matches nothing,
+which is what Entra's first probe for PLACEHOLDER needs; a filter that cannot be read is refused with the place.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from scim2_models import SCIMException, ScimFilter
+from scim2_models.path import (
+    ORDERING_OPERATORS,
+    STRING_OPERATORS,
+    AttrPath,
+    CompareOperator,
+    Comparison,
+    FilterNode,
+    LogicalExpr,
+    LogicalOperator,
+    ValuePath,
+)
+from scim2_models.path import Not as NotNode
+from scim2_models.path import Present as PresentNode
+
+from connector_host.connectors.contract import (
+    EVERYTHING,
+    NOTHING,
+    AllOf,
+    AnyOf,
+    AttributeType,
+    Comparator,
+    Compare,
+    Condition,
+    Not,
+    Present,
+)
+from connector_host.connectors.errors import InvalidValue
+from connector_host.scim import vocabulary
+from connector_host.scim.coercion import coerce
+from connector_host.scim.errors import ScimError, invalid_filter
+from connector_host.scim.flows import Complex, Multi, Row, Single, Slot, slots
+from connector_host.scim.paths import Identity, Selected, Whole, resolve_path
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from connector_host.scim.flows import Flows
+    from connector_host.scim.paths import Target
+
+_UNQUOTED: Final = re.compile(
+    r'\beq\s+(?!true\b|false\b|null\b|-?\d+(?:\.\d+)?(?:[\s)\]]|$))([^\s"()\[\]]+)', re.IGNORECASE
+)
+_STRING: Final = re.compile(r'("(?:[^"\\]|\\.)*")')
+
+
+def read_filter(flows: Flows, text: str, *, chars_max: int) -> Condition:
+    """Return the condition that a filter asks for; raise ScimError invalidFilter with the column of the mistake."""
+    if len(text) > chars_max:
+        raise invalid_filter(f"The filter is longer than {chars_max} characters.")
+    return _condition(flows, parse(text))
+
+
+def parse(text: str) -> FilterNode:
+    """Parse a filter; values without quotes, as Microsoft's sample sends them, are taken for `eq`."""
+    try:
+        return ScimFilter(text).ast
+    except SCIMException as failure:
+        quoted = _quoted(text)
+        if quoted != text:
+            try:
+                return ScimFilter(quoted).ast
+            except SCIMException:
+                pass
+        raise invalid_filter(f"The filter cannot be read: {failure.detail}.") from failure
+
+
+def _quoted(text: str) -> str:
+    """Quote bare values of `eq`, outside of what is quoted already."""
+    parts = _STRING.split(text)
+    return "".join(part if part.startswith('"') else _UNQUOTED.sub(r'eq "\1"', part) for part in parts)
+
+
+def _condition(flows: Flows, node: FilterNode) -> Condition:
+    match node:
+        case NotNode(expr=inner):
+            return Not(_condition(flows, inner))
+        case LogicalExpr(op=op, terms=terms):
+            conditions = tuple(_condition(flows, term) for term in terms)
+            return AllOf(conditions) if op is LogicalOperator.and_ else AnyOf(conditions)
+        case PresentNode(attr_path=path):
+            return _present(flows, path)
+        case Comparison(attr_path=path, op=op, value=value):
+            return _compare(flows, path, op, value)
+        case ValuePath(attr_path=path, val_filter=inner):
+            return _value_path(flows, path, inner)
+        case _:
+            raise invalid_filter(f"The filter cannot be carried out: {type(node).__name__}.")
+
+
+# ── presence ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _present(flows: Flows, path: AttrPath) -> Condition:
+    target = _resolved(flows, path)
+    match target:
+        case Slot():
+            return Present(target.attribute.name)
+        case Identity():
+            return EVERYTHING
+        case Single() | Complex() | Multi():
+            return _any_present(slots(target))
+        case Selected(rows=rows):
+            return _any_present(slot for row in rows for slot in _meant(target, row))
+        case Whole(schema=schema):
+            return _any_present(slot for node in schema.nodes.values() for slot in slots(node))
+        case _:
+            return EVERYTHING if _always(path) is not None else NOTHING
+
+
+def _meant(target: Selected, row: Row) -> Iterable[Slot]:
+    """Return the slots of which one must have a value; a mark is there with any of them."""
+    return row.subs.values() if target.sub in row.marks else target.among(row)
+
+
+def _any_present(found: Iterable[Slot]) -> Condition:
+    conditions = tuple(Present(slot.attribute.name) for slot in found)
+    return conditions[0] if len(conditions) == 1 else AnyOf(conditions)
+
+
+def _exists(row: Row) -> Condition:
+    return _any_present(row.subs.values())
+
+
+def _always(path: AttrPath) -> str | None:
+    """Return the text that every user has here, or None; only what the host itself writes."""
+    match str(path).lower():
+        case "schemas":
+            return vocabulary.CORE
+        case "meta.resourcetype":
+            return "User"
+        case _:
+            return None
+
+
+# ── comparison ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _compare(flows: Flows, path: AttrPath, op: CompareOperator, value: object) -> Condition:
+    target = _resolved(flows, path)
+    match target:
+        case Slot():
+            return _compare_slot(target, op, value)
+        case Single(slot=slot):
+            return _compare_slot(slot, op, value)
+        case Identity():
+            anchor = flows.anchor
+            return _compare_slot(Slot(anchor, "id", "id", AttributeType.STRING, is_anchor=True), op, value)
+        case Multi(rows=rows):
+            found = tuple(row.subs["value"] for row in rows if "value" in row.subs)
+            return AnyOf(tuple(_compare_slot(slot, op, value) for slot in found))
+        case Selected(rows=rows):
+            return AnyOf(tuple(_compare_in_row(row, target.sub, op, value) for row in rows))
+        case Complex() | Whole():
+            raise invalid_filter(f"{path} has parts: compare one of them.")
+        case _:
+            return _compare_fixed(flows, path, op, value)
+
+
+def _compare_fixed(flows: Flows, path: AttrPath, op: CompareOperator, value: object) -> Condition:
+    """Compare what the host writes itself; everything else that has no column matches nothing."""
+    held = _always(path)
+    asked = str(value).lower()
+    if held is None:
+        return NOTHING
+    if held == vocabulary.CORE and asked in flows.schemas and asked != held.lower():
+        extension = _any_present(slot for node in flows.schemas[asked].nodes.values() for slot in slots(node))
+        return {CompareOperator.eq: extension, CompareOperator.ne: Not(extension)}.get(op, NOTHING)
+    return _compare_text(held.lower(), op, asked)
+
+
+def _compare_text(held: str, op: CompareOperator, asked: str) -> Condition:
+    matches = {
+        CompareOperator.eq: held == asked,
+        CompareOperator.ne: held != asked,
+        CompareOperator.co: asked in held,
+        CompareOperator.sw: held.startswith(asked),
+        CompareOperator.ew: held.endswith(asked),
+    }
+    return EVERYTHING if matches.get(op, False) else NOTHING
+
+
+def _compare_slot(slot: Slot, op: CompareOperator, value: object) -> Condition:
+    """Compare with the value in the column's own type; one that cannot be of the type equals nothing."""
+    name = slot.attribute.name
+    if value is None or value == "":
+        return _compare_empty(slot, op, value)
+    _demand_comparable(slot, op)
+    try:
+        typed = coerce(_without_limits(slot), value)
+    except InvalidValue as failure:
+        if op is CompareOperator.eq:
+            return NOTHING
+        if op is CompareOperator.ne:
+            return EVERYTHING
+        raise invalid_filter(str(failure)) from failure
+    return NOTHING if typed is None else Compare(name, Comparator(op.value), typed)
+
+
+def _without_limits(slot: Slot) -> Slot:
+    """Return the slot without its length and choices: part of a value may be compared with `sw`, `co`, `gt`."""
+    attribute = slot.attribute
+    if attribute.max_length is None and not attribute.canonical_values:
+        return slot
+    return replace(slot, attribute=replace(attribute, max_length=None, canonical_values=()))
+
+
+def _compare_empty(slot: Slot, op: CompareOperator, value: object) -> Condition:
+    """Compare with null or empty text: there is a value, or there is none."""
+    present = Present(slot.attribute.name)
+    if op is CompareOperator.eq:
+        return Not(present)
+    if op is CompareOperator.ne or (op in STRING_OPERATORS and value == ""):
+        return present
+    raise invalid_filter(f"{slot.path}: an empty value can only be compared with eq and ne.")
+
+
+def _demand_comparable(slot: Slot, op: CompareOperator) -> None:
+    kind = slot.attribute.type
+    if op in STRING_OPERATORS and kind is not AttributeType.STRING:
+        raise invalid_filter(f"{slot.path}: {op} compares text, and this attribute is {kind}.")
+    if op in ORDERING_OPERATORS and AttributeType.BOOLEAN in (kind, slot.wire):
+        raise invalid_filter(f"{slot.path}: {op} needs an order, and this attribute is boolean (RFC 7644 §3.4.2.2).")
+
+
+# ── values of multi-valued attributes ─────────────────────────────────────────────────────────────────────────────
+
+
+def _value_path(flows: Flows, path: AttrPath, inner: FilterNode) -> Condition:
+    """`emails[type eq "work" and value co "x"]`: one and the same value matches all of it."""
+    target = _resolved(flows, path)
+    if isinstance(target, Multi):
+        return AnyOf(tuple(AllOf((_exists(row), _in_row(row, inner))) for row in target.rows))
+    if isinstance(target, Single | Complex):
+        raise invalid_filter(f"{path} has one value only: write it without brackets.")
+    return NOTHING
+
+
+def _in_row(row: Row, node: FilterNode) -> Condition:
+    match node:
+        case NotNode(expr=inner):
+            return Not(_in_row(row, inner))
+        case LogicalExpr(op=op, terms=terms):
+            conditions = tuple(_in_row(row, term) for term in terms)
+            return AllOf(conditions) if op is LogicalOperator.and_ else AnyOf(conditions)
+        case PresentNode(attr_path=AttrPath(attr=name)):
+            if name.lower() in row.marks:
+                return EVERYTHING
+            slot = row.subs.get(name.lower())
+            return Present(slot.attribute.name) if slot is not None else NOTHING
+        case Comparison(attr_path=AttrPath(attr=name), op=op, value=value):
+            return _compare_in_row(row, name.lower(), op, value)
+        case _:
+            raise invalid_filter("Inside brackets only sub-attributes can be compared.")
+
+
+def _compare_in_row(row: Row, name: str, op: CompareOperator, value: object) -> Condition:
+    if name in row.marks:
+        matches = _compare_text(str(row.marks[name]).lower(), op, str(value).lower())
+        return AllOf((_exists(row), matches)) if matches is EVERYTHING else NOTHING
+    slot = row.subs.get(name)
+    return _compare_slot(slot, op, value) if slot is not None else NOTHING
+
+
+def _resolved(flows: Flows, path: AttrPath) -> Target:
+    try:
+        return resolve_path(flows, str(path))
+    except ScimError as failure:
+        raise invalid_filter(failure.detail) from failure

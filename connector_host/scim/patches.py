@@ -1,0 +1,187 @@
+"""A PATCH request as one revision of an entry: all of its operations, or none (RFC 7644 §3.5.2).
+
+body ──read_patch──▶ Patch(steps, refusals) ──revise, with the row locked──▶ Values
+
+The resource is a fixed set of slots with one value each, so operations become assignments to slots; nothing is ever
+inserted into a list. What a step means is settled before the database is asked, save for filters on values.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+
+from connector_host.connectors.contract import Mutability, RefusalKind
+from connector_host.connectors.errors import Immutable, InvalidValue
+from connector_host.scim import assignments
+from connector_host.scim.assignments import Assign, Statement
+from connector_host.scim.coercion import is_empty
+from connector_host.scim.errors import ScimError, invalid_syntax
+from connector_host.scim.paths import Ignored, Selected, resolve_path
+from connector_host.scim.selection import selects
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from connector_host.connectors.contract import Entry, Refusal, Value, Values
+    from connector_host.scim.flows import Flows, Row, Slot
+
+_Verb: TypeAlias = Literal["add", "replace", "remove"]
+_VERBS: Final[Mapping[str, _Verb]] = {"add": "add", "replace": "replace", "remove": "remove"}
+
+
+@dataclass(frozen=True, slots=True)
+class Choose:
+    """Assign to those rows whose present values the filter selects."""
+
+    target: Selected
+    assigns: Mapping[int, tuple[Assign, ...]]
+    """What to assign, by the position of the row."""
+    must_match: bool
+
+
+Step: TypeAlias = Assign | Choose
+
+
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """A PATCH that has been read: call `revise` with the entry as it is now."""
+
+    flows: Flows
+    steps: tuple[Step, ...]
+    refusals: tuple[Refusal, ...]
+    ids: tuple[str, ...] = ()
+
+    def revise(self, entry: Entry) -> Values:
+        """Return the values to write: only those that differ.
+
+        Raises ScimError noTarget where a filter selects nothing, Immutable for the anchor and computed attributes,
+        and InvalidValue for a null where the column takes none.
+        """
+        if any(text != entry.anchor for text in self.ids):
+            raise Immutable("id", "the id of a user never changes; delete the user and create it again.")
+        held: dict[str, Value | None] = dict(entry.values)
+        named: dict[str, Slot] = {}
+        for step in self.steps:
+            for assign in _assigns(step, held):
+                held[assign.slot.attribute.name] = assign.value
+                named[assign.slot.attribute.name] = assign.slot
+        return {
+            name: checked_change(slot, held[name])
+            for name, slot in named.items()
+            if held[name] != entry.values.get(name)
+        }
+
+
+def checked_change(slot: Slot, value: Value | None) -> Value | None:
+    """Return the new value of an existing entry's slot; raise Immutable or InvalidValue where it cannot have it."""
+    if slot.is_anchor:
+        raise Immutable(slot.path, "is the anchor of this user and never changes; delete the user and create it again.")
+    if slot.attribute.mutability is not Mutability.READ_WRITE:
+        raise Immutable(slot.path, "is computed by the database and cannot be written.")
+    if value is None and not slot.attribute.nullable:
+        raise InvalidValue(slot.path, f"cannot be empty: column {slot.attribute.name} is NOT NULL.")
+    return value
+
+
+def read_patch(flows: Flows, body: object, *, operations_max: int) -> Patch:
+    """Read the body of a PATCH request in any of the dialects of RFC 7644, Entra and Okta.
+
+    Raises ScimError (invalidSyntax, invalidPath, noTarget, 413) and InvalidValue.
+    """
+    operations = _operations(body)
+    if len(operations) > operations_max:
+        raise ScimError(413, f"A PATCH may hold {operations_max} operations; this one holds {len(operations)}.")
+    steps: list[Step] = []
+    refusals: list[Refusal] = []
+    ids: list[str] = []
+    for number, operation in enumerate(operations, start=1):
+        said = Statement()
+        steps.extend(_read(flows, number, operation, said))
+        refusals.extend(said.refusals)
+        ids.extend(said.ids)
+    return Patch(flows, tuple(steps), tuple(refusals), tuple(ids))
+
+
+def _operations(body: object) -> list[object]:
+    if not isinstance(body, dict):
+        raise invalid_syntax("The body of a PATCH must be a JSON object.")
+    operations = next((value for key, value in body.items() if key.lower() == "operations"), None)
+    if not isinstance(operations, list):
+        raise invalid_syntax("The body of a PATCH must have a list Operations.")
+    return operations
+
+
+def _read(flows: Flows, number: int, operation: object, said: Statement) -> tuple[Step, ...]:
+    if not isinstance(operation, dict):
+        raise invalid_syntax(f"Operation {number} must be a JSON object.")
+    fields = {str(key).lower(): value for key, value in operation.items()}
+    op, path, value = fields.get("op"), fields.get("path"), fields.get("value")
+    verb = _VERBS.get(op.lower()) if isinstance(op, str) else None
+    if verb is None:
+        raise invalid_syntax(f"Operation {number}: op must be add, replace or remove.")
+    if path is not None and not isinstance(path, str):
+        raise ScimError(400, f"Operation {number}: path must be text.", "invalidPath")
+    if verb != "remove" and "value" not in fields:
+        raise ScimError(400, f"Operation {number}: {verb} needs a value.", "invalidValue")
+    if path:
+        return _read_at(flows, verb, path, value, said)
+    if verb == "remove":
+        raise ScimError(400, f"Operation {number}: remove needs a path.", "noTarget")
+    if not isinstance(value, dict):
+        raise ScimError(400, f"Operation {number}: without a path, value must be an object.", "invalidValue")
+    assignments.state(flows, value, said, replace=verb == "replace")
+    return tuple(said.assigns)
+
+
+def _read_at(flows: Flows, verb: _Verb, path: str, value: object, said: Statement) -> tuple[Step, ...]:
+    target = resolve_path(flows, path)
+    removing = verb == "remove"
+    if isinstance(target, Selected) and not (target.rows and target.val_filter is None):
+        return _read_selected(target, path, None if removing else value, said, removing=removing)
+    if removing and not isinstance(target, Ignored):
+        assignments.clear(target, said)
+    elif not removing:
+        assignments.state_at(target, value, said, replace=verb == "replace")
+    return tuple(said.assigns)
+
+
+def _read_selected(target: Selected, path: str, value: object, said: Statement, *, removing: bool) -> tuple[Step, ...]:
+    """Read an operation on values that a filter selects: no such row is one value too many, others are chosen later."""
+    if not target.rows:
+        if not removing and not is_empty(value):
+            said.refuse(RefusalKind.MULTI_VALUED, path)
+        return ()
+    assigns: dict[int, tuple[Assign, ...]] = {}
+    for position, row in enumerate(target.rows):
+        one = Statement()
+        alone = Selected(target.node, (row,), target.sub, None)
+        if removing:
+            assignments.clear(alone, one)
+        else:
+            assignments.state_at(alone, value, one)
+        assigns[position] = tuple(one.assigns)
+        if position == 0:
+            said.refusals.extend(one.refusals)
+    return (Choose(target, assigns, must_match=not removing),)
+
+
+def _assigns(step: Step, held: Mapping[str, Value | None]) -> tuple[Assign, ...]:
+    if isinstance(step, Assign):
+        return (step,)
+    chosen = [
+        assign
+        for position, row in enumerate(step.target.rows)
+        if step.target.val_filter is not None and _is_selected(step.target, row, held)
+        for assign in step.assigns[position]
+    ]
+    if not chosen and step.must_match:
+        raise ScimError(400, f"No value of {step.target.node.name} matches the filter of the path.", "noTarget")
+    return tuple(chosen)
+
+
+def _is_selected(target: Selected, row: Row, held: Mapping[str, Value | None]) -> bool:
+    values: dict[str, object] = {name: held.get(slot.attribute.name) for name, slot in row.subs.items()}
+    if target.val_filter is None or all(is_empty(value) for value in values.values()):
+        return False
+    return selects(target.val_filter, {**row.marks, **values})

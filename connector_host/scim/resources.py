@@ -1,0 +1,83 @@
+"""A whole resource from a client: what a creation (POST) or a replacement (PUT) says about the columns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from connector_host.connectors.contract import Add, Mutability
+from connector_host.connectors.errors import Immutable, InvalidValue
+from connector_host.scim import assignments
+from connector_host.scim.assignments import Statement
+from connector_host.scim.errors import invalid_syntax
+from connector_host.scim.flows import is_writable
+from connector_host.scim.patches import checked_change
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from connector_host.connectors.contract import Entry, Refusal, Value, Values
+    from connector_host.scim.flows import Flows, Slot
+
+
+@dataclass(frozen=True, slots=True)
+class Replacement:
+    """A PUT that has been read: call `revise` with the entry as it is now."""
+
+    flows: Flows
+    values: Values
+    refusals: tuple[Refusal, ...]
+    ids: tuple[str, ...]
+
+    def revise(self, entry: Entry) -> Values:
+        """Return the values to write: what is said and differs, and null for what is left out (RFC 7644 §3.5.1).
+
+        Columns that take no null stay as they are where they have a default, and are demanded where they have none.
+        Computed attributes are passed over. Raises Immutable for the anchor, and InvalidValue.
+        """
+        if any(text != entry.anchor for text in self.ids):
+            raise Immutable("id", "the id of a user never changes; delete the user and create it again.")
+        changed: dict[str, Value | None] = {}
+        for slot in self.flows.slots:
+            name = slot.attribute.name
+            if not is_writable(slot) or not self._says(slot):
+                continue
+            value = self.values.get(name)
+            if value != entry.values.get(name):
+                changed[name] = checked_change(slot, value)
+        return changed
+
+    def _says(self, slot: Slot) -> bool:
+        """Return whether the request says anything about the slot: a value, or by leaving it out that it is empty."""
+        if slot.attribute.name in self.values:
+            return True
+        if slot.attribute.required and not slot.is_anchor:
+            raise InvalidValue(slot.path, "is required and is missing.")
+        return slot.attribute.nullable and slot.attribute.mutability is Mutability.READ_WRITE and not slot.is_anchor
+
+
+def read_create(flows: Flows, body: object) -> Add:
+    """Read the body of a POST. Raises ScimError invalidSyntax, and InvalidValue naming the attribute."""
+    said = _read(flows, body)
+    values = {assign.slot.attribute.name: assign.value for assign in said.assigns if is_writable(assign.slot)}
+    for slot in flows.slots:
+        value = values.get(slot.attribute.name)
+        if value is None and slot.attribute.required:
+            raise InvalidValue(slot.path, "is required and is missing or empty.")
+        if value is None and slot.attribute.name in values and not slot.attribute.nullable:
+            raise InvalidValue(slot.path, f"cannot be empty: column {slot.attribute.name} is NOT NULL.")
+    return Add(values, tuple(said.refusals))
+
+
+def read_replacement(flows: Flows, body: object) -> Replacement:
+    """Read the body of a PUT. Raises ScimError invalidSyntax, and InvalidValue naming the attribute."""
+    said = _read(flows, body)
+    values = {assign.slot.attribute.name: assign.value for assign in said.assigns}
+    return Replacement(flows, values, tuple(said.refusals), tuple(said.ids))
+
+
+def _read(flows: Flows, body: object) -> Statement:
+    if not isinstance(body, dict):
+        raise invalid_syntax("The body must be a JSON object that holds a user.")
+    document: Mapping[str, object] = body
+    return assignments.state(flows, document, Statement())
