@@ -1,6 +1,7 @@
 """The host says when it is ready, ends the requests in hand when it is told to stop, and names what it cannot have."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import socket
@@ -24,6 +25,7 @@ class Life:
         self.closed = []
         application = web.Application()
         application.router.add_get("/slow", self._slow)
+        application.router.add_get("/quick", self._quick)
         tls = server_context(self.files.certificate, self.files.key)
         self.listener = Listener(application, address, port, tls, stop_s)
 
@@ -32,29 +34,26 @@ class Life:
         await self.release.wait()
         return web.Response(text="done")
 
+    async def _quick(self, _request):
+        return web.Response(text="done")
+
     async def _close(self):
         self.closed.append(self.release.is_set())
 
     async def live(self):
         await serve(self.listener, ready=self.port.set_result, close=self._close)
 
-    async def get(self):
-        url = f"https://localhost:{await self.port}/slow"
-        async with (
-            aiohttp.ClientSession() as session,
-            session.get(url, ssl=client_context(self.files.authority)) as answer,
-        ):
+    async def get(self, path="slow"):
+        url = f"https://localhost:{await self.port}/{path}"
+        trust = client_context(self.files.authority)
+        async with aiohttp.ClientSession() as session, session.get(url, ssl=trust) as answer:
             return await answer.text()
 
-
-async def refused(port):
-    """Return once nobody listens there any more."""
-    while True:
-        try:
-            _, writer = await asyncio.open_connection("127.0.0.1", port)
-        except OSError:
-            return
-        writer.close()
+    async def refused(self):
+        """Return once new connections are not taken any more."""
+        with contextlib.suppress(aiohttp.ClientConnectionError):
+            while await self.get("quick"):
+                pass
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -65,7 +64,7 @@ async def test_a_request_in_hand_is_answered_before_the_end(tmp_path, number):
         answer = group.create_task(life.get())
         await life.entered.wait()
         os.kill(os.getpid(), number)
-        await asyncio.wait_for(refused(await life.port), 5)
+        await asyncio.wait_for(life.refused(), 5)
         assert not served.done()
         life.release.set()
     assert answer.result() == "done"
