@@ -1,0 +1,43 @@
+"""From a connector's settings to the connector; the only module that names the ones that ship.
+
+A connector's code is imported when it is first opened, so that commands which open none start fast.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from connector_host.connectors.contract import Connector
+    from connector_host.connectors.survey import Relation, TableSurvey
+    from connector_host.settings import ConnectorSettings
+
+
+def open_connector(name: str, settings: ConnectorSettings) -> Connector:
+    """Return the connector; it connects when it is first asked, so a database that is down stops nobody here.
+
+    Raises ConfigurationError where the database is not served, its driver is missing, or a secret cannot be read.
+    """
+    from connector_host.connectors.sql.connector import SqlConnector  # noqa: PLC0415 - half a second of SQLAlchemy
+
+    return SqlConnector(name, settings)
+
+
+def list_relations(database: str, password: str | None = None) -> tuple[Relation, ...]:
+    """Return the tables and views that the login sees. Blocks.
+
+    Raises ConfigurationError (URL, driver), Denied or Unavailable.
+    """
+    from connector_host.connectors.sql import surveying  # noqa: PLC0415 - the same
+
+    return surveying.list_relations(database, password)
+
+
+def survey_table(database: str, password: str | None = None, *, table: str, schema: str | None = None) -> TableSurvey:
+    """Return the columns of one table or view and its anchor candidates, the best first. Blocks.
+
+    Raises ConfigurationError (URL, driver, no such table), Denied or Unavailable.
+    """
+    from connector_host.connectors.sql import surveying  # noqa: PLC0415 - the same
+
+    return surveying.survey_table(database, password, table=table, schema=schema)

@@ -1,0 +1,175 @@
+"""Checks: everything about the database that an administrator can get wrong, each with the mend in words.
+
+Writes nothing, and repeats no value.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from connector_host.connectors.sql import anchors, discovery, shapes
+from connector_host.connectors.sql.columns import Unfit
+from connector_host.connectors.sql.privileges import missing_privileges
+from connector_host.connectors.sql.sqlstate import Happened, understand
+from connector_host.errors import ConfigurationError, Finding, Level
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sqlalchemy import Connection, Engine
+
+    from connector_host.connectors.sql.dialects import Dialect
+    from connector_host.connectors.sql.discovery import TableFacts
+    from connector_host.connectors.sql.shapes import Shape
+    from connector_host.settings import SqlSettings
+
+SAMPLE_ROWS = 1_000
+"""How many rows are looked at for values that their column's type does not allow."""
+
+
+def check(engine: Engine, dialect: Dialect, settings: SqlSettings, known: Shape | None) -> list[Finding]:
+    """Return every finding about the database, the table and its columns; blocks."""
+    try:
+        with engine.connect() as connection:
+            return [
+                Finding(Level.OK, "database", "The database answers and accepts the login."),
+                *_table(connection, dialect, settings, known),
+            ]
+    except DBAPIError as error:
+        return [_unreachable(understand(error, dialect.name).happened)]
+    except SQLAlchemyError:
+        return [_unreachable(Happened.CONNECTION)]
+
+
+def _unreachable(happened: Happened) -> Finding:
+    match happened:
+        case Happened.LOGIN:
+            return Finding(
+                Level.FAILURE,
+                "login",
+                "The database does not accept the login, or there is no such database.",
+                "Check the user and the database in the URL, and the password where it is kept.",
+            )
+        case _:
+            return Finding(
+                Level.FAILURE,
+                "database",
+                "The database cannot be reached.",
+                "Check host, port and path in the URL, that the server runs, and that a firewall lets it through.",
+            )
+
+
+def _table(connection: Connection, dialect: Dialect, settings: SqlSettings, known: Shape | None) -> Iterator[Finding]:
+    facts = discovery.discover(connection, dialect, settings.table, settings.database_schema)
+    if facts is None:
+        text = missing_table(connection, dialect, settings)
+        yield Finding(Level.FAILURE, "table", text, "Write the name as the database spells it.")
+        return
+    yield Finding(Level.OK, "table", f"{settings.table} has {len(facts.columns)} columns.")
+    yield from _privileges(connection, dialect, settings)
+    try:
+        shape = shapes.build(facts, settings, dialect, known)
+    except ConfigurationError as failure:
+        subject, _, text = str(failure).partition(": ")
+        yield Finding(Level.FAILURE, subject, text, "Change the configuration or the table, and check again.")
+        return
+    yield from _anchor(connection, shape)
+    yield from _columns(facts, shape, settings)
+    yield from _changed(known, facts)
+    yield from _values(connection, shape)
+
+
+def missing_table(connection: Connection, dialect: Dialect, settings: SqlSettings) -> str:
+    """Say that there is no such table, and which one may have been meant."""
+    named = f"{settings.database_schema}.{settings.table}" if settings.database_schema else settings.table
+    others = discovery.relations(connection, dialect)
+    near = [other for other in others if other.name.lower() == settings.table.lower()]
+    if near:
+        spelled = f"{near[0].schema}.{near[0].name}" if near[0].schema else near[0].name
+        return f"table: there is no {named} that the login can see, but there is {spelled}."
+    return f"table: there is no {named} that the login can see."
+
+
+def _privileges(connection: Connection, dialect: Dialect, settings: SqlSettings) -> Iterator[Finding]:
+    missing = missing_privileges(connection, dialect, settings.table, settings.database_schema)
+    if missing is None:
+        yield Finding(Level.OK, "privileges", "This database has no privileges to check.")
+    elif missing:
+        words = ", ".join(missing)
+        yield Finding(
+            Level.FAILURE, "privileges", f"The login may not {words}.", f"GRANT {words} ON the table to the login."
+        )
+    else:
+        yield Finding(Level.OK, "privileges", "The login may SELECT, INSERT, UPDATE and DELETE.")
+
+
+def _anchor(connection: Connection, shape: Shape) -> Iterator[Finding]:
+    name = shape.object_type.anchor
+    if shape.enforced:
+        yield Finding(Level.OK, "anchor", f"{name} is unique and not null, and the database keeps it so.")
+        return
+    proof = anchors.prove(connection, shape)
+    if not proof.holds:
+        yield Finding(Level.FAILURE, "anchor", anchors.contradiction(shape, proof), "Mend the rows, then check again.")
+        return
+    yield Finding(
+        Level.WARNING,
+        "anchor",
+        f"{name} is unique and not null in every row now, but the database does not keep it so.",
+        f"Add a unique key on {name} and declare it NOT NULL.",
+    )
+
+
+def _columns(facts: TableFacts, shape: Shape, settings: SqlSettings) -> Iterator[Finding]:
+    for column in facts.columns:
+        own = column.facts
+        if own.left_out:
+            yield Finding(Level.WARNING, own.name, f"The column is left out: {own.left_out}.")
+        if own.required and own.name not in shape.columns:
+            yield Finding(
+                Level.FAILURE,
+                own.name,
+                "The column is required and has no default, but is not exposed: no user can be created.",
+                "Give it a default, let it be null, or expose it.",
+            )
+    for name in settings.attributes:
+        if name not in shape.columns:
+            yield Finding(
+                Level.FAILURE,
+                name,
+                "It is mapped in [attributes], but is no exposed column of the table.",
+                "Write the column as the database spells it, or take the line away.",
+            )
+
+
+def _changed(known: Shape | None, facts: TableFacts) -> Iterator[Finding]:
+    if known is None:
+        return
+    for name in shapes.changed_types(known, facts):
+        yield Finding(
+            Level.WARNING,
+            name,
+            f"The type of the column has changed; it is still served as {known.columns[name].attribute.type.value}.",
+            "Restart the service to accept the new type, or change the column back.",
+        )
+
+
+def _values(connection: Connection, shape: Shape) -> Iterator[Finding]:
+    """Look at a sample of rows for values that cannot be read as the column's type."""
+    unreadable: dict[str, int] = {}
+    for row in connection.execute(shape.selected.limit(SAMPLE_ROWS)):
+        for (name, column), raw in zip(shape.columns.items(), row, strict=True):
+            try:
+                if raw is not None:
+                    column.codec.decode(raw)
+            except Unfit:
+                unreadable[name] = unreadable.get(name, 0) + 1
+    for name, count in unreadable.items():
+        yield Finding(
+            Level.WARNING,
+            name,
+            f"{count} of the first rows hold a value that the column's type does not allow; it reads as absent.",
+            "Mend the rows, or change the type of the column.",
+        )

@@ -1,0 +1,252 @@
+"""The SQL connector: discovery, reads and exports of one table, behind the contract that every connector fulfils.
+
+The only module of this room that is async: it hands blocking work to threads, and keeps the discovered shape.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING, TypeVar
+
+import structlog
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from connector_host import clock
+from connector_host.connectors import refusals
+from connector_host.connectors.contract import (
+    Add,
+    Entry,
+    Export,
+    Exported,
+    ObjectType,
+    Page,
+    Query,
+)
+from connector_host.connectors.errors import ConnectorError, Unavailable
+from connector_host.connectors.sql import anchors, checks, discovery, exports, queries, shapes
+from connector_host.connectors.sql.dialects import dialect_of
+from connector_host.connectors.sql.engines import open_engine, parse_url
+from connector_host.connectors.sql.sqlstate import Failure, Happened, to_error, understand
+from connector_host.connectors.sql.writer import Job, Writer
+from connector_host.errors import ConfigurationError
+from connector_host.observability import events
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sqlalchemy import Connection
+
+    from connector_host.connectors.sql.shapes import Shape
+    from connector_host.errors import Finding
+    from connector_host.settings import SqlSettings
+
+log = structlog.get_logger()
+Result = TypeVar("Result")
+
+QUEUE_SHARE = 0.8
+"""How much of a request's time an export may wait in the queue; the rest is for running it."""
+
+
+def password_of(settings: SqlSettings) -> str | None:
+    """Return the database password, from wherever it is given; raises ConfigurationError where it cannot be read."""
+    if settings.password is not None:
+        return settings.password.get_secret_value()
+    if settings.password_file is None:
+        return None
+    try:
+        return settings.password_file.read_text(encoding="utf-8").rstrip("\r\n")
+    except OSError as failure:
+        raise ConfigurationError(
+            f"password_file: {settings.password_file} cannot be read ({failure.strerror})."
+        ) from failure
+
+
+class SqlConnector:
+    """One table or view of users in one database; connects when it is first asked."""
+
+    def __init__(self, name: str, settings: SqlSettings) -> None:
+        url = parse_url(settings.database, password_of(settings))
+        self._name = name
+        self._settings = settings
+        self._dialect = dialect_of(url)
+        writers = 1 if self._dialect.single_writer else settings.writers
+        self._reading = open_engine(url, size=settings.readers, statement_s=settings.statement_s)
+        self._writing = open_engine(url, size=writers, statement_s=settings.statement_s, writing=True)
+        self._readers = ThreadPoolExecutor(settings.readers, thread_name_prefix=f"{name}-read")
+        self._writers = tuple(
+            Writer(self._writing, self._dialect.name, self._carry_out, name=f"{name}-write-{number}")
+            for number in range(writers)
+        )
+        self._turn = itertools.count()
+        self._known: Shape | None = None
+        self._discovered_s = 0.0
+        self._discovery = asyncio.Lock()
+        self._is_down = False
+        self._reported: set[str] = set()
+
+    @property
+    def name(self) -> str:
+        """The name in the configuration and in the URL."""
+        return self._name
+
+    async def describe(self) -> ObjectType:
+        """Return the object type, discovered anew once in `rediscover_s`."""
+        return (await self._shape()).object_type
+
+    async def read(self, anchor: str) -> Entry | None:
+        """Return the entry with exactly this anchor."""
+        shape = await self._shape()
+        return await self._reader(lambda connection: queries.read(connection, shape, anchor, self._unreadable))
+
+    async def search(self, query: Query) -> Page:
+        """Return the stretch of entries that the query asks for."""
+        shape = await self._shape()
+        return await self._reader(lambda connection: queries.search(connection, shape, query, self._unreadable))
+
+    async def export(self, export: Export) -> Exported:
+        """Carry out one export; exports of one anchor run in the order in which they came."""
+        dropped = refusals.apply(self._settings.refusals, export)
+        for refusal in dropped:
+            log.warning(
+                events.EXPORT_DROPPED, connector=self._name, kind=refusal.kind.value, attribute=refusal.attribute
+            )
+        shape = await self._shape()
+        promise: Future[Exported] = Future()
+        deadline_s = clock.monotonic_s() + self._settings.limits.request_s * QUEUE_SHARE
+        self._writer_of(export, shape).submit(Job(export, shape, promise, deadline_s))
+        try:
+            done = await asyncio.wrap_future(promise)
+        except Unavailable as failure:
+            self._note(failure)
+            raise
+        self._note(None)
+        return Exported(done.entry, done.written, dropped) if dropped else done
+
+    async def check(self) -> list[Finding]:
+        """Look at everything that an administrator can get wrong, and say what to do about each."""
+        return await asyncio.get_running_loop().run_in_executor(
+            self._readers, checks.check, self._reading, self._dialect, self._settings, self._known
+        )
+
+    async def close(self) -> None:
+        """Finish the exports in hand, then let go of every connection."""
+        await asyncio.gather(*(asyncio.to_thread(writer.close) for writer in self._writers))
+        await asyncio.to_thread(self._readers.shutdown)
+        self._reading.dispose()
+        self._writing.dispose()
+
+    # ── writing ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _writer_of(self, export: Export, shape: Shape) -> Writer:
+        """Return the writer of an export: always the same one for the same anchor."""
+        anchor = export.values.get(shape.object_type.anchor) if isinstance(export, Add) else export.anchor
+        number = next(self._turn) if anchor is None else hash(str(anchor).casefold())
+        return self._writers[number % len(self._writers)]
+
+    def _carry_out(self, connection: Connection, shape: Shape, export: Export) -> Exported:
+        return exports.carry_out(connection, shape, export, self._unreadable)
+
+    # ── reading ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _reader(self, work: Callable[[Connection], Result]) -> Result:
+        """Run blocking work on a connection of the readers."""
+        try:
+            result = await asyncio.get_running_loop().run_in_executor(self._readers, self._read, work)
+        except Unavailable as failure:
+            self._note(failure)
+            raise
+        self._note(None)
+        return result
+
+    def _read(self, work: Callable[[Connection], Result]) -> Result:
+        """Run a read; a connection that was lost is replaced once, since a read may always be repeated."""
+        try:
+            return self._read_once(work)
+        except Unavailable as failure:
+            if type(failure) is not Unavailable:
+                raise
+        return self._read_once(work)
+
+    def _read_once(self, work: Callable[[Connection], Result]) -> Result:
+        connection: Connection | None = None
+        try:
+            with self._reading.connect() as connection:
+                return work(connection)
+        except DBAPIError as error:
+            failure = understand(error, self._dialect.name)
+            log.warning(events.DATABASE_ERROR, happened=failure.happened.value, code=failure.code)
+            if failure.happened is Happened.SCHEMA:
+                self._discovered_s = float("-inf")
+            raise to_error(failure, self._known.facts if self._known else None) from error
+        except SQLAlchemyError as error:
+            raise to_error(Failure(Happened.CONNECTION, type(error).__name__)) from error
+
+    def _unreadable(self, column: str) -> None:
+        """Say once that a column holds values that its type does not allow; the value itself is not repeated."""
+        if column not in self._reported:
+            self._reported.add(column)
+            log.warning(events.COLUMN_UNREADABLE, connector=self._name, column=column)
+
+    def _note(self, failure: ConnectorError | None) -> None:
+        """Log when the database goes away, and when it comes back."""
+        if failure is not None and not self._is_down and type(failure) is Unavailable:
+            log.error(events.CONNECTOR_UNAVAILABLE, connector=self._name, reason=str(failure))
+            self._is_down = True
+        elif failure is None and self._is_down:
+            log.info(events.CONNECTOR_RECOVERED, connector=self._name)
+            self._is_down = False
+
+    # ── discovery ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _shape(self) -> Shape:
+        """Return the shape, discovering it where it is not known or old; others go on with the old one meanwhile."""
+        known = self._known
+        if known is not None and (not self._is_stale() or self._discovery.locked()):
+            return known
+        async with self._discovery:
+            if self._known is None or self._is_stale():
+                await self._discover()
+        if self._known is None:
+            raise Unavailable("The table has not been discovered yet.")
+        return self._known
+
+    def _is_stale(self) -> bool:
+        return clock.monotonic_s() - self._discovered_s > self._settings.rediscover_s
+
+    async def _discover(self) -> None:
+        """Look at the table; while the database is away, what is known stays."""
+        try:
+            shape = await self._reader(self._look)
+        except Unavailable:
+            if self._known is None:
+                raise
+            self._discovered_s = clock.monotonic_s()
+            return
+        before, self._known = self._known, shape
+        self._discovered_s = clock.monotonic_s()
+        if before is None or before.object_type != shape.object_type:
+            log.info(events.CONNECTOR_DISCOVERED, connector=self._name, attributes=len(shape.columns))
+
+    def _look(self, connection: Connection) -> Shape:
+        settings = self._settings
+        facts = discovery.discover(connection, self._dialect, settings.table, settings.database_schema)
+        if facts is None:
+            raise ConfigurationError(checks.missing_table(connection, self._dialect, settings))
+        known = self._known
+        if known is not None:
+            for column in shapes.changed_types(known, facts):
+                if known.facts != facts:
+                    log.warning(events.COLUMN_TYPE_CHANGED, connector=self._name, column=column)
+        shape = shapes.build(facts, settings, self._dialect, known)
+        if not shape.enforced and known is None:
+            self._prove(connection, shape)
+        return shape
+
+    def _prove(self, connection: Connection, shape: Shape) -> None:
+        """Prove an anchor that nothing enforces on the rows that there are (DESIGN §2.1)."""
+        proof = anchors.prove(connection, shape)
+        if not proof.holds:
+            raise ConfigurationError(f"anchor: {anchors.contradiction(shape, proof)}")
+        log.warning(events.ANCHOR_UNENFORCED, connector=self._name, anchor=shape.object_type.anchor)

@@ -1,0 +1,296 @@
+"""Discovery: what the database's own catalogue says of a table, its columns and its keys.
+
+The catalogue is asked directly, by the same statements natively and over ODBC: SQLAlchemy's reflection loses
+unique columns of SQLite, spells tinyint(1) as a number, and fails over ODBC (sql-connectors.md §3.3.12, §3.3.13).
+Nothing here decides what becomes of a column; that is shapes.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from functools import cache
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import bindparam, text
+from sqlalchemy.types import String
+
+from connector_host.connectors.sql.columns import ATTRIBUTE_TYPES, Family, Kind
+from connector_host.connectors.sql.dialects import kind_of
+from connector_host.connectors.survey import ColumnFacts, Relation
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from sqlalchemy import Connection, TextClause
+    from sqlalchemy.engine import RowMapping
+
+    from connector_host.connectors.sql.dialects import Dialect
+
+LABEL_SEPARATOR = "\x1f"
+"""Between the labels of an enum in the answer of PostgreSQL's catalogue."""
+
+UNNAMEABLE = (".", "[")
+"""What the name of an attribute cannot hold: a path could not be told from it (ecma.md §1.5)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A primary key or a unique index that binds every row."""
+
+    name: str
+    columns: tuple[str, ...]
+    primary: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column: what the catalogue says, and the kind of its values."""
+
+    facts: ColumnFacts
+    kind: Kind
+
+
+@dataclass(frozen=True, slots=True)
+class TableFacts:
+    """Everything that the catalogue says of one table or view."""
+
+    relation: Relation
+    columns: tuple[Column, ...]
+    keys: tuple[Key, ...]
+    checks: Mapping[str, tuple[str, ...]]
+    """Check constraints by name, and the columns that each mentions."""
+    triggers: int
+    """How many triggers fire on writes."""
+
+
+def relations(connection: Connection, dialect: Dialect) -> tuple[Relation, ...]:
+    """Return the tables and views that the login sees."""
+    return tuple(
+        Relation(row["name"], row["schema_name"] or None, "view" if row["kind"] == "view" else "table")
+        for row in _ask(connection, dialect, "relations")
+    )
+
+
+def discover(connection: Connection, dialect: Dialect, table: str, schema: str | None) -> TableFacts | None:
+    """Return the facts of one table or view, spelled as the database spells it; None where there is none."""
+    rows = _ask(connection, dialect, "columns", table=table, schema=schema)
+    if not rows:
+        return None
+    keys = _keys(_ask(connection, dialect, "keys", table=table, schema=schema), rows, dialect)
+    checks = _ask(connection, dialect, "checks", table=table, schema=schema)
+    triggers = _ask(connection, dialect, "triggers", table=table, schema=schema)
+    columns = tuple(_column(row, dialect, keys, checks) for row in rows)
+    names = [column.facts.name for column in columns]
+    return TableFacts(
+        relation=Relation(table, schema, "table"),
+        columns=columns,
+        keys=keys,
+        checks={str(row["check_name"]): _mentioned(str(row["check_text"]), names) for row in checks},
+        triggers=int(triggers[0]["triggers"]),
+    )
+
+
+@cache
+def _statement(file: str) -> TextClause:
+    """Return a statement of the catalogue; its first line says what it answers."""
+    source = (resources.files(__package__) / "catalogue" / file).read_text(encoding="utf-8")
+    statement = text(source)
+    # The drivers do not guess the type of a null that stands for "the default schema".
+    names = re.findall(r"(?<!:):(\w+)", source)
+    return statement.bindparams(*(bindparam(name, type_=String()) for name in dict.fromkeys(names)))
+
+
+def _ask(connection: Connection, dialect: Dialect, question: str, **parameters: str | None) -> Sequence[RowMapping]:
+    statement = _statement(dialect.catalogue[question])
+    known = {name: value for name, value in parameters.items() if name in statement._bindparams}  # noqa: SLF001 - no public way
+    return connection.execute(statement, known).mappings().all()
+
+
+# ── keys and checks ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _keys(rows: Iterable[RowMapping], columns: Iterable[RowMapping], dialect: Dialect) -> tuple[Key, ...]:
+    """Return the keys that bind every row and consist of plain columns."""
+    grouped: dict[str, list[RowMapping]] = {}
+    for row in rows:
+        grouped.setdefault(str(row["key_name"]), []).append(row)
+    keys = [
+        Key(name, tuple(str(part["column_name"]) for part in parts), bool(parts[0]["is_primary"]))
+        for name, parts in grouped.items()
+        if all(part["column_name"] is not None and not part["is_partial"] for part in parts)
+    ]
+    if dialect.name == "sqlite" and not any(key.primary for key in keys):
+        # The key of an ordinary SQLite table with INTEGER PRIMARY KEY is the row's own number, without an index.
+        primary = sorted((row["key_position"], row["name"]) for row in columns if row["key_position"])
+        if primary:
+            keys.append(Key("", tuple(name for _, name in primary), primary=True))
+    return tuple(keys)
+
+
+def _mentioned(check: str, names: Iterable[str]) -> tuple[str, ...]:
+    """Return the columns that a check constraint speaks of."""
+    words = set(re.findall(r"\w+", check))
+    return tuple(name for name in names if name in words)
+
+
+def _allowed(name: str, checks: Iterable[RowMapping]) -> tuple[str, ...]:
+    """Return the values that a check constraint of the form `column IN ('a', 'b')` allows.
+
+    Seen as PostgreSQL rewrites it (`(column)::text = ANY (ARRAY['a'::…])`), as MariaDB does (`\\`column\\` in
+    ('a','b')`), and as a person writes it. Anything longer is no list of values, and the database decides.
+    """
+    spelled = rf"[\"`\[(]*{re.escape(name)}[\"`\])]*(?:::[\w ]+)?"
+    listed = re.compile(
+        rf"CHECK\s*\(+\s*{spelled}\s*(?:IN|=\s*ANY)\s*\(+(?:ARRAY\s*\[)?(?P<list>[^()\]]*)", re.IGNORECASE
+    )
+    for check in checks:
+        body = str(check["check_text"])
+        found = listed.search(body if "check" in body.lower() else f"CHECK ({body})")
+        if found and not re.search(r"\b(AND|OR)\b", found["list"] + body[found.end() :].split(",")[0], re.IGNORECASE):
+            return tuple(label.replace("''", "'") for label in re.findall(r"'((?:[^']|'')*)'", found["list"]))
+    return ()
+
+
+# ── columns ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _column(row: RowMapping, dialect: Dialect, keys: Sequence[Key], checks: Sequence[RowMapping]) -> Column:
+    facts, kind = _READERS[dialect.name](row, dialect)
+    facts = replace(
+        facts,
+        unique=any(key.columns == (facts.name,) for key in keys),
+        primary_key=any(key.primary and facts.name in key.columns for key in keys),
+        allowed=facts.allowed or _allowed(facts.name, checks),
+        type=ATTRIBUTE_TYPES.get(kind.family),
+    )
+    reason = _left_out(facts, kind)
+    return Column(replace(facts, left_out=reason, type=None) if reason else facts, kind)
+
+
+def _left_out(facts: ColumnFacts, kind: Kind) -> str:
+    """Return why a column cannot be an attribute; empty where it can."""
+    if any(mark in facts.name for mark in UNNAMEABLE):
+        return "its name holds '.' or '[', which no SCIM path can"
+    match kind.family:
+        case Family.BINARY:
+            return f"binary values ({facts.declared}) are not provisioned"
+        case Family.MULTI_VALUED:
+            return f"several values in one column ({facts.declared}) are not provisioned"
+        case Family.UNKNOWN:
+            return f"its type ({facts.declared or 'none is declared'}) is not known here"
+        case _:
+            return ""
+
+
+def _arguments(declared: str) -> tuple[int, ...]:
+    """Return the numbers of `varchar(20)` or `decimal(10, 2)`."""
+    found = re.search(r"\(([\d\s,]+)\)", declared)
+    return tuple(int(part) for part in found[1].split(",")) if found else ()
+
+
+def _number(value: Any) -> int | None:  # noqa: ANN401 - the driver's door
+    return None if value is None else int(value)
+
+
+def _sqlite_column(row: RowMapping, dialect: Dialect) -> tuple[ColumnFacts, Kind]:
+    declared = str(row["declared"] or "")
+    kind = kind_of(dialect, declared)
+    numbers = _arguments(declared)
+    is_text = kind.family is Family.TEXT
+    is_decimal = kind.family is Family.DECIMAL and bool(numbers)
+    # Only this very spelling makes the column the row's number, which is never null.
+    rowid = declared.upper() == "INTEGER" and row["key_position"] == 1
+    generated = row["hidden"] in (2, 3)
+    facts = ColumnFacts(
+        name=str(row["name"]),
+        declared=declared,
+        type=None,
+        nullable=not (row["not_null"] or rowid),
+        default=row["default_text"],
+        generated=generated,
+        identity=rowid,
+        always=generated,
+        length=numbers[0] if is_text and numbers else None,
+        precision=numbers[0] if is_decimal else None,
+        scale=(numbers[1] if len(numbers) > 1 else 0) if is_decimal else None,
+    )
+    return facts, kind
+
+
+def _postgresql_column(row: RowMapping, dialect: Dialect) -> tuple[ColumnFacts, Kind]:
+    declared = str(row["declared"])
+    labels = row["labels"]
+    kind = Kind(Family.TEXT) if labels else kind_of(dialect, declared)
+    modifier = int(row["modifier"])
+    length = precision = scale = None
+    match kind.family:
+        case Family.TEXT | Family.PADDED_TEXT if modifier > 4:  # noqa: PLR2004 - the length's own four bytes
+            length = modifier - 4
+        case Family.DECIMAL if modifier > 4:  # noqa: PLR2004 - the same
+            precision, scale = (modifier - 4) >> 16, (modifier - 4) & 0x7FF
+        case Family.MOMENT | Family.NAIVE_MOMENT if modifier >= 0:
+            precision = modifier
+        case _:
+            pass
+    generated = bool(row["generated_kind"])
+    default = row["default_text"]
+    facts = ColumnFacts(
+        name=str(row["name"]),
+        declared=declared,
+        type=None,
+        nullable=not _true(row["not_null"]),
+        default=None if generated else default,
+        generated=generated,
+        identity=bool(row["identity_kind"]) or str(default or "").startswith("nextval("),
+        always=generated or row["identity_kind"] == "a",
+        length=length,
+        precision=precision,
+        scale=scale,
+        allowed=tuple(str(labels).split(LABEL_SEPARATOR)) if labels else (),
+        collation=row["collation_name"],
+        comment=str(row["comment_text"] or ""),
+    )
+    return facts, kind
+
+
+def _mysql_column(row: RowMapping, dialect: Dialect) -> tuple[ColumnFacts, Kind]:
+    declared = _plain(row["declared"])
+    kind = kind_of(dialect, declared)
+    extra = _plain(row["extra"]).upper()
+    generated = "GENERATED" in extra and "DEFAULT_GENERATED" not in extra
+    default = row["default_text"]
+    moment = kind.family in (Family.MOMENT, Family.NAIVE_MOMENT)
+    is_decimal = kind.family is Family.DECIMAL
+    facts = ColumnFacts(
+        name=_plain(row["name"]),
+        declared=declared,
+        type=None,
+        nullable=not _true(row["not_null"]),
+        # MariaDB spells "no default" as the text NULL (sql-connectors.md §3.8).
+        default=None if default is None or _plain(default).upper() == "NULL" else _plain(default),
+        generated=generated,
+        identity="AUTO_INCREMENT" in extra,
+        always=generated,
+        length=_number(row["char_length"]) if kind.family is Family.TEXT else None,
+        precision=_number(row["fraction_digits"] if moment else row["digits"] if is_decimal else None),
+        scale=_number(row["scale"]) if is_decimal else None,
+        allowed=tuple(re.findall(r"'((?:[^']|'')*)'", declared)) if declared.startswith("enum(") else (),
+        collation=row["collation_name"],
+        comment=_plain(row["comment_text"] or ""),
+    )
+    return facts, kind
+
+
+def _plain(value: object) -> str:
+    """Return text of MySQL's catalogue, which some drivers hand out as bytes."""
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def _true(value: object) -> bool:
+    """Return a truth as drivers spell it."""
+    return value in (True, 1, "1", "t")
+
+
+_READERS = {"sqlite": _sqlite_column, "postgresql": _postgresql_column, "mysql": _mysql_column}

@@ -1,0 +1,145 @@
+"""Engines: from settings to pooled connections that are set up alike, with a time limit on every statement.
+
+The only module that knows how a driver is asked to connect. Blocking drivers are used from threads (readers
+and writers own theirs); nothing here is async.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+
+from connector_host.connectors.sql import odbc
+from connector_host.connectors.sql.dialects import DEFAULT_DRIVERS, EXTRAS, dialect_of, driver_of
+from connector_host.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from sqlalchemy import URL
+
+    from connector_host.connectors.sql.dialects import Dialect
+
+CONNECT_S = 10
+"""Seconds that a connection may take to come up."""
+IDLE_IN_TRANSACTION_S = 60
+"""Seconds after which a server may end a transaction of ours that does nothing: a process that froze."""
+RECYCLE_S = 1_500
+"""Seconds after which a pooled connection is made anew: below the idle time of common firewalls."""
+PROGRESS_OPCODES = 10_000
+"""SQLite looks at its time limit once in so many steps of its virtual machine."""
+
+
+def parse_url(database: str, password: str | None) -> URL:
+    """Return the URL with our driver and the password in it; raise ConfigurationError that repeats neither."""
+    try:
+        url = make_url(database)
+    except ArgumentError:
+        raise ConfigurationError("database: is no URL such as postgresql://scim@db.example.org/hr.") from None
+    backend = url.get_backend_name()
+    if "+" not in url.drivername and backend in DEFAULT_DRIVERS:
+        url = url.set(drivername=f"{backend}+{DEFAULT_DRIVERS[backend]}")
+    if password is not None:
+        url = url.set(password=password)
+    return url
+
+
+def open_engine(url: URL, *, size: int, statement_s: float, writing: bool = False) -> Engine:
+    """Return an engine of at most `size` connections; it connects when it is first used.
+
+    Raises ConfigurationError where the database is not served or its driver is not installed.
+    """
+    dialect = dialect_of(url)
+    arguments = _connect_arguments(url, statement_s)
+    try:
+        engine = create_engine(
+            _driver_url(url, dialect),
+            connect_args=arguments,
+            pool_size=size,
+            max_overflow=0,
+            pool_timeout=statement_s,
+            pool_pre_ping=True,
+            pool_recycle=RECYCLE_S,
+            hide_parameters=True,
+        )
+    except (ModuleNotFoundError, NoSuchModuleError) as missing:
+        extra = EXTRAS.get(driver_of(url), driver_of(url))
+        raise ConfigurationError(
+            f"database: the driver {driver_of(url)} is not installed; install connector-host[{extra}]."
+        ) from missing
+    except ImportError as missing:  # pyodbc is there, but the system's ODBC library is not
+        raise ConfigurationError(
+            f"database: the driver {driver_of(url)} cannot be loaded; on Debian install the package unixodbc."
+        ) from missing
+    _set_up_sessions(engine, dialect, statement_s)
+    if dialect.name == "sqlite":
+        _set_up_sqlite(engine, statement_s, writing=writing)
+    return engine
+
+
+def _connect_arguments(url: URL, statement_s: float) -> dict[str, Any]:
+    match driver_of(url):
+        case "pysqlite":
+            # Our own BEGIN and COMMIT: the standard library's come too late for BEGIN IMMEDIATE.
+            return {"timeout": statement_s, "check_same_thread": False, "isolation_level": None}
+        case "psycopg":
+            # Server-side statements are prepared from their second use on.
+            return {"connect_timeout": CONNECT_S, "application_name": "connector-host", "prepare_threshold": 1}
+        case "pymysql":
+            # The socket's limit lies above the statement's, so that the server speaks first.
+            socket_s = int(statement_s) + 10
+            return {"connect_timeout": CONNECT_S, "read_timeout": socket_s, "write_timeout": socket_s}
+        case _:
+            return {"timeout": CONNECT_S}
+
+
+def _driver_url(url: URL, dialect: Dialect) -> URL:
+    """Return the URL as SQLAlchemy wants it for the driver."""
+    if driver_of(url) == "pyodbc":
+        return odbc.driver_url(url, dialect.odbc_options)
+    if dialect.name == "sqlite" and url.database and not url.database.startswith(("file:", ":memory:")):
+        # Without mode=rw a path with a mistake in it makes an empty database.
+        return url.set(database=f"file:{quote(url.database)}").update_query_dict({"mode": "rw", "uri": "true"})
+    return url
+
+
+def _set_up_sessions(engine: Engine, dialect: Dialect, statement_s: float) -> None:
+    limits = {
+        "ms": max(1, round(statement_s * 1_000)),
+        "s": max(1, round(statement_s)),
+        "idle_ms": IDLE_IN_TRANSACTION_S * 1_000,
+    }
+    statements = [statement.format(**limits) for statement in dialect.session]
+
+    @event.listens_for(engine, "connect")
+    def set_up(connection: Any, _: object) -> None:  # noqa: ANN401 - the driver's door
+        cursor = connection.cursor()
+        for statement in statements:
+            cursor.execute(statement)
+        cursor.close()
+        if not getattr(connection, "autocommit", True):
+            connection.commit()
+
+
+def _set_up_sqlite(engine: Engine, statement_s: float, *, writing: bool) -> None:
+    """Begin as the connection is meant to be used: a read that turns into a write fails at once (§3.5)."""
+    begin = "BEGIN IMMEDIATE" if writing else "BEGIN"
+
+    @event.listens_for(engine, "begin")
+    def begin_by_hand(connection: Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+    if engine.driver != "pysqlite":
+        return
+    deadlines: dict[int, float] = {}
+
+    @event.listens_for(engine, "connect")
+    def limit(connection: Any, _: object) -> None:  # noqa: ANN401 - the driver's door
+        key = id(connection)
+        connection.set_progress_handler(lambda: time.monotonic() > deadlines.get(key, float("inf")), PROGRESS_OPCODES)
+
+    @event.listens_for(engine, "before_cursor_execute")
+    def start(connection: Connection, *_: object) -> None:
+        deadlines[id(connection.connection.dbapi_connection)] = time.monotonic() + statement_s

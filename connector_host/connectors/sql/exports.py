@@ -1,0 +1,201 @@
+"""Exports: one Add, Modify or Delete as statements inside a transaction that somebody else commits.
+
+Every write demands exactly one row, and is read back in the same transaction: RETURNING does not show what
+AFTER triggers did (sql-connectors.md §3.3.11). Raises our own errors for what is known before SQL; a driver's
+errors pass through, since only the writer knows what they mean for the others in its transaction.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+
+from connector_host.connectors.contract import Add, Delete, Entry, Export, Exported, Modify, Mutability, Value, Values
+from connector_host.connectors.errors import Conflict, ConnectorError, Immutable, InvalidValue, NotFound
+from connector_host.connectors.sql.columns import Unfit, to_text
+from connector_host.connectors.sql.queries import anchor_key
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sqlalchemy import Connection
+
+    from connector_host.connectors.sql.shapes import Shape, SqlColumn
+
+
+class WrongRowCount(ConnectorError):
+    """A statement that is meant for one row met none or several; it was undone."""
+
+
+def carry_out(connection: Connection, shape: Shape, export: Export, on_unreadable: Callable[[str], None]) -> Exported:
+    """Carry out one export in the connection's transaction; nothing is committed here."""
+    match export:
+        case Add():
+            return _add(connection, shape, export, on_unreadable)
+        case Modify():
+            return _modify(connection, shape, export, on_unreadable)
+        case Delete():
+            return _delete(connection, shape, export, on_unreadable)
+
+
+# ── add ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _add(connection: Connection, shape: Shape, export: Add, on_unreadable: Callable[[str], None]) -> Exported:
+    parameters = creation(shape, export.values)
+    anchor = shape.anchor
+    given = parameters.get(anchor.attribute.name)
+    if given is not None and not shape.enforced:
+        _guard(connection, shape, given)
+    statement = sa.insert(shape.table)
+    if given is not None:
+        connection.execute(statement, parameters)
+        key = given
+    else:
+        key = _insert_and_learn(connection, shape, statement, parameters)
+    entry = _by_key(connection, shape, key, on_unreadable, lock=False)
+    if entry is None:
+        raise WrongRowCount("The database reported success, but did not keep the user: look at the table's triggers.")
+    return Exported(entry, written=True)
+
+
+def creation(shape: Shape, values: Values) -> dict[str, object]:
+    """Return the parameters of an insertion; nulls are passed over, so that defaults apply (DESIGN §2.2)."""
+    given = {name: value for name, value in values.items() if value is not None}
+    parameters = {name: _encoded(_writable(shape, name), value) for name, value in given.items()}
+    for name, column in shape.columns.items():
+        if column.attribute.required and name not in parameters:
+            raise InvalidValue(name, "is required: the column takes no null and has no default.")
+    return parameters
+
+
+def _writable(shape: Shape, name: str) -> SqlColumn:
+    column = shape.columns.get(name)
+    if column is None:
+        raise InvalidValue(name, "There is no such attribute.")
+    if column.attribute.mutability is Mutability.READ_ONLY:
+        raise Immutable(name, "is computed by the database.")
+    return column
+
+
+def _encoded(column: SqlColumn, value: Value) -> object:
+    try:
+        return column.codec.encode(value)
+    except Unfit as unfit:
+        raise InvalidValue(column.attribute.name, f"{unfit}.") from None
+
+
+def _guard(connection: Connection, shape: Shape, key: object) -> None:
+    """Refuse a second row with the anchor, since the database would not (DESIGN §2.1)."""
+    found = sa.select(sa.literal_column("1")).select_from(shape.table).where(shape.anchor.sql == key).limit(1)
+    if connection.execute(found).first() is not None:
+        raise Conflict([shape.object_type.anchor])
+
+
+def _insert_and_learn(
+    connection: Connection, shape: Shape, statement: sa.Insert, parameters: dict[str, object]
+) -> object:
+    """Insert a row and return the anchor that the database made for it."""
+    anchor = shape.anchor.sql
+    match shape.dialect.generated_key:
+        case "returning":
+            returned = connection.execute(statement.returning(anchor), parameters).scalars().all()
+            if len(returned) != 1:
+                raise WrongRowCount("The database did not keep the user: look at the table's triggers.")
+            return returned[0]
+        case "last_insert_rowid":
+            connection.execute(statement, parameters)
+            number = sa.literal_column("rowid") == sa.func.last_insert_rowid()
+            return connection.execute(sa.select(anchor).select_from(shape.table).where(number)).scalar_one()
+        case "last_insert_id":
+            connection.execute(statement, parameters)
+            return connection.execute(sa.select(sa.func.last_insert_id())).scalar_one()
+
+
+# ── modify and delete ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _modify(connection: Connection, shape: Shape, export: Modify, on_unreadable: Callable[[str], None]) -> Exported:
+    before, key = _locked(connection, shape, export.anchor, on_unreadable)
+    changes = differences(shape, before, export.revise(before))
+    if not changes:
+        return Exported(before, written=False)
+    done = connection.execute(sa.update(shape.table).where(shape.anchor.sql == key), changes)
+    _demand_one_row(done.rowcount)
+    after = _by_key(connection, shape, key, on_unreadable, lock=False)
+    if after is None:
+        raise WrongRowCount("The database reported success, but the user is gone: look at the table's triggers.")
+    return Exported(after, written=True)
+
+
+def differences(shape: Shape, before: Entry, wanted: Values) -> dict[str, object]:
+    """Return the parameters of what differs from the row; what cannot be changed may be repeated, but not changed."""
+    changes: dict[str, object] = {}
+    for name, value in wanted.items():
+        column = shape.columns.get(name)
+        if column is None:
+            raise InvalidValue(name, "There is no such attribute.")
+        encoded = None if value is None else _encoded(column, value)
+        after = None if encoded is None else column.codec.decode(encoded)
+        if after == before.values[name] and (after is not None or value is None):
+            continue
+        changes[name] = _changeable(shape, column, encoded)
+    return changes
+
+
+def _changeable(shape: Shape, column: SqlColumn, encoded: object) -> object:
+    name = column.attribute.name
+    if column is shape.anchor:
+        raise Immutable(name, "is the anchor, which never changes; delete the user and create another.")
+    if column.attribute.mutability is Mutability.READ_ONLY:
+        raise Immutable(name, "is computed by the database.")
+    if encoded is None and not column.attribute.nullable:
+        raise InvalidValue(name, "is required and cannot be removed.")
+    return encoded
+
+
+def _delete(connection: Connection, shape: Shape, export: Delete, on_unreadable: Callable[[str], None]) -> Exported:
+    before, key = _locked(connection, shape, export.anchor, on_unreadable)
+    if export.guard is not None:
+        export.guard(before)
+    done = connection.execute(sa.delete(shape.table).where(shape.anchor.sql == key))
+    _demand_one_row(done.rowcount)
+    return Exported(before, written=True)
+
+
+def _locked(
+    connection: Connection, shape: Shape, anchor: str, on_unreadable: Callable[[str], None]
+) -> tuple[Entry, object]:
+    """Return the row with exactly this anchor, locked where the database can, and its key as a parameter."""
+    try:
+        key = anchor_key(shape, anchor)
+    except Unfit:
+        raise NotFound(anchor) from None
+    entry = _by_key(connection, shape, key, on_unreadable, lock=True, exactly=anchor)
+    if entry is None:
+        raise NotFound(anchor)
+    return entry, key
+
+
+def _by_key(  # noqa: PLR0913 - what is read, and how
+    connection: Connection,
+    shape: Shape,
+    key: object,
+    on_unreadable: Callable[[str], None],
+    *,
+    lock: bool,
+    exactly: str | None = None,
+) -> Entry | None:
+    statement = shape.selected.where(shape.anchor.sql == key)
+    if lock and shape.dialect.row_locks:
+        statement = statement.with_for_update()
+    entries = [shape.entry(row, on_unreadable) for row in connection.execute(statement)]
+    wanted = to_text(shape.anchor.codec.decode(key)) if exactly is None else exactly
+    # A collation may find "Anna" for "anna" (sql-connectors.md §3.3.16): they are two different ids.
+    return next((entry for entry in entries if entry.anchor == wanted), None)
+
+
+def _demand_one_row(count: int) -> None:
+    if count != 1:
+        raise WrongRowCount(f"The statement met {count} rows instead of one, and was undone.")

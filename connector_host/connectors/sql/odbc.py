@@ -1,0 +1,112 @@
+"""Any other DSN: SQLAlchemy dialects over pyodbc where it has none, and connection strings that quote rightly.
+
+Registered with SQLAlchemy on import. pyodbc itself is imported only when an engine is made.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy.connectors.pyodbc import PyODBCConnector
+from sqlalchemy.dialects import registry
+from sqlalchemy.dialects.postgresql.base import PGDialect
+from sqlalchemy.dialects.sqlite.base import SQLiteDialect
+
+from connector_host.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sqlalchemy import URL
+    from sqlalchemy.engine.interfaces import DBAPIConnection
+
+LOST_CONNECTION = re.compile(r"08\w{3}|57P0[123]|HY000|S1000")
+"""SQLSTATEs after which the connection is to be looked at; drivers hide its loss (sql-connectors.md §3.3.14)."""
+
+DEFAULT_ODBC_DRIVERS: Mapping[str, str] = {
+    "sqlite": "SQLite3",
+    "postgresql": "PostgreSQL Unicode",
+    "mariadb": "MariaDB Unicode",
+    "mysql": "MariaDB Unicode",
+}
+
+
+class PostgreSQLOverODBC(PyODBCConnector, PGDialect):
+    """PostgreSQL through psqlODBC; only its Unicode driver works with pyodbc (sql-connectors.md §3.3.7)."""
+
+    supports_statement_cache = True
+    supports_sane_multi_rowcount = False
+    pyodbc_driver_name = "PostgreSQL Unicode"
+
+    def _get_server_version_info(self, connection: Any) -> tuple[int, ...]:  # noqa: ANN401 - SQLAlchemy's signature
+        return PGDialect._get_server_version_info(self, connection)  # noqa: SLF001 - PyODBCConnector's does not parse
+
+
+class SQLiteOverODBC(PyODBCConnector, SQLiteDialect):
+    """SQLite through its ODBC driver, which is left in autocommit: BEGIN and COMMIT are said by us."""
+
+    supports_statement_cache = True
+    insert_returning = False
+    update_returning = False
+    delete_returning = False
+    pyodbc_driver_name = "SQLite3"
+
+    def _get_server_version_info(self, connection: Any) -> tuple[int, ...]:  # noqa: ANN401 - SQLAlchemy's signature
+        text = connection.exec_driver_sql("SELECT sqlite_version()").scalar()
+        return tuple(int(part) for part in str(text).split("."))
+
+    def do_commit(self, dbapi_connection: DBAPIConnection) -> None:
+        """End the transaction that `BEGIN` began."""
+        _say(dbapi_connection, "COMMIT")
+
+    def do_rollback(self, dbapi_connection: DBAPIConnection) -> None:
+        """Undo the transaction where one is open; SQLite may have ended it by itself."""
+        try:
+            _say(dbapi_connection, "ROLLBACK")
+        except self.loaded_dbapi.Error as failure:
+            if "no transaction is active" not in str(failure):
+                raise
+
+
+def _say(connection: Any, statement: str) -> None:  # noqa: ANN401 - the driver's door
+    cursor = connection.cursor()
+    cursor.execute(statement)
+    cursor.close()
+
+
+registry.register("postgresql.pyodbc", __name__, "PostgreSQLOverODBC")
+registry.register("sqlite.pyodbc", __name__, "SQLiteOverODBC")
+
+
+def driver_url(url: URL, options: Mapping[str, str]) -> URL:
+    """Return the URL with everything in one ODBC connection string, which is quoted as ODBC wants it.
+
+    `?driver=` names the ODBC driver, other query keys are its keywords; `?dsn=` names a data source instead.
+    """
+    backend = url.get_backend_name()
+    query = {key: str(value) for key, value in url.query.items()}
+    if "odbc_connect" in query:
+        raise ConfigurationError("database: write the parts of odbc_connect as keys of the URL's query instead.")
+    parts: dict[str, str] = {}
+    if "dsn" in query:
+        parts["DSN"] = query.pop("dsn")
+    else:
+        parts["DRIVER"] = query.pop("driver", DEFAULT_ODBC_DRIVERS.get(backend, ""))
+    named = {"SERVER": url.host, "PORT": url.port, "DATABASE": url.database, "UID": url.username, "PWD": url.password}
+    parts |= {key: str(value) for key, value in named.items() if value is not None}
+    given = {key.upper() for key in query}
+    parts |= {key: value for key, value in options.items() if key.upper() not in given}
+    parts |= query
+    text = ";".join(f"{key}={quoted(value)}" for key, value in parts.items())
+    extra = {"autocommit": "true"} if backend == "sqlite" else {}
+    return url.set(
+        host=None, port=None, database=None, username=None, password=None, query={"odbc_connect": text, **extra}
+    )
+
+
+def quoted(value: str) -> str:
+    """Return a value for an ODBC connection string: `a;b}c` becomes `{a;b}}c}` (sql-connectors.md §3.3.18)."""
+    if re.fullmatch(r"[\w./:@+-]*( [\w./:@+-]+)*", value):
+        return value
+    return "{" + value.replace("}", "}}") + "}"

@@ -1,0 +1,194 @@
+"""The shape of the object type: from what was discovered to attributes, codecs, and the anchor.
+
+Decides what is exposed, holds the anchor's rules (DESIGN §2.1), and keeps the known type of a column whose type
+changed (DESIGN §2.8). Pure: proofs that need the rows are in anchors.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+
+from connector_host.connectors.contract import Attribute, Entry, Mutability, ObjectType, Value
+from connector_host.connectors.sql import anchors
+from connector_host.connectors.sql.columns import AsDriver, Codec, Unfit, codec_for, to_text
+from connector_host.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from sqlalchemy.engine import Row
+
+    from connector_host.connectors.sql.dialects import Dialect
+    from connector_host.connectors.sql.discovery import Column, TableFacts
+    from connector_host.settings import SqlSettings
+
+
+@dataclass(frozen=True, slots=True)
+class SqlColumn:
+    """One exposed column: the attribute, the way of its values, and its name in statements."""
+
+    attribute: Attribute
+    discovered: Column
+    codec: Codec
+    sql: sa.Column[object]
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What every statement about the table is built from."""
+
+    table: sa.Table
+    columns: Mapping[str, SqlColumn]
+    """The exposed columns by name, in the table's order; the anchor is one of them."""
+    anchor: SqlColumn
+    enforced: bool
+    """Whether the database keeps the anchor unique and not null."""
+    facts: TableFacts
+    dialect: Dialect
+    object_type: ObjectType
+
+    @cached_property
+    def selected(self) -> sa.Select[tuple[object, ...]]:
+        """Return `SELECT` of every exposed column, in order."""
+        return sa.select(*(column.sql for column in self.columns.values()))
+
+    def entry(self, row: Row[tuple[object, ...]], on_unreadable: Callable[[str], None]) -> Entry:
+        """Return a row as an entry; a value that its column should not hold is null and reported by name."""
+        values: dict[str, Value | None] = {}
+        for (name, column), raw in zip(self.columns.items(), row, strict=True):
+            try:
+                values[name] = None if raw is None else column.codec.decode(raw)
+            except Unfit:
+                values[name] = None
+                on_unreadable(name)
+        anchor = values[self.anchor.attribute.name]
+        return Entry("" if anchor is None else to_text(anchor), values)
+
+
+def build(facts: TableFacts, settings: SqlSettings, dialect: Dialect, known: Shape | None) -> Shape:
+    """Return the shape; raises ConfigurationError where the table cannot be served as configured."""
+    exposed = _exposed(facts, settings)
+    anchor_name = settings.anchor
+    enforced = _check_anchor(facts, exposed, settings)
+    table = sa.Table(
+        settings.table,
+        sa.MetaData(),
+        *(sa.Column(name, AsDriver(), quote=True) for name in exposed),
+        schema=settings.database_schema,
+        quote=True,
+        quote_schema=True if settings.database_schema else None,
+    )
+    columns = {
+        name: _sql_column(column, table.c[name], dialect, is_anchor=name == anchor_name, known=known)
+        for name, column in exposed.items()
+    }
+    object_type = ObjectType("User", anchor_name, tuple(column.attribute for column in columns.values()))
+    return Shape(table, columns, columns[anchor_name], enforced, facts, dialect, object_type)
+
+
+def changed_types(known: Shape, facts: TableFacts) -> tuple[str, ...]:
+    """Return the exposed columns whose type is no longer the known one."""
+    return tuple(
+        column.facts.name
+        for column in facts.columns
+        if (before := known.columns.get(column.facts.name)) is not None
+        and before.discovered.kind.family is not column.kind.family
+    )
+
+
+def _exposed(facts: TableFacts, settings: SqlSettings) -> dict[str, Column]:
+    """Return the columns to expose, in the table's order."""
+    usable = {column.facts.name: column for column in facts.columns if not column.facts.left_out}
+    if settings.columns is None:
+        return usable
+    unknown = [name for name in settings.columns if name not in {column.facts.name for column in facts.columns}]
+    if unknown:
+        raise ConfigurationError(f"columns: the table {settings.table} has no column {_named(unknown)}.")
+    wanted = {*settings.columns, settings.anchor}
+    return {name: column for name, column in usable.items() if name in wanted}
+
+
+def _named(names: Sequence[str]) -> str:
+    return " and no column ".join(names)
+
+
+def _check_anchor(facts: TableFacts, exposed: Mapping[str, Column], settings: SqlSettings) -> bool:
+    """Return whether the database enforces the anchor; raise ConfigurationError where it may not be one."""
+    name = settings.anchor
+    column = next((column for column in facts.columns if column.facts.name == name), None)
+    if column is None:
+        near = [other.facts.name for other in facts.columns if other.facts.name.lower() == name.lower()]
+        hint = f" Did you mean {near[0]}?" if near else ""
+        raise ConfigurationError(f"anchor: the table {settings.table} has no column {name}.{hint}")
+    if name not in exposed:
+        raise ConfigurationError(f"anchor: {name} cannot be the anchor: {column.facts.left_out}.")
+    if column.kind.family in anchors.NOT_ANCHORS:
+        raise ConfigurationError(f"anchor: {name} cannot be the anchor: its type is {column.facts.declared}.")
+    if column.facts.unique and not column.facts.nullable:
+        return True
+    if settings.accept_unenforced_anchor:
+        return False
+    raise ConfigurationError(_unenforced(facts, column))
+
+
+def _unenforced(facts: TableFacts, column: Column) -> str:
+    """Say why the column is no anchor as it stands, and what is."""
+    name = column.facts.name
+    composite = next((key for key in facts.keys if name in key.columns and len(key.columns) > 1), None)
+    if composite is not None and not column.facts.unique:
+        why = f"it is unique only together with {', '.join(part for part in composite.columns if part != name)}"
+    elif not column.facts.unique:
+        why = "the database does not keep it unique"
+    else:
+        why = "the database allows it to be null"
+    candidates = [candidate.column for candidate in anchors.rank(facts) if candidate.enforced]
+    instead = (
+        f"Choose {' or '.join(candidates)} instead" if candidates else "Add a unique key on a column that is not null"
+    )
+    return (
+        f"anchor: {name} cannot be the anchor: {why}. {instead}, or accept it by name with "
+        "accept_unenforced_anchor = true: it is then proven on the rows at start, and guarded at each creation."
+    )
+
+
+def _sql_column(
+    column: Column, sql: sa.Column[object], dialect: Dialect, *, is_anchor: bool, known: Shape | None
+) -> SqlColumn:
+    """Return the column as it is used; one whose type changed keeps the known type (DESIGN §2.8)."""
+    facts = column.facts
+    before = known.columns.get(facts.name) if known is not None else None
+    if before is not None and before.discovered.kind.family is not column.kind.family:
+        return SqlColumn(before.attribute, before.discovered, before.codec, sql)
+    codec = codec_for(column.kind, facts, dialect.parameters)
+    attribute = Attribute(
+        name=facts.name,
+        type=codec.type,
+        required=facts.required,
+        nullable=facts.nullable,
+        mutability=_mutability(column, is_anchor=is_anchor),
+        case_exact=is_case_exact(facts.collation),
+        unique=facts.unique,
+        max_length=facts.length,
+        canonical_values=facts.allowed,
+        description=facts.comment,
+    )
+    return SqlColumn(attribute, column, codec, sql)
+
+
+def _mutability(column: Column, *, is_anchor: bool) -> Mutability:
+    if column.facts.always:
+        return Mutability.READ_ONLY
+    return Mutability.IMMUTABLE if is_anchor else Mutability.READ_WRITE
+
+
+def is_case_exact(collation: str | None) -> bool:
+    """Return whether an administrator chose a collation that tells upper case from lower case.
+
+    Only a collation that says so counts: PostgreSQL's and SQLite's defaults do tell them apart, but nobody
+    chose that, and user names are to be found whatever their case (RFC 7643 §4.1.1).
+    """
+    return collation is not None and collation.lower().endswith(("_bin", "_cs", "_bin2", "_as_cs"))

@@ -1,0 +1,291 @@
+"""Driver errors, as data: from SQLSTATE or vendor code to what happened, and from that to our own errors.
+
+Never by exception class: a deadlock is an OperationalError, an InternalError or a plain Error, depending on the
+driver (sql-connectors.md §3.6). No driver's words leave this room: only names of columns and constraints do.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from sqlalchemy.exc import DBAPIError
+
+from connector_host.connectors.errors import (
+    Busy,
+    Conflict,
+    ConnectorError,
+    Denied,
+    Immutable,
+    InvalidValue,
+    Unavailable,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from connector_host.connectors.sql.discovery import TableFacts
+
+
+class Happened(StrEnum):
+    """What went wrong, whatever the database calls it."""
+
+    UNIQUE = "unique"
+    NOT_NULL = "not null"
+    FOREIGN_KEY = "foreign key"
+    CHECK = "check"
+    BAD_VALUE = "bad value"
+    COMPUTED = "computed column"
+    DEADLOCK = "deadlock"
+    """A deadlock or a serialisation failure: the whole transaction is undone, and may be tried again."""
+    LOCKED = "locked"
+    TIME_LIMIT = "time limit"
+    CONNECTION = "connection"
+    LOGIN = "login"
+    DENIED = "denied"
+    SCHEMA = "schema"
+    """The table or a column is not there, or not any more."""
+    READ_ONLY = "read-only"
+    FULL = "full"
+    OTHER = "other"
+
+
+_H = Happened
+
+CODES: Mapping[str, Mapping[str, Happened]] = {
+    # https://www.postgresql.org/docs/current/errcodes-appendix.html; a class of two digits stands for the rest of it.
+    "postgresql": {
+        "23505": _H.UNIQUE,
+        "23P01": _H.UNIQUE,
+        "23502": _H.NOT_NULL,
+        "23503": _H.FOREIGN_KEY,
+        "23001": _H.FOREIGN_KEY,
+        "23514": _H.CHECK,
+        "22": _H.BAD_VALUE,
+        "428C9": _H.COMPUTED,
+        "40": _H.DEADLOCK,
+        "40003": _H.CONNECTION,
+        "55P03": _H.LOCKED,
+        "57014": _H.TIME_LIMIT,
+        "08": _H.CONNECTION,
+        "57P01": _H.CONNECTION,
+        "57P02": _H.CONNECTION,
+        "57P03": _H.CONNECTION,
+        "57P05": _H.CONNECTION,
+        "25P03": _H.CONNECTION,
+        "53300": _H.CONNECTION,
+        "3D000": _H.LOGIN,
+        "28": _H.LOGIN,
+        "42501": _H.DENIED,
+        "42P01": _H.SCHEMA,
+        "42703": _H.SCHEMA,
+        "3F000": _H.SCHEMA,
+        "25006": _H.READ_ONLY,
+        "53": _H.FULL,
+        "HYT00": _H.TIME_LIMIT,
+        "HYT01": _H.CONNECTION,
+    },
+    # https://mariadb.com/kb/en/mariadb-error-codes/ and https://dev.mysql.com/doc/mysql-errors/8.4/en/
+    "mysql": {
+        **dict.fromkeys(("1062", "1586", "1169"), _H.UNIQUE),
+        **dict.fromkeys(("1048", "1364"), _H.NOT_NULL),
+        **dict.fromkeys(("1452", "1451", "1216", "1217"), _H.FOREIGN_KEY),
+        **dict.fromkeys(("3819", "4025"), _H.CHECK),
+        **dict.fromkeys(("1406", "1264", "1292", "1366", "1265", "1411", "1690"), _H.BAD_VALUE),
+        **dict.fromkeys(("1906", "3105"), _H.COMPUTED),
+        **dict.fromkeys(("1213", "1020"), _H.DEADLOCK),
+        "1205": _H.LOCKED,
+        **dict.fromkeys(("1969", "3024", "1317"), _H.TIME_LIMIT),
+        **dict.fromkeys(("1040", "1053", "1159", "1160", "1161", "1203", "1927"), _H.CONNECTION),
+        **dict.fromkeys(("2002", "2003", "2005", "2006", "2013", "2014", "2026", "2055", "4031", "0"), _H.CONNECTION),
+        **dict.fromkeys(("1045", "1044", "1049", "1698", "1130"), _H.LOGIN),
+        **dict.fromkeys(("1142", "1143", "1227", "1370"), _H.DENIED),
+        **dict.fromkeys(("1146", "1054"), _H.SCHEMA),
+        **dict.fromkeys(("1290", "1836", "1792"), _H.READ_ONLY),
+        **dict.fromkeys(("1021", "1114", "1041", "1037"), _H.FULL),
+    },
+    # https://www.sqlite.org/rescode.html; extended codes first, then their last byte.
+    "sqlite": {
+        **dict.fromkeys(("2067", "1555", "2579"), _H.UNIQUE),
+        "1299": _H.NOT_NULL,
+        "787": _H.FOREIGN_KEY,
+        "275": _H.CHECK,
+        **dict.fromkeys(("20", "3091", "18"), _H.BAD_VALUE),
+        **dict.fromkeys(("5", "6"), _H.LOCKED),
+        "9": _H.TIME_LIMIT,
+        **dict.fromkeys(("14", "10", "11", "26"), _H.CONNECTION),
+        **dict.fromkeys(("23", "3"), _H.DENIED),
+        "8": _H.READ_ONLY,
+        "13": _H.FULL,
+    },
+    # What any ODBC driver says by itself.
+    "odbc": {
+        "23": _H.UNIQUE,
+        "22": _H.BAD_VALUE,
+        "40": _H.DEADLOCK,
+        "08": _H.CONNECTION,
+        "HYT00": _H.TIME_LIMIT,
+        "HYT01": _H.CONNECTION,
+        "28": _H.LOGIN,
+        "42S02": _H.SCHEMA,
+        "42S22": _H.SCHEMA,
+    },
+}
+
+# SQLite's ODBC driver says HY000 to everything, and its native library one code for several facts: only the text
+# tells (sql-connectors.md §3.6). These texts are constants of SQLite's source and are not translated.
+SQLITE_TEXTS: Mapping[str, Happened] = {
+    "UNIQUE constraint failed": _H.UNIQUE,
+    "NOT NULL constraint failed": _H.NOT_NULL,
+    "FOREIGN KEY constraint failed": _H.FOREIGN_KEY,
+    "CHECK constraint failed": _H.CHECK,
+    "datatype mismatch": _H.BAD_VALUE,
+    "cannot INSERT into generated column": _H.COMPUTED,
+    "cannot UPDATE generated column": _H.COMPUTED,
+    "no such table": _H.SCHEMA,
+    "no such column": _H.SCHEMA,
+    "has no column named": _H.SCHEMA,
+    "database is locked": _H.LOCKED,
+    "database table is locked": _H.LOCKED,
+    "interrupted": _H.TIME_LIMIT,
+    "readonly database": _H.READ_ONLY,
+    "database or disk is full": _H.FULL,
+    "unable to open database file": _H.CONNECTION,
+}
+
+ENDS_TRANSACTION = frozenset({Happened.DEADLOCK, Happened.CONNECTION, Happened.FULL})
+"""After these nothing of the transaction is left, not even what came before the failed statement."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One driver error, understood."""
+
+    happened: Happened
+    code: str
+    """SQLSTATE or vendor code, for the log."""
+    names: tuple[str, ...] = ()
+    """Constraints and columns that the database named, the most telling first."""
+
+
+def understand(error: DBAPIError, database: str) -> Failure:
+    """Return what a driver's error means on this kind of database."""
+    origin = error.orig if error.orig is not None else error
+    text = " ".join(str(part) for part in origin.args)
+    if database == "sqlite":
+        return _sqlite(origin, text)
+    code = _code(origin, text, database)
+    happened = _look_up(database, code)
+    if error.connection_invalidated and happened is not Happened.LOGIN:
+        happened = Happened.CONNECTION
+    return Failure(happened, code, _names(origin, text))
+
+
+def _sqlite(origin: BaseException, text: str) -> Failure:
+    number = getattr(origin, "sqlite_errorcode", None)
+    code = str(number) if number is not None else "HY000"
+    happened = next((meaning for words, meaning in SQLITE_TEXTS.items() if words in text), None)
+    if happened is None and number is not None:
+        table = CODES["sqlite"]
+        happened = table.get(code) or table.get(str(number & 0xFF))
+    _, _, tail = text.partition("constraint failed: ")
+    names = tuple(part.strip().rpartition(".")[2].split(" ")[0].rstrip(")") for part in tail.split(",")) if tail else ()
+    return Failure(happened or Happened.OTHER, code, names)
+
+
+def _code(origin: BaseException, text: str, database: str) -> str:
+    """Return the code by which the error is classified, wherever the driver keeps it."""
+    state = getattr(origin, "sqlstate", None)
+    if database == "postgresql" and state:
+        return str(state)
+    first = origin.args[0] if origin.args else None
+    if isinstance(first, int):  # PyMySQL
+        return str(first)
+    if isinstance(first, str) and re.fullmatch(r"[0-9A-Z]{5}", first):  # pyodbc: SQLSTATE, and the number in the text
+        native = re.search(r"\((\d{4})\)", text)
+        return native[1] if database == "mysql" and native else first
+    # psycopg has no SQLSTATE where it could not speak with the server at all, or was turned away by it.
+    return (
+        "28" if re.search(r"authentication failed|no pg_hba.conf entry|role .* (does not exist|is not)", text) else "08"
+    )
+
+
+def _look_up(database: str, code: str) -> Happened:
+    for table in (CODES.get(database, {}), CODES["odbc"]):
+        if happened := table.get(code) or table.get(code[:2] if len(code) == 5 else code):  # noqa: PLR2004 - a SQLSTATE
+            return happened
+    return Happened.OTHER
+
+
+def _names(origin: BaseException, text: str) -> tuple[str, ...]:
+    """Return what the first line of the error puts between quotation marks, the last first: values stand before names."""
+    diagnosis = getattr(origin, "diag", None)
+    told = [getattr(diagnosis, key, None) for key in ("constraint_name", "column_name")]
+    first_line = text.split("\n", 1)[0]
+    quoted = re.findall(r"[\"'`„«»](?:\w+\.)?([^\"'`“”«»]+)[\"'`“”«»]", first_line)
+    return tuple(str(name) for name in (*told, *reversed(quoted)) if name)
+
+
+# ── to our own errors ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def to_error(failure: Failure, facts: TableFacts | None = None) -> ConnectorError:
+    """Return the error that tells a caller what happened, with attribute names where the database told them."""
+    attributes = _attributes(failure, facts) if facts is not None else ()
+    first = attributes[0] if attributes else ""
+    match failure.happened:
+        case Happened.UNIQUE:
+            return Conflict(attributes)
+        case Happened.NOT_NULL:
+            return InvalidValue(first, "is required: the database takes no null here.")
+        case Happened.FOREIGN_KEY:
+            return InvalidValue(
+                first, "Another table is tied to this value or user, so the database refuses the change."
+            )
+        case Happened.CHECK:
+            return InvalidValue(first, "A check constraint of the database refuses this value.")
+        case Happened.BAD_VALUE:
+            return InvalidValue(first, "The database cannot keep this value: it is too long or of another type.")
+        case Happened.COMPUTED:
+            return Immutable(first, "is computed by the database.")
+        case _:
+            return _of_the_system(failure)
+
+
+def _of_the_system(failure: Failure) -> ConnectorError:
+    """Return the error of a failure that no value is to blame for."""
+    match failure.happened:
+        case Happened.DEADLOCK | Happened.LOCKED:
+            return Busy("The row or the database is locked by somebody else.", retry_after_s=1)
+        case Happened.TIME_LIMIT:
+            return Busy("The database took longer than the time limit for one statement.")
+        case Happened.CONNECTION:
+            return Unavailable("The database cannot be reached.")
+        case Happened.LOGIN:
+            return Unavailable("The database does not accept our login.", retry_after_s=60)
+        case Happened.DENIED:
+            return Denied("The database does not allow its login to do this.")
+        case Happened.SCHEMA:
+            return Unavailable("The table is not as it was discovered; it is looked at again.", retry_after_s=1)
+        case Happened.READ_ONLY:
+            return Unavailable("The database is read-only at present.")
+        case Happened.FULL:
+            return Unavailable("The database has no room left.", retry_after_s=60)
+        case _:
+            return ConnectorError(f"The database refused the statement (code {failure.code}).")
+
+
+def _attributes(failure: Failure, facts: TableFacts) -> tuple[str, ...]:
+    """Return the columns of the first name that is a key, a check or a column of the table."""
+    columns = {column.facts.name for column in facts.columns}
+    named: dict[str, tuple[str, ...]] = {name: (name,) for name in columns}
+    named |= dict(facts.checks)
+    named |= {key.name: key.columns for key in facts.keys if key.name}
+    if failure.happened is Happened.UNIQUE and "PRIMARY" in failure.names:
+        return next((key.columns for key in facts.keys if key.primary), ())
+    told = [name for name in failure.names if name in named]
+    if len(told) > 1 and all(name in columns for name in told):
+        return tuple(told)  # SQLite names every column of a composite key
+    return named[told[0]] if told else ()

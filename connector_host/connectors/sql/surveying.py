@@ -1,0 +1,81 @@
+"""Surveys: what a database offers before anything is configured, as plain facts for `init` and `discover`."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from connector_host.connectors.sql import anchors, discovery
+from connector_host.connectors.sql.dialects import dialect_of
+from connector_host.connectors.sql.engines import open_engine, parse_url
+from connector_host.connectors.sql.sqlstate import Failure, Happened, to_error, understand
+from connector_host.connectors.survey import TableSurvey
+from connector_host.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sqlalchemy import Connection
+
+    from connector_host.connectors.sql.dialects import Dialect
+    from connector_host.connectors.sql.discovery import TableFacts
+    from connector_host.connectors.survey import AnchorCandidate, Relation
+
+STATEMENT_S = 30.0
+"""Seconds that one look at the catalogue may take; a person waits for it."""
+
+
+def list_relations(database: str, password: str | None) -> tuple[Relation, ...]:
+    """Return the tables and views that the login sees."""
+    with _connected(database, password) as (connection, dialect):
+        return discovery.relations(connection, dialect)
+
+
+def survey_table(database: str, password: str | None, *, table: str, schema: str | None) -> TableSurvey:
+    """Return everything that is to know about one table; raises ConfigurationError where there is none."""
+    with _connected(database, password) as (connection, dialect):
+        facts = discovery.discover(connection, dialect, table, schema)
+        if facts is None:
+            raise ConfigurationError(f"table: there is no {table} that the login can see.")
+        kinds = {(relation.name, relation.schema): relation for relation in discovery.relations(connection, dialect)}
+    candidates = anchors.rank(facts)
+    return TableSurvey(
+        relation=kinds.get((table, schema), facts.relation),
+        columns=tuple(column.facts for column in facts.columns),
+        anchors=candidates,
+        refusal=_refusal(facts, candidates),
+    )
+
+
+@contextmanager
+def _connected(database: str, password: str | None) -> Iterator[tuple[Connection, Dialect]]:
+    """Open one connection for a moment; no driver's error leaves this block."""
+    url = parse_url(database, password)
+    dialect = dialect_of(url)
+    engine = open_engine(url, size=1, statement_s=STATEMENT_S)
+    try:
+        with engine.connect() as connection:
+            yield connection, dialect
+    except DBAPIError as error:
+        raise to_error(understand(error, dialect.name)) from error
+    except SQLAlchemyError as error:
+        raise to_error(Failure(Happened.CONNECTION, type(error).__name__)) from error
+    finally:
+        engine.dispose()
+
+
+def _refusal(facts: TableFacts, candidates: tuple[AnchorCandidate, ...]) -> str:
+    """Say why no column is an anchor as it stands; empty where one is."""
+    if any(candidate.enforced for candidate in candidates):
+        return ""
+    composite = next((key for key in facts.keys if len(key.columns) > 1), None)
+    why = (
+        f"The only key is composite ({', '.join(composite.columns)}), and the anchor is a single column."
+        if composite is not None
+        else "No column is unique and not null by the database's own rules."
+    )
+    names = [candidate.column for candidate in candidates]
+    hope = f" Single columns that could be it, if you make them unique or accept them by name: {', '.join(names)}."
+    return why + (hope if names else " Add a column with a unique key that is not null.")

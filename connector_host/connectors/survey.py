@@ -1,0 +1,90 @@
+"""What there is to see in a connected system before it is configured: relations, columns, anchor candidates.
+
+Plain facts for `init` and `discover` to print. Nothing here knows SQLAlchemy, SCIM paths, or a terminal.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from connector_host.connectors.contract import AttributeType
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """A table or a view that could hold the users."""
+
+    name: str
+    schema: str | None
+    """None where it is the login's own default."""
+    kind: Literal["table", "view"]
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnFacts:
+    """What the database says of one column, and what we make of it."""
+
+    name: str
+    declared: str
+    """The type as the database spells it."""
+    type: AttributeType | None
+    """The attribute type; None where the column is left out."""
+    left_out: str = ""
+    """Why the column cannot be an attribute; empty where it can."""
+    nullable: bool = True
+    default: str | None = None
+    """The default as the database spells it; None where there is none."""
+    generated: bool = False
+    """Computed by the database on each write; never exported."""
+    identity: bool = False
+    """Numbered by the database on insertion."""
+    always: bool = False
+    """The database refuses a value of ours on insertion (identity ALWAYS, computed)."""
+    length: int | None = None
+    """Characters of text."""
+    precision: int | None = None
+    """Digits of a number, or digits after the second of a time."""
+    scale: int | None = None
+    """Digits after the point."""
+    allowed: tuple[str, ...] = ()
+    """The only values that it takes, from an enum or a check constraint."""
+    unique: bool = False
+    """Unique by itself, enforced by the database for every row."""
+    primary_key: bool = False
+    """The whole primary key, or a part of it."""
+    collation: str | None = None
+    comment: str = ""
+
+    @property
+    def required(self) -> bool:
+        """Return whether an insertion fails without a value."""
+        return not (self.nullable or self.default is not None or self.generated or self.identity)
+
+
+@dataclass(frozen=True, slots=True)
+class AnchorCandidate:
+    """A column that could be the anchor, the best first."""
+
+    column: str
+    enforced: bool
+    """Whether the database itself keeps it unique and not null (DESIGN §2.1)."""
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TableSurvey:
+    """Everything that a person wants to know about one table before choosing it."""
+
+    relation: Relation
+    columns: tuple[ColumnFacts, ...]
+    anchors: tuple[AnchorCandidate, ...]
+    """Ranked; those that the database enforces come first."""
+    refusal: str = ""
+    """Why no column is an anchor as it stands (the only key is composite, there is none); empty where one is."""
+
+    @property
+    def left_out(self) -> tuple[ColumnFacts, ...]:
+        """Return the columns that cannot be attributes; each names its reason."""
+        return tuple(column for column in self.columns if column.left_out)
