@@ -30,8 +30,6 @@ from scim2_models.path import Present as PresentNode
 from connector_host.connectors.contract import (
     EVERYTHING,
     NOTHING,
-    AllOf,
-    AnyOf,
     AttributeType,
     Comparator,
     Compare,
@@ -42,6 +40,7 @@ from connector_host.connectors.contract import (
 from connector_host.connectors.errors import InvalidValue
 from connector_host.scim import vocabulary
 from connector_host.scim.coercion import coerce
+from connector_host.scim.conditions import all_of, any_of, negation
 from connector_host.scim.errors import ScimError, invalid_filter
 from connector_host.scim.flows import Complex, Multi, Row, Single, Slot, slots
 from connector_host.scim.paths import Identity, Selected, Whole, resolve_path
@@ -76,7 +75,14 @@ def parse(text: str) -> FilterNode:
                 return ScimFilter(quoted).ast
             except SCIMException:
                 pass
-        raise invalid_filter(f"The filter cannot be read: {failure.detail}.") from failure
+        raise invalid_filter(_mistake(text, failure)) from failure
+
+
+def _mistake(text: str, failure: SCIMException) -> str:
+    """Say where the mistake is; the library takes the end of the filter for its last word."""
+    if getattr(getattr(failure.__cause__, "token", None), "type", "") == "$END":
+        return f"The filter cannot be read: it ends too early, at column {len(text) + 1}."
+    return f"The filter cannot be read: {failure.detail}."
 
 
 def _quoted(text: str) -> str:
@@ -88,10 +94,10 @@ def _quoted(text: str) -> str:
 def _condition(flows: Flows, node: FilterNode) -> Condition:
     match node:
         case NotNode(expr=inner):
-            return Not(_condition(flows, inner))
+            return negation(_condition(flows, inner))
         case LogicalExpr(op=op, terms=terms):
             conditions = tuple(_condition(flows, term) for term in terms)
-            return AllOf(conditions) if op is LogicalOperator.and_ else AnyOf(conditions)
+            return all_of(conditions) if op is LogicalOperator.and_ else any_of(conditions)
         case PresentNode(attr_path=path):
             return _present(flows, path)
         case Comparison(attr_path=path, op=op, value=value):
@@ -128,8 +134,7 @@ def _meant(target: Selected, row: Row) -> Iterable[Slot]:
 
 
 def _any_present(found: Iterable[Slot]) -> Condition:
-    conditions = tuple(Present(slot.attribute.name) for slot in found)
-    return conditions[0] if len(conditions) == 1 else AnyOf(conditions)
+    return any_of(Present(slot.attribute.name) for slot in found)
 
 
 def _exists(row: Row) -> Condition:
@@ -162,9 +167,9 @@ def _compare(flows: Flows, path: AttrPath, op: CompareOperator, value: object) -
             return _compare_slot(Slot(anchor, "id", "id", AttributeType.STRING, is_anchor=True), op, value)
         case Multi(rows=rows):
             found = tuple(row.subs["value"] for row in rows if "value" in row.subs)
-            return AnyOf(tuple(_compare_slot(slot, op, value) for slot in found))
+            return any_of(_compare_slot(slot, op, value) for slot in found)
         case Selected(rows=rows):
-            return AnyOf(tuple(_compare_in_row(row, target.sub, op, value) for row in rows))
+            return any_of(_compare_in_row(row, target.sub, op, value) for row in rows)
         case Complex() | Whole():
             raise invalid_filter(f"{path} has parts: compare one of them.")
         case _:
@@ -244,7 +249,7 @@ def _value_path(flows: Flows, path: AttrPath, inner: FilterNode) -> Condition:
     """`emails[type eq "work" and value co "x"]`: one and the same value matches all of it."""
     target = _resolved(flows, path)
     if isinstance(target, Multi):
-        return AnyOf(tuple(AllOf((_exists(row), _in_row(row, inner))) for row in target.rows))
+        return any_of(all_of((_exists(row), _in_row(row, inner))) for row in target.rows)
     if isinstance(target, Single | Complex):
         raise invalid_filter(f"{path} has one value only: write it without brackets.")
     return NOTHING
@@ -253,10 +258,10 @@ def _value_path(flows: Flows, path: AttrPath, inner: FilterNode) -> Condition:
 def _in_row(row: Row, node: FilterNode) -> Condition:
     match node:
         case NotNode(expr=inner):
-            return Not(_in_row(row, inner))
+            return negation(_in_row(row, inner))
         case LogicalExpr(op=op, terms=terms):
             conditions = tuple(_in_row(row, term) for term in terms)
-            return AllOf(conditions) if op is LogicalOperator.and_ else AnyOf(conditions)
+            return all_of(conditions) if op is LogicalOperator.and_ else any_of(conditions)
         case PresentNode(attr_path=AttrPath(attr=name)):
             if name.lower() in row.marks:
                 return EVERYTHING
@@ -271,7 +276,7 @@ def _in_row(row: Row, node: FilterNode) -> Condition:
 def _compare_in_row(row: Row, name: str, op: CompareOperator, value: object) -> Condition:
     if name in row.marks:
         matches = _compare_text(str(row.marks[name]).lower(), op, str(value).lower())
-        return AllOf((_exists(row), matches)) if matches is EVERYTHING else NOTHING
+        return all_of((_exists(row), matches))
     slot = row.subs.get(name)
     return _compare_slot(slot, op, value) if slot is not None else NOTHING
 

@@ -1,0 +1,53 @@
+"""The public address of this service as the client used it: the Host header, or what a trusted proxy says.
+
+`location` must carry the address that the client can reach again, behind a relay or a proxy too. Forwarded headers
+(RFC 7239, and the older X-Forwarded-*) are believed only from addresses that the administrator trusts.
+"""
+
+from __future__ import annotations
+
+import re
+from ipaddress import ip_address, ip_network
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from aiohttp import web
+
+_PAIR: Final = re.compile(r'\s*(\w+)\s*=\s*(?:"([^"]*)"|([^;,\s"]*))')
+_HOST: Final = re.compile(r"[A-Za-z0-9._~-]+(:\d{1,5})?|\[[0-9A-Fa-f:.]+\](:\d{1,5})?")
+_PREFIX: Final = re.compile(r"(/[A-Za-z0-9._~%-]+)*")
+
+
+def public_origin(request: web.Request, trusted_proxies: Sequence[str]) -> str:
+    """Return scheme, host and prefix, without a slash at the end."""
+    scheme, host, prefix = request.scheme, request.host, ""
+    if _is_trusted(request.remote, trusted_proxies):
+        forwarded = _forwarded(request.headers.get("Forwarded", ""))
+        scheme = forwarded.get("proto") or _first(request, "X-Forwarded-Proto") or scheme
+        host = forwarded.get("host") or _first(request, "X-Forwarded-Host") or host
+        prefix = _first(request, "X-Forwarded-Prefix").rstrip("/")
+    scheme = scheme.lower() if scheme.lower() in {"http", "https"} else request.scheme
+    if not _HOST.fullmatch(host):
+        host = "localhost"
+    return f"{scheme}://{host}{prefix if _PREFIX.fullmatch(prefix) else ''}"
+
+
+def _is_trusted(remote: str | None, trusted_proxies: Sequence[str]) -> bool:
+    """Return whether the peer is one of these addresses or networks."""
+    try:
+        peer = ip_address(remote or "")
+        return any(peer in ip_network(entry, strict=False) for entry in trusted_proxies)
+    except ValueError:
+        return False
+
+
+def _forwarded(header: str) -> dict[str, str]:
+    """Return the parameters of the first hop of a Forwarded header: the one nearest to the client."""
+    first = header.split(",", 1)[0]
+    return {name.lower(): quoted or bare for name, quoted, bare in _PAIR.findall(first)}
+
+
+def _first(request: web.Request, header: str) -> str:
+    return request.headers.get(header, "").split(",", 1)[0].strip()

@@ -1,0 +1,73 @@
+"""The web application: which path leads to which operation."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from aiohttp import web
+
+from connector_host.endpoint import documents, health, requests, users
+from connector_host.endpoint.exports import Exports
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from connector_host.endpoint.served import Served
+
+_ROOT: Final = "/ecma2host_{name}/scim"
+_SLASH: Final = "{slash:/?}"
+_ALL: Final = "*"
+
+
+def make_application(served: Mapping[str, Served], *, trusted_proxies: Iterable[str] = ()) -> web.Application:
+    """Return the application that serves these connectors, by name; it closes none of them.
+
+    Stopping it waits for every export in hand.
+    """
+    largest = max((one.settings.limits.body_bytes for one in served.values()), default=0)
+    application = web.Application(middlewares=requests.middlewares(served), client_max_size=largest + 1)
+    application[users.EXPORTS] = Exports()
+    application[users.TRUSTED_PROXIES] = tuple(trusted_proxies)
+    application[health.ALL_SERVED] = tuple(served.values())
+    application.add_routes([*_health(), *_users(), *_documents(), *_refused()])
+    application.on_shutdown.append(_finish_exports)
+    return application
+
+
+async def _finish_exports(application: web.Application) -> None:
+    await application[users.EXPORTS].finish()
+
+
+def _health() -> list[web.RouteDef]:
+    return [web.get("/healthz", health.healthz), web.get("/readyz", health.readyz)]
+
+
+def _users() -> list[web.RouteDef]:
+    one = f"{_ROOT}/Users/{{id}}{_SLASH}"
+    return [
+        web.get(f"{_ROOT}/Users{_SLASH}", users.search),
+        web.post(f"{_ROOT}/Users{_SLASH}", users.create),
+        web.get(one, users.read),
+        web.patch(one, users.patch),
+        web.put(one, users.replace),
+        web.delete(one, users.delete),
+    ]
+
+
+def _documents() -> list[web.RouteDef]:
+    return [
+        web.get(f"{_ROOT}/Schemas{_SLASH}", documents.schemas),
+        web.get(f"{_ROOT}/Schemas/{{id}}{_SLASH}", documents.schema),
+        web.get(f"{_ROOT}/ResourceTypes{_SLASH}", documents.resource_types),
+        web.get(f"{_ROOT}/ResourceTypes/{{id}}{_SLASH}", documents.resource_type),
+        web.get(f"{_ROOT}/ServiceProviderConfig{_SLASH}", documents.service_provider_config),
+    ]
+
+
+def _refused() -> list[web.RouteDef]:
+    return [
+        web.get(f"{_ROOT}/Groups{_SLASH}", documents.no_groups),
+        web.get(f"{_ROOT}/Groups/{{id}}{_SLASH}", documents.no_group),
+        web.route(_ALL, f"{_ROOT}/Groups{{rest:(/.*)?}}", documents.refuse_groups),
+        web.route(_ALL, f"{_ROOT}/Me{{rest:(/.*)?}}", documents.refuse_me),
+    ]

@@ -1,0 +1,84 @@
+"""The read-only documents, and the endpoints that exist only to be refused properly."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NoReturn
+
+from connector_host.endpoint import answers
+from connector_host.endpoint.requests import SERVED
+from connector_host.endpoint.users import root_url
+from connector_host.scim import discovery
+from connector_host.scim.errors import ScimError
+from connector_host.scim.rendering import encode
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from aiohttp import web
+
+
+async def schemas(request: web.Request) -> web.Response:
+    """GET /Schemas."""
+    _refuse_filter(request)
+    return _list(discovery.schemas(await request[SERVED].flows(), root_url(request)))
+
+
+async def schema(request: web.Request) -> web.Response:
+    """GET /Schemas/{urn}."""
+    return _one(discovery.schemas(await request[SERVED].flows(), root_url(request)), request.match_info["id"])
+
+
+async def resource_types(request: web.Request) -> web.Response:
+    """GET /ResourceTypes."""
+    _refuse_filter(request)
+    return _list(discovery.resource_types(await request[SERVED].flows(), root_url(request)))
+
+
+async def resource_type(request: web.Request) -> web.Response:
+    """GET /ResourceTypes/User."""
+    return _one(discovery.resource_types(await request[SERVED].flows(), root_url(request)), request.match_info["id"])
+
+
+async def service_provider_config(request: web.Request) -> web.Response:
+    """GET /ServiceProviderConfig."""
+    _refuse_filter(request)
+    limits = request[SERVED].settings.limits
+    config = discovery.service_provider_config(root_url(request), page_size_max=limits.page_size_max)
+    return answers.answer(encode(config))
+
+
+async def no_groups(_: web.Request) -> web.Response:
+    """GET /Groups: a directory that looks for groups finds none, and goes on (DESIGN §2.2)."""
+    return _list([])
+
+
+async def no_group(_: web.Request) -> NoReturn:
+    """GET /Groups/{id}."""
+    raise ScimError(404, "There are no groups here.")
+
+
+async def refuse_groups(_: web.Request) -> NoReturn:
+    """Write to /Groups in any way."""
+    raise ScimError(501, "groups: groups are not provisioned here; switch off group provisioning in the directory.")
+
+
+async def refuse_me(_: web.Request) -> NoReturn:
+    """Answer /Me: a token stands for a directory, not for one of the users (RFC 7644 §3.11)."""
+    raise ScimError(501, "/Me is not supported: the token belongs to a directory and not to a user.")
+
+
+def _refuse_filter(request: web.Request) -> None:
+    """Forbid a filter on these documents, as RFC 7644 §4 demands."""
+    if any(key.lower() == "filter" for key in request.query):
+        raise ScimError(403, "This endpoint cannot be filtered (RFC 7644 §4).")
+
+
+def _list(documents: Sequence[discovery.Document]) -> web.Response:
+    return answers.answer(encode(discovery.list_of(documents)))
+
+
+def _one(documents: Sequence[discovery.Document], name: str) -> web.Response:
+    for document in documents:
+        if str(document["id"]).lower() == name.lower():
+            return answers.answer(encode(document))
+    raise ScimError(404, "There is no such document; ask for the list to see which there are.")

@@ -1,0 +1,57 @@
+"""Exports that outlive their request: a client that hangs up, or a time limit, never stops one half-way.
+
+The export goes on as a task of the application, its outcome is logged, and the application waits for it when it stops
+(DESIGN §2.5).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import structlog
+
+from connector_host.connectors.errors import InDoubt
+from connector_host.observability import events
+
+if TYPE_CHECKING:
+    from connector_host.connectors.contract import Connector, Export, Exported
+
+_LOG = structlog.stdlib.get_logger()
+
+
+class Exports:
+    """The exports in hand of one application."""
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[Exported]] = set()
+
+    async def carry_out(self, connector: Connector, export: Export, limit_s: float) -> Exported:
+        """Carry out one export, and wait for it no longer than the limit.
+
+        Raises InDoubt where the limit passes first; the export itself goes on, and its outcome is logged.
+        """
+        task = asyncio.create_task(connector.export(export))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        try:
+            done, _ = await asyncio.wait({task}, timeout=limit_s)
+        except asyncio.CancelledError:
+            task.add_done_callback(_log_late)
+            raise
+        if not done:
+            task.add_done_callback(_log_late)
+            raise InDoubt("The export was not committed within the time limit of the request.")
+        return task.result()
+
+    async def finish(self) -> None:
+        """Wait for every export in hand."""
+        if self._tasks:
+            await asyncio.wait(set(self._tasks))
+
+
+def _log_late(task: asyncio.Task[Exported]) -> None:
+    """Say what became of an export that nobody waits for any more."""
+    failure = None if task.cancelled() else task.exception()
+    outcome = "cancelled" if task.cancelled() else type(failure).__name__ if failure is not None else "committed"
+    _LOG.warning(events.EXPORT_FINISHED_LATE, outcome=outcome)

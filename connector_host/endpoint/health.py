@@ -1,0 +1,49 @@
+"""Whether the service is alive, and whether it can do its work: for supervisors and load balancers, without a token."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+from aiohttp import web
+
+from connector_host.endpoint.served import Served
+from connector_host.errors import HostError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+ALL_SERVED: Final = web.AppKey("all_served", tuple[Served, ...])
+
+_PATIENCE_S: Final = 5.0
+
+
+async def healthz(_: web.Request) -> web.Response:
+    """Answer 200 while the process can answer at all."""
+    return _answer({"status": "alive"}, status=200)
+
+
+async def readyz(request: web.Request) -> web.Response:
+    """Answer 200 where every connector can read its table, else 503; names no reason, since anybody may ask."""
+    everyone = request.app[ALL_SERVED]
+    ready = await asyncio.gather(*(_is_ready(one) for one in everyone))
+    connectors = {
+        one.name: "ready" if is_ready else "unavailable" for one, is_ready in zip(everyone, ready, strict=True)
+    }
+    return _answer({"connectors": connectors}, status=200 if all(ready) else 503)
+
+
+async def _is_ready(one: Served) -> bool:
+    """Return whether the connector answers a read: one that cannot match anybody, so that it costs next to nothing."""
+    try:
+        async with asyncio.timeout(_PATIENCE_S):
+            await one.renderer()
+            await one.connector.read("")
+    except (HostError, TimeoutError):
+        return False
+    return True
+
+
+def _answer(document: Mapping[str, object], *, status: int) -> web.Response:
+    return web.Response(body=msgspec.json.encode(document), status=status, content_type="application/json")

@@ -1,0 +1,154 @@
+"""What every request passes on its way in and out: an id, access, limits, and errors made into answers."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import uuid
+from typing import TYPE_CHECKING, Final
+
+import structlog
+from aiohttp import web
+
+from connector_host import clock
+from connector_host.access.tokens import TokenGate
+from connector_host.connectors.errors import Busy, ConnectorError
+from connector_host.endpoint import answers
+from connector_host.endpoint.served import Served
+from connector_host.errors import HostError
+from connector_host.observability import events
+from connector_host.scim.errors import ScimError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from aiohttp.typedefs import Middleware
+
+    Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+REQUEST_ID: Final = web.RequestKey("request_id", str)
+SERVED: Final = web.RequestKey("served", Served)
+
+_LOG = structlog.stdlib.get_logger()
+_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,64}")
+_SCIM_PATH: Final = re.compile(r"/ecma2host_([^/]+)/scim(/.*)?")
+_OPEN_PATHS: Final = frozenset({"/healthz", "/readyz"})
+_NOBODY: Final = TokenGate()
+"""Stands in for a connector that does not exist, so that the answer is the same and takes as long."""
+
+
+def middlewares(served: Mapping[str, Served]) -> tuple[Middleware, ...]:
+    """Return the middlewares, outermost first."""
+    return (identify, answer_errors, admit(served), limit)
+
+
+@web.middleware
+async def identify(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Give the request its id, the client's own if it sent a sensible one, and log how it was answered."""
+    given = request.headers.get("X-Request-Id", "")
+    request_id = given if _ID.fullmatch(given) else uuid.uuid4().hex
+    request[REQUEST_ID] = request_id
+    started_s = clock.monotonic_s()
+    with structlog.contextvars.bound_contextvars(request_id=request_id):
+        response = await handler(request)
+        response.headers["X-Request-Id"] = request_id
+        _LOG.info(
+            events.REQUEST_ANSWERED,
+            method=request.method,
+            route=_route(request),
+            status=response.status,
+            duration_ms=round((clock.monotonic_s() - started_s) * 1_000, 1),
+        )
+    return response
+
+
+def _route(request: web.Request) -> str:
+    """Return the route and not the path: an id may be somebody's mail address."""
+    resource = request.match_info.route.resource
+    return resource.canonical if resource is not None else "unknown"
+
+
+@web.middleware
+async def answer_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Translate every error into a SCIM answer; this is the only place that does."""
+    request_id = request[REQUEST_ID]
+    try:
+        return await handler(request)
+    except web.HTTPException as failure:
+        return _answer_http(failure, request_id)
+    except (ConnectorError, ScimError) as failure:
+        return answers.explain(failure, request_id)
+    except HostError as failure:
+        _LOG.error(events.REQUEST_FAILED, reason=str(failure))
+        return answers.explain(failure, request_id)
+    except Exception as failure:  # noqa: BLE001 - the last stand: the log has it all, the client only the id
+        _LOG.exception(events.REQUEST_FAILED)
+        return answers.explain(failure, request_id)
+
+
+_HTTP_WORDS: Final = {
+    404: "There is no such endpoint here.",
+    405: "This endpoint does not take this method.",
+    413: "The body is larger than this service accepts.",
+}
+
+
+def _answer_http(failure: web.HTTPException, request_id: str) -> web.Response:
+    detail = _HTTP_WORDS.get(failure.status, failure.reason)
+    allow = failure.headers.get("Allow")
+    return answers.error(
+        failure.status, detail, request_id=request_id, headers={"Allow": allow} if allow is not None else None
+    )
+
+
+def admit(served: Mapping[str, Served]) -> Middleware:
+    """Return the middleware that demands the connector's token before anything else is looked at."""
+
+    @web.middleware
+    async def admit_one(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if request.path in _OPEN_PATHS:
+            return await handler(request)
+        match = _SCIM_PATH.fullmatch(request.path)
+        if match is None:
+            raise web.HTTPNotFound
+        one = served.get(match.group(1))
+        gate = one.gate if one is not None else _NOBODY
+        if not gate.admits(request.headers.get("Authorization", "")) or one is None:
+            return answers.error(
+                401,
+                "The bearer token is missing or not valid for this address: check the tenant URL and the secret token.",
+                request_id=request[REQUEST_ID],
+                headers={"WWW-Authenticate": 'Bearer realm="scim"'},
+            )
+        request[SERVED] = one
+        return await handler(request)
+
+    return admit_one
+
+
+@web.middleware
+async def limit(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Bound the time of a request; an export in hand bounds itself a little tighter, and says what is known."""
+    one = request.get(SERVED)
+    if one is None:
+        return await handler(request)
+    try:
+        async with asyncio.timeout(one.settings.limits.request_s + _GRACE_S):
+            return await handler(request)
+    except TimeoutError as failure:
+        raise Busy("The database did not answer within the time limit of the request.") from failure
+
+
+_GRACE_S: Final = 1.0
+"""An export is given up by `Exports.carry_out` first, whose answer tells that the outcome is unknown."""
+
+
+async def read_bounded(request: web.Request) -> bytes:
+    """Return the body; raise 413 where it is larger than the connector accepts."""
+    bound = request[SERVED].settings.limits.body_bytes
+    if request.content_length is not None and request.content_length > bound:
+        raise web.HTTPRequestEntityTooLarge(bound, request.content_length)
+    body = await request.read()
+    if len(body) > bound:
+        raise web.HTTPRequestEntityTooLarge(bound, len(body))
+    return body

@@ -1,0 +1,44 @@
+"""One connector as it is served: its name, its token gate, its settings, and its flows as the table is now."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from connector_host.scim.flows import compile_flows
+from connector_host.scim.rendering import Renderer
+
+if TYPE_CHECKING:
+    from connector_host.access.tokens import TokenGate
+    from connector_host.connectors.contract import Connector
+    from connector_host.scim.flows import Flows
+    from connector_host.settings import SqlSettings
+
+
+@dataclass(slots=True)
+class Served:
+    """Joins what one `/ecma2host_NAME/scim` needs."""
+
+    connector: Connector
+    settings: SqlSettings
+    gate: TokenGate
+    _renderer: Renderer | None = field(default=None, init=False)
+
+    @property
+    def name(self) -> str:
+        """The name in the configuration and in the URL."""
+        return self.connector.name
+
+    async def renderer(self) -> Renderer:
+        """Return the renderer for the object type as it is now; compiled again only where the table has changed.
+
+        Raises what `Connector.describe` raises, and ConfigurationError for a mapping that cannot exist.
+        """
+        object_type = await self.connector.describe()
+        if self._renderer is None or self._renderer.flows.object_type != object_type:
+            self._renderer = Renderer(compile_flows(object_type, self.settings.attributes))
+        return self._renderer
+
+    async def flows(self) -> Flows:
+        """Return the attribute flows as they are now."""
+        return (await self.renderer()).flows

@@ -1,0 +1,33 @@
+"""Request bodies: JSON within bounds, with numbers kept exactly."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Final
+
+import msgspec
+
+from connector_host.scim.errors import invalid_syntax
+
+_DECODER: Final = msgspec.json.Decoder(float_hook=Decimal)
+_DEPTH_MAX: Final = 32
+"""Levels of a document; SCIM's own have five at the most."""
+
+
+def read_body(body: bytes) -> object:
+    """Return the document; raise ScimError invalidSyntax where it is no JSON, or nested beyond all reason."""
+    try:
+        document: object = _DECODER.decode(body)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError, ValueError) as failure:
+        raise invalid_syntax("The body is not JSON.") from failure
+    level: list[object] = [document]
+    for _ in range(_DEPTH_MAX):
+        level = [
+            part
+            for outer in level
+            for part in (outer.values() if isinstance(outer, dict) else outer if isinstance(outer, list) else ())
+            if isinstance(part, dict | list)
+        ]
+        if not level:
+            return document
+    raise invalid_syntax(f"The body is nested deeper than {_DEPTH_MAX} levels.")
