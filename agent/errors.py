@@ -1,0 +1,43 @@
+"""What every room of the agent may raise on purpose.
+
+AgentError                the root
+├── ConfigurationError    what an administrator wrote cannot be used as it stands
+├── ProtocolViolation     the other end of a link sent what the protocol does not allow
+├── LinkLost              the link ended while something was still on it
+├── StreamCancelled       the other end no longer wants this stream
+└── StreamFailed          the other end could not do what the stream asked for, and says why
+"""
+
+from __future__ import annotations
+
+
+class AgentError(Exception):
+    """The root of the errors that this package raises on purpose."""
+
+
+class ConfigurationError(AgentError):
+    """What an administrator wrote cannot be used as it stands; the text names the file, the key and the mend."""
+
+
+class ProtocolViolation(AgentError):
+    """The other end of a link sent what the protocol does not allow; the link is closed."""
+
+
+class LinkLost(AgentError):
+    """The link ended while something was still on it."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class StreamCancelled(AgentError):
+    """The other end no longer wants this stream: its own caller hung up, or ran out of time."""
+
+
+class StreamFailed(AgentError):
+    """The other end could not do what the stream asked for; `payload` says why, packed."""
+
+    def __init__(self, payload: bytes) -> None:
+        super().__init__("the other end could not do what this stream asked for")
+        self.payload = payload

@@ -1,0 +1,100 @@
+"""The frames of a link, as bytes: one WebSocket message carries one frame or many, one after the other.
+
+Knows only their shape. What a frame means, and when it is allowed, is the session's.
+
+     0       1       2               6              10
+    +-------+-------+---------------+---------------+- - - - - -+
+    | kind  | flags | stream        | length        | payload … |
+    +-------+-------+---------------+---------------+- - - - - -+
+      u8      u8      u32             u32             length bytes         all big-endian
+
+    kind        from    stream  payload
+    HELLO       both    0       messages.Hello; the first frame of each end, and only the first
+    REQUEST     relay   new     the head of a request; opens the stream
+    RESPONSE    agent   open    the head of the answer
+    DATA        both    open    a stretch of the body, no longer than the credit that is left
+    WINDOW      both    open    u32: bytes of DATA that may be sent on top of what was allowed before
+    FAIL        agent   open    messages.Failure: why there is no answer, or no more of it; ends the stream
+    CANCEL      both    open    empty: nobody wants this stream any more; ends the stream
+    GOAWAY      both    0       why, as text: open no more streams on this link, those that are open end in
+                            peace; the other end answers with its own
+    PING        both    0       8 bytes, sent back as they are
+    PONG        both    0       the 8 bytes of the PING
+
+    flags       END (1) on REQUEST, RESPONSE and DATA: this end has nothing more to send on the stream
+"""
+
+from __future__ import annotations
+
+import struct
+from enum import IntEnum
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from agent.errors import ProtocolViolation
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+HEADER: Final = struct.Struct("!BBII")
+CREDIT: Final = struct.Struct("!I")
+
+END: Final = 1
+FLAGS: Final = END
+
+PAYLOAD_BYTES: Final = 65_536
+"""The longest payload of one frame; a longer body is sent as several DATA frames."""
+
+EXTENSION: Final = 0x80
+"""Kinds from here on are passed over by an end that does not know them, so that old and new work together."""
+
+
+class Kind(IntEnum):
+    """What a frame is for."""
+
+    HELLO = 1
+    REQUEST = 2
+    RESPONSE = 3
+    DATA = 4
+    WINDOW = 5
+    FAIL = 6
+    CANCEL = 7
+    GOAWAY = 8
+    PING = 9
+    PONG = 10
+
+
+class Frame(NamedTuple):
+    """One frame."""
+
+    kind: int
+    flags: int
+    stream: int
+    payload: bytes
+
+
+def pack(kind: Kind, stream: int = 0, payload: bytes = b"", *, end: bool = False) -> bytes:
+    """Return the bytes of one frame; the payload has at most PAYLOAD_BYTES."""
+    return HEADER.pack(kind, END if end else 0, stream, len(payload)) + payload
+
+
+def unpack(message: bytes) -> Iterator[Frame]:
+    """Return the frames of one WebSocket message.
+
+    Raises ProtocolViolation where the message is empty, is cut short, or claims a length that no frame has.
+    """
+    position, total = 0, len(message)
+    if not total:
+        raise ProtocolViolation("a message without a frame")
+    while position < total:
+        start = position + HEADER.size
+        if start > total:
+            raise ProtocolViolation("a frame whose header is cut short")
+        kind, flags, stream, length = HEADER.unpack_from(message, position)
+        position = start + length
+        if length > PAYLOAD_BYTES:
+            raise ProtocolViolation(f"a frame of {length} bytes, and {PAYLOAD_BYTES} is the most")
+        if position > total:
+            raise ProtocolViolation("a frame that is longer than its message")
+        if flags & ~FLAGS and kind < EXTENSION:
+            raise ProtocolViolation(f"flags {flags:#04x}, which nobody defined")
+        yield Frame(kind, flags, stream, message[start:position])

@@ -1,0 +1,67 @@
+"""Header blocks as bytes: `Name: value` lines, each ended by CR LF, that are written once and passed through.
+
+Knows which headers belong to one hop only, and therefore never travel over a link.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Container, Iterable
+
+HOP_BY_HOP: Final = frozenset(
+    {
+        b"connection",
+        b"keep-alive",
+        b"proxy-authenticate",
+        b"proxy-authorization",
+        b"proxy-connection",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+    }
+)
+"""RFC 9110 §7.6.1, and the old ones of RFC 2616 §13.5.1."""
+
+FRAMING: Final = frozenset({b"content-length", b"expect", b"host"})
+"""Each hop says these for itself."""
+
+_BLOCK: Final = re.compile(rb"(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+: [^\r\n\x00]*\r\n)*")
+_FORBIDDEN: Final = re.compile(
+    rb"^(?:" + b"|".join(sorted(re.escape(name) for name in HOP_BY_HOP | FRAMING)) + rb"):",
+    re.IGNORECASE | re.MULTILINE,
+)
+
+
+def to_block(pairs: Iterable[tuple[bytes, bytes]], without: Container[bytes] = ()) -> bytes:
+    """Return the headers as a block: those of one hop are left out, and those whose lower-case name is in `without`."""
+    lines = [
+        b"%b: %b\r\n" % (name, value)
+        for name, value in pairs
+        if (lowered := name.lower()) not in _NEVER and lowered not in without
+    ]
+    return b"".join(lines)
+
+
+_NEVER: Final = HOP_BY_HOP | FRAMING
+
+
+def named_by_connection(pairs: Iterable[tuple[bytes, bytes]]) -> frozenset[bytes]:
+    """Return the headers that a Connection header declares to be for this hop only (RFC 9110 §7.6.1)."""
+    return frozenset(
+        option.strip().lower() for name, value in pairs if name.lower() == b"connection" for option in value.split(b",")
+    )
+
+
+def is_block(block: bytes) -> bool:
+    """Return whether these bytes are a header block, without any header that would change how a message is framed."""
+    return _BLOCK.fullmatch(block) is not None and _FORBIDDEN.search(block) is None
+
+
+def to_pairs(block: bytes) -> list[tuple[str, str]]:
+    """Return the headers of a block one by one, as text."""
+    lines = block.decode("utf-8", "surrogateescape").split("\r\n")[:-1]
+    return [(name, value) for name, _, value in (line.partition(": ") for line in lines)]

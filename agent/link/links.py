@@ -1,0 +1,252 @@
+"""A live link: one WebSocket, its session, and the streams on it.
+
+Three tasks for each link (read, write, heartbeat) and none for each frame: frames that come up while a send is under
+way leave together in the next one. Knows nothing of HTTP beyond the WebSocket.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import struct
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Protocol
+
+from aiohttp import WSMsgType
+
+from agent import events, logs
+from agent.errors import LinkLost, ProtocolViolation, StreamCancelled
+from agent.link.session import Cancelled, Draining, Greeted, Opened, Ponged, Session
+from agent.link.streams import Stream
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from aiohttp import WSMessage
+
+    from agent.link.messages import Hello
+    from agent.link.session import Event
+
+MESSAGE_BYTES: Final = 4_194_304
+"""The largest WebSocket message that is read: what one batch of frames may grow to."""
+
+_HIGH_WATER_BYTES: Final = 524_288
+_CLOSE_S: Final = 2.0
+_TOKEN: Final = struct.Struct("!d")
+
+
+class Socket(Protocol):
+    """What both of aiohttp's WebSockets offer."""
+
+    async def receive(self) -> WSMessage:
+        """Return the next message; one of a closing kind at the end."""
+
+    async def send_bytes(self, data: bytes) -> None:
+        """Send one message, and wait while the peer does not keep up."""
+
+    async def close(self) -> bool:
+        """Say good-bye."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """How a dead link is found: a ping every so often, and an end when nothing at all came back for too long."""
+
+    every_s: float = 5.0
+    dead_s: float = 15.0
+
+
+class Link:
+    """One live link; runs until it ends."""
+
+    def __init__(
+        self,
+        socket: Socket,
+        session: Session,
+        heartbeat: Heartbeat,
+        serve: Callable[[Stream, bytes], Coroutine[object, object, None]] | None = None,
+    ) -> None:
+        """Prepare; `serve` answers the streams that the other end opens, in a task for each."""
+        self.session = session
+        self.round_trip_s: float | None = None
+        self.greeted = asyncio.Event()
+        self.drains = asyncio.Event()
+        """Set when either end wants no new streams here."""
+        self.drain_reason = ""
+        self._socket = socket
+        self._heartbeat = heartbeat
+        self._serve = serve
+        self._streams: dict[int, Stream] = {}
+        self._serving: dict[int, asyncio.Task[None]] = {}
+        self._outgoing = asyncio.Event()
+        self._room = asyncio.Event()
+        self._room.set()
+        self._seen_s = 0.0
+        self._over = False
+
+    @property
+    def peer(self) -> Hello:
+        """Return what the other end said about itself; only once `greeted` is set."""
+        if self.session.peer is None:
+            raise LinkLost("the other end has not said hello")
+        return self.session.peer
+
+    @property
+    def usable(self) -> bool:
+        """Return whether streams may be opened now."""
+        return self.session.peer is not None and not self.session.draining and not self._over
+
+    @property
+    def in_flight(self) -> int:
+        """Return how many streams are open."""
+        return self.session.open_streams
+
+    def open(self, head: bytes, *, end: bool) -> Stream:
+        """Open a stream; only while `usable`."""
+        number = self.session.open(head, end=end)
+        stream = self._streams[number] = Stream(self, number)
+        self.flush()
+        return stream
+
+    def is_unsent(self, stream: Stream) -> bool:
+        """Return whether the stream's request never left this machine."""
+        return self.session.is_unsent(stream.number)
+
+    def drain(self, reason: str) -> None:
+        """Want no new streams; the link ends by itself once those that are open have ended."""
+        self.session.drain(reason)
+        self.drains.set()
+        self.flush()
+
+    def flush(self) -> None:
+        """Have everything that waits in the session sent soon."""
+        self._outgoing.set()
+        if self.session.waiting_bytes > _HIGH_WATER_BYTES:
+            self._room.clear()
+
+    async def room(self) -> None:
+        """Return once the socket keeps up again."""
+        if not self._room.is_set():
+            await self._room.wait()
+
+    def forget(self, stream: Stream) -> None:
+        """Give the stream up and keep no memory of it."""
+        stream.close()
+        self._streams.pop(stream.number, None)
+
+    async def run(self) -> str:
+        """Carry frames until the link ends, and return why it ended."""
+        self._seen_s = asyncio.get_running_loop().time()
+        reason = "the link was cut"
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._write())
+                tasks.create_task(self._beat())
+                await self._read(tasks)
+        except* LinkLost as group:
+            reason = str(group.exceptions[0])
+        finally:
+            self._settle(reason)
+            with contextlib.suppress(OSError, TimeoutError):
+                async with asyncio.timeout(_CLOSE_S):
+                    await self._socket.close()
+        return reason
+
+    def _settle(self, reason: str) -> None:
+        self._over = True
+        self.drains.set()
+        self._room.set()
+        for stream in self._streams.values():
+            stream.break_off(LinkLost(reason))
+        self._streams.clear()
+
+    # ── reading ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _read(self, tasks: asyncio.TaskGroup) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            message = await self._socket.receive()
+            if message.type is not WSMsgType.BINARY:
+                raise LinkLost(_farewell(message))
+            self._seen_s = loop.time()
+            try:
+                events = self.session.receive(message.data)
+            except ProtocolViolation as violation:
+                raise LinkLost(f"the other end broke the protocol: {violation}") from violation
+            for event in events:
+                self._notice(event, tasks)
+            # The session itself may have something to say: a PONG, a GOAWAY; or the last stream has just ended.
+            if self.session.waiting_bytes or self.session.drained:
+                self.flush()
+
+    def _notice(self, event: Event, tasks: asyncio.TaskGroup) -> None:
+        match event:
+            case Opened(number, head, end):
+                stream = self._streams[number] = Stream(self, number, ended=end)
+                self._serving[number] = tasks.create_task(self._answer(stream, head))
+            case Cancelled(number) if number in self._serving:
+                self._serving[number].cancel()
+            case Greeted():
+                self.greeted.set()
+            case Draining(reason):
+                self.drain_reason = reason
+                self.drains.set()
+            case Ponged(token) if len(token) == _TOKEN.size:
+                self.round_trip_s = asyncio.get_running_loop().time() - float(_TOKEN.unpack(token)[0])
+            case Ponged():
+                pass
+            case _:
+                stream_of_event = self._streams.get(event.stream)
+                if stream_of_event is not None:
+                    stream_of_event.notice(event)
+
+    async def _answer(self, stream: Stream, head: bytes) -> None:
+        try:
+            if self._serve is not None:
+                await self._serve(stream, head)
+        except (LinkLost, StreamCancelled):
+            pass  # Nobody is left to hear about it.
+        except Exception as failure:  # noqa: BLE001 - one request that trips over a mistake of ours must not end the others
+            logs.event(events.STREAM_CRASHED, level=logging.ERROR, error=f"{type(failure).__name__}: {failure}")
+        finally:
+            self._serving.pop(stream.number, None)
+            self.forget(stream)
+
+    # ── writing ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _write(self) -> None:
+        while True:
+            message = self.session.take()
+            if message:
+                try:
+                    await self._socket.send_bytes(message)
+                except OSError as failure:
+                    raise LinkLost(f"the link broke while sending: {failure}") from failure
+                self._room.set()
+                continue
+            if self.session.drained:
+                raise LinkLost("drained")
+            self._outgoing.clear()
+            await self._outgoing.wait()
+
+    async def _beat(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(self._heartbeat.every_s)
+            if loop.time() - self._seen_s >= self._heartbeat.dead_s:
+                raise LinkLost(f"nothing came from the other end for {self._heartbeat.dead_s:g} s")
+            self.session.ping(_TOKEN.pack(loop.time()))
+            self.flush()
+
+
+def _farewell(message: WSMessage) -> str:
+    match message.type:
+        case WSMsgType.CLOSE:
+            return f"the other end closed the link (code {message.data}{f', {message.extra}' if message.extra else ''})"
+        case WSMsgType.TEXT:
+            return "the other end broke the protocol: a text message"
+        case WSMsgType.ERROR:
+            return f"the link broke: {message.data}"
+        case _:
+            return "the link was cut"

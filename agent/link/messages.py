@@ -1,0 +1,111 @@
+"""What the payloads of HELLO, REQUEST, RESPONSE and FAIL say, packed with MessagePack.
+
+Fields are only ever added at the end, with a default, so that each end reads what an older or newer one wrote.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Final, TypeVar
+
+import msgspec
+
+from agent.errors import ProtocolViolation
+
+VERSION: Final = 1
+"""The version of the protocol; ends that share no version part with a GOAWAY that says so."""
+
+
+class Hello(msgspec.Struct, frozen=True, array_like=True):
+    """The first frame of each end: who speaks, what it can do, and how much it takes in at once."""
+
+    versions: tuple[int, int]
+    """The oldest and the newest version of the protocol that this end speaks."""
+    window: int
+    """Bytes of DATA that the other end may send on a fresh stream before it waits for a WINDOW."""
+    name: str
+    """What an administrator calls this end."""
+    software: str
+    """The version of the program."""
+    features: frozenset[str] = frozenset()
+    """What this end can do beyond the version; a feature is used only where both ends name it."""
+
+
+class RequestHead(msgspec.Struct, frozen=True, array_like=True):
+    """The head of one request. The header block is bytes, so that it is parsed once, where it came in."""
+
+    method: str
+    target: str
+    """Path and query as the client sent them, without the prefix of the tenant."""
+    headers: bytes
+    """`Name: value` lines, each ended by CR LF; no hop-by-hop header, no framing header."""
+    request_id: str
+    deadline_ms: int
+    """How long the relay waits for the whole of the answer."""
+    length: int | None = None
+    """Bytes of the body where they are known; None is a body whose end only END tells."""
+
+
+class ResponseHead(msgspec.Struct, frozen=True, array_like=True):
+    """The head of one answer."""
+
+    status: int
+    headers: bytes
+    """As in RequestHead."""
+    length: int | None = None
+    """As in RequestHead; to a HEAD, what the body of a GET would have."""
+
+
+class Reason(StrEnum):
+    """Why an agent could not answer a request."""
+
+    NOT_ALLOWED = "not_allowed"
+    """The path is no SCIM path of a connector host, or the method is not SCIM's."""
+    MALFORMED = "malformed"
+    """The head of the request is not what the protocol says."""
+    BUSY = "busy"
+    """The agent carries as many requests as it may."""
+    DRAINING = "draining"
+    """The agent is about to stop."""
+    HOST_UNREACHABLE = "host_unreachable"
+    """No connection to the connector host came about."""
+    HOST_CERTIFICATE = "host_certificate"
+    """The connector host's certificate was not accepted."""
+    HOST_SLOW = "host_slow"
+    """The connector host did not answer in time."""
+    HOST_DROPPED = "host_dropped"
+    """The connector host ended the connection before its answer was complete."""
+
+
+class Failure(msgspec.Struct, frozen=True, array_like=True):
+    """Why there is no answer, and whether the host may have seen the request."""
+
+    reason: Reason
+    sent: bool
+    """True as soon as one byte of the request may have reached the connector host."""
+    detail: str
+    """One sentence for an administrator; names the hop, never a value from the request."""
+
+
+Message = TypeVar("Message", Hello, RequestHead, ResponseHead, Failure)
+
+_encoder = msgspec.msgpack.Encoder()
+_decoders: dict[type, msgspec.msgpack.Decoder[object]] = {
+    kind: msgspec.msgpack.Decoder(kind) for kind in (Hello, RequestHead, ResponseHead, Failure)
+}
+
+
+def encode(message: Hello | RequestHead | ResponseHead | Failure) -> bytes:
+    """Return the message as the payload of a frame."""
+    return _encoder.encode(message)
+
+
+def decode(kind: type[Message], payload: bytes) -> Message:
+    """Return the message in this payload; raises ProtocolViolation where it is no such message."""
+    try:
+        message = _decoders[kind].decode(payload)
+    except msgspec.MsgspecError as failure:
+        raise ProtocolViolation(f"a {kind.__name__} that cannot be read: {failure}") from failure
+    if not isinstance(message, kind):
+        raise ProtocolViolation(f"a {kind.__name__} that is something else")
+    return message

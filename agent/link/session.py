@@ -1,0 +1,415 @@
+"""The state machine of one link: which frames may come when, what they mean, and what is still to be sent.
+
+Does no I/O and knows no clock: whole messages go in by `receive` and come out by `take`, so that every path can be
+tested without a socket. The same class serves both ends; only the relay's end opens streams.
+
+    stream      REQUEST ──▶ open ── END from both ends ──▶ closed
+                              └──── FAIL or CANCEL from either ──▶ closed
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from agent.errors import ProtocolViolation
+from agent.link.frames import CREDIT, END, EXTENSION, HEADER, PAYLOAD_BYTES, Frame, Kind, pack, unpack
+from agent.link.messages import VERSION, Hello, decode, encode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+WINDOW_BYTES: Final = 262_144
+"""Credit of a fresh stream: what one slow reader may hold back at this end, at the most."""
+
+BATCH_BYTES: Final = 524_288
+"""About how much leaves in one WebSocket message."""
+
+CREDIT_LIMIT: Final = 2**31 - 1
+LAST_STREAM: Final = 2**32 - 1
+STREAM_LIMIT: Final = 10_000
+"""Open streams that an agent's end accepts; far above what its own limit on requests in hand lets through."""
+PING_BYTES: Final = 8
+
+
+# ── what came in ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class Greeted:
+    """The other end said who it is; streams may be opened from now on."""
+
+    hello: Hello
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """The relay asks for something."""
+
+    stream: int
+    head: bytes
+    end: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """The agent has the head of an answer."""
+
+    stream: int
+    head: bytes
+    end: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A stretch of a body."""
+
+    stream: int
+    data: bytes
+    end: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Credited:
+    """More may be sent on this stream."""
+
+    stream: int
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """There is no answer, or no more of it."""
+
+    stream: int
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """Nobody at the other end wants this stream any more."""
+
+    stream: int
+
+
+@dataclass(frozen=True, slots=True)
+class Draining:
+    """The other end wants no new streams on this link."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ponged:
+    """The other end answered a ping."""
+
+    token: bytes
+
+
+Event: TypeAlias = Greeted | Opened | Answered | Received | Credited | Failed | Cancelled | Draining | Ponged
+
+
+# ── the machine ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(slots=True)
+class _Stream:
+    """What this end knows of one open stream."""
+
+    credit: int
+    """Bytes of DATA that this end may still send."""
+    allowance: int
+    """Bytes of DATA that the other end may still send."""
+    answered: bool = False
+    """Whether the RESPONSE passed, in whichever direction."""
+    sending: bool = True
+    receiving: bool = True
+
+
+class Session:
+    """One end of a link."""
+
+    def __init__(self, hello: Hello, *, opens: bool) -> None:
+        """Begin with this end's hello; `opens` is true at the relay, which alone opens streams."""
+        self.peer: Hello | None = None
+        self._said_goaway = False
+        self._heard_goaway = False
+        self._hello = hello
+        self._opens = opens
+        self._streams: dict[int, _Stream] = {}
+        self._last = 0
+        self._outbox: deque[bytes] = deque()
+        self._waiting_bytes = 0
+        self._unsent: set[int] = set()
+        self._received: dict[int, Callable[[Frame], Event | None]] = {
+            Kind.REQUEST: self._on_request,
+            Kind.RESPONSE: self._on_response,
+            Kind.DATA: self._on_data,
+            Kind.WINDOW: self._on_window,
+            Kind.FAIL: self._on_fail,
+            Kind.CANCEL: self._on_cancel,
+            Kind.GOAWAY: self._on_goaway,
+            Kind.PING: self._on_ping,
+            Kind.PONG: self._on_pong,
+        }
+        self._put(Kind.HELLO, 0, encode(hello))
+
+    # ── state ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def open_streams(self) -> int:
+        """Return how many streams are open."""
+        return len(self._streams)
+
+    @property
+    def draining(self) -> bool:
+        """Return whether either end has said GOAWAY: no new streams."""
+        return self._said_goaway or self._heard_goaway
+
+    @property
+    def drained(self) -> bool:
+        """Return whether the link may be closed and nothing is lost.
+
+        Both ends have said GOAWAY, so no request can be on its way, and nothing is open or waits to be sent.
+        """
+        return self._said_goaway and self._heard_goaway and not self._streams and not self._outbox
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Return how many bytes wait for `take`."""
+        return self._waiting_bytes
+
+    def credit(self, stream: int) -> int:
+        """Return how many bytes of DATA may be sent on the stream now; 0 where it is closed."""
+        state = self._streams.get(stream)
+        return state.credit if state is not None and state.sending else 0
+
+    def is_unsent(self, stream: int) -> bool:
+        """Return whether the stream's REQUEST never left this end: nobody else can have seen it."""
+        return stream in self._unsent
+
+    # ── sending ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def take(self) -> bytes:
+        """Return frames that wait, as one message of about BATCH_BYTES at the most; empty where none waits."""
+        if self._waiting_bytes <= BATCH_BYTES:
+            message = b"".join(self._outbox)
+            self._outbox.clear()
+            self._unsent.clear()
+        else:
+            message = b"".join(self._batch())
+        self._waiting_bytes -= len(message)
+        return message
+
+    def _batch(self) -> Iterator[bytes]:
+        size_bytes = 0
+        while self._outbox and size_bytes < BATCH_BYTES:
+            frame = self._outbox.popleft()
+            size_bytes += len(frame)
+            kind, _, stream, _ = HEADER.unpack_from(frame)
+            if kind == Kind.REQUEST:
+                self._unsent.discard(stream)
+            yield frame
+
+    def open(self, head: bytes, *, end: bool) -> int:
+        """Open a stream with the head of a request and return its number.
+
+        Only at the relay, after the other end's hello, and not while draining: ValueError otherwise.
+        """
+        if not self._opens or self.peer is None or self.draining or self._last == LAST_STREAM:
+            raise ValueError("this end may not open a stream now")
+        self._last += 1
+        self._streams[self._last] = _Stream(self.peer.window, self._hello.window, sending=not end)
+        self._unsent.add(self._last)
+        self._put(Kind.REQUEST, self._last, head, end=end)
+        return self._last
+
+    def respond(self, stream: int, head: bytes, *, end: bool) -> None:
+        """Send the head of the answer; nothing happens where the stream is closed."""
+        state = self._streams.get(stream)
+        if state is None:
+            return
+        if self._opens or state.answered:
+            raise ValueError("one answer for each stream, and only from the agent")
+        state.answered = True
+        self._put(Kind.RESPONSE, stream, head, end=end)
+        if end:
+            self._end_sending(stream, state)
+
+    def send(self, stream: int, data: bytes, *, end: bool = False) -> None:
+        """Send a stretch of the body, within the credit; nothing happens where the stream is closed."""
+        state = self._streams.get(stream)
+        if state is None:
+            return
+        if not state.sending or len(data) > state.credit:
+            raise ValueError("more data than the other end takes")
+        state.credit -= len(data)
+        position = 0
+        while len(data) - position > PAYLOAD_BYTES:
+            self._put(Kind.DATA, stream, data[position : position + PAYLOAD_BYTES])
+            position += PAYLOAD_BYTES
+        self._put(Kind.DATA, stream, data[position:] if position else data, end=end)
+        if end:
+            self._end_sending(stream, state)
+
+    def grant(self, stream: int, size_bytes: int) -> None:
+        """Let the other end send this much more; nothing happens where it has nothing more to send."""
+        state = self._streams.get(stream)
+        if state is not None and state.receiving and size_bytes:
+            state.allowance += size_bytes
+            self._put(Kind.WINDOW, stream, CREDIT.pack(size_bytes))
+
+    def fail(self, stream: int, payload: bytes) -> None:
+        """End the stream and say why; nothing happens where it is closed."""
+        if self._streams.pop(stream, None) is not None:
+            self._put(Kind.FAIL, stream, payload)
+
+    def cancel(self, stream: int) -> None:
+        """End the stream because nobody wants it any more; nothing happens where it is closed."""
+        if self._streams.pop(stream, None) is not None:
+            self._put(Kind.CANCEL, stream)
+
+    def ping(self, token: bytes) -> None:
+        """Ask for a sign of life; the token has PING_BYTES."""
+        self._put(Kind.PING, 0, token)
+
+    def drain(self, reason: str) -> None:
+        """Say that this end wants no new streams; those that are open end in peace."""
+        if not self._said_goaway:
+            self._said_goaway = True
+            self._put(Kind.GOAWAY, 0, reason.encode()[:PAYLOAD_BYTES])
+
+    def _put(self, kind: Kind, stream: int = 0, payload: bytes = b"", *, end: bool = False) -> None:
+        frame = pack(kind, stream, payload, end=end)
+        self._outbox.append(frame)
+        self._waiting_bytes += len(frame)
+
+    def _end_sending(self, stream: int, state: _Stream) -> None:
+        state.sending = False
+        self._close_if_done(stream, state)
+
+    def _end_receiving(self, stream: int, state: _Stream) -> None:
+        state.receiving = False
+        self._close_if_done(stream, state)
+
+    def _close_if_done(self, stream: int, state: _Stream) -> None:
+        if not state.sending and not state.receiving:
+            self._streams.pop(stream, None)
+
+    # ── receiving ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def receive(self, message: bytes) -> list[Event]:
+        """Return what the frames of one message mean.
+
+        Raises ProtocolViolation where the other end breaks the rules; the link must then be closed.
+        """
+        events: list[Event] = []
+        for frame in unpack(message):
+            if self.peer is None:
+                events.append(self._on_hello(frame))
+                continue
+            reaction = self._received.get(frame.kind)
+            if reaction is None:
+                if frame.kind >= EXTENSION:
+                    continue
+                raise ProtocolViolation(f"a frame of kind {frame.kind} that has no place here")
+            event = reaction(frame)
+            if event is not None:
+                events.append(event)
+        return events
+
+    def _on_hello(self, frame: Frame) -> Event:
+        if frame.kind != Kind.HELLO:
+            raise ProtocolViolation("a frame before the hello")
+        hello = decode(Hello, frame.payload)
+        oldest, newest = hello.versions
+        if not oldest <= VERSION <= newest:
+            raise ProtocolViolation(f"versions {oldest} to {newest} of the protocol, and this end speaks {VERSION}")
+        if not 0 < hello.window <= CREDIT_LIMIT:
+            raise ProtocolViolation(f"a window of {hello.window} bytes")
+        self.peer = hello
+        return Greeted(hello)
+
+    def _on_request(self, frame: Frame) -> Event | None:
+        if self._opens or frame.stream <= self._last:
+            raise ProtocolViolation("a stream that may not be opened")
+        if len(self._streams) >= STREAM_LIMIT:
+            raise ProtocolViolation(f"more than {STREAM_LIMIT} open streams")
+        end = bool(frame.flags & END)
+        self._last = frame.stream
+        window = self.peer.window if self.peer else 0
+        self._streams[frame.stream] = _Stream(window, self._hello.window, receiving=not end)
+        return Opened(frame.stream, frame.payload, end)
+
+    def _on_response(self, frame: Frame) -> Event | None:
+        if not self._opens:
+            raise ProtocolViolation("an answer from the end that asks")
+        state = self._known(frame)
+        if state is None:
+            return None
+        if state.answered:
+            raise ProtocolViolation("a second answer on one stream")
+        state.answered = True
+        end = bool(frame.flags & END)
+        if end:
+            self._end_receiving(frame.stream, state)
+        return Answered(frame.stream, frame.payload, end)
+
+    def _on_data(self, frame: Frame) -> Event | None:
+        state = self._known(frame)
+        if state is None:
+            return None
+        if not state.receiving or (self._opens and not state.answered):
+            raise ProtocolViolation("data where none may come")
+        state.allowance -= len(frame.payload)
+        if state.allowance < 0:
+            raise ProtocolViolation("more data than the window allows")
+        end = bool(frame.flags & END)
+        if end:
+            self._end_receiving(frame.stream, state)
+        return Received(frame.stream, frame.payload, end)
+
+    def _on_window(self, frame: Frame) -> Event | None:
+        state = self._known(frame)
+        if len(frame.payload) != CREDIT.size:
+            raise ProtocolViolation("a window of the wrong length")
+        if state is None:
+            return None
+        state.credit += int(CREDIT.unpack(frame.payload)[0])
+        if state.credit > CREDIT_LIMIT:
+            raise ProtocolViolation("a window without bounds")
+        return Credited(frame.stream)
+
+    def _on_fail(self, frame: Frame) -> Event | None:
+        if not self._opens:
+            raise ProtocolViolation("a failure from the end that asks")
+        if self._known(frame) is None:
+            return None
+        del self._streams[frame.stream]
+        return Failed(frame.stream, frame.payload)
+
+    def _on_cancel(self, frame: Frame) -> Event | None:
+        if self._known(frame) is None:
+            return None
+        del self._streams[frame.stream]
+        return Cancelled(frame.stream)
+
+    def _on_goaway(self, frame: Frame) -> Event | None:
+        self._heard_goaway = True
+        self.drain("as you wish")
+        return Draining(frame.payload.decode(errors="replace"))
+
+    def _on_ping(self, frame: Frame) -> Event | None:
+        if len(frame.payload) != PING_BYTES:
+            raise ProtocolViolation("a ping of the wrong length")
+        self._put(Kind.PONG, 0, frame.payload)
+        return None
+
+    def _on_pong(self, frame: Frame) -> Event | None:
+        return Ponged(frame.payload)
+
+    def _known(self, frame: Frame) -> _Stream | None:
+        """Return the open stream of the frame, None where it was closed before; one that never was is a violation."""
+        if not 0 < frame.stream <= self._last:
+            raise ProtocolViolation("a frame on a stream that was never opened")
+        return self._streams.get(frame.stream)

@@ -1,0 +1,46 @@
+"""The TLS of both ends: what a relay shows, and whom a connection outward believes.
+
+There is no switch that turns verification off; host names are always checked.
+"""
+
+from __future__ import annotations
+
+import logging
+import ssl
+from typing import TYPE_CHECKING
+
+from agent import events, logs
+from agent.errors import ConfigurationError
+from connector_host.clock import now
+from connector_host.errors import Level, failures
+from connector_host.tls.contexts import client_context, server_context
+from connector_host.tls.files import check_identity
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def trusting(anchors: Path | None, key: str) -> ssl.SSLContext:
+    """Return a client context that believes only these authorities, or the operating system's where there are none.
+
+    Raises ConfigurationError that names the key of the configuration where the file holds no certificate.
+    """
+    try:
+        return client_context(anchors)
+    except (OSError, ssl.SSLError) as failure:
+        reason = getattr(failure, "strerror", None) or "it holds no certificate in PEM form"
+        raise ConfigurationError(f"{key}: {anchors} cannot be used as a trust anchor: {reason}.") from failure
+
+
+def showing(certificate: Path, key: Path, name: str) -> ssl.SSLContext:
+    """Return a server context for this name.
+
+    Raises ConfigurationError where the certificate may not stand for the name: then a relay does not start.
+    """
+    findings = check_identity(certificate, key, name, now())
+    if wrong := failures(findings):
+        raise ConfigurationError("\n".join(f"relay.certificate: {finding.fact} {finding.mend}" for finding in wrong))
+    for finding in findings:
+        if finding.level is Level.WARNING:
+            logs.event(events.CERTIFICATE_WARNING, level=logging.WARNING, fact=finding.fact, mend=finding.mend)
+    return server_context(certificate, key)

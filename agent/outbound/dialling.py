@@ -1,0 +1,145 @@
+"""One link after another to the relay: dial, greet, carry, and dial again after a pause.
+
+A relay that drains is left in peace: the next link is dialled at once, while the old one finishes what it carries.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+import aiohttp
+from yarl import URL
+
+from agent import __version__, events, logs
+from agent.errors import ConfigurationError, LinkLost
+from agent.link.links import MESSAGE_BYTES, Heartbeat, Link
+from agent.link.messages import VERSION, Hello
+from agent.link.session import WINDOW_BYTES, Session
+from agent.outbound.backoff import Backoff
+
+if TYPE_CHECKING:
+    import ssl
+
+    from agent.outbound.forwarding import Forwarder
+    from agent.settings import AgentSettings
+
+_STATUS_WORDS: Final = {
+    401: "the relay does not accept this tenant and token: check agent.tenant and agent.token_file",
+    404: "this is no relay, or a much older one: check agent.relay",
+}
+
+
+def parse_relay(url: str) -> URL:
+    """Return the relay's URL; raises ConfigurationError where it is not `https://name[:port]`."""
+    parsed = URL(url)
+    if parsed.scheme not in {"https", "wss"} or not parsed.host or parsed.query_string or parsed.user:
+        raise ConfigurationError(f"agent.relay: write https://NAME:PORT; {url!r} is something else.")
+    return parsed.with_scheme("https")
+
+
+class Dialler:
+    """Keeps one link to the relay alive until it is told to stop."""
+
+    def __init__(self, settings: AgentSettings, trust: ssl.SSLContext, forwarder: Forwarder) -> None:
+        """Prepare; raises ConfigurationError where the relay's URL is none."""
+        self._settings = settings
+        self._url = parse_relay(settings.relay) / "link" / settings.tenant
+        self._trust = trust
+        self._forwarder = forwarder
+        self._backoff = Backoff(settings.reconnect_s)
+        self._links: set[Link] = set()
+        self._stopping = asyncio.Event()
+
+    async def run(self) -> None:
+        """Dial and dial again until `stop`; then return once the last link has ended."""
+        async with aiohttp.ClientSession(trust_env=False) as client, asyncio.TaskGroup() as tasks:
+            while not self._stopping.is_set():
+                pause_s = await self._hold_one(client, tasks)
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(pause_s):
+                        await self._stopping.wait()
+
+    def stop(self) -> None:
+        """Want no new requests; links end by themselves once what they carry has ended."""
+        self._stopping.set()
+        for link in self._links:
+            link.drain("the agent is about to stop")
+
+    async def _hold_one(self, client: aiohttp.ClientSession, tasks: asyncio.TaskGroup) -> float:
+        """Hold one link until it ends or drains, and return the seconds to wait before the next."""
+        begin_s = asyncio.get_running_loop().time()
+        try:
+            link, ended = await self._dial(client, tasks)
+        except (aiohttp.ClientError, OSError, TimeoutError, LinkLost, ConfigurationError) as failure:
+            pause_s = self._backoff.pause_s(0.0)
+            self._report(failure, pause_s)
+            return pause_s
+        begin_s = asyncio.get_running_loop().time()
+        await link.drains.wait()
+        held_s = asyncio.get_running_loop().time() - begin_s
+        reason = ended.result() if ended.done() else link.drain_reason or "draining"
+        pause_s = self._backoff.pause_s(held_s)
+        logs.event(events.LINK_ENDED, relay=str(self._url.origin()), reason=reason, held_s=round(held_s, 1))
+        return pause_s
+
+    async def _dial(self, client: aiohttp.ClientSession, tasks: asyncio.TaskGroup) -> tuple[Link, asyncio.Task[str]]:
+        """Return a link that was greeted, and the task that carries it."""
+        token = read_token(self._settings)
+        async with asyncio.timeout(self._settings.relay_connect_s):
+            socket = await client.ws_connect(
+                self._url,
+                ssl=self._trust,
+                headers={"Authorization": f"Bearer {token}"},
+                max_msg_size=MESSAGE_BYTES,
+                timeout=aiohttp.ClientWSTimeout(ws_close=1.0),
+            )
+        settings = self._settings
+        hello = Hello((VERSION, VERSION), WINDOW_BYTES, settings.name, __version__)
+        heartbeat = Heartbeat(settings.heartbeat_s, settings.dead_s)
+        link = Link(socket, Session(hello, opens=False), heartbeat, self._forwarder.serve)
+        ended = tasks.create_task(link.run())
+        self._links.add(link)
+        ended.add_done_callback(lambda _: self._links.discard(link))
+        if self._stopping.is_set():
+            link.drain("the agent is about to stop")
+        greeting = asyncio.create_task(link.greeted.wait())
+        await asyncio.wait({greeting, ended}, return_when=asyncio.FIRST_COMPLETED)
+        greeting.cancel()
+        if not link.greeted.is_set():
+            raise LinkLost(ended.result())
+        logs.event(
+            events.LINK_CONNECTED,
+            relay=str(self._url.origin()),
+            tenant=settings.tenant,
+            agent=settings.name,
+            relay_name=link.peer.name,
+            relay_version=link.peer.software,
+        )
+        return link, ended
+
+    def _report(self, failure: Exception, pause_s: float) -> None:
+        match failure:
+            case aiohttp.WSServerHandshakeError(status=status):
+                reason = _STATUS_WORDS.get(status, f"the relay answered {status}")
+            case aiohttp.ClientConnectorCertificateError():
+                reason = f"the relay's certificate is not accepted: {failure.certificate_error}"
+            case TimeoutError():
+                reason = f"the relay does not answer within {self._settings.relay_connect_s:g} s"
+            case _:
+                reason = str(failure)
+        origin, again_s = str(self._url.origin()), round(pause_s, 2)
+        logs.event(events.LINK_FAILED, level=logging.WARNING, relay=origin, reason=reason, again_s=again_s)
+
+
+def read_token(settings: AgentSettings) -> str:
+    """Return the token; raises ConfigurationError that names the file."""
+    try:
+        token = settings.token_file.read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError) as failure:
+        raise ConfigurationError(f"agent.token_file: {settings.token_file} cannot be read ({failure}).") from failure
+    if not token:
+        raise ConfigurationError(f"agent.token_file: {settings.token_file} is empty.")
+    return token

@@ -1,0 +1,191 @@
+"""One request from the link to the connector host, and its answer back, as they stream.
+
+Every way in which this can fail ends as a Failure that says whether the host may have seen the request: what becomes
+of the request then is the relay's to decide.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from agent import events, logs
+from agent.errors import AgentError, ProtocolViolation
+from agent.link.headers import is_block, named_by_connection, to_block
+from agent.link.messages import Failure, Reason, RequestHead, ResponseHead, decode, encode
+from agent.outbound.allowed import refusal
+from agent.outbound.host import BROKEN, HostCertificateRefused, HostUnreachable
+
+if TYPE_CHECKING:
+    from aiohttp.http_parser import RawResponseMessage
+    from aiohttp.streams import StreamReader
+
+    from agent.link.streams import Stream
+    from agent.outbound.host import Connection, HostPool
+
+DEADLINE_LIMIT_MS: Final = 600_000
+"""No request is carried for longer, whatever the relay says."""
+
+_BODILESS: Final = frozenset({204, 304})
+
+
+@dataclass(slots=True)
+class Forwarder:
+    """Answers the streams that the relay opens."""
+
+    pool: HostPool
+    in_flight: int
+    """Requests that are carried at once; more are refused, so that another agent may take them."""
+    draining: bool = False
+    carried: int = 0
+
+    async def serve(self, stream: Stream, packed: bytes) -> None:
+        """Carry the request of this stream; returns when the stream is over, however it ended."""
+        exchange = _Exchange(stream, self.pool)
+        if self.draining:
+            exchange.give_up(Reason.DRAINING, "The agent is about to stop.")
+            return
+        if self.carried >= self.in_flight:
+            exchange.give_up(Reason.BUSY, f"The agent already carries {self.in_flight} requests.")
+            return
+        self.carried += 1
+        try:
+            await exchange.run(packed)
+        finally:
+            self.carried -= 1
+
+
+@dataclass(slots=True)
+class _Exchange:
+    stream: Stream
+    pool: HostPool
+    sent: bool = False
+    answered: bool = False
+    request_id: str = ""
+    violation: str | None = None
+
+    async def run(self, packed: bytes) -> None:
+        try:
+            head = decode(RequestHead, packed)
+        except ProtocolViolation as violation:
+            self.give_up(Reason.MALFORMED, f"The relay sent {violation}.")
+            return
+        self.request_id = head.request_id
+        if reason := refusal(head.method, head.target):
+            self.give_up(Reason.NOT_ALLOWED, reason)
+        elif not is_block(head.headers):
+            self.give_up(Reason.MALFORMED, "The relay sent headers that may not be passed on.")
+        else:
+            await self._carry(head)
+
+    async def _carry(self, head: RequestHead) -> None:
+        where = f"the connector host at {self.pool.host.url.origin()}"
+        try:
+            async with asyncio.timeout(min(head.deadline_ms, DEADLINE_LIMIT_MS) / 1000):
+                async with self.pool.connection() as connection:
+                    await self._exchange(head, connection)
+        except HostCertificateRefused as failure:
+            self.give_up(Reason.HOST_CERTIFICATE, str(failure))
+        except HostUnreachable as failure:
+            self.give_up(Reason.HOST_UNREACHABLE, str(failure))
+        except TimeoutError:
+            self.give_up(Reason.HOST_SLOW, f"{where} did not answer within {head.deadline_ms / 1000:g} s")
+        except BROKEN as failure:
+            if self.violation is None:
+                detail = f"{where} ended the connection before its answer was complete ({failure})"
+                self.give_up(Reason.HOST_DROPPED, detail)
+            else:
+                self.give_up(Reason.MALFORMED, f"The relay sent {self.violation}.")
+
+    async def _exchange(self, head: RequestHead, connection: Connection) -> None:
+        first = b"" if self.stream.has_ended else await self.stream.read()
+        complete = self.stream.has_ended
+        connection.expect_answer(bodiless=head.method == "HEAD")
+        length = len(first) if complete else head.length
+        self.sent = True
+        await connection.send(self._request(head, length) + (first if length is not None else _chunk(first)))
+        if complete:
+            await self._answer(head, connection)
+            return
+        # The host may answer before it has read all: both directions run at once, and the answer ends the exchange.
+        upload = asyncio.create_task(self._upload(connection, length, len(first)))
+        try:
+            await self._answer(head, connection)
+        finally:
+            if not upload.done():
+                upload.cancel()
+                connection.close()
+
+    def _request(self, head: RequestHead, length: int | None) -> bytes:
+        """Return the request's head; its body is framed by us, whatever the relay said."""
+        framing = b""
+        if length is None:
+            framing = b"Transfer-Encoding: chunked\r\n"
+        elif length or head.method not in {"GET", "HEAD", "DELETE"}:
+            framing = b"Content-Length: %d\r\n" % length
+        line = f"{head.method} {head.target} HTTP/1.1\r\nHost: {self.pool.host.authority}\r\n"
+        return b"%b%b%b\r\n" % (line.encode("ascii"), head.headers, framing)
+
+    async def _upload(self, connection: Connection, length: int | None, done: int) -> None:
+        """Send the rest of the body; a relay that goes astray ends the connection, and with it the wait."""
+        try:
+            while data := await self.stream.read():
+                done += len(data)
+                # More or less than was announced would let a body pass for the next request on this connection.
+                if length is not None and done > length:
+                    break
+                await connection.send(data if length is not None else _chunk(data))
+            if length is None:
+                await connection.send(b"0\r\n\r\n")
+            elif done != length:
+                self.violation = f"a body of {done} bytes or more that was announced as {length}"
+                connection.close()
+        except AgentError:
+            connection.close()
+        except BROKEN:
+            # The host stopped reading: what it answers, if anything, decides.
+            return
+
+    async def _answer(self, head: RequestHead, connection: Connection) -> None:
+        message, body = await connection.answer(bodiless=head.method == "HEAD")
+        bodiless = head.method == "HEAD" or message.code in _BODILESS
+        over = bodiless or body.at_eof()
+        self.answered = True
+        self.stream.respond(encode(_response(message)), end=over)
+        if not over:
+            await self._download(body)
+        logs.event(events.REQUEST_ANSWERED, request_id=self.request_id, method=head.method, status=message.code)
+
+    async def _download(self, body: StreamReader) -> None:
+        while True:
+            data = await body.readany()
+            over = body.at_eof()
+            await self.stream.write(data, end=over)
+            if over:
+                return
+
+    def give_up(self, reason: Reason, detail: str) -> None:
+        """Tell the relay why there is no answer, or no more of it."""
+        logs.event(
+            events.REQUEST_FAILED,
+            level=logging.WARNING,
+            request_id=self.request_id,
+            reason=reason,
+            sent=self.sent,
+            answered=self.answered,
+            detail=detail,
+        )
+        self.stream.fail(encode(Failure(reason, self.sent, detail)))
+
+
+def _chunk(data: bytes) -> bytes:
+    """Frame a stretch of a body whose length nobody said (RFC 9112 §7.1); nothing for nothing, which would end it."""
+    return b"%x\r\n%b\r\n" % (len(data), data) if data else b""
+
+
+def _response(message: RawResponseMessage) -> ResponseHead:
+    pairs = message.raw_headers
+    length = next((int(value) for name, value in pairs if name.lower() == b"content-length"), None)
+    return ResponseHead(message.code, to_block(pairs, named_by_connection(pairs)), length)

@@ -1,0 +1,42 @@
+"""The agent as a service: built from its settings, it runs until it is told to stop, and leaves no request behind."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from agent import __version__, events, logs
+from agent.link.tls import trusting
+from agent.outbound.dialling import Dialler, read_token
+from agent.outbound.forwarding import Forwarder
+from agent.outbound.host import HostPool, parse_host
+
+if TYPE_CHECKING:
+    from agent.settings import AgentSettings
+
+
+async def run(settings: AgentSettings, stop: asyncio.Event) -> None:
+    """Carry requests until `stop` is set; raises ConfigurationError where the settings cannot be used."""
+    pool = HostPool(
+        parse_host(settings.host, trusting(settings.host_trust, "agent.host_trust"), settings.host_connect_s)
+    )
+    forwarder = Forwarder(pool, settings.in_flight)
+    dialler = Dialler(settings, trusting(settings.relay_trust, "agent.relay_trust"), forwarder)
+    read_token(settings)
+    logs.event(events.AGENT_STARTED, version=__version__, agent=settings.name, host=settings.host, relay=settings.relay)
+    dialling = asyncio.create_task(dialler.run())
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({dialling, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        logs.event(events.AGENT_STOPPING, in_flight=forwarder.carried)
+        forwarder.draining = True
+        dialler.stop()
+        await asyncio.wait({dialling}, timeout=settings.stop_s)
+    finally:
+        stopping.cancel()
+        dialling.cancel()
+        await asyncio.gather(dialling, return_exceptions=True)
+        pool.close()
+    if not dialling.cancelled():
+        dialling.result()
+    logs.event(events.AGENT_STOPPED)

@@ -1,0 +1,112 @@
+"""What the relay itself answers where a request does not reach the connector host: SCIM errors in plain words.
+
+Each says which hop failed and what an administrator can do about it (RFC 7644 §3.12 for the shape).
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Final
+
+from agent.link.messages import Failure, Reason
+
+SCIM_JSON: Final = "application/scim+json"
+_SCHEMA: Final = "urn:ietf:params:scim:api:messages:2.0:Error"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """An error answer."""
+
+    status: int
+    detail: str
+    retry: bool = False
+    """Whether nothing was done and the same request may be sent again: answered with Retry-After."""
+    close: bool = False
+    """Whether the client's connection ends with this answer, because the rest of its request is not read."""
+
+    @property
+    def body(self) -> bytes:
+        """Return the SCIM error; `status` is a string there."""
+        document = {"schemas": [_SCHEMA], "status": str(self.status), "detail": self.detail}
+        return json.dumps(document, ensure_ascii=False).encode()
+
+
+NO_SUCH_PATH: Final = Problem(
+    404, "There is nothing here: SCIM clients use https://RELAY/t/TENANT/ecma2host_NAME/scim."
+)
+NO_SUCH_TENANT: Final = Problem(404, "The relay knows no such tenant: check the part of the URL after /t/.")
+BAD_HOST: Final = Problem(400, "The request has no usable Host header.", close=True)
+
+
+def too_large(limit_bytes: int) -> Problem:
+    """Return the answer to a body over the limit."""
+    return Problem(413, f"The request body is larger than the relay's {limit_bytes} bytes.", close=True)
+
+
+def too_many(limit: int) -> Problem:
+    """Return the answer to one request too many."""
+    return Problem(429, f"The tenant already has {limit} requests under way at the relay.", retry=True)
+
+
+def no_agent(tenant: str) -> Problem:
+    """Return the answer where no agent is connected."""
+    detail = (
+        f"No agent of tenant {tenant} is connected to the relay. Nothing was done. "
+        "Check on premises that the provisioning agent runs and that it reaches the relay."
+    )
+    return Problem(503, detail, retry=True)
+
+
+def link_lost(agent: str) -> Problem:
+    """Return the answer where the link broke before the request left, or the request is safe to repeat."""
+    detail = f"The link to agent {agent} broke, and no other agent could be asked. Nothing was done."
+    return Problem(503, detail, retry=True)
+
+
+def outcome_unknown(agent: str, what: str) -> Problem:
+    """Return the answer to a write that was sent and not answered (DESIGN §2.5)."""
+    detail = (
+        f"The outcome of this request is unknown: it was sent to agent {agent}, and then {what}. "
+        "It may or may not have been carried out. Read the resource before you send it again."
+    )
+    return Problem(504, detail)
+
+
+def answer_lost(agent: str, status: int) -> Problem:
+    """Return the answer where the host's own was seen to begin, and its body never came."""
+    detail = f"The connector host answered {status} through agent {agent}, and then the link broke: the body is lost."
+    return Problem(502, detail)
+
+
+def too_slow(agent: str, limit_s: float) -> Problem:
+    """Return the answer to a read that took too long."""
+    return Problem(504, f"No answer came through agent {agent} within {limit_s:g} s. Nothing was changed.")
+
+
+_STATUS: Final = {
+    Reason.NOT_ALLOWED: 404,
+    Reason.MALFORMED: 502,
+    Reason.BUSY: 503,
+    Reason.DRAINING: 503,
+    Reason.HOST_UNREACHABLE: 502,
+    Reason.HOST_CERTIFICATE: 502,
+    Reason.HOST_SLOW: 504,
+    Reason.HOST_DROPPED: 502,
+}
+
+
+def from_failure(agent: str, failure: Failure, *, safe: bool) -> Problem:
+    """Return the answer for what an agent reports; a write that the host may have seen has an unknown outcome."""
+    if failure.sent and not safe:
+        return outcome_unknown(agent, f"{_lower(failure.detail)}")
+    status = _STATUS[failure.reason]
+    done = "" if failure.sent else " Nothing was done."
+    detail = f"Agent {agent} reports: {failure.detail.rstrip('.')}.{done}"
+    return Problem(status, detail, retry=status == HTTPStatus.SERVICE_UNAVAILABLE)
+
+
+def _lower(sentence: str) -> str:
+    return (sentence[:1].lower() + sentence[1:]).rstrip(".")

@@ -1,0 +1,185 @@
+"""What becomes of one request: which agent is asked, whether another one is, and what the client hears in the end.
+
+    not sent              another agent at once, until none is left: 503, nothing was done
+    sent, safe            once more elsewhere, then the failure as it is
+    sent, a write         never again: 504, the outcome is unknown (DESIGN §2.5)
+
+Knows nothing of HTTP servers and sockets.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Protocol
+
+from agent import events, logs
+from agent.errors import LinkLost, ProtocolViolation, StreamCancelled, StreamFailed
+from agent.link.headers import is_block
+from agent.link.messages import Failure, Reason, RequestHead, ResponseHead, decode, encode
+from agent.relay import answers
+
+if TYPE_CHECKING:
+    from agent.link.links import Link
+    from agent.link.streams import Stream
+    from agent.relay.answers import Problem
+    from agent.relay.matching import Agents
+
+SAFE_METHODS: Final = frozenset({"GET", "HEAD"})
+
+_STATUS: Final = range(200, 600)
+
+_FINAL: Final = frozenset({Reason.NOT_ALLOWED, Reason.MALFORMED})
+"""What another agent would say, too."""
+
+
+def is_safe(method: str, target: str) -> bool:
+    """Return whether a request changes nothing: GET, HEAD, and a search by POST (RFC 7644 §3.4.3)."""
+    return method in SAFE_METHODS or (method == "POST" and target.partition("?")[0].endswith("/.search"))
+
+
+class Body(Protocol):
+    """The body of a request: what is at hand can be sent again, what is still to come only once."""
+
+    first: bytes
+    """The beginning, kept."""
+    complete: bool
+    """Whether the beginning is all."""
+    consumed: bool
+    """Whether something beyond the beginning was handed out, so that the body cannot be sent again."""
+
+    async def more(self) -> bytes:
+        """Return the next stretch after the beginning, empty at the end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """An answer that has begun; its body is still to be read from the stream."""
+
+    head: ResponseHead
+    stream: Stream
+    link: Link
+
+    def close(self) -> None:
+        """Give up what was not read."""
+        self.link.forget(self.stream)
+
+
+@dataclass(frozen=True, slots=True)
+class _Mishap:
+    """One attempt that failed."""
+
+    sent: bool
+    problem: Problem
+    final: bool = False
+
+
+async def carry(agents: Agents, tenant: str, head: RequestHead, body: Body) -> Carried | Problem:
+    """Return the answer of the tenant's host, or what to tell the client instead; the deadline is in the head."""
+    safe = is_safe(head.method, head.target)
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + head.deadline_ms / 1000
+    tried: set[Link] = set()
+    problem, repeated = answers.no_agent(tenant), False
+    while (link := agents.pick(tenant, tried)) is not None:
+        tried.add(link)
+        outcome = await _attempt(link, head, body, deadline, safe=safe)
+        if isinstance(outcome, Carried):
+            return outcome
+        problem = outcome.problem
+        if outcome.final or body.consumed or (outcome.sent and (not safe or repeated)):
+            break
+        repeated = repeated or outcome.sent
+        logs.event(
+            events.REQUEST_REPEATED, tenant=tenant, request_id=head.request_id, agent=link.peer.name, sent=outcome.sent
+        )
+    return problem
+
+
+async def _attempt(link: Link, head: RequestHead, body: Body, deadline: float, *, safe: bool) -> Carried | _Mishap:
+    """Ask one agent; whatever goes wrong, say whether the host may have seen the request."""
+    agent = link.peer.name
+    stream = link.open(encode(head), end=body.complete and not body.first)
+    try:
+        async with asyncio.timeout_at(deadline):
+            return Carried(await _ask(stream, body), stream, link)
+    except StreamFailed as failed:
+        outcome = _reported(agent, failed.payload, safe=safe)
+    except LinkLost as lost:
+        sent = not link.is_unsent(stream)
+        unknown = sent and not safe
+        outcome = _Mishap(
+            sent,
+            answers.outcome_unknown(agent, f"the link broke ({lost.reason})") if unknown else answers.link_lost(agent),
+        )
+    except (StreamCancelled, ProtocolViolation):
+        problem = answers.link_lost(agent) if safe else answers.outcome_unknown(agent, "the agent gave it up")
+        outcome = _Mishap(sent=True, problem=problem)
+    except TimeoutError:
+        limit_s = head.deadline_ms / 1000
+        late = (
+            answers.too_slow(agent, limit_s)
+            if safe
+            else answers.outcome_unknown(agent, f"no answer came in {limit_s:g} s")
+        )
+        outcome = _Mishap(sent=True, problem=late, final=True)
+    except BaseException:
+        link.forget(stream)
+        raise
+    link.forget(stream)
+    logs.event(
+        events.REQUEST_FAILED,
+        level=logging.WARNING,
+        request_id=head.request_id,
+        agent=agent,
+        sent=outcome.sent,
+        detail=outcome.problem.detail,
+    )
+    return outcome
+
+
+def _reported(agent: str, payload: bytes, *, safe: bool) -> _Mishap:
+    """Return what the agent itself says; one that cannot be read is believed to have sent the request."""
+    try:
+        failure = decode(Failure, payload)
+    except ProtocolViolation:
+        failure = Failure(
+            Reason.HOST_DROPPED, sent=True, detail="the agent reports a failure that the relay cannot read"
+        )
+    problem = answers.from_failure(agent, failure, safe=safe)
+    return _Mishap(failure.sent, problem, final=failure.reason in _FINAL)
+
+
+async def _ask(stream: Stream, body: Body) -> ResponseHead:
+    """Send the body and return the head of the answer, which may come before all of the body was sent."""
+    if body.complete:
+        if body.first:
+            await stream.write(body.first, end=True)
+        return _sound(await stream.answer())
+    upload = asyncio.create_task(_upload(stream, body))
+    answer = asyncio.create_task(stream.answer())
+    try:
+        await asyncio.wait({upload, answer}, return_when=asyncio.FIRST_COMPLETED)
+        if not answer.done():
+            upload.result()
+        return _sound(await answer)
+    finally:
+        upload.cancel()
+        answer.cancel()
+        await asyncio.gather(upload, answer, return_exceptions=True)
+
+
+def _sound(packed: bytes) -> ResponseHead:
+    """Return the head of an answer that may go to a client; raises ProtocolViolation where it may not."""
+    head = decode(ResponseHead, packed)
+    if head.status not in _STATUS or not is_block(head.headers):
+        raise ProtocolViolation(f"an answer with status {head.status} or headers that may not be passed on")
+    return head
+
+
+async def _upload(stream: Stream, body: Body) -> None:
+    await stream.write(body.first)
+    while data := await body.more():
+        await stream.write(data)
+    await stream.write(b"", end=True)

@@ -1,0 +1,212 @@
+"""The relay's HTTPS side: SCIM clients at /t/TENANT/…, agents at /link/TENANT, and a sign of life at /healthz.
+
+Bounds what a client may send, writes the answer as it streams, and knows nothing of what becomes of a request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from collections import Counter
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from aiohttp import web
+from multidict import CIMultiDict
+
+from agent import events, logs
+from agent.errors import AgentError
+from agent.link.headers import to_pairs
+from agent.link.messages import RequestHead
+from agent.relay import answers
+from agent.relay.answers import SCIM_JSON, Problem
+from agent.relay.fate import Carried, carry
+from agent.relay.forwarded import REQUEST_ID, is_authority, onward, request_id
+
+if TYPE_CHECKING:
+    from agent.relay.admission import Admission
+    from agent.relay.matching import Agents
+    from agent.relay.tenants import Tenants
+    from agent.settings import LimitSettings
+
+SERVER: Final = "provisioning-relay"
+
+_TENANT_TARGET: Final = re.compile(r"/t/(?P<tenant>[^/?]+)(?P<target>/.*)")
+_LINK_TARGET: Final = re.compile(r"/link/(?P<tenant>[^/?]+)")
+
+
+class TooLarge(AgentError):
+    """The client's body is over the limit."""
+
+
+class ClientBody:
+    """The body of a client's request, as `fate` sends it: the beginning is kept, the rest passes through once."""
+
+    def __init__(self, request: web.BaseRequest, limits: LimitSettings) -> None:
+        self.first = b""
+        self.complete = not request.body_exists
+        self.consumed = False
+        self._content = request.content
+        self._left = limits.body_bytes
+        self._replay_bytes = limits.replay_bytes
+
+    async def begin(self) -> None:
+        """Read what is kept; raises TooLarge."""
+        stretches = []
+        kept = 0
+        while not self.complete and kept <= self._replay_bytes:
+            stretches.append(await self._next())
+            kept += len(stretches[-1])
+            self.complete = self._content.at_eof()
+        self.first = b"".join(stretches)
+
+    async def more(self) -> bytes:
+        """Return the next stretch after the beginning, empty at the end; raises TooLarge."""
+        self.consumed = True
+        return await self._next()
+
+    async def _next(self) -> bytes:
+        data = await self._content.readany()
+        self._left -= len(data)
+        if self._left < 0:
+            raise TooLarge
+        return data
+
+
+@dataclass(slots=True)
+class Gateway:
+    """Answers every request that reaches the relay."""
+
+    tenants: Tenants
+    agents: Agents
+    admission: Admission
+    limits: LimitSettings
+    retry_after_s: int
+    in_flight: Counter[str] = field(default_factory=Counter)
+    """Requests under way, by tenant."""
+    _idle: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def under_way(self) -> int:
+        """Return how many requests are under way, of all tenants."""
+        return self.in_flight.total()
+
+    async def idle(self, limit_s: float) -> None:
+        """Return once no request is under way, or when the time is up."""
+        if self.under_way:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(limit_s):
+                    await self._idle.wait()
+
+    async def serve(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Return the answer to one request."""
+        # The target as the client sent it: clients send quotes and blanks that a parsed URL would spell differently.
+        target = request.raw_path
+        if match := _TENANT_TARGET.fullmatch(target):
+            return await self._scim(request, match["tenant"], match["target"])
+        if match := _LINK_TARGET.fullmatch(target):
+            return await self.admission.serve(request, match["tenant"])
+        if target == "/healthz":
+            return web.Response(text="ok\n", headers={"Server": SERVER})
+        return self._problem(answers.NO_SUCH_PATH, request_id(None))
+
+    async def _scim(self, request: web.BaseRequest, tenant: str, target: str) -> web.StreamResponse:
+        identity = request_id(request.headers.get(REQUEST_ID))
+        if tenant not in self.tenants:
+            return self._problem(answers.NO_SUCH_TENANT, identity)
+        if not is_authority(request.host):
+            return self._problem(answers.BAD_HOST, identity)
+        if (request.content_length or 0) > self.limits.body_bytes:
+            return self._problem(answers.too_large(self.limits.body_bytes), identity)
+        if self.in_flight[tenant] >= self.limits.in_flight:
+            return self._problem(answers.too_many(self.limits.in_flight), identity)
+        self.in_flight[tenant] += 1
+        self._idle.clear()
+        try:
+            return await self._carry(request, tenant, target, identity)
+        except TooLarge:
+            return self._problem(answers.too_large(self.limits.body_bytes), identity)
+        finally:
+            self.in_flight[tenant] -= 1
+            if not self.under_way:
+                self._idle.set()
+
+    async def _carry(self, request: web.BaseRequest, tenant: str, target: str, identity: str) -> web.StreamResponse:
+        await _encourage(request)
+        body = ClientBody(request, self.limits)
+        await body.begin()
+        head = RequestHead(
+            method=request.method,
+            target=target,
+            headers=onward(
+                request.raw_headers, tenant=tenant, authority=request.host, identity=identity, client=request.remote
+            ),
+            request_id=identity,
+            deadline_ms=int(self.limits.request_s * 1000),
+            length=len(body.first) if body.complete else request.content_length,
+        )
+        outcome = await carry(self.agents, tenant, head, body)
+        if isinstance(outcome, Problem):
+            response: web.StreamResponse = self._problem(outcome, identity)
+        else:
+            try:
+                response = await _deliver(request, outcome, identity)
+            except AgentError:
+                response = self._problem(answers.answer_lost(outcome.link.peer.name, outcome.head.status), identity)
+            finally:
+                outcome.close()
+        logs.event(
+            events.REQUEST_ANSWERED,
+            tenant=tenant,
+            request_id=identity,
+            method=head.method,
+            status=response.status,
+            agent=outcome.link.peer.name if isinstance(outcome, Carried) else None,
+        )
+        return response
+
+    def _problem(self, problem: Problem, identity: str) -> web.Response:
+        headers = {"Content-Type": SCIM_JSON, REQUEST_ID: identity, "Server": SERVER}
+        if problem.retry:
+            headers["Retry-After"] = str(self.retry_after_s)
+        response = web.Response(status=problem.status, body=problem.body, headers=headers)
+        if problem.close:
+            response.force_close()
+        return response
+
+
+async def _encourage(request: web.BaseRequest) -> None:
+    """Tell a client that asked first to go on and send its body (RFC 9110 §10.1.1)."""
+    if request.headers.get("Expect", "").lower() == "100-continue":
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0
+
+
+async def _deliver(request: web.BaseRequest, carried: Carried, identity: str) -> web.StreamResponse:
+    """Write the host's answer to the client as it comes; the connection is cut where its end never comes.
+
+    Raises AgentError while nothing was written yet.
+    """
+    head, stream = carried.head, carried.stream
+    headers = CIMultiDict(to_pairs(head.headers))
+    headers[REQUEST_ID] = identity
+    first = b"" if stream.has_ended else await stream.read()
+    if stream.has_ended and request.method != "HEAD":
+        return web.Response(status=head.status, body=first or None, headers=headers)
+    response = web.StreamResponse(status=head.status, headers=headers)
+    response.content_length = head.length
+    await response.prepare(request)
+    try:
+        data = first
+        while data:
+            await response.write(data)
+            data = await stream.read()
+    except AgentError as failure:
+        logs.event(events.REQUEST_TRUNCATED, level=logging.WARNING, request_id=identity, detail=str(failure))
+        if request.transport is not None:
+            request.transport.abort()
+        return response
+    await response.write_eof()
+    return response

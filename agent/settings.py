@@ -1,0 +1,243 @@
+"""The configuration of relay and agent as frozen structs: one TOML file each, every key documented where it stands.
+
+Every key may also be set by an environment variable: RELAY__RELAY__PORT=9000 stands for `port` in `[relay]`,
+RELAY__TENANTS__ACME__AGENT_TOKEN_HASHES for a key of `[tenants.acme]`, PROVISIONING_AGENT__AGENT__TENANT for `tenant`
+in `[agent]`; lists and tables are given as TOML values. Relative paths are relative to the folder of the file.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final, TypeVar
+
+import msgspec
+from msgspec import Meta
+
+from agent.errors import ConfigurationError
+from agent.logs import LogFormat, LogLevel  # noqa: TC001 - msgspec reads these annotations when the program runs
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+RELAY_PREFIX: Final = "RELAY__"
+AGENT_PREFIX: Final = "PROVISIONING_AGENT__"
+
+TENANT_NAME: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+"""A DNS label, so that a tenant may also be a part of a host name."""
+
+Port = Annotated[int, Meta(ge=0, le=65_535)]
+Seconds = Annotated[float, Meta(gt=0)]
+Count = Annotated[int, Meta(ge=1)]
+TokenHash = Annotated[str, Meta(pattern=r"^sha256:[0-9a-f]{64}$")]
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The root of what is frozen here: unknown keys are errors, and every key has a docstring."""
+
+
+# ── the relay ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class LimitSettings(Settings, frozen=True, kw_only=True):
+    """Bounds on what SCIM clients may ask of the relay: `[relay.limits]`."""
+
+    body_bytes: Annotated[int, Meta(ge=1_024)] = 4_194_304
+    """The largest request body; a larger one is answered with 413."""
+    header_bytes: Annotated[int, Meta(ge=1_024, le=32_768)] = 16_384
+    """The longest header line, and the longest request line; a longer one is answered with 400."""
+    replay_bytes: Annotated[int, Meta(ge=0)] = 262_144
+    """Bytes of a request body that are kept so that another agent can be asked; a longer body is sent only once."""
+    request_s: Seconds = 60.0
+    """Seconds that a request may take from its head to the head of its answer."""
+    in_flight: Count = 512
+    """Requests of one tenant that may be under way at once; more are answered with 429 and Retry-After."""
+
+
+class RelaySettings(Settings, frozen=True, kw_only=True):
+    """The relay itself: `[relay]`."""
+
+    certificate: Path
+    """The relay's certificate and its chain, PEM, leaf first."""
+    key: Path
+    """The private key of the certificate, PEM."""
+    name: str = "localhost"
+    """The host name that SCIM clients and agents use; the certificate's subject must match it."""
+    listen: str = "127.0.0.1"
+    """The address to listen on; `0.0.0.0` for all of them."""
+    port: Port = 8443
+    """The TLS port for SCIM clients and agents; 0 takes any free one, which the log then names."""
+    heartbeat_s: Seconds = 5.0
+    """Seconds between two signs of life on a link."""
+    dead_s: Seconds = 15.0
+    """Seconds of silence after which a link is given up."""
+    retry_after_s: Count = 5
+    """Seconds that a client is asked to wait where a request may be repeated."""
+    stop_s: Seconds = 20.0
+    """Seconds that requests in hand are given to end when the relay stops."""
+    limits: LimitSettings = LimitSettings()
+    """Bounds on what SCIM clients may ask."""
+    log_format: LogFormat = "auto"
+    """`json` for machines, `console` for people, `auto` decides by whether the output is a terminal."""
+    log_level: LogLevel = "info"
+    """The least important events to log."""
+
+
+class TenantSettings(Settings, frozen=True, kw_only=True):
+    """One tenant: `[tenants.NAME]`; SCIM clients reach it as `https://RELAY/t/NAME/`."""
+
+    agent_token_hashes: tuple[TokenHash, ...]
+    """SHA-256 of each token that an agent of this tenant may show, `sha256:` and 64 hex digits; several while one is
+    being replaced."""
+
+
+class RelayConfiguration(Settings, frozen=True, kw_only=True):
+    """The whole of relay.toml."""
+
+    relay: RelaySettings
+    """The relay itself."""
+    tenants: dict[str, TenantSettings] = {}
+    """The tenants by name: lower-case letters, digits and hyphens."""
+
+
+# ── the agent ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class AgentSettings(Settings, frozen=True, kw_only=True):
+    """The agent itself: `[agent]`."""
+
+    relay: str
+    """The relay's URL: `https://relay.example.org`."""
+    tenant: str
+    """The tenant's name at the relay."""
+    token_file: Path
+    """A file that holds the agent's token and nothing else; it is read again for each new link."""
+    relay_trust: Path | None = None
+    """The authorities, PEM, that the relay's certificate must come from; left out, those of the operating system."""
+    host: str
+    """The connector host's URL, without a path: `https://localhost:8585`. Requests go there and nowhere else."""
+    host_trust: Path | None = None
+    """The authorities, PEM, that the host's certificate must come from; left out, those of the operating system."""
+    name: Annotated[str, Meta(min_length=1, max_length=100)] = msgspec.field(default_factory=socket.gethostname)
+    """What administrators call this agent; left out, the machine's name."""
+    in_flight: Count = 256
+    """Requests that may be under way at once; more are left to other agents, or answered with 503."""
+    host_connect_s: Seconds = 5.0
+    """Seconds for a connection to the connector host to come about."""
+    relay_connect_s: Seconds = 10.0
+    """Seconds for a link to the relay to come about."""
+    heartbeat_s: Seconds = 5.0
+    """Seconds between two signs of life on a link."""
+    dead_s: Seconds = 15.0
+    """Seconds of silence after which a link is given up."""
+    reconnect_s: Seconds = 30.0
+    """The longest pause before a link is dialled again; each pause is drawn at random, from nothing up."""
+    stop_s: Seconds = 20.0
+    """Seconds that requests in hand are given to end when the agent stops."""
+    log_format: LogFormat = "auto"
+    """`json` for machines, `console` for people, `auto` decides by whether the output is a terminal."""
+    log_level: LogLevel = "info"
+    """The least important events to log."""
+
+
+class AgentConfiguration(Settings, frozen=True, kw_only=True):
+    """The whole of agent.toml."""
+
+    agent: AgentSettings
+    """The agent itself."""
+
+
+# ── reading ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+Model = TypeVar("Model", RelayConfiguration, AgentConfiguration)
+
+
+def load_relay(path: Path, environment: Mapping[str, str] | None = None) -> RelayConfiguration:
+    """Read relay.toml with the environment laid over it; raises ConfigurationError that names file, key and mend."""
+    settings = _load(path, RelayConfiguration, RELAY_PREFIX, os.environ if environment is None else environment)
+    for name in settings.tenants:
+        if not TENANT_NAME.fullmatch(name):
+            wanted = "use lower-case letters, digits and hyphens, 63 at most"
+            raise ConfigurationError(f"{path}: tenants.{name}: is no name for a tenant: {wanted}.")
+    return settings
+
+
+def load_agent(path: Path, environment: Mapping[str, str] | None = None) -> AgentConfiguration:
+    """Read agent.toml with the environment laid over it; raises ConfigurationError that names file, key and mend."""
+    settings = _load(path, AgentConfiguration, AGENT_PREFIX, os.environ if environment is None else environment)
+    if not TENANT_NAME.fullmatch(settings.agent.tenant):
+        raise ConfigurationError(f"{path}: agent.tenant: is no name of a tenant; the relay's administrator knows it.")
+    return settings
+
+
+def _load(path: Path, model: type[Model], prefix: str, environment: Mapping[str, str]) -> Model:
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as failure:
+        raise ConfigurationError(f"{path}: cannot be read ({failure.strerror}).") from failure
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as failure:
+        raise ConfigurationError(f"{path}: is not TOML: {failure}.") from failure
+    for name, text in environment.items():
+        if name.startswith(prefix):
+            _overlay(document, name, name.removeprefix(prefix), text)
+    folder = path.resolve().parent
+
+    def to_path(kind: type, value: object) -> object:
+        if kind is Path and isinstance(value, str):
+            return folder / value
+        raise NotImplementedError
+
+    try:
+        return msgspec.convert(document, model, dec_hook=to_path)
+    except msgspec.ValidationError as failure:
+        raise ConfigurationError(f"{path}: {_words(str(failure))}") from failure
+
+
+def _overlay(document: dict[str, object], variable: str, keys: str, text: str) -> None:
+    """Put one environment variable into the document; keys are found without regard to case."""
+    *parents, last = keys.split("__")
+    table = document
+    for part in parents:
+        inner = table.setdefault(_spelled(table, part), {})
+        if not isinstance(inner, dict):
+            raise ConfigurationError(f"{variable}: {part.lower()} is not a table of the configuration.")
+        table = inner
+    table[_spelled(table, last)] = _value(text)
+
+
+def _spelled(table: Mapping[str, object], part: str) -> str:
+    """Return the key as the file spells it, in lower case where the file has it not."""
+    return next((key for key in table if key.lower() == part.lower()), part.lower())
+
+
+def _value(text: str) -> object:
+    """Read a variable as a TOML value where it is one, and as plain text where it is not."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+_MISSING = re.compile(r"Object missing required field `(?P<key>\w+)`")
+_UNKNOWN = re.compile(r"Object contains unknown field `(?P<key>[^`]+)`")
+_PLACE = re.compile(r" - at `(?:key in )?\$\.?(?P<place>[^`]*)`$")
+
+
+def _words(message: str) -> str:
+    """Say msgspec's message as `key: what is wrong`, without the value."""
+    place = match["place"] if (match := _PLACE.search(message)) else ""
+    fact = _PLACE.sub("", message)
+    if match := _MISSING.fullmatch(fact):
+        return f"{_key(place, match['key'])}: is missing."
+    if match := _UNKNOWN.fullmatch(fact):
+        return f"{_key(place, match['key'])}: there is no such key."
+    if "sha256:" in fact:
+        return f"{place}: is no hash of a token: write sha256: and 64 hex digits, see docs/relay.md."
+    return f"{place}: {fact[:1].lower()}{fact[1:]}."
+
+
+def _key(place: str, key: str) -> str:
+    return f"{place}.{key}" if place else key

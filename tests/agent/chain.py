@@ -1,0 +1,175 @@
+"""Relay, agents and a stand-in for the connector host, joined over real TLS on loopback."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import ssl
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import aiohttp
+from aiohttp import web
+
+from agent import events
+from agent.outbound import service as outbound_service
+from agent.relay import service as relay_service
+from agent.settings import AgentSettings, LimitSettings, RelayConfiguration, RelaySettings, TenantSettings
+from connector_host.tls.issuing import issue_authority, issue_leaf
+
+TOKEN = "the agent's token"
+USERS = "/ecma2host_HR/scim/Users"
+
+
+def token_hash(token):
+    return "sha256:" + hashlib.sha256(token.encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Papers:
+    """A throw-away authority, and a certificate of it for localhost, as files."""
+
+    authority: object
+    certificate: object
+    key: object
+
+    def context(self):
+        return ssl.create_default_context(cafile=str(self.authority))
+
+
+def issue_papers(folder, name="localhost"):
+    now = datetime.now(UTC)
+    authority = issue_authority(f"test authority of {name}", now)
+    leaf = issue_leaf(authority, name, now)
+    papers = Papers(folder / "authority.pem", folder / "certificate.pem", folder / "key.pem")
+    papers.authority.write_bytes(authority.certificate_pem)
+    papers.certificate.write_bytes(leaf.certificate_pem)
+    papers.key.write_bytes(leaf.key_pem)
+    papers.key.chmod(0o600)
+    return papers
+
+
+@dataclass
+class Host:
+    """What stands in for the connector host: answers as the test says, and remembers what it was asked."""
+
+    url: str
+    asked: list = field(default_factory=list)
+    answer: object = None
+    arrived: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def serve(self, request):
+        body = await request.read() if self.answer is None else b""
+        self.asked.append((request.method, request.raw_path, request.headers, body))
+        self.arrived.set()
+        if self.answer is not None:
+            return await self.answer(request)
+        headers = {"Content-Type": "application/scim+json", "ETag": 'W/"1"'}
+        return web.Response(body=body or b'{"totalResults":0}', headers=headers)
+
+
+@asynccontextmanager
+async def host_server(papers, *, port=0):
+    host = Host("")
+    runner = web.ServerRunner(web.Server(host.serve, access_log=None), shutdown_timeout=0.1)
+    await runner.setup()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(papers.certificate, papers.key)
+    await web.TCPSite(runner, "127.0.0.1", port, ssl_context=context).start()
+    host.url = f"https://localhost:{runner.addresses[0][1]}"
+    try:
+        yield host
+    finally:
+        await runner.cleanup()
+
+
+class Chain:
+    """Starts relays and agents, and stops what it started."""
+
+    def __init__(self, folder, papers, log, stack):
+        self.folder, self.papers, self.log = folder, papers, log
+        self.port = 0
+        self._stack = stack
+        self._relays = 0
+        self._stops = {}
+
+    @property
+    def url(self):
+        return f"https://localhost:{self.port}"
+
+    def address(self, path=USERS, tenant="acme"):
+        return f"{self.url}/t/{tenant}{path}"
+
+    async def start_relay(self, *, limits=None, tenants=("acme", "other"), **keys):
+        keys = {"heartbeat_s": 0.2, "dead_s": 2.0, "stop_s": 5.0, "port": self.port} | keys
+        settings = RelaySettings(
+            certificate=self.papers.certificate, key=self.papers.key, limits=LimitSettings(**(limits or {})), **keys
+        )
+        hashes = {name: TenantSettings(agent_token_hashes=(token_hash(TOKEN + name),)) for name in tenants}
+        self._start("relay", relay_service.run, RelayConfiguration(relay=settings, tenants=hashes))
+        self._relays += 1
+        self.port = (await self.log.wait_for(events.RELAY_READY, count=self._relays))["port"]
+
+    async def start_agent(self, host_url, name="one", *, token=None, connected=True, **keys):
+        token_file = self.folder / f"{name}.token"
+        keys = {"tenant": "acme", "heartbeat_s": 0.2, "dead_s": 2.0, "reconnect_s": 0.2, "stop_s": 5.0} | keys
+        token_file.write_text(TOKEN + keys["tenant"] if token is None else token)
+        settings = AgentSettings(
+            relay=self.url,
+            token_file=token_file,
+            relay_trust=self.papers.authority,
+            host=host_url,
+            host_trust=self.papers.authority,
+            name=name,
+            **keys,
+        )
+        before = sum(event == events.LINK_CONNECTED for event, seen in self.log.seen if seen.get("peer"))
+        self._start(name, outbound_service.run, settings)
+        if connected:
+            await self.log.wait_for(events.LINK_CONNECTED, relay_name="localhost", agent=name)
+            await self.relay_sees(before + 1)
+
+    async def relay_sees(self, links):
+        """Return once the relay has let in so many links, since its first start."""
+        async with asyncio.timeout(10):
+            while sum(event == events.LINK_CONNECTED and "peer" in seen for event, seen in self.log.seen) < links:
+                self.log._news.clear()
+                await self.log._news.wait()
+
+    async def stop(self, name):
+        stop, task = self._stops.pop(name)
+        stop.set()
+        await task
+
+    async def kill(self, name):
+        """End it without a good-bye, as far as one process allows."""
+        _, task = self._stops.pop(name)
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+    def _start(self, name, run, settings):
+        stop = asyncio.Event()
+        task = asyncio.create_task(run(settings, stop))
+        self._stops[name] = (stop, task)
+        self._stack.push_async_callback(self._end, name)
+
+    async def _end(self, name):
+        if name in self._stops:
+            await self.stop(name)
+
+
+@asynccontextmanager
+async def scim_client(papers):
+    connector = aiohttp.TCPConnector(ssl=papers.context(), limit=0)
+    async with aiohttp.ClientSession(connector=connector, auto_decompress=False) as client:
+        yield client
+    # aiohttp closes TLS transports in the background; let it, so that no socket outlives the test.
+    await asyncio.sleep(0)
+
+
+@asynccontextmanager
+async def chain_of(folder, papers, log):
+    async with AsyncExitStack() as stack:
+        yield Chain(folder, papers, log, stack)

@@ -1,0 +1,172 @@
+"""A SCIM client at the relay's door: what reaches the host, what comes back, and what is refused at once."""
+
+from __future__ import annotations
+
+import asyncio
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from tests.agent.chain import USERS
+
+
+@pytest.fixture
+async def joined(chain, host):
+    await chain.start_relay(limits={"body_bytes": 1_000_000, "replay_bytes": 10_000})
+    await chain.start_agent(host.url)
+    return chain
+
+
+async def test_a_request_arrives_as_it_was_sent(joined, host, client):
+    body = b'{"userName":"B\xc3\xa9a"}'
+    async with client.post(joined.address() + "?a=b", data=body, headers={"Authorization": "Bearer s"}) as response:
+        assert response.status == 200
+        assert await response.read() == body
+        assert response.headers["ETag"] == 'W/"1"'
+    method, target, headers, received = host.asked[0]
+    assert (method, target, received) == ("POST", USERS + "?a=b", body)
+    assert headers["Authorization"] == "Bearer s"
+
+
+async def test_the_host_learns_the_address_that_the_client_used(joined, host, client):
+    lies = {"X-Forwarded-Host": "evil.example.org", "X-Forwarded-Prefix": "/x", "Forwarded": "host=evil", "Via": "x"}
+    async with client.get(joined.address(), headers=lies):
+        pass
+    headers = host.asked[0][2]
+    assert headers.getall("X-Forwarded-Host") == [f"localhost:{joined.port}"]
+    assert headers.getall("X-Forwarded-Prefix") == ["/t/acme"]
+    assert headers.getall("X-Forwarded-Proto") == ["https"]
+    assert "Forwarded" not in headers
+    assert "Via" not in headers
+
+
+async def test_hop_by_hop_headers_stay_on_their_hop(joined, host, client):
+    hop = {"Connection": "close, X-Private", "X-Private": "1", "TE": "trailers", "Proxy-Authorization": "Basic x"}
+    async with client.get(joined.address(), headers=hop):
+        pass
+    headers = host.asked[0][2]
+    assert not {"X-Private", "TE", "Proxy-Authorization"} & set(headers)
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"), [("abc-123", True), ("a b", False), ("x" * 200, False), ('"><script>', False)]
+)
+async def test_a_request_id_is_kept_where_it_is_well_formed(joined, host, client, given, kept):
+    async with client.get(joined.address(), headers={"X-Request-Id": given}) as response:
+        answered = response.headers["X-Request-Id"]
+    assert host.asked[0][2]["X-Request-Id"] == answered
+    assert (answered == given) is kept
+
+
+@pytest.mark.parametrize("size", [0, 1, 9_999, 10_000, 10_001, 900_000])
+async def test_bodies_of_every_size_pass_both_ways(joined, client, size):
+    body = b"x" * size
+    async with client.post(joined.address(), data=body) as response:
+        assert await response.read() == (body or b'{"totalResults":0}')
+
+
+async def test_a_body_without_a_length_passes(joined, client):
+    async def stretches():
+        for _ in range(20):
+            yield b"y" * 30_000
+
+    async with client.post(joined.address(), data=stretches()) as response:
+        assert await response.read() == b"y" * 600_000
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+async def test_a_body_over_the_limit_is_refused(joined, client, chunked):
+    async def stretches():
+        for _ in range(150):
+            yield b"z" * 10_000
+
+    try:
+        async with client.post(joined.address(), data=stretches() if chunked else b"z" * 1_000_001) as response:
+            assert response.status == 413
+            assert (await response.json(content_type=None))["status"] == "413"
+    except aiohttp.ClientConnectionError:
+        # The relay stopped reading; a client that only writes sees the connection end.
+        assert chunked
+
+
+async def test_a_head_says_how_long_the_body_would_be(joined, host, client):
+    async def answer(_):
+        return web.Response(body=b"12345")
+
+    host.answer = answer
+    async with client.head(joined.address()) as response:
+        assert response.headers["Content-Length"] == "5"
+
+
+async def test_an_answer_without_a_body_has_none(joined, host, client):
+    async def answer(_):
+        return web.Response(status=204)
+
+    host.answer = answer
+    async with client.delete(joined.address(USERS + "/1")) as response:
+        assert response.status == 204
+        assert await response.read() == b""
+
+
+async def test_a_slow_client_does_not_stall_another(joined, host, client):
+    async def answer(request):
+        response = web.StreamResponse()
+        await response.prepare(request)
+        for _ in range(200 if "big" in request.raw_path else 1):
+            await response.write(b"b" * 65_536)
+        return response
+
+    host.answer = answer
+    async with client.get(joined.address(USERS + "?big=1")) as slow:
+        async with asyncio.timeout(10):
+            async with client.get(joined.address()) as quick:
+                assert len(await quick.read()) == 65_536
+        assert len(await slow.read()) == 200 * 65_536
+
+
+async def test_many_requests_share_one_link(joined, client):
+    async def ask(number):
+        async with client.post(joined.address(), data=b"%d" % number) as response:
+            return await response.read()
+
+    assert await asyncio.gather(*(ask(number) for number in range(200))) == [b"%d" % number for number in range(200)]
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/t/nobody/ecma2host_HR/scim/Users", 404),
+        ("/elsewhere", 404),
+        ("/t/acme/metrics", 404),
+        ("/t/acme/ecma2host_HR/scim/../../metrics", 404),
+    ],
+)
+async def test_what_is_not_there_is_said_in_scim(joined, host, client, path, status):
+    from yarl import URL
+
+    async with client.get(URL(joined.url + path, encoded=True)) as response:
+        error = await response.json(content_type="application/scim+json")
+    assert response.status == status
+    assert error["schemas"] == ["urn:ietf:params:scim:api:messages:2.0:Error"]
+    assert error["status"] == str(status)
+    assert not host.asked
+
+
+async def test_more_requests_than_allowed_are_told_to_wait(chain, host, client):
+    release = asyncio.Event()
+
+    async def answer(_):
+        await release.wait()
+        return web.Response(status=204)
+
+    host.answer = answer
+    await chain.start_relay(limits={"in_flight": 1})
+    await chain.start_agent(host.url)
+    first = asyncio.create_task(client.delete(chain.address(USERS + "/1")))
+    await host.arrived.wait()
+    async with client.get(chain.address()) as second:
+        assert second.status == 429
+        assert second.headers["Retry-After"] == "5"
+    release.set()
+    assert (await first).status == 204
