@@ -25,6 +25,18 @@ def mariadb_server(request: pytest.FixtureRequest) -> Iterator[MariaDB]:
     yield from _serve(MariaDB, request.config)
 
 
+@pytest.fixture(scope="module")
+def own_postgresql(request: pytest.FixtureRequest) -> Iterator[PostgreSQL]:
+    """A server of the module's own, for tests that stop or kill it."""
+    yield from _serve(PostgreSQL, request.config)
+
+
+@pytest.fixture(scope="module")
+def own_mariadb(request: pytest.FixtureRequest) -> Iterator[MariaDB]:
+    """A server of the module's own, for tests that stop or kill it."""
+    yield from _serve(MariaDB, request.config)
+
+
 def _serve(kind: type[Server], config: pytest.Config) -> Iterator[Server]:
     try:
         server = kind()
