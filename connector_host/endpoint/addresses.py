@@ -20,7 +20,7 @@ _HOST: Final = re.compile(r"[A-Za-z0-9._~-]+(:\d{1,5})?|\[[0-9A-Fa-f:.]+\](:\d{1
 _PREFIX: Final = re.compile(r"(/[A-Za-z0-9._~%-]+)*")
 
 
-def public_origin(request: web.Request, trusted_proxies: Sequence[str]) -> str:
+def public_origin(request: web.Request, trusted_proxies: tuple[str, ...]) -> str:
     """Return scheme, host and prefix, without a slash at the end."""
     scheme, host, prefix = request.scheme, request.host, ""
     if _is_trusted(request.remote, trusted_proxies):

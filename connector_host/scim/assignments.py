@@ -107,6 +107,8 @@ def clear(target: Target, into: Statement) -> None:
 
 def _state_ignored(name: str, value: object, into: Statement) -> None:
     """Look into a value that has no column: only what belongs to a refused class may not pass in silence."""
+    if name.lower() in vocabulary.WRITTEN_BY_HOST:
+        return
     if isinstance(value, list) and len([part for part in value if not is_empty(part)]) > 1:
         into.refuse(RefusalKind.MULTI_VALUED, name)
     elif _holds_reference(value):

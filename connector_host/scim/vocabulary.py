@@ -36,6 +36,8 @@ PASSWORDS: Final = frozenset(
 )
 REFERENCES: Final = frozenset({"manager", "members", "$ref"})
 GROUPS: Final = frozenset({"groups"})
+WRITTEN_BY_HOST: Final = frozenset({"schemas", "meta"})
+"""What a client may repeat from an earlier answer; the host writes it itself and never reads it."""
 
 REASONS: Final[Mapping[RefusalKind, str]] = MappingProxyType(
     {
