@@ -148,6 +148,9 @@ class HostSettings(Settings):
     """`json` for machines, `console` for people, `auto` decides by whether the output is a terminal."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """The least important events to log."""
+    log_values: bool = False
+    """Whether the log may quote what drivers and libraries say, which can hold people's values. Keep it off, save
+    while you look for a fault."""
 
 
 class Configuration(Settings):

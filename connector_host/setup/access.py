@@ -1,0 +1,87 @@
+"""How to reach a database that is being described: its URL, and its password kept apart from it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sqlalchemy import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from connector_host.errors import ConfigurationError
+from connector_host.setup.tokens import connector_named
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from connector_host.settings import Configuration
+
+PASSWORD_VARIABLE = "CONNECTOR_HOST_DATABASE_PASSWORD"  # noqa: S105 - the name of a variable
+_PASSWORD_KEYS = ("password", "passwd", "pwd", "PWD")
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """Where a database is and who asks; the password never shows in a text."""
+
+    url: str
+    """Without the password."""
+    password: str | None = field(repr=False)
+    table: str | None = None
+    schema: str | None = None
+
+    @property
+    def may_need_password(self) -> bool:
+        """Return whether a person should be asked for a password: there is a login, and none was given."""
+        url = make_url(self.url)
+        return self.password is None and url.username is not None and url.get_backend_name() != "sqlite"
+
+
+def of_url(text: str, password_file: Path | None, environment: Mapping[str, str] | None = None) -> Login:
+    """Return the login for a URL that a person typed; the password comes from the file, the URL, or the environment.
+
+    The path of a SQLite database is made absolute, since the service runs in another folder. Raises
+    ConfigurationError for what is no URL, or where the file cannot be read.
+    """
+    environment = os.environ if environment is None else environment
+    try:
+        url = make_url(text)
+    except ArgumentError:
+        raise ConfigurationError("The database is no URL such as postgresql://scim@db.example.org/hr.") from None
+    within, url = _taken_out(url)
+    given = read_secret(password_file) if password_file else within or environment.get(PASSWORD_VARIABLE)
+    if url.get_backend_name() == "sqlite" and url.database and not url.database.startswith((":", "file:")):
+        url = url.set(database=str(Path(url.database).absolute()))
+    return Login(url.render_as_string(hide_password=False), given or None)
+
+
+def of_connector(configuration: Configuration, name: str | None) -> Login:
+    """Return the login of a connector that is configured already."""
+    _, settings = connector_named(configuration, name)
+    password = settings.password.get_secret_value() if settings.password else None
+    if settings.password_file:
+        password = read_secret(settings.password_file)
+    return Login(settings.database, password, settings.table, settings.database_schema)
+
+
+def read_secret(path: Path) -> str:
+    """Return the secret that a file holds and nothing else; raises ConfigurationError."""
+    try:
+        return path.read_text(encoding="utf-8").rstrip("\r\n")
+    except OSError as failure:
+        raise ConfigurationError(f"{path}: cannot be read ({failure.strerror}).") from failure
+
+
+def _taken_out(url: URL) -> tuple[str | None, URL]:
+    """Return the password that the URL holds, in either place, and the URL without it."""
+    password = url.password
+    for key in _PASSWORD_KEYS:
+        value = url.query.get(key)
+        if isinstance(value, str):
+            password = password or value
+    return password, URL.create(
+        url.drivername, url.username, None, url.host, url.port, url.database,
+        {key: value for key, value in url.query.items() if key not in _PASSWORD_KEYS},
+    )  # fmt: skip

@@ -1,0 +1,97 @@
+"""The configuration file as text: TOML with a comment wherever a person will wonder why.
+
+Holds no secret: password and token are in files of their own (DESIGN §5).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from connector_host.setup.plans import ConnectorPlan, HostPlan
+
+
+def render(host: HostPlan, connector: ConnectorPlan, folder: Path) -> str:
+    """Return a whole file for the folder that it will stand in."""
+    return "\n".join([*_host_lines(host, folder), "", *connector_lines(connector, folder), ""])
+
+
+def connector_lines(plan: ConnectorPlan, folder: Path) -> Iterator[str]:
+    """Yield one `[connectors.NAME]` with its tables."""
+    key = f"connectors.{_bare(plan.name)}"
+    yield f"[{key}]"
+    yield 'type = "sql"'
+    yield f"database = {quoted(plan.database)}"
+    if plan.password_file is not None:
+        yield f"password_file = {_path(plan.password_file, folder)}"
+    if plan.schema is not None:
+        yield f"schema = {quoted(plan.schema)}"
+    yield f"table = {quoted(plan.table)}"
+    yield "# The SCIM id of each user: unique, not null, never changed."
+    yield f"anchor = {quoted(plan.anchor)}"
+    if plan.accept_unenforced_anchor:
+        yield "# The database does not enforce that. Better: add a unique key and NOT NULL, and remove this line."
+        yield "accept_unenforced_anchor = true"
+    yield "# SHA-256 of each valid token, one a line; `connector-host token new` adds one."
+    yield f"token_hash_file = {_path(plan.token_hash_file, folder)}"
+    yield from _column_lines(plan)
+    yield ""
+    yield "# Column = SCIM attribute. Columns that are not named here appear under their own name, as"
+    yield "# urn:ietf:params:scim:schemas:extension:ECMA2Host:2.0:User:COLUMN."
+    yield f"[{key}.attributes]"
+    for column, path in plan.attributes.items():
+        reason = plan.reasons.get(column, "")
+        yield f"{_bare(column)} = {quoted(path)}" + (f"  # {_one_line(reason)}" if reason else "")
+    if plan.drops:
+        yield ""
+        yield f"# {plan.drops_reason}"
+        yield f"[{key}.refusals]"
+        yield from (f'{kind.value} = "drop"' for kind in plan.drops)
+
+
+def quoted(text: str) -> str:
+    """Return a TOML string: literal where that spares escapes, else basic with JSON's escapes, which are TOML's."""
+    if '"' in text and "'" not in text and text.isprintable():
+        return f"'{text}'"
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _bare(key: str) -> str:
+    """Return a key as TOML writes it: bare where it may be (TOML 1.0, Keys)."""
+    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else quoted(key)
+
+
+def _host_lines(plan: HostPlan, folder: Path) -> Iterator[str]:
+    yield "# Written by `connector-host init`; every key is explained in docs/configuration.md."
+    yield "# After a change: connector-host check"
+    yield ""
+    yield "[host]"
+    yield "# The name that clients use; the certificate's subject must match it."
+    yield f"name = {quoted(plan.name)}"
+    yield "# Loopback is enough where the provisioning agent runs on this machine."
+    yield f"listen = {quoted(plan.listen)}"
+    yield f"port = {plan.port}"
+    yield f"certificate = {_path(plan.certificate, folder)}"
+    yield f"key = {_path(plan.key, folder)}"
+
+
+def _column_lines(plan: ConnectorPlan) -> Iterator[str]:
+    for column, reason in plan.left_out.items():
+        yield f"# {_one_line(column)} is left out: {_one_line(reason)}."
+    if plan.columns is not None:
+        yield "# Only these are served; name new ones here, too."
+        yield f"columns = [{', '.join(map(quoted, plan.columns))}]"
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _path(path: Path, folder: Path) -> str:
+    """Write a path beside the file relative to it, so that the folder may be moved as a whole."""
+    return quoted(path.relative_to(folder).as_posix() if path.is_relative_to(folder) else str(path))

@@ -1,0 +1,104 @@
+"""What was decided about a new connector, and what to propose for it from the survey of a table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from connector_host.connectors.survey import AnchorCandidate
+from connector_host.errors import ConfigurationError
+from connector_host.scim.suggestions import LIKELY, Suggestion, suggest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from connector_host.connectors.contract import RefusalKind
+    from connector_host.connectors.survey import TableSurvey
+
+
+@dataclass(frozen=True, slots=True)
+class HostPlan:
+    """What `[host]` will say."""
+
+    name: str
+    listen: str
+    port: int
+    certificate: Path
+    key: Path
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectorPlan:
+    """What `[connectors.NAME]` will say."""
+
+    name: str
+    database: str
+    """The URL without its password."""
+    table: str
+    schema: str | None
+    anchor: str
+    attributes: Mapping[str, str]
+    reasons: Mapping[str, str]
+    """Column to the reason why it is mapped as it is; a comment in the file."""
+    token_hash_file: Path
+    password_file: Path | None = None
+    accept_unenforced_anchor: bool = False
+    columns: tuple[str, ...] | None = None
+    drops: tuple[RefusalKind, ...] = ()
+    drops_reason: str = ""
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    """Column to the reason why it is not served; a comment in the file."""
+
+
+def suggest_for(survey: TableSurvey, anchor: str) -> tuple[Suggestion, ...]:
+    """Return what each column of the table probably is; a number or key that is only the anchor is nothing else."""
+    suggestions = suggest([(column.name, column.type) for column in survey.columns])
+    return tuple(
+        Suggestion(found.column, "", 0.0, "is the anchor: the SCIM id")
+        if found.column == anchor and not found.path
+        else found
+        for found in suggestions
+    )
+
+
+def best_anchor(survey: TableSurvey) -> AnchorCandidate | None:
+    """Return the first anchor that the database enforces, or the first at all, or None where no column can be one."""
+    return next((found for found in survey.anchors if found.enforced), next(iter(survey.anchors), None))
+
+
+def choose_anchor(survey: TableSurvey, anchor: str, *, accept_unenforced: bool) -> AnchorCandidate:
+    """Return the candidate of this name; raise ConfigurationError, which names others, where it cannot be one."""
+    names = ", ".join(candidate.column for candidate in survey.anchors) or "none"
+    column = next((column for column in survey.columns if column.name == anchor), None)
+    if column is None:
+        raise ConfigurationError(f"{survey.relation.name} has no column {anchor}. Columns that can be it: {names}.")
+    if column.left_out:
+        raise ConfigurationError(f"{anchor} cannot be the anchor: {column.left_out}. Columns that can be it: {names}.")
+    unlikely = AnchorCandidate(anchor, enforced=False, reasons=("nothing in the table says that it is unique",))
+    candidate = next((found for found in survey.anchors if found.column == anchor), unlikely)
+    if not candidate.enforced and not accept_unenforced:
+        raise ConfigurationError(
+            f"The database does not enforce that {anchor} is unique and not null: it {'; '.join(candidate.reasons)}. "
+            "Add a unique key and NOT NULL, or accept the risk by name with --accept-unenforced-anchor."
+        )
+    return candidate
+
+
+def proposed_attributes(suggestions: Sequence[Suggestion]) -> dict[str, str]:
+    """Return column to path for every suggestion that is likely enough to be proposed."""
+    return {found.column: found.path for found in suggestions if found.path and found.confidence >= LIKELY}
+
+
+def exposed_columns(survey: TableSurvey, suggestions: Sequence[Suggestion]) -> tuple[str, ...] | None:
+    """Return the columns to name in the file, or None for all: they are named only where a secret must stay hidden."""
+    hidden = {found.column for found in suggestions if not found.expose}
+    if not hidden & {column.name for column in survey.columns if not column.left_out}:
+        return None
+    return tuple(column.name for column in survey.columns if not column.left_out and column.name not in hidden)
+
+
+def left_out(survey: TableSurvey, suggestions: Sequence[Suggestion]) -> dict[str, str]:
+    """Return every column that will not be served, with the reason."""
+    reasons = {column.name: column.left_out for column in survey.columns if column.left_out}
+    return reasons | {found.column: found.reason for found in suggestions if not found.expose}

@@ -1,0 +1,62 @@
+"""Writing a new configuration: all of its files, or none that matters, and never over one that is there unasked."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from connector_host.errors import ConfigurationError
+from connector_host.settings import load
+from connector_host.setup.documents import render
+from connector_host.setup.tokens import add_token
+from connector_host.tls.issuing import write_private, write_public
+
+if TYPE_CHECKING:
+    from connector_host.settings import Configuration
+    from connector_host.setup.plans import ConnectorPlan, HostPlan
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What stands on the disk now."""
+
+    config: Path
+    configuration: Configuration
+    token: str
+    """The new token; only its hash was written."""
+
+
+def refuse_overwriting(config: Path, *, force: bool) -> None:
+    """Raise ConfigurationError where the file exists and nobody said that it may go."""
+    if config.exists() and not force:
+        raise ConfigurationError(f"{config} exists. Give another --config, or replace it with --force.")
+
+
+def write(config: Path, host: HostPlan, connector: ConnectorPlan, password: str | None, *, force: bool) -> Written:
+    """Write configuration, password and token hash, and return them as they were read back.
+
+    The text is proven to load before it takes its place. Raises ConfigurationError, with the old state untouched.
+    """
+    refuse_overwriting(config, force=force)
+    folder = config.absolute().parent
+    text = render(host, connector, folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _prove(text, folder)
+        if connector.password_file is not None and password is not None:
+            write_private(connector.password_file, f"{password}\n".encode())
+        connector.token_hash_file.unlink(missing_ok=True)
+        token = add_token(connector.token_hash_file, connector.name)
+        write_public(config, text.encode())
+    except OSError as failure:
+        raise ConfigurationError(f"{failure.filename or config}: cannot be written ({failure.strerror}).") from failure
+    return Written(config, load(config), token)
+
+
+def _prove(text: str, folder: Path) -> None:
+    with tempfile.NamedTemporaryFile("w", dir=folder, suffix=".toml", encoding="utf-8") as draft:
+        draft.write(text)
+        draft.flush()
+        load(Path(draft.name))
