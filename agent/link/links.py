@@ -74,6 +74,8 @@ class Link:
         self.drains = asyncio.Event()
         """Set when either end wants no new streams here."""
         self.drain_reason = ""
+        self.end_reason = "the link was cut"
+        """Why the link ended, once it has."""
         self._socket = socket
         self._heartbeat = heartbeat
         self._serve = serve
@@ -138,20 +140,19 @@ class Link:
     async def run(self) -> str:
         """Carry frames until the link ends, and return why it ended."""
         self._seen_s = asyncio.get_running_loop().time()
-        reason = "the link was cut"
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._write())
                 tasks.create_task(self._beat())
                 await self._read(tasks)
         except* LinkLost as group:
-            reason = str(group.exceptions[0])
+            self.end_reason = str(group.exceptions[0])
         finally:
-            self._settle(reason)
+            self._settle(self.end_reason)
             with contextlib.suppress(OSError, TimeoutError):
                 async with asyncio.timeout(_CLOSE_S):
                     await self._socket.close()
-        return reason
+        return self.end_reason
 
     def _settle(self, reason: str) -> None:
         self._over = True

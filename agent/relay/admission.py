@@ -37,7 +37,7 @@ class Admission:
         """Carry the link of one agent until it ends; 401 for a wrong token and for a wrong tenant alike."""
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not self.tenants.admits(tenant, token.strip()):
-            logs.event(events.LINK_REFUSED, level=logging.WARNING, peer=request.remote)
+            logs.event(events.LINK_REFUSED, level=logging.WARNING, peer=request.remote, reason="tenant or token")
             return web.Response(status=401, text="This tenant and token are not accepted.\n", headers=_CHALLENGE)
         if self.draining:
             return web.Response(status=503, text="This relay is about to stop.\n", headers={"Retry-After": "1"})
@@ -57,7 +57,8 @@ class Admission:
             try:
                 await asyncio.wait({ended, greeted}, timeout=HELLO_S, return_when=asyncio.FIRST_COMPLETED)
                 if not link.greeted.is_set():
-                    logs.event(events.LINK_REFUSED, level=logging.WARNING, tenant=tenant, peer=peer)
+                    reason = link.end_reason if ended.done() else f"no hello within {HELLO_S:g} s"
+                    logs.event(events.LINK_REFUSED, level=logging.WARNING, tenant=tenant, peer=peer, reason=reason)
                     return
                 await self._match(link, tenant, peer, ended)
             finally:
@@ -69,12 +70,11 @@ class Admission:
         agent = link.peer.name
         logs.event(events.LINK_CONNECTED, tenant=tenant, agent=agent, version=link.peer.software, peer=peer)
         self.agents.add(tenant, link)
-        reason = "cut"
         try:
-            reason = await asyncio.shield(ended)
+            await asyncio.wait({ended})
         finally:
             self.agents.remove(tenant, link)
-            logs.event(events.LINK_ENDED, tenant=tenant, agent=agent, reason=reason)
+            logs.event(events.LINK_ENDED, tenant=tenant, agent=agent, reason=link.end_reason)
 
 
 _CHALLENGE: Final = {"WWW-Authenticate": 'Bearer realm="agents"'}

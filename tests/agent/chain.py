@@ -120,9 +120,8 @@ class Chain:
             token_file=token_file,
             relay_trust=self.papers.authority,
             host=host_url,
-            host_trust=self.papers.authority,
             name=name,
-            **keys,
+            **({"host_trust": self.papers.authority} | keys),
         )
         before = sum(event == events.LINK_CONNECTED for event, seen in self.log.seen if seen.get("peer"))
         self._start(name, outbound_service.run, settings)

@@ -1,0 +1,111 @@
+"""The agent finds its relay again, and leaves without losing a request."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+
+import pytest
+from aiohttp import web
+
+from agent import events
+from agent.errors import ConfigurationError
+from agent.outbound.backoff import FIRST_S, HELD_S, Backoff
+from agent.outbound.dialling import parse_relay
+from tests.agent.chain import USERS
+
+
+async def test_an_agent_that_is_early_waits_for_the_relay(chain, host, client):
+    await chain.start_relay()
+    await chain.stop("relay")
+    await chain.start_agent(host.url, connected=False)
+    await chain.log.wait_for(events.LINK_FAILED)
+    await chain.start_relay()
+    await chain.log.wait_for(events.LINK_CONNECTED, relay_name="localhost")
+    await chain.relay_sees(1)
+    async with client.get(chain.address()) as response:
+        assert response.status == 200
+
+
+async def test_a_relay_that_restarts_loses_no_request_in_hand(chain, host, client):
+    await chain.start_relay()
+    await chain.start_agent(host.url)
+    release = asyncio.Event()
+
+    async def answer(_):
+        await release.wait()
+        return web.Response(status=204)
+
+    host.answer = answer
+    asked = asyncio.create_task(client.delete(chain.address(USERS + "/1")))
+    await host.arrived.wait()
+    stopping = asyncio.create_task(chain.stop("relay"))
+    await chain.log.wait_for(events.LINK_ENDED, reason="the relay is about to stop")
+    release.set()
+    assert (await asked).status == 204
+    await stopping
+    await chain.start_relay()
+    await chain.relay_sees(2)
+    async with client.delete(chain.address(USERS + "/1")) as response:
+        assert response.status == 204
+
+
+async def test_an_agent_that_stops_finishes_what_it_carries(chain, host, client):
+    await chain.start_relay()
+    await chain.start_agent(host.url)
+    release = asyncio.Event()
+
+    async def answer(_):
+        await release.wait()
+        return web.Response(status=204)
+
+    host.answer = answer
+    asked = asyncio.create_task(client.delete(chain.address(USERS + "/1")))
+    await host.arrived.wait()
+    stopping = asyncio.create_task(chain.stop("one"))
+    await chain.log.wait_for(events.AGENT_STOPPING)
+    async with client.delete(chain.address(USERS + "/2")) as late:
+        assert late.status == 503
+    release.set()
+    assert (await asked).status == 204
+    await stopping
+    assert len(host.asked) == 1
+
+
+async def test_agents_take_turns_to_stop_and_nobody_notices(chain, host, client):
+    await chain.start_relay()
+    await chain.start_agent(host.url, "one")
+    await chain.start_agent(host.url, "two")
+    statuses, over = [], asyncio.Event()
+
+    async def write():
+        while not over.is_set():
+            async with client.post(chain.address(), data=b"{}") as response:
+                statuses.append(response.status)
+
+    writers = [asyncio.create_task(write()) for _ in range(8)]
+    for name in ("one", "two"):
+        await chain.stop(name)
+        await chain.start_agent(host.url, name)
+    over.set()
+    await asyncio.gather(*writers)
+    assert set(statuses) == {200}
+    assert len(host.asked) == len(statuses)
+
+
+def test_pauses_are_drawn_from_a_range_that_doubles_up_to_its_bound():
+    class Longest(random.Random):
+        def uniform(self, a, b):
+            assert a == 0
+            return b
+
+    backoff = Backoff(5.0, Longest())
+    assert [backoff.pause_s(0.0) for _ in range(5)] == [2 * FIRST_S, 4 * FIRST_S, 8 * FIRST_S, 5.0, 5.0]
+    assert backoff.pause_s(HELD_S - 1) == 5.0
+    assert backoff.pause_s(HELD_S) == FIRST_S
+
+
+@pytest.mark.parametrize("url", ["http://relay", "relay:8443", "https://user@relay", "https://relay/?x=1"])
+def test_a_relay_that_is_no_https_url_is_refused(url):
+    with pytest.raises(ConfigurationError, match="write https://NAME:PORT"):
+        parse_relay(url)

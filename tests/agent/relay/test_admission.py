@@ -1,0 +1,85 @@
+"""Who may dial in, and what happens to a link whose other end misbehaves or falls silent."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import aiohttp
+import pytest
+
+from agent import events
+from agent.link.frames import Kind, pack
+from agent.link.messages import Hello, encode
+from tests.agent.chain import TOKEN
+
+HELLO = pack(Kind.HELLO, 0, encode(Hello((1, 1), 65_536, "by hand", "0")))
+
+
+def authorisation(token):
+    return {"Authorization": f"Bearer {token}"}
+
+
+@pytest.mark.parametrize(
+    ("tenant", "headers"),
+    [
+        ("acme", {}),
+        ("acme", authorisation("wrong")),
+        ("acme", authorisation(TOKEN + "other")),
+        ("nobody", authorisation(TOKEN + "acme")),
+        ("acme", {"Authorization": "Basic " + TOKEN}),
+    ],
+)
+async def test_a_wrong_token_and_a_wrong_tenant_look_alike(chain, client, tenant, headers):
+    await chain.start_relay()
+    async with client.get(f"{chain.url}/link/{tenant}", headers=headers) as response:
+        assert response.status == 401
+        assert await response.text() == "This tenant and token are not accepted.\n"
+
+
+@pytest.mark.parametrize(
+    ("message", "words"),
+    [
+        (b"garbage", "header is cut short"),
+        (b"", "without a frame"),
+        (pack(Kind.PING, 0, b"12345678"), "before the hello"),
+        (HELLO + b"\x04\x00" + b"\xff" * 8, "bytes, and"),
+        (HELLO + pack(Kind.RESPONSE, 7, b""), "never opened"),
+        (HELLO + pack(Kind.REQUEST, 1, b""), "may not be opened"),
+        (pack(Kind.HELLO, 0, encode(Hello((2, 3), 65_536, "newer", "9"))), "versions 2 to 3"),
+    ],
+)
+async def test_an_agent_that_breaks_the_protocol_loses_its_link(chain, client, message, words):
+    await chain.start_relay()
+    async with client.ws_connect(f"{chain.url}/link/acme", headers=authorisation(TOKEN + "acme")) as socket:
+        await socket.send_bytes(message)
+        async with asyncio.timeout(5):
+            while (await socket.receive()).type is aiohttp.WSMsgType.BINARY:
+                pass
+    greeted = any(name == events.LINK_CONNECTED for name, _ in chain.log.seen)
+    ended = await chain.log.wait_for(events.LINK_ENDED if greeted else events.LINK_REFUSED)
+    assert words in ended["reason"]
+
+
+async def test_a_silent_link_is_given_up(chain, client):
+    await chain.start_relay(heartbeat_s=0.05, dead_s=0.2)
+    async with client.ws_connect(f"{chain.url}/link/acme", headers=authorisation(TOKEN + "acme")) as socket:
+        await socket.send_bytes(HELLO)
+        await chain.log.wait_for(events.LINK_ENDED, reason="nothing came from the other end for 0.2 s", limit_s=5)
+
+
+async def test_a_quiet_link_with_a_heartbeat_lives(chain, host, client):
+    await chain.start_relay(heartbeat_s=0.05, dead_s=0.3)
+    await chain.start_agent(host.url, heartbeat_s=0.05, dead_s=0.3)
+    with pytest.raises(TimeoutError):
+        await chain.log.wait_for(events.LINK_ENDED, limit_s=1.0)
+    async with client.get(chain.address()) as response:
+        assert response.status == 200
+
+
+async def test_tokens_never_show_in_the_log(chain, host, client):
+    await chain.start_relay()
+    await chain.start_agent(host.url, token="a-token-of-somebody", connected=False)
+    failed = await chain.log.wait_for(events.LINK_FAILED)
+    assert "does not accept this tenant and token" in failed["reason"]
+    assert "a-token-of-somebody" not in json.dumps(chain.log.seen)

@@ -1,0 +1,200 @@
+"""What becomes of a request when an agent, the link or the host fails: every client hears the truth."""
+
+from __future__ import annotations
+
+import asyncio
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from agent import events
+from tests.agent.chain import USERS, host_server, issue_papers
+
+SCIM = "application/scim+json"
+
+
+async def error_of(response):
+    error = await response.json(content_type=SCIM)
+    assert error["status"] == str(response.status)
+    return error["detail"]
+
+
+async def never(_):
+    await asyncio.Event().wait()
+
+
+async def test_without_an_agent_the_client_is_told_to_come_back(chain, client):
+    await chain.start_relay()
+    async with client.post(chain.address(), data=b"{}") as response:
+        assert response.status == 503
+        assert response.headers["Retry-After"] == "5"
+        assert "No agent of tenant acme is connected" in await error_of(response)
+
+
+async def test_agents_of_another_tenant_are_not_asked(chain, host, client):
+    await chain.start_relay()
+    await chain.start_agent(host.url, tenant="other")
+    async with client.get(chain.address()) as response:
+        assert response.status == 503
+    assert not host.asked
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
+async def test_a_write_that_was_sent_on_a_link_that_breaks_is_unknown(chain, host, client, method):
+    await chain.start_relay()
+    await chain.start_agent(host.url, "one")
+    await chain.start_agent(host.url, "two")
+    host.answer = never
+    asked = asyncio.create_task(client.request(method, chain.address(USERS + "/1"), data=b"{}"))
+    await host.arrived.wait()
+    for name in ("one", "two"):
+        await chain.kill(name)
+    response = await asked
+    assert response.status == 504
+    assert "Retry-After" not in response.headers
+    assert "outcome of this request is unknown" in await error_of(response)
+    assert len(host.asked) == 1
+
+
+@pytest.mark.parametrize(("method", "path"), [("GET", USERS), ("POST", USERS + "/.search")])
+async def test_a_safe_request_is_repeated_once_by_another_agent(chain, host, client, method, path):
+    await chain.start_relay()
+    await chain.start_agent(host.url, "one")
+    host.answer = never
+    asked = asyncio.create_task(client.request(method, chain.address(path), data=b"{}"))
+    await host.arrived.wait()
+    await chain.start_agent(host.url, "two")
+    host.answer = None
+    await chain.kill("one")
+    async with await asked as response:
+        assert response.status == 200
+    assert [method for method, *_ in host.asked] == [method, method]
+
+
+async def test_a_safe_request_without_another_agent_may_be_sent_again(chain, host, client):
+    await chain.start_relay()
+    await chain.start_agent(host.url)
+    host.answer = never
+    asked = asyncio.create_task(client.get(chain.address()))
+    await host.arrived.wait()
+    await chain.kill("one")
+    async with await asked as response:
+        assert response.status == 503
+        assert "Retry-After" in response.headers
+
+
+async def test_a_write_that_no_host_has_seen_moves_to_another_agent(chain, host, client):
+    await chain.start_relay()
+    await chain.start_agent("https://localhost:1", "broken")
+    await chain.start_agent(host.url, "good")
+    for number in range(4):
+        async with client.post(chain.address(), data=b"%d" % number) as response:
+            assert response.status == 200
+    assert len(host.asked) == 4
+
+
+async def test_an_agent_that_cannot_reach_its_host_says_so(chain, client):
+    await chain.start_relay()
+    await chain.start_agent("https://localhost:1")
+    async with client.post(chain.address(), data=b"{}") as response:
+        assert response.status == 502
+        detail = await error_of(response)
+    assert "Agent one reports" in detail
+    assert "https://localhost:1" in detail
+    assert "Nothing was done" in detail
+
+
+async def test_a_host_with_a_certificate_for_another_name_is_not_believed(chain, client, tmp_path):
+    stranger = issue_papers(tmp_path, "other.example.org")
+    async with host_server(stranger) as host:
+        await chain.start_relay()
+        chain.papers = type(chain.papers)(chain.papers.authority, chain.papers.certificate, chain.papers.key)
+        await chain.start_agent(host.url, host_trust=stranger.authority)
+        async with client.post(chain.address(), data=b"{}") as response:
+            assert response.status == 502
+            assert "not valid for 'localhost'" in await error_of(response)
+        assert not host.asked
+
+
+async def test_a_host_of_another_authority_is_not_believed(chain, client, tmp_path):
+    async with host_server(issue_papers(tmp_path)) as host:
+        await chain.start_relay()
+        await chain.start_agent(host.url)
+        async with client.get(chain.address()) as response:
+            assert response.status == 502
+            assert "certificate of the connector host" in await error_of(response)
+        assert not host.asked
+
+
+@pytest.mark.parametrize(
+    ("method", "words"), [("GET", "Nothing was changed"), ("POST", "outcome of this request is unk")]
+)
+async def test_a_host_that_does_not_answer_in_time_is_a_504(chain, host, client, method, words):
+    await chain.start_relay(limits={"request_s": 0.5})
+    await chain.start_agent(host.url)
+    host.answer = never
+    async with client.request(method, chain.address()) as response:
+        assert response.status == 504
+        assert words in await error_of(response)
+
+
+async def test_a_host_that_hangs_up_on_a_write_leaves_it_unknown(chain, host, client):
+    await chain.start_relay()
+    await chain.start_agent(host.url)
+
+    async def hang_up(request):
+        request.transport.abort()
+        return web.Response()
+
+    host.answer = hang_up
+    async with client.post(chain.address(), data=b"{}") as response:
+        assert response.status == 504
+        assert "ended the connection" in await error_of(response)
+    async with client.get(chain.address()) as response:
+        assert response.status == 502
+
+
+async def test_a_client_that_hangs_up_frees_the_agent(chain, host, client):
+    await chain.start_relay()
+    await chain.start_agent(host.url, in_flight=1)
+    gone = asyncio.Event()
+
+    async def answer(_):
+        try:
+            await asyncio.Event().wait()
+        finally:
+            gone.set()
+
+    host.answer = answer
+    asked = asyncio.create_task(client.get(chain.address()))
+    await host.arrived.wait()
+    asked.cancel()
+    await asyncio.gather(asked, return_exceptions=True)
+    host.answer = None
+    async with asyncio.timeout(5):
+        while True:
+            async with client.get(chain.address()) as response:
+                if response.status == 200:
+                    break
+
+
+async def test_a_body_that_breaks_off_is_never_passed_off_as_whole(chain, host, client):
+    await chain.start_relay()
+    await chain.start_agent(host.url)
+    begun = asyncio.Event()
+
+    async def answer(request):
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await response.write(b"half")
+        begun.set()
+        await asyncio.Event().wait()
+
+    host.answer = answer
+    async with client.get(chain.address()) as response:
+        await response.content.readexactly(4)
+        await chain.kill("one")
+        with pytest.raises(aiohttp.ClientPayloadError):
+            await response.read()
+    await chain.log.wait_for(events.REQUEST_TRUNCATED)
