@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import signal
 import sys
 from dataclasses import dataclass, field
@@ -94,7 +95,7 @@ class Story:
 
     def _update(self, told: str, person: Person, resource: dict[str, object]) -> None:
         operations = list(differences(person, resource))
-        changed = ", ".join(operation["path"].rpartition(":")[2] for operation in operations)
+        changed = ", ".join(re.split(r"[:.]", operation["path"])[-1] for operation in operations)
         answer = self.directory.patch(str(resource["id"]), *operations)
         self.step(f"{told} ({changed})", answer, 200, proof=self._holds(person))
 

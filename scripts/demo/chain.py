@@ -46,6 +46,7 @@ MAPPINGS = {
     "Email": 'emails[type eq "work"].value',
     "Department": "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:department",
     "JobTitle": "title",
+    "Country": 'addresses[type eq "work"].country',
     "Active": "active",
 }
 

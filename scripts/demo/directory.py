@@ -35,7 +35,7 @@ PATHS = {
     "department": f"{ENTERPRISE}:department",
     "title": "title",
     "hireDate": f"{ECMA}:HireDate",
-    "country": f"{ECMA}:Country",
+    "country": 'addresses[type eq "work"].country',
     "accountEnabled": "active",
 }
 """CSV column to SCIM path: the attribute mapping that an administrator would draw in the directory."""
@@ -118,10 +118,11 @@ def _user(person: Person) -> Document:
         "title": person["title"],
         "name": {"givenName": person["givenName"], "familyName": person["familyName"]},
         "emails": [{"type": "work", "primary": True, "value": person["mail"]}],
+        "addresses": [{"type": "work", "country": person["country"]}],
         "roles": [],
         "meta": {"resourceType": "User"},
         ENTERPRISE: {"department": person["department"]},
-        ECMA: {"HireDate": _wire("hireDate", person["hireDate"]), "Country": person["country"]},
+        ECMA: {"HireDate": _wire("hireDate", person["hireDate"])},
     }
 
 
@@ -139,8 +140,10 @@ def _value_at(resource: Document, path: str) -> object:
     if path.startswith("urn:"):
         urn, _, attribute = path.rpartition(":")
         return resource.get(urn, {}).get(attribute)
-    if path.startswith("emails"):
-        return next((email["value"] for email in resource.get("emails", []) if email["type"] == "work"), None)
+    if "[" in path:
+        name, _, rest = path.partition("[")
+        values = resource.get(name, [])
+        return next((value.get(rest.rpartition(".")[2]) for value in values if value["type"] == "work"), None)
     here: Any = resource
     for part in path.split("."):
         here = here.get(part) if isinstance(here, dict) else None

@@ -17,6 +17,10 @@ def assert_scim_error(answer, status, *words):
         assert word in answer.document["detail"]
 
 
+def without_request_id(answer):
+    return answer.document["detail"].partition(" (request ")[0]
+
+
 def test_a_wrong_token_is_refused(chain, directory):
     stranger = Directory(chain.url, "not-the-token", chain.relay_trust)
     answer = stranger.call("GET", "Users")
@@ -27,7 +31,7 @@ def test_a_wrong_token_is_refused(chain, directory):
 def test_an_unknown_connector_is_told_nothing_more_than_a_wrong_token(chain, directory):
     known = Directory(chain.url, "not-the-token", chain.relay_trust).call("GET", "Users")
     unknown = directory.send("GET", chain.url.replace("ecma2host_HR", "ecma2host_XX") + "/Users")
-    assert (unknown.status, unknown.document) == (known.status, known.document)
+    assert (unknown.status, without_request_id(unknown)) == (known.status, without_request_id(known))
 
 
 def test_a_wrong_tenant_is_named(chain, directory):

@@ -19,6 +19,7 @@ CREATE TABLE "Employees" (
     "Email" varchar(128) UNIQUE,
     "Department" varchar(64),
     "JobTitle" varchar(64),
+    "Country" char(2),
     "Active" boolean NOT NULL DEFAULT true
 )
 """
@@ -87,7 +88,7 @@ def test_every_mapped_attribute_arrives(server, chain, directory):
     columns = ", ".join(f'"{column}"' for column in MAPPINGS)
     with closing(server.connect(chain.database_name)) as connection:
         row = connection.execute(f'SELECT {columns} FROM "Employees" WHERE "FirstName" = %s', ["Maya"]).fetchone()
-    assert row == ("maya@contoso.com", "Maya", "Öz", "Maya Öz", "m@contoso.com", "Ops", "Lead", True)
+    assert row == ("maya@contoso.com", "Maya", "Öz", "Maya Öz", "m@contoso.com", "Ops", "Lead", "TR", True)
 
 
 def test_a_database_that_goes_away_is_told_and_found_again(server, directory):

@@ -27,8 +27,8 @@ def test_every_step_does_what_it_says(story):
     "line",
     [
         "created chloe.martin@contoso.com",
-        "matched alice.keller@contoso.com, updated (title, department)",
-        "updated chloe.martin@contoso.com (name.familyName)",
+        "matched alice.keller@contoso.com, updated (department, title, country)",
+        "updated chloe.martin@contoso.com (familyName)",
         "disabled dai.nakamura@contoso.com (active)",
         "deleted gabriela.souza@contoso.com",
         "changing the anchor (userName)",
