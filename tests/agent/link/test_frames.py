@@ -1,0 +1,67 @@
+"""Frames survive packing, and no bytes from outside do worse than a ProtocolViolation."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.errors import ProtocolViolation
+from agent.link.frames import END, EXTENSION, HEADER, PAYLOAD_BYTES, Frame, Kind, pack, unpack
+from agent.link.messages import Failure, Hello, RequestHead, ResponseHead, decode
+
+FRAMES = st.builds(
+    Frame,
+    kind=st.sampled_from(Kind),
+    flags=st.sampled_from([0, END]),
+    stream=st.integers(0, 2**32 - 1),
+    payload=st.binary(max_size=200),
+)
+
+
+@given(st.lists(FRAMES, min_size=1, max_size=8))
+def test_what_was_packed_is_unpacked(frames):
+    message = b"".join(pack(Kind(kind), stream, data, end=bool(flags)) for kind, flags, stream, data in frames)
+    assert list(unpack(message)) == frames
+
+
+@given(st.binary(max_size=500))
+def test_garbage_is_a_violation_or_frames_of_its_own_size(message):
+    try:
+        frames = list(unpack(message))
+    except ProtocolViolation:
+        return
+    assert sum(HEADER.size + len(frame.payload) for frame in frames) == len(message)
+
+
+@given(st.lists(FRAMES, min_size=1, max_size=4), st.data())
+def test_a_message_cut_short_is_never_taken_for_whole(frames, data):
+    message = b"".join(pack(Kind(kind), stream, payload, end=bool(flags)) for kind, flags, stream, payload in frames)
+    cut = data.draw(st.integers(0, len(message) - 1))
+    try:
+        received = list(unpack(message[:cut]))
+    except ProtocolViolation:
+        return
+    assert received == frames[: len(received)]
+    assert len(received) < len(frames)
+
+
+@pytest.mark.parametrize("length", [PAYLOAD_BYTES + 1, 2**32 - 1])
+def test_a_length_beyond_the_limit_is_refused_before_anything_is_kept(length):
+    with pytest.raises(ProtocolViolation, match="is the most"):
+        list(unpack(HEADER.pack(Kind.DATA, 0, 1, length)))
+
+
+def test_flags_that_nobody_defined_are_refused_on_kinds_that_are_known():
+    with pytest.raises(ProtocolViolation, match="flags"):
+        list(unpack(HEADER.pack(Kind.DATA, 2, 1, 0)))
+    assert next(unpack(HEADER.pack(EXTENSION, 2, 1, 0))).flags == 2
+
+
+@given(st.sampled_from([Hello, RequestHead, ResponseHead, Failure]), st.binary(max_size=200))
+def test_a_payload_that_is_no_message_is_a_violation(kind, payload):
+    try:
+        message = decode(kind, payload)
+    except ProtocolViolation:
+        return
+    assert isinstance(message, kind)

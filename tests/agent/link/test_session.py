@@ -1,0 +1,267 @@
+"""The session's rules, without a socket: flow control, ends, draining, and what an older or newer end may send."""
+
+from __future__ import annotations
+
+import pytest
+
+from agent.errors import ProtocolViolation
+from agent.link.frames import CREDIT, EXTENSION, HEADER, PAYLOAD_BYTES, Kind, pack
+from agent.link.messages import VERSION, Hello, encode
+from agent.link.session import (
+    BATCH_BYTES,
+    Answered,
+    Cancelled,
+    Credited,
+    Draining,
+    Failed,
+    Greeted,
+    Opened,
+    Ponged,
+    Received,
+    Session,
+)
+
+WINDOW = 100_000
+
+
+def hello(window=WINDOW, versions=(VERSION, VERSION)):
+    return Hello(versions, window, "an end", "1.0")
+
+
+def joined():
+    """Return the relay's and the agent's session, both greeted."""
+    relay, agent = Session(hello(), opens=True), Session(hello(), opens=False)
+    assert agent.receive(relay.take()) == [Greeted(hello())]
+    assert relay.receive(agent.take()) == [Greeted(hello())]
+    return relay, agent
+
+
+def move(source, target):
+    """Deliver what waits, if anything does."""
+    if message := source.take():
+        target.receive(message)
+
+
+def test_a_request_and_its_answer():
+    relay, agent = joined()
+    stream = relay.open(b"head", end=False)
+    relay.send(stream, b"body", end=True)
+    assert agent.receive(relay.take()) == [Opened(stream, b"head", end=False), Received(stream, b"body", end=True)]
+    agent.respond(stream, b"200", end=False)
+    agent.send(stream, b"answer", end=True)
+    assert relay.receive(agent.take()) == [Answered(stream, b"200", end=False), Received(stream, b"answer", end=True)]
+    assert (relay.open_streams, agent.open_streams) == (0, 0)
+
+
+def test_no_stream_is_opened_before_the_hello():
+    with pytest.raises(ValueError, match="may not open"):
+        Session(hello(), opens=True).open(b"", end=True)
+
+
+def test_only_the_relay_opens_streams():
+    _, agent = joined()
+    with pytest.raises(ValueError, match="may not open"):
+        agent.open(b"", end=True)
+
+
+def test_data_stays_within_the_window_and_a_grant_lets_more_through():
+    relay, agent = joined()
+    stream = relay.open(b"", end=False)
+    relay.send(stream, b"x" * WINDOW)
+    assert relay.credit(stream) == 0
+    with pytest.raises(ValueError, match="more data"):
+        relay.send(stream, b"x")
+    agent.receive(relay.take())
+    agent.grant(stream, 10)
+    assert relay.receive(agent.take()) == [Credited(stream)]
+    assert relay.credit(stream) == 10
+
+
+def test_long_data_is_cut_into_frames():
+    relay, agent = joined()
+    stream = relay.open(b"", end=False)
+    relay.send(stream, b"x" * WINDOW, end=True)
+    sizes = [len(event.data) for event in agent.receive(relay.take()) if isinstance(event, Received)]
+    assert sizes == [PAYLOAD_BYTES, WINDOW - PAYLOAD_BYTES]
+
+
+def test_an_end_that_sends_more_than_the_window_is_cut_off():
+    relay, agent = joined()
+    stream = relay.open(b"", end=False)
+    agent.receive(relay.take())
+    flood = pack(Kind.DATA, stream, b"x" * 60_000)
+    with pytest.raises(ProtocolViolation, match="more data than the window"):
+        agent.receive(flood + flood)
+
+
+def test_a_window_without_bounds_is_a_violation():
+    relay, agent = joined()
+    stream = relay.open(b"", end=False)
+    agent.receive(relay.take())
+    with pytest.raises(ProtocolViolation, match="without bounds"):
+        agent.receive(pack(Kind.WINDOW, stream, CREDIT.pack(2**31 - 1)))
+
+
+def test_a_request_that_was_not_taken_is_unsent():
+    relay, _ = joined()
+    stream = relay.open(b"", end=True)
+    assert relay.is_unsent(stream)
+    relay.take()
+    assert not relay.is_unsent(stream)
+
+
+def test_under_load_a_request_is_unsent_until_its_own_batch_leaves():
+    relay, _ = joined()
+    for _ in range(BATCH_BYTES // WINDOW + 1):
+        relay.send(relay.open(b"", end=False), b"x" * WINDOW)
+    last = relay.open(b"", end=True)
+    relay.take()
+    assert relay.is_unsent(last)
+    relay.take()
+    assert not relay.is_unsent(last)
+
+
+def test_what_comes_late_on_a_cancelled_stream_is_passed_over():
+    relay, agent = joined()
+    stream = relay.open(b"", end=True)
+    agent.receive(relay.take())
+    relay.cancel(stream)
+    agent.respond(stream, b"200", end=False)
+    agent.send(stream, b"late", end=True)
+    assert relay.receive(agent.take()) == []
+    assert agent.receive(relay.take()) == []
+
+
+def test_a_cancel_ends_the_stream_at_the_other_end():
+    relay, agent = joined()
+    stream = relay.open(b"", end=False)
+    agent.receive(relay.take())
+    relay.cancel(stream)
+    assert agent.receive(relay.take()) == [Cancelled(stream)]
+    assert agent.open_streams == 0
+
+
+def test_a_failure_ends_the_stream_with_its_reason():
+    relay, agent = joined()
+    stream = relay.open(b"", end=True)
+    agent.receive(relay.take())
+    agent.fail(stream, b"why")
+    assert relay.receive(agent.take()) == [Failed(stream, b"why")]
+    assert relay.open_streams == 0
+
+
+def test_a_ping_is_answered():
+    relay, agent = joined()
+    relay.ping(b"12345678")
+    assert agent.receive(relay.take()) == []
+    assert relay.receive(agent.take()) == [Ponged(b"12345678")]
+
+
+@pytest.mark.parametrize("who", ["relay", "agent"])
+def test_a_link_has_drained_only_when_no_request_can_be_on_its_way(who):
+    relay, agent = joined()
+    ends = (relay, agent) if who == "relay" else (agent, relay)
+    stream = relay.open(b"", end=True)
+    ends[0].drain("a restart")
+    move(relay, agent)
+    move(agent, relay)
+    move(relay, agent)
+    assert relay.draining
+    assert not ends[0].drained
+    with pytest.raises(ValueError, match="may not open"):
+        relay.open(b"", end=True)
+    agent.respond(stream, b"200", end=True)
+    move(agent, relay)
+    move(relay, agent)
+    assert ends[0].drained
+
+
+def test_an_idle_link_waits_for_the_other_goaway_before_it_has_drained():
+    relay, agent = joined()
+    agent.drain("a restart")
+    message = agent.take()
+    assert not agent.drained, "a request may be on its way"
+    relay.receive(message)
+    move(relay, agent)
+    assert agent.drained
+
+
+def test_draining_says_why():
+    relay, agent = joined()
+    relay.drain("a restart")
+    assert agent.receive(relay.take()) == [Draining("a restart")]
+
+
+def test_kinds_of_a_newer_end_are_passed_over():
+    relay, agent = joined()
+    newer = HEADER.pack(EXTENSION + 1, 7, 99, 3) + b"new"
+    assert agent.receive(newer) == []
+    relay.ping(b"12345678")
+    assert agent.receive(relay.take()) == []
+
+
+@pytest.mark.parametrize("kind", [0, 11, 100, Kind.HELLO])
+def test_other_kinds_are_a_violation(kind):
+    _, agent = joined()
+    with pytest.raises(ProtocolViolation, match="no place here"):
+        agent.receive(HEADER.pack(kind, 0, 0, 0))
+
+
+@pytest.mark.parametrize(("versions", "fits"), [((1, 1), True), ((1, 9), True), ((2, 9), False)])
+def test_ends_talk_where_they_share_a_version(versions, fits):
+    message = pack(Kind.HELLO, 0, encode(hello(versions=versions)))
+    session = Session(hello(), opens=True)
+    if fits:
+        assert isinstance(session.receive(message)[0], Greeted)
+    else:
+        with pytest.raises(ProtocolViolation, match="versions 2 to 9"):
+            session.receive(message)
+
+
+def test_a_hello_with_more_fields_than_we_know_is_understood():
+    import msgspec
+
+    payload = msgspec.msgpack.encode([[1, 2], 1000, "newer", "9.9", ["later"], "a field of tomorrow"])
+    assert Session(hello(), opens=True).receive(pack(Kind.HELLO, 0, payload))[0].hello.name == "newer"
+
+
+@pytest.mark.parametrize(
+    ("frame", "words"),
+    [
+        (pack(Kind.REQUEST, 3, b""), "may not be opened"),
+        (pack(Kind.DATA, 9, b""), "never opened"),
+        (pack(Kind.DATA, 0, b""), "never opened"),
+        (pack(Kind.DATA, 1, b""), "data where none may come"),
+        (pack(Kind.WINDOW, 1, b"123"), "wrong length"),
+        (pack(Kind.PING, 0, b"1"), "wrong length"),
+    ],
+)
+def test_an_agent_that_breaks_the_rules_is_found_out(frame, words):
+    relay, _ = joined()
+    relay.open(b"", end=True)
+    with pytest.raises(ProtocolViolation, match=words):
+        relay.receive(frame)
+
+
+def test_a_second_answer_is_a_violation():
+    relay, _ = joined()
+    relay.open(b"", end=True)
+    relay.receive(pack(Kind.RESPONSE, 1, b""))
+    with pytest.raises(ProtocolViolation, match="second answer"):
+        relay.receive(pack(Kind.RESPONSE, 1, b""))
+
+
+@pytest.mark.parametrize("kind", [Kind.RESPONSE, Kind.FAIL])
+def test_a_relay_does_not_answer(kind):
+    relay, agent = joined()
+    relay.open(b"", end=True)
+    agent.receive(relay.take())
+    with pytest.raises(ProtocolViolation, match="from the end that asks"):
+        agent.receive(pack(kind, 1, b""))
+
+
+def test_stream_numbers_only_grow():
+    _, agent = joined()
+    agent.receive(pack(Kind.REQUEST, 5, b""))
+    with pytest.raises(ProtocolViolation, match="may not be opened"):
+        agent.receive(pack(Kind.REQUEST, 5, b""))

@@ -1,0 +1,131 @@
+"""The real programs: they say when they are ready, carry requests, and stop in peace."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+
+from tests.agent.chain import TOKEN, USERS, token_hash
+
+
+async def start(*arguments):
+    command = (sys.executable, "-m", "agent.cli", *arguments)
+    return await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.PIPE)
+
+
+async def wait_for(process, event):
+    """Return the fields of the first event of this name in the program's log."""
+    async with asyncio.timeout(15):
+        while line := await process.stderr.readline():
+            fields = json.loads(line)
+            if fields["event"] == event:
+                return fields
+    pytest.fail(f"{event} never came")
+
+
+async def end(process, number=signal.SIGTERM):
+    process.send_signal(number)
+    _, log = await asyncio.wait_for(process.communicate(), 15)
+    return process.returncode, [json.loads(line)["event"] for line in log.splitlines()]
+
+
+@pytest.fixture
+def relay_file(tmp_path, papers):
+    path = tmp_path / "relay.toml"
+    path.write_text(f"""
+[relay]
+certificate = "{papers.certificate}"
+key = "{papers.key}"
+port = 0
+[tenants.acme]
+agent_token_hashes = ["{token_hash(TOKEN)}"]
+""")
+    return path
+
+
+def agent_file(tmp_path, papers, relay_url, host_url):
+    (tmp_path / "token").write_text(TOKEN + "\n")
+    path = tmp_path / "agent.toml"
+    path.write_text(f"""
+[agent]
+relay = "{relay_url}"
+tenant = "acme"
+token_file = "token"
+relay_trust = "{papers.authority}"
+host = "{host_url}"
+host_trust = "{papers.authority}"
+""")
+    return path
+
+
+async def test_relay_and_agent_carry_a_request_and_stop_in_peace(tmp_path, papers, relay_file, host, client):
+    relay = await start("relay", "--config", str(relay_file))
+    ready = await wait_for(relay, "relay.ready")
+    assert ready["url"] == f"https://localhost:{ready['port']}"
+    agent = await start("run", "--config", str(agent_file(tmp_path, papers, ready["url"], host.url)))
+    await wait_for(agent, "link.connected")
+    await wait_for(relay, "link.connected")
+    async with client.get(f"{ready['url']}/t/acme{USERS}") as response:
+        assert response.status == 200
+    status, log = await end(agent)
+    assert (status, log[-1]) == (0, "agent.stopped")
+    status, log = await end(relay, signal.SIGINT)
+    assert (status, log[-1]) == (0, "relay.stopped")
+
+
+async def test_a_long_answer_passes_in_little_memory(tmp_path, papers, relay_file, host, client):
+    async def answer(request):
+        response = web.StreamResponse()
+        await response.prepare(request)
+        for _ in range(100):
+            await response.write(b"m" * 1_000_000)
+        return response
+
+    host.answer = answer
+    relay = await start("relay", "--config", str(relay_file))
+    url = (await wait_for(relay, "relay.ready"))["url"]
+    agent = await start("run", "--config", str(agent_file(tmp_path, papers, url, host.url)))
+    await wait_for(relay, "link.connected")
+    before = {process.pid: peak_mib(process.pid) for process in (relay, agent)}
+    size = 0
+    async with client.get(f"{url}/t/acme{USERS}") as response:
+        async for data in response.content.iter_any():
+            size += len(data)
+    assert size == 100_000_000
+    for process in (agent, relay):
+        assert peak_mib(process.pid) - before[process.pid] < 16
+        assert peak_mib(process.pid) < 80
+        await end(process)
+
+
+def peak_mib(pid):
+    """Return the most memory that the process ever held."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM"))) / 1024
+
+
+async def test_a_relay_does_not_start_with_a_certificate_for_another_name(relay_file):
+    relay_file.write_text(relay_file.read_text().replace("port = 0", 'port = 0\nname = "relay.example.org"'))
+    relay = await start("relay", "--config", str(relay_file))
+    _, words = await asyncio.wait_for(relay.communicate(), 15)
+    assert relay.returncode == 2
+    assert b"not for relay.example.org" in words
+
+
+async def test_a_configuration_that_is_missing_ends_with_2_and_a_sentence(tmp_path):
+    agent = await start("run", "--config", str(tmp_path / "absent.toml"))
+    _, words = await asyncio.wait_for(agent.communicate(), 15)
+    assert agent.returncode == 2
+    assert b"absent.toml: cannot be read" in words
+
+
+async def test_help_does_not_load_what_does_the_work():
+    program = "import sys, agent.cli; sys.exit('aiohttp' in sys.modules or 'cryptography' in sys.modules)"
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", program)
+    assert await process.wait() == 0
