@@ -30,7 +30,7 @@ def make_token() -> str:
 
 def hash_token(token: str) -> str:
     """Return what is kept of a token: `sha256:` and 64 hex digits."""
-    return "sha256:" + hashlib.sha256(token.encode()).hexdigest()
+    return "sha256:" + hashlib.sha256(token.encode(errors="surrogateescape")).hexdigest()
 
 
 @dataclass(slots=True)

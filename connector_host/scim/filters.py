@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
 from scim2_models import SCIMException, ScimFilter
@@ -206,7 +207,8 @@ def _compare_slot(slot: Slot, op: CompareOperator, value: object) -> Condition:
         return _compare_empty(slot, op, value)
     _demand_comparable(slot, op)
     try:
-        typed = coerce(_without_limits(slot), value)
+        # The grammar gives floats; the shortest text of one is what the client wrote.
+        typed = coerce(_without_limits(slot), Decimal(repr(value)) if isinstance(value, float) else value)
     except InvalidValue as failure:
         if op is CompareOperator.eq:
             return NOTHING

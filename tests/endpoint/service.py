@@ -72,7 +72,9 @@ class Service:
     served: Served
     base: str = "/ecma2host_HR/scim"
 
-    async def call(self, method, path, json=None, *, token=TOKEN, headers=None, data=None, base=None) -> Answer:
+    async def call(  # noqa: PLR0913 - a request has that many parts
+        self, method, path, json=None, *, token=TOKEN, headers=None, data=None, base=None
+    ) -> Answer:
         sent = {"Authorization": f"Bearer {token}"} if token else {}
         url = f"{self.origin}{self.base if base is None else base}{path}"
         async with self.session.request(method, url, json=json, data=data, headers={**sent, **(headers or {})}) as got:

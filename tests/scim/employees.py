@@ -1,4 +1,4 @@
-"""An object type like the one of the sample table, its mapping, and one entry: what most tests of this room start from."""
+"""An object type like the sample table, its mapping, and one entry: what most tests of this room start from."""
 
 from __future__ import annotations
 

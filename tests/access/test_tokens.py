@@ -1,0 +1,86 @@
+"""A token admits whoever holds it, is never kept, and can be replaced while the service runs."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from connector_host.access.tokens import TokenGate, hash_token, make_token
+from connector_host.errors import ConfigurationError
+
+
+def test_a_new_token_is_admitted_by_its_hash_alone():
+    token = make_token()
+    assert token not in hash_token(token)
+    assert TokenGate((hash_token(token),)).admits(f"Bearer {token}")
+
+
+def test_two_tokens_are_never_the_same_and_each_has_256_bits():
+    tokens = {make_token() for _ in range(50)}
+    assert len(tokens) == 50
+    assert {len(token) for token in tokens} == {43}
+
+
+def test_two_tokens_are_valid_while_one_replaces_the_other():
+    gate = TokenGate((hash_token("old"), hash_token("new")))
+    assert gate.admits("Bearer old")
+    assert gate.admits("bearer new")
+
+
+@pytest.mark.parametrize(
+    "header", ["", "Bearer", "Bearer ", "Bearer wrong", "Basic right", "right", "Bearer right right", "Bearer rightx"]
+)
+def test_anything_else_is_not_admitted(header):
+    assert not TokenGate((hash_token("right"),)).admits(header)
+
+
+def test_a_gate_without_tokens_admits_nobody():
+    assert not TokenGate().admits("Bearer ")
+    assert not TokenGate().admits("Bearer anything")
+
+
+def test_a_token_of_any_bytes_is_refused_and_not_stumbled_over():
+    assert not TokenGate((hash_token("right"),)).admits("Bearer \udcff\udcfe")
+    assert not TokenGate((hash_token("right"),)).admits("Bearer " + "x" * 100_000)
+
+
+def test_the_file_is_read_again_when_it_changes(tmp_path):
+    file = tmp_path / "tokens"
+    file.write_text(f"# the directory\n{hash_token('one')}\n\n")
+    gate = TokenGate(file=file)
+    assert gate.admits("Bearer one")
+    file.write_text(f"{hash_token('two')}  # since Monday\n")
+    assert gate.admits("Bearer two")
+    assert not gate.admits("Bearer one")
+
+
+def test_a_replaced_file_of_the_same_size_and_time_is_noticed(tmp_path):
+    file = tmp_path / "tokens"
+    file.write_text(hash_token("one"))
+    gate = TokenGate(file=file)
+    assert gate.admits("Bearer one")
+    other = tmp_path / "new"
+    other.write_text(hash_token("two"))
+    facts = file.stat()
+    os.utime(other, ns=(facts.st_atime_ns, facts.st_mtime_ns))
+    other.replace(file)
+    assert gate.admits("Bearer two")
+
+
+def test_a_file_that_is_gone_admits_nobody_until_it_is_back(tmp_path):
+    file = tmp_path / "tokens"
+    gate = TokenGate(file=file)
+    assert not gate.admits("Bearer one")
+    file.write_text(hash_token("one"))
+    assert gate.admits("Bearer one")
+    file.unlink()
+    assert not gate.admits("Bearer one")
+
+
+def test_a_line_that_is_no_hash_is_named_and_not_repeated(tmp_path):
+    file = tmp_path / "tokens"
+    file.write_text(f"{hash_token('one')}\na-token-in-the-clear\n")
+    with pytest.raises(ConfigurationError, match="line 2") as refused:
+        TokenGate(file=file).admits("Bearer one")
+    assert "clear" not in str(refused.value)

@@ -1,0 +1,65 @@
+"""A client that hangs up, or a time limit, never stops an export half-way; what is answered stays true."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+
+import aiohttp
+import pytest
+
+from tests.endpoint.service import TOKEN, serve
+
+USER = {"userName": "anna", "name": {"givenName": "Anna"}}
+
+
+@pytest.fixture
+def locked(scim):
+    """Hold the database's write lock, as a backup or another program would."""
+    connection = sqlite3.connect(scim.database, isolation_level=None, check_same_thread=False)
+    connection.execute("BEGIN IMMEDIATE")
+    yield connection
+    connection.close()
+
+
+async def test_a_client_that_hangs_up_does_not_undo_its_export(scim, locked):
+    url = f"{scim.origin}{scim.base}/Users"
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    with pytest.raises(TimeoutError):
+        await scim.session.post(url, json=USER, headers=headers, timeout=aiohttp.ClientTimeout(total=0.3))
+    locked.execute("ROLLBACK")
+    while not scim.rows():
+        await asyncio.sleep(0.01)
+    assert [row["Login"] for row in scim.rows()] == ["anna"]
+
+
+async def test_an_export_that_is_not_committed_in_time_is_answered_as_unknown_and_goes_on(tmp_path):
+    async with serve(tmp_path, limits={"request_s": 0.3}) as scim:
+        await scim.get("/Users")
+        connection = sqlite3.connect(scim.database, isolation_level=None)
+        connection.execute("BEGIN IMMEDIATE")
+        answer = await scim.post(USER)
+        assert (answer.status, answer.body["status"]) == (504, "504")
+        assert "may or may not" in answer.body["detail"]
+        assert scim.rows() == []
+        connection.execute("ROLLBACK")
+        connection.close()
+        while not scim.rows():
+            await asyncio.sleep(0.01)
+
+
+async def test_a_service_that_stops_finishes_the_exports_in_hand(tmp_path):
+    async with serve(tmp_path) as scim:
+        await scim.get("/Users")
+        connection = sqlite3.connect(scim.database, isolation_level=None)
+        connection.execute("BEGIN IMMEDIATE")
+        with pytest.raises(TimeoutError):
+            await scim.session.post(
+                f"{scim.origin}{scim.base}/Users",
+                json=USER,
+                headers={"Authorization": f"Bearer {TOKEN}"},
+                timeout=aiohttp.ClientTimeout(total=0.3),
+            )
+        asyncio.get_running_loop().call_later(0.2, connection.execute, "ROLLBACK")
+    assert [row["Login"] for row in scim.rows()] == ["anna"]
+    connection.close()

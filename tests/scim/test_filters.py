@@ -1,0 +1,108 @@
+"""A filter becomes the condition that it means, in the columns' own types, or is refused with the place."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+from connector_host.connectors.contract import EVERYTHING, NOTHING, AllOf, AnyOf, Comparator, Compare, Not, Present
+from connector_host.scim.errors import ScimError
+from connector_host.scim.filters import read_filter
+from tests.scim.employees import BARBARA, CORE, ECMA, ENTERPRISE, FLOWS
+
+EQ = Comparator.EQ
+
+
+def condition(text):
+    return read_filter(FLOWS, text, chars_max=8_192)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('userName eq "x"', Compare("Login", EQ, "x")),
+        ('USERNAME Eq "x"', Compare("Login", EQ, "x")),
+        (f'{CORE}:userName eq "x"', Compare("Login", EQ, "x")),
+        (f'{ECMA.lower()}:badge ge "5"', Compare("Badge", Comparator.GE, 5)),
+        (f"{ECMA}:Salary lt 1.5e1", Compare("Salary", Comparator.LT, Decimal(15))),
+        (f'{ECMA}:HiredAt eq "2026-01-02T05:04:05+02:00"', Compare("HiredAt", EQ, BARBARA.values["HiredAt"])),
+        ('active eq "True"', Compare("Enabled", EQ, True)),
+        ("active ne false", Compare("Enabled", Comparator.NE, False)),
+        ('id eq "bjensen"', Compare("Login", EQ, "bjensen")),
+        ("id pr", EVERYTHING),
+        ("userName pr", Present("Login")),
+        ("name pr", AnyOf((Present("FirstName"), Present("LastName")))),
+        ("name.givenName eq null", Not(Present("FirstName"))),
+        ('name.givenName ne ""', Present("FirstName")),
+        ('emails co "x"', AnyOf((Compare("Email", Comparator.CO, "x"), Compare("HomeEmail", Comparator.CO, "x")))),
+        (
+            'emails.value sw "x"',
+            AnyOf((Compare("Email", Comparator.SW, "x"), Compare("HomeEmail", Comparator.SW, "x"))),
+        ),
+        ('emails[type eq "work" and value ew "x"]', AllOf((Present("Email"), Compare("Email", Comparator.EW, "x")))),
+        ('emails[type eq "work"].value eq "x"', AllOf((Present("Email"), Compare("Email", EQ, "x")))),
+        ('emails.type eq "home"', Present("HomeEmail")),
+        ('emails[type eq "fax"]', NOTHING),
+        ('meta.resourceType eq "user"', EVERYTHING),
+        ('meta.resourceType eq "Group"', NOTHING),
+        ('meta.lastModified gt "2011-05-13T04:42:34Z"', NOTHING),
+        (f'schemas eq "{ENTERPRISE}"', Present("Department")),
+        (f'schemas eq "{CORE}"', EVERYTHING),
+        ("userName eq jyoung", Compare("Login", EQ, "jyoung")),
+        ("userName eq a@b.c and active eq true", AllOf((Compare("Login", EQ, "a@b.c"), Compare("Enabled", EQ, True)))),
+        ('PLACEHOLDER eq "8646d011"', NOTHING),
+        ('externalId eq "x"', NOTHING),
+        ('password eq "x"', NOTHING),
+        (f'{ECMA}:password sw "x"', NOTHING),
+        ('not (PLACEHOLDER eq "x")', EVERYTHING),
+        (f'{ECMA}:Badge eq "1abc"', NOTHING),
+        ('active eq "perhaps"', NOTHING),
+        (f'{ECMA}:Grade sw "jun"', Compare("Grade", Comparator.SW, "jun")),
+        (
+            'userName eq "a" or userName eq "b" and not (active eq true)',
+            AnyOf(
+                (
+                    Compare("Login", EQ, "a"),
+                    AllOf((Compare("Login", EQ, "b"), Not(Compare("Enabled", EQ, True)))),
+                )
+            ),
+        ),
+        ('userName eq "a\\"b % _ \\\\"', Compare("Login", EQ, 'a"b % _ \\')),
+    ],
+)
+def test_a_filter_means_this_condition(text, expected):
+    assert condition(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("", "column 1"),
+        ("userName", "column 9"),
+        ('userName eq "x', "column 13"),
+        ('userName is "x"', "column 10"),
+        ('userName eq "x" and', "column 20"),
+        ('(userName eq "x"', "column 17"),
+        ('userName eq "x")', "column 16"),
+        ("userName sw O", "column 13"),
+        ("active gt true", "active"),
+        ('active co "t"', "active"),
+        (f'{ECMA}:Badge co "5"', "Badge"),
+        (f'{ECMA}:Badge gt "many"', "Badge"),
+        ("userName gt null", "userName"),
+        ('name eq "x"', "name"),
+        ('userName[type eq "x"]', "userName"),
+        ("not (" * 40 + "userName pr" + ")" * 40, "32"),
+    ],
+)
+def test_a_filter_that_cannot_be_carried_out_is_refused_with_the_place(text, place):
+    with pytest.raises(ScimError) as refused:
+        condition(text)
+    assert (refused.value.status, refused.value.scim_type) == (400, "invalidFilter")
+    assert place in refused.value.detail
+
+
+def test_a_filter_longer_than_the_limit_is_refused():
+    with pytest.raises(ScimError, match="longer than 64"):
+        read_filter(FLOWS, 'userName eq "' + "x" * 64 + '"', chars_max=64)
