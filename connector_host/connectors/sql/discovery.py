@@ -94,8 +94,9 @@ def discover(connection: Connection, dialect: Dialect, table: str, schema: str |
 
 @cache
 def _statement(file: str) -> TextClause:
-    """Return a statement of the catalogue; its first line says what it answers."""
-    source = (resources.files(__package__) / "catalogue" / file).read_text(encoding="utf-8")
+    """Return a statement of the catalogue without the comment that says what it answers: drivers stumble over it."""
+    lines = (resources.files(__package__) / "catalogue" / file).read_text(encoding="utf-8").splitlines()
+    source = "\n".join(line for line in lines if not line.startswith("--"))
     statement = text(source)
     # The drivers do not guess the type of a null that stands for "the default schema".
     names = re.findall(r"(?<!:):(\w+)", source)
@@ -148,7 +149,7 @@ def _allowed(name: str, checks: Iterable[RowMapping]) -> tuple[str, ...]:
     for check in checks:
         body = str(check["check_text"])
         found = listed.search(body if "check" in body.lower() else f"CHECK ({body})")
-        if found and not re.search(r"\b(AND|OR)\b", found["list"] + body[found.end() :].split(",")[0], re.IGNORECASE):
+        if found and not re.search(r"\b(AND|OR)\b", found["list"] + body[found.end() :].split(",", maxsplit=1)[0], re.IGNORECASE):
             return tuple(label.replace("''", "'") for label in re.findall(r"'((?:[^']|'')*)'", found["list"]))
     return ()
 

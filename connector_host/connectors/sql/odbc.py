@@ -52,6 +52,11 @@ class SQLiteOverODBC(PyODBCConnector, SQLiteDialect):
     delete_returning = False
     pyodbc_driver_name = "SQLite3"
 
+    def __init__(self, dbapi: Any = None, **options: Any) -> None:  # noqa: ANN401 - SQLAlchemy's signature
+        # The base dialect would ask the module for SQLite's version, which only the standard library's knows.
+        super().__init__(dbapi=None, **{"paramstyle": "qmark", **options})
+        self.dbapi = dbapi
+
     def _get_server_version_info(self, connection: Any) -> tuple[int, ...]:  # noqa: ANN401 - SQLAlchemy's signature
         text = connection.exec_driver_sql("SELECT sqlite_version()").scalar()
         return tuple(int(part) for part in str(text).split("."))

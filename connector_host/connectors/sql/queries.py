@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     OnUnreadable = Callable[[str], None]
 
 ESCAPE = "\\"
+ZERO, ONE = sa.literal_column("0", sa.Integer()), sa.literal_column("1", sa.Integer())
 PATTERNS = (Comparator.CO, Comparator.SW, Comparator.EW)
 ORDERINGS = (Comparator.GT, Comparator.GE, Comparator.LT, Comparator.LE)
 
@@ -83,7 +84,7 @@ def _order(query: Query, shape: Shape) -> list[ColumnElement[object]]:
     if column is shape.anchor:
         return [anchor.desc() if query.descending else anchor.asc()]
     key = _folded(column, shape) if _is_folded(column) else column.sql
-    missing = sa.case((column.sql.is_(None), 1), else_=0)
+    missing = sa.case((column.sql.is_(None), ONE), else_=ZERO)
     keys = [missing.desc(), key.desc()] if query.descending else [missing.asc(), key.asc()]
     return [*keys, anchor.asc()]
 
@@ -100,7 +101,7 @@ def to_where(condition: Condition, shape: Shape) -> Where:
             return _present(_column(shape, attribute))
         case Not(inner):
             # SQL's third truth value would lose rows: whatever is not true is false (RFC 7644 §3.4.2.2).
-            return sa.case((to_where(inner, shape), 0), else_=1) == sa.literal_column("1")
+            return _does_not_hold(to_where(inner, shape))
         case AllOf(conditions):
             return sa.and_(sa.true(), *(to_where(inner, shape) for inner in conditions))
         case AnyOf(conditions):
@@ -111,7 +112,7 @@ def _compare(condition: Compare, shape: Shape) -> Where:
     column = _column(shape, condition.attribute)
     if condition.comparator is Comparator.NE:
         equal = _compare(Compare(condition.attribute, Comparator.EQ, condition.value), shape)
-        return to_where_not(equal)
+        return _does_not_hold(equal)
     if condition.comparator in PATTERNS:
         return _pattern(condition, column, shape)
     try:
@@ -123,9 +124,9 @@ def _compare(condition: Compare, shape: Shape) -> Where:
     return _ordered(column, condition.comparator, value, shape)
 
 
-def to_where_not(inner: Where) -> Where:
+def _does_not_hold(inner: Where) -> Where:
     """Return that a predicate does not hold, counting unknown as not holding."""
-    return sa.case((inner, 0), else_=1) == sa.literal_column("1")
+    return sa.case((inner, ZERO), else_=ONE) == ONE
 
 
 def _bounded(column: SqlColumn) -> bool:

@@ -79,7 +79,7 @@ class Job:
             self.promise.set_result(outcome)
 
 
-class _Undone(Exception):  # noqa: N818 - named for what happened; never leaves this module
+class _Undone(Exception):
     """The database undid the whole transaction; the failure says why."""
 
     def __init__(self, failure: Failure) -> None:
@@ -132,7 +132,7 @@ class Writer:
             if running:
                 try:
                     self._run(running)
-                except BaseException as failure:  # noqa: BLE001 - a writer that dies would leave everybody waiting
+                except BaseException as failure:
                     log.exception(events.DATABASE_ERROR, code="writer")
                     for job in running:
                         if not job.promise.done():

@@ -1,0 +1,181 @@
+"""What can be read and how it is found, alike on every database and driver."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import pytest
+
+from connector_host.connectors.contract import (
+    AllOf,
+    AnyOf,
+    AttributeType,
+    Comparator,
+    Compare,
+    Mutability,
+    Not,
+    Present,
+    Query,
+)
+from connector_host.connectors.errors import InvalidValue
+from tests.conformance.platforms import ATTRIBUTES
+
+ROWS = (
+    """INSERT INTO "Employees" ("Login", "Email", "Name", "Number", "Salary", "Active", "Hired", "Born", "Guid")
+       VALUES ('anna', 'anna@x.org', 'Änna 100%_\\', 1, 10.50, {true}, '2024-02-29 12:00:00', '1990-01-02',
+               '6f9619ff-8b86-d011-b42d-00c04fc964ff')""",
+    """INSERT INTO "Employees" ("Login", "Email", "Name", "Number", "Active", "Status")
+       VALUES ('bob', '', 'Bob', 2, {false}, 'known')""",
+    """INSERT INTO "Employees" ("Login", "Name") VALUES ('carl', 'carl')""",
+)
+
+
+@pytest.fixture
+def filled(employees):
+    words = {"true": "true", "false": "false"} if employees.database == "postgresql" else {"true": "1", "false": "0"}
+    rows = [row.replace("{true}", words["true"]).replace("{false}", words["false"]) for row in ROWS]
+    if employees.database == "mariadb":
+        rows = [row.replace("\\", "\\\\") for row in rows]
+    employees.execute(*rows)
+    return employees
+
+
+async def found(connector, condition):
+    page = await connector.search(Query(condition))
+    assert page.total == len(page.entries)
+    return [entry.anchor for entry in page.entries]
+
+
+async def test_every_column_that_scim_can_carry_is_an_attribute(connector):
+    described = await connector.describe()
+    assert [attribute.name for attribute in described.attributes] == ATTRIBUTES
+    assert described.anchor == "Login"
+
+
+async def test_column_facts_become_attribute_facts(connector):
+    by_name = (await connector.describe()).by_name
+    types = {name: attribute.type for name, attribute in by_name.items()}
+    assert types["Number"] is AttributeType.INTEGER
+    assert types["Salary"] is AttributeType.DECIMAL
+    assert types["Active"] is AttributeType.BOOLEAN
+    assert types["Hired"] is types["Born"] is AttributeType.DATE_TIME
+    assert types["Guid"] is AttributeType.STRING
+    assert [name for name, attribute in by_name.items() if attribute.required] == ["Login", "Name"]
+    assert [name for name, attribute in by_name.items() if attribute.unique] == ["Login", "Email"]
+    assert by_name["Login"].max_length == 20
+    assert by_name["Login"].mutability is Mutability.IMMUTABLE
+    assert by_name["Shout"].mutability is Mutability.READ_ONLY
+    assert by_name["Status"].canonical_values == ("new", "known")
+
+
+async def test_values_come_in_the_contracts_types(filled, connector):
+    entry = await connector.read("anna")
+    assert entry.values == {
+        "Login": "anna",
+        "Email": "anna@x.org",
+        "Name": "Änna 100%_\\",
+        "Number": 1,
+        "Salary": Decimal("10.50"),
+        "Active": True,
+        "Hired": datetime(2024, 2, 29, 12, tzinfo=UTC),
+        "Born": datetime(1990, 1, 2, tzinfo=UTC),
+        "Guid": "6f9619ff-8b86-d011-b42d-00c04fc964ff",
+        "Status": "new",
+        "Shout": entry.values["Shout"],
+    }
+
+
+@pytest.mark.parametrize("anchor", ["ANNA", "anna ", " anna", "", "nobody", "a\0b", "\ud800", "x" * 5000, "1"])
+async def test_an_anchor_is_found_to_the_letter_or_not_at_all(filled, connector, anchor):
+    assert await connector.read(anchor) is None
+
+
+EQ, NE, CO, SW, EW = Comparator.EQ, Comparator.NE, Comparator.CO, Comparator.SW, Comparator.EW
+GT, GE, LT, LE = Comparator.GT, Comparator.GE, Comparator.LT, Comparator.LE
+
+
+@pytest.mark.parametrize(
+    ("condition", "anchors"),
+    [
+        (Compare("Login", EQ, "anna"), ["anna"]),
+        (Compare("Login", EQ, "ANNA"), ["anna"]),
+        (Compare("Login", NE, "ANNA"), ["bob", "carl"]),
+        (Compare("Email", NE, "anna@x.org"), ["bob", "carl"]),
+        (Compare("Email", EQ, "ANNA@X.ORG"), ["anna"]),
+        (Compare("Name", CO, "100%_"), ["anna"]),
+        (Compare("Name", CO, "00_"), []),
+        (Compare("Name", EW, "\\"), ["anna"]),
+        (Compare("Name", SW, "B"), ["bob"]),
+        (Compare("Name", SW, "b"), ["bob"]),
+        (Compare("Name", EQ, "CARL"), ["carl"]),
+        (Compare("Name", EQ, "carl "), []),
+        (Compare("Number", EQ, 2), ["bob"]),
+        (Compare("Number", GE, 1), ["anna", "bob"]),
+        (Compare("Number", GT, 1), ["bob"]),
+        (Compare("Number", LT, 2), ["anna"]),
+        (Compare("Number", LE, 2), ["anna", "bob"]),
+        (Compare("Number", NE, 2), ["anna", "carl"]),
+        (Compare("Number", LT, 2**40), ["anna", "bob"]),
+        (Compare("Number", GT, 2**70), []),
+        (Compare("Number", GT, -(2**70)), ["anna", "bob"]),
+        (Compare("Number", EQ, 2**70), []),
+        (Compare("Salary", EQ, Decimal("10.5")), ["anna"]),
+        (Compare("Salary", EQ, Decimal("10.501")), []),
+        (Compare("Salary", GT, Decimal(10)), ["anna"]),
+        (Compare("Active", EQ, True), ["anna", "carl"]),
+        (Compare("Active", EQ, False), ["bob"]),
+        (Compare("Hired", EQ, datetime(2024, 2, 29, 12, tzinfo=UTC)), ["anna"]),
+        (Compare("Hired", GE, datetime(2024, 2, 29, 12, tzinfo=UTC)), ["anna"]),
+        (Compare("Hired", GT, datetime(2024, 2, 29, 12, tzinfo=UTC)), []),
+        (Compare("Born", LT, datetime(1990, 1, 3, tzinfo=UTC)), ["anna"]),
+        (Compare("Guid", EQ, "6F9619FF-8B86-D011-B42D-00C04FC964FF"), ["anna"]),
+        (Compare("Guid", EQ, "no uuid"), []),
+        (Compare("Guid", NE, "no uuid"), ["anna", "bob", "carl"]),
+        (Compare("Guid", SW, "6f9619ff"), ["anna"]),
+        (Present("Email"), ["anna"]),
+        (Not(Present("Email")), ["bob", "carl"]),
+        (Not(Compare("Number", EQ, 1)), ["bob", "carl"]),
+        (AllOf((Compare("Active", EQ, True), Present("Number"))), ["anna"]),
+        (AnyOf((Compare("Login", EQ, "bob"), Compare("Login", EQ, "carl"))), ["bob", "carl"]),
+        (AllOf(()), ["anna", "bob", "carl"]),
+        (AnyOf(()), []),
+        (Compare("Login", EQ, "' OR 1=1 --"), []),
+        (Compare("Name", CO, "'"), []),
+    ],
+    ids=str,
+)
+async def test_a_condition_finds_what_it_says(filled, connector, condition, anchors):
+    assert await found(connector, condition) == anchors
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [Compare("Number", CO, 1), Compare("Active", GT, True), Compare("Nothing", EQ, "x"), Present("Photo")],
+    ids=str,
+)
+async def test_a_comparison_that_makes_no_sense_is_refused(filled, connector, condition):
+    with pytest.raises(InvalidValue):
+        await connector.search(Query(condition))
+
+
+@pytest.mark.parametrize(
+    ("query", "anchors"),
+    [
+        (Query(limit=2), ["anna", "bob"]),
+        (Query(limit=2, offset=2), ["carl"]),
+        (Query(limit=2, offset=7), []),
+        (Query(limit=0), []),
+        (Query(descending=True), ["carl", "bob", "anna"]),
+        (Query(sort_by="Number"), ["anna", "bob", "carl"]),
+        (Query(sort_by="Number", descending=True), ["carl", "bob", "anna"]),
+        (Query(sort_by="Name"), ["bob", "carl", "anna"]),
+        (Query(sort_by="Status"), ["bob", "anna", "carl"]),
+    ],
+    ids=str,
+)
+async def test_a_page_is_a_stretch_in_order_with_the_whole_total(filled, connector, query, anchors):
+    filled.only("sqlite", "postgresql") if query.sort_by == "Name" else None
+    page = await connector.search(query)
+    assert [entry.anchor for entry in page.entries] == anchors
+    assert page.total == 3
