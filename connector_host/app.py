@@ -103,10 +103,10 @@ async def _serve(configuration: Configuration, connectors: Mapping[str, Connecto
             task.cancel()
         await asyncio.gather(*warming, return_exceptions=True)
         await asyncio.gather(*(connector.close() for connector in connectors.values()))
-        log.info(events.HOST_STOPPED)
 
     warming: list[asyncio.Task[None]] = []
     await serve(Listener(application, host.listen, host.port, tls, host.stop_s), ready=ready, close=close)
+    log.info(events.HOST_STOPPED)
 
 
 def _served(connector: Connector, settings: SqlSettings) -> Served:

@@ -89,7 +89,8 @@ def _column_lines(plan: ConnectorPlan) -> Iterator[str]:
 
 
 def _one_line(text: str) -> str:
-    return " ".join(text.split())
+    """Return what may stand in a comment, which takes no control characters (TOML 1.0, Comment)."""
+    return "".join(character if character.isprintable() else "?" for character in " ".join(text.split()))
 
 
 def _path(path: Path, folder: Path) -> str:

@@ -1,0 +1,178 @@
+"""The other commands: what they say, and the exit code that a script acts on."""
+
+import json
+import re
+import signal
+import sqlite3
+import ssl
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from connector_host.access.tokens import hash_token
+
+
+def serve(folder, *arguments):
+    """Start the host and return the process with the URL that it names when it is ready."""
+    process = folder.start("serve", *arguments, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    for line in process.stderr:
+        if '"host.started"' in line:
+            return process, json.loads(line)["urls"][0]
+    raise AssertionError("The host ended before it was ready.")
+
+
+def get(folder, url, token):
+    request = urllib.request.Request(url, headers={"Authorization": f"Bearer {token}"})  # noqa: S310 - our own URL
+    trust = ssl.create_default_context(cafile=folder.path / "tls" / "authority.pem")
+    with urllib.request.urlopen(request, context=trust, timeout=10) as answer:  # noqa: S310 - the same
+        return json.load(answer)
+
+
+def test_help_is_quick():
+    command = [Path(sys.executable).parent / "connector-host", "--help"]
+    best = min(_seconds(command) for _ in range(3))
+    assert best < 0.3
+
+
+def _seconds(command):
+    start = time.perf_counter()
+    subprocess.run(command, check=True, capture_output=True, timeout=30)
+    return time.perf_counter() - start
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["init", "check", "discover", "serve", "token new", "cert issue", "cert show", "cert check"],
+)
+def test_every_help_has_an_example(folder, command):
+    done = folder.run(*command.split(), "--help")
+    assert done.returncode == 0
+    assert re.search(rf"Examples?:\n\s+connector-host {command}", done.stdout)
+
+
+def test_the_host_serves_what_init_wrote_and_stops_when_it_is_told_to(configured):
+    process, url = serve(configured)
+    with process:
+        found = get(configured, f"{url}/Users", configured.read("token").strip())
+        process.send_signal(signal.SIGTERM)
+        rest = process.stderr.read()
+    assert found["totalResults"] == 1
+    assert process.returncode == 0
+    assert "host.stopped" in rest
+
+
+def test_a_certificate_for_another_name_keeps_the_host_from_starting(configured):
+    text = configured.read("connector-host.toml")
+    (configured.path / "connector-host.toml").write_text(text.replace('name = "localhost"', 'name = "hr.example.org"'))
+    done = configured.run_apart("serve")
+    assert done.returncode == 78
+    [line] = done.stderr.splitlines()
+    assert "is for localhost, 127.0.0.1, ::1, not for hr.example.org" in line
+    assert "subjectAltName" in line
+
+
+def test_a_port_in_use_is_told_in_one_line(configured):
+    process, url = serve(configured)
+    with process:
+        port = url.split(":")[2].split("/")[0]
+        text = configured.read("connector-host.toml")
+        (configured.path / "connector-host.toml").write_text(text.replace("port = 0", f"port = {port}"))
+        second = configured.run_apart("serve")
+        checked = configured.run("check", "--json")
+        process.terminate()
+        process.communicate()
+    assert second.returncode == 75
+    assert f"Port {port} on 127.0.0.1 is in use" in second.stderr.splitlines()[0]
+    assert {"level": "ok", "subject": "port", "fact": f"The host is running and serves port {port}.", "mend": ""} in (
+        json.loads(checked.stdout)["host"]
+    )
+
+
+def test_a_configuration_that_does_not_load_says_every_mistake(configured):
+    text = configured.read("connector-host.toml").replace("port = 0", 'port = "many"\ncolour = 1')
+    (configured.path / "connector-host.toml").write_text(text)
+    for run, command, code in ((configured.run, "check", 1), (configured.run_apart, "serve", 78)):
+        done = run(command)
+        assert done.returncode == code
+        assert "host.port" in done.stderr
+        assert "host.colour" in done.stderr
+
+
+def test_one_broken_connector_does_not_stop_the_rest(configured):
+    with (configured.path / "connector-host.toml").open("a") as file:
+        file.write('\n[connectors.Lost]\ndatabase = "nosuch://x/y"\ntable = "t"\nanchor = "a"\n')
+    process, url = serve(configured)
+    with process:
+        assert get(configured, f"{url}/Users", configured.read("token").strip())["totalResults"] == 1
+        process.terminate()
+        process.communicate()
+
+
+def test_check_finds_nothing_wrong_with_what_init_wrote(configured):
+    done = configured.run("check")
+    assert done.returncode == 0, done.stdout
+    assert "FAILURE" not in done.stdout
+
+
+def test_check_names_what_is_wrong_and_the_mend(configured):
+    with sqlite3.connect(configured.path / "contoso.sqlite") as connection:
+        connection.execute("DROP TABLE Employees")
+    connection.close()
+    (configured.path / "Employees.tokens").unlink()
+    done = configured.run("check", "--json")
+    found = json.loads(done.stdout)["connectors.Employees"]
+    failed = {finding["subject"]: finding["mend"] for finding in found if finding["level"] == "failure"}
+    assert done.returncode == 1
+    assert failed["token"] == "Run `connector-host token new`."
+    assert len(failed) > 1
+    assert all(failed.values())
+
+
+def test_discover_lists_tables_and_explains_one(folder):
+    tables = folder.run("discover", "--database-url", folder.url)
+    assert {"Employees", "Badges", "Loose"} <= set(tables.stdout.split())
+    table = folder.run("discover", "Employees", "--database-url", folder.url)
+    assert re.search(r"FirstName +TEXT +required +name.givenName +95% +reads as “first name”", table.stdout)
+    assert re.search(r"PasswordHash .*\(left out\)", table.stdout)
+    assert re.search(r"ContosoLogin +enforced", table.stdout)
+
+
+def test_discover_takes_the_database_of_the_configuration(configured):
+    document = json.loads(configured.run("discover", "--json").stdout)
+    assert document["table"] == "Employees"
+    assert {column["name"]: column["path"] for column in document["columns"]}["LastName"] == "name.familyName"
+
+
+def test_a_new_token_is_valid_beside_the_old_one(configured):
+    made = configured.run("token", "new").stdout.strip()
+    kept = configured.read("Employees.tokens")
+    assert hash_token(made) in kept
+    assert hash_token(configured.read("token").strip()) in kept
+
+
+def test_a_connector_that_does_not_exist_is_told_with_those_that_do(configured):
+    done = configured.run("token", "new", "--connector", "CRM")
+    assert (done.returncode, "there are: Employees" in done.stderr) == (1, True)
+
+
+def test_a_certificate_is_issued_shown_and_checked(folder):
+    assert folder.run("cert", "issue", "--host", "hr.example.org", "--out", "tls").returncode == 0
+    shown = json.loads(folder.run("cert", "show", "tls/certificate.pem", "--json").stdout)
+    assert shown[0]["names"] == ["hr.example.org", "localhost", "127.0.0.1", "::1"]
+    options = ("--certificate", "tls/certificate.pem", "--key", "tls/key.pem")
+    assert folder.run("cert", "check", "--host", "hr.example.org", *options).returncode == 0
+    other = folder.run("cert", "check", "--host", "other.example.org", *options)
+    assert (other.returncode, "not for other.example.org" in other.stdout) == (1, True)
+
+
+def test_an_authority_that_clients_trust_is_not_replaced_unasked(folder):
+    folder.run("cert", "issue", "--host", "localhost", "--out", "tls")
+    before = folder.read("tls/authority.pem")
+    again = folder.run("cert", "issue", "--host", "localhost", "--out", "tls")
+    assert (again.returncode, "--force" in again.stderr, folder.read("tls/authority.pem") == before) == (1, True, True)
+    assert folder.run("cert", "issue", "--host", "localhost", "--out", "tls", "--force").returncode == 0
+    assert folder.read("tls/authority.pem") != before

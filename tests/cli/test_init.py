@@ -1,0 +1,162 @@
+"""`connector-host init` writes a configuration that works and explains itself, and keeps every secret out of it."""
+
+import json
+import os
+import pty
+import stat
+import subprocess
+import tomllib
+from urllib.parse import quote
+
+import pytest
+
+from connector_host.access.tokens import hash_token
+from tests.servers import PASSWORD
+
+MAIL = 'emails[type eq "work"].value'
+
+
+def connector(folder, name="Employees"):
+    return tomllib.loads(folder.read("connector-host.toml"))["connectors"][name]
+
+
+def test_what_it_proposes_is_written_with_its_reasons(folder):
+    done = folder.init("--table", "Employees")
+    assert done.returncode == 0, done.stdout + done.stderr
+    written = connector(folder)
+    assert (written["anchor"], written["table"]) == ("ContosoLogin", "Employees")
+    assert written["attributes"] == {
+        "ContosoLogin": "userName",
+        "FirstName": "name.givenName",
+        "LastName": "name.familyName",
+        "Email": MAIL,
+        "Active": "active",
+    }
+    assert "# reads as “first name”" in folder.read("connector-host.toml")
+    assert "https://localhost:8585/ecma2host_Employees/scim" in done.stdout
+
+
+def test_a_column_that_holds_a_secret_is_not_exposed(folder):
+    folder.init("--table", "Employees")
+    assert set(connector(folder)["columns"]) == {"ContosoLogin", "FirstName", "LastName", "Email", "Active"}
+    assert "# PasswordHash is left out: holds a secret" in folder.read("connector-host.toml")
+
+
+def test_the_token_is_shown_once_and_only_its_hash_is_kept(folder):
+    done = folder.init("--table", "Employees")
+    token = next(line.split()[2] for line in done.stdout.splitlines() if line.startswith("Secret token"))
+    kept = "".join(path.read_text() for path in folder.path.rglob("*") if path.suffix in {".toml", ".tokens"})
+    assert hash_token(token) in kept
+    assert token not in kept
+
+
+def test_the_token_may_go_into_a_file_for_its_owner_only(configured):
+    token = configured.read("token").strip()
+    assert stat.S_IMODE((configured.path / "token").stat().st_mode) == 0o600
+    assert hash_token(token) in configured.read("Employees.tokens")
+
+
+@pytest.mark.parametrize("source", ["url", "environment", "file"])
+def test_a_password_goes_into_a_file_of_its_own(folder, postgresql_server, source):
+    server, name = postgresql_server, postgresql_server.database()
+    with server.connect(name) as connection:
+        connection.execute("CREATE TABLE people (login text PRIMARY KEY, mail text)")
+    (folder.path / "given").write_text(f"{PASSWORD}\n")
+    bare = f"postgresql://{server.user}@{server.host}:{server.port}/{name}"
+    full = f"postgresql://{server.user}:{quote(PASSWORD)}@{server.host}:{server.port}/{name}"
+    given = {
+        "url": ([full], {}),
+        "environment": ([bare], {"CONNECTOR_HOST_DATABASE_PASSWORD": PASSWORD}),
+        "file": ([bare, "--password-file", "given"], {}),
+    }
+    options, environment = given[source]
+    done = folder.run("init", "--yes", "--table", "people", "--database-url", *options, env=environment)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert PASSWORD not in folder.read("connector-host.toml") + done.stdout + done.stderr
+    kept = folder.path / connector(folder, "people")["password_file"]
+    assert kept.read_text() == f"{PASSWORD}\n"
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+
+
+def test_what_is_there_is_not_overwritten_unasked(configured):
+    before = {path.name: path.read_bytes() for path in configured.path.iterdir() if path.is_file()}
+    done = configured.init("--table", "Employees")
+    assert (done.returncode, "exists" in done.stderr, "--force" in done.stderr) == (1, True, True)
+    assert {path.name: path.read_bytes() for path in configured.path.iterdir() if path.is_file()} == before
+    assert configured.init("--table", "Employees", "--force").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--table", "Badges"], ["composite", "Site"]),
+        (["--table", "Loose"], ["Login"]),
+        (["--table", "Loose", "--anchor", "Login"], ["not enforce", "--accept-unenforced-anchor"]),
+        (["--table", "Employees", "--anchor", "Nobody"], ["no column Nobody", "ContosoLogin"]),
+        (["--table", "Employees", "--anchor", "Photo"], ["cannot be the anchor"]),
+        (["--table", "Employees", "--map", "Emial=title"], ["Did you mean Email?"]),
+        (["--table", "Employees", "--map", "Email=emails"], ["has many values"]),
+        (["--table", "Employees", "--map", "Email"], ["COLUMN=PATH"]),
+        (["--table", "Nowhere"], ["Nowhere"]),
+        (["--table", "Employees", "--name", "two words"], ["is no name for a connector"]),
+        (["--table", "Employees", "--certificate", "x.pem"], ["--key"]),
+        ([], ["--table", "Employees"]),
+    ],
+)
+def test_what_cannot_work_is_refused_in_one_line_and_nothing_is_written(folder, options, words):
+    done = folder.init(*options)
+    assert done.returncode == 1, done.stdout
+    assert [word for word in words if word not in done.stderr] == []
+    assert len(done.stderr.splitlines()) == 1
+    assert not (folder.path / "connector-host.toml").exists()
+
+
+def test_an_anchor_that_nothing_enforces_is_taken_when_it_is_accepted_by_name(folder):
+    done = folder.init("--table", "Loose", "--anchor", "Login", "--accept-unenforced-anchor")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert connector(folder, "Loose")["accept_unenforced_anchor"] is True
+
+
+def test_a_mapping_that_is_given_wins(folder):
+    folder.init("--table", "Employees", "--map", "Email=userName", "--map", "Active=", "--map", "FirstName=nickname")
+    assert connector(folder)["attributes"] == {
+        "LastName": "name.familyName",
+        "Email": "userName",
+        "FirstName": "nickName",
+    }
+
+
+def test_without_suggestions_only_what_is_given_is_mapped(folder):
+    folder.init("--table", "Employees", "--no-suggestions", "--map", "Email=userName")
+    assert connector(folder)["attributes"] == {"Email": "userName"}
+
+
+@pytest.mark.parametrize(
+    ("directory", "refusals"),
+    [("entra", {"reference": "drop"}), ("okta", {"password": "drop"}), ("other", None)],
+)
+def test_a_directory_gets_the_preset_that_its_first_request_needs(folder, directory, refusals):
+    folder.init("--table", "Employees", "--directory", directory)
+    assert connector(folder).get("refusals") == refusals
+
+
+def test_a_script_reads_json(folder):
+    done = folder.init("--table", "Employees", "--json", "--port", "0")
+    document = json.loads(done.stdout)
+    assert (document["anchor"], document["attributes"]["Email"]) == ("ContosoLogin", MAIL)
+    assert hash_token(document["token"]) in folder.read("Employees.tokens")
+    assert {finding["level"] for part in document["findings"].values() for finding in part} <= {"ok", "warning"}
+
+
+def test_a_person_answers_questions(folder):
+    leader, follower = pty.openpty()
+    answers = [folder.url, "2", "", "Email=nickName", "Emial=x", "", "HR", "entra", "", ""]
+    with folder.start("init", stdin=follower, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+        os.write(leader, "".join(f"{answer}\n" for answer in answers).encode())
+        output, _ = process.communicate(timeout=60)
+    os.close(leader)
+    os.close(follower)
+    assert process.returncode == 0, output
+    assert "Did you mean Email?" in output
+    assert connector(folder, "HR")["attributes"]["Email"] == "nickName"
+    assert connector(folder, "HR")["refusals"] == {"reference": "drop"}

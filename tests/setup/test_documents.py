@@ -1,0 +1,85 @@
+"""What is written is read back as it was meant, whatever the names are."""
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from connector_host.connectors.contract import RefusalKind
+from connector_host.settings import Configuration
+from connector_host.setup.documents import quoted, render
+from connector_host.setup.plans import ConnectorPlan, HostPlan
+
+FOLDER = Path("/etc/host")
+HOST = HostPlan("hr.example.org", "0.0.0.0", 8585, FOLDER / "tls" / "certificate.pem", Path("/else/key.pem"))  # noqa: S104 - written, not bound
+
+
+def plan(**changes):
+    usual = {
+        "name": "HR",
+        "database": "postgresql://scim@db/hr",
+        "table": "Employees",
+        "schema": None,
+        "anchor": "Login",
+        "attributes": {"Login": "userName"},
+        "reasons": {},
+        "token_hash_file": FOLDER / "HR.tokens",
+    }
+    return ConnectorPlan(**(usual | changes))
+
+
+def read(connector):
+    document = tomllib.loads(render(HOST, connector, FOLDER))
+    assert Configuration.model_validate(document)
+    return document
+
+
+def test_paths_beside_the_file_are_relative_and_others_are_not():
+    document = read(plan(password_file=FOLDER / "HR.password"))
+    assert document["host"]["certificate"] == "tls/certificate.pem"
+    assert document["host"]["key"] == "/else/key.pem"
+    assert document["connectors"]["HR"]["password_file"] == "HR.password"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "plain",
+        "two words",
+        'with "quotes"',
+        "with 'both' \"kinds\"",
+        "back\\slash",
+        "tab\tnew\nline",
+        "del\x7f",
+        "é",
+        "",
+    ],
+)
+def test_any_name_survives(name):
+    assert tomllib.loads(f"x = {quoted(name)}")["x"] == name
+    column = name or "x"
+    document = read(plan(table=name, anchor=column, attributes={column: "userName"}, reasons={column: name}))
+    assert document["connectors"]["HR"]["attributes"] == {column: "userName"}
+    assert document["connectors"]["HR"]["table"] == name
+
+
+def test_a_reason_cannot_break_out_of_its_comment():
+    hostile = 'x\nadmin = "yes"'
+    document = read(plan(left_out={hostile: hostile}, reasons={"Login": hostile}))
+    assert "admin" not in document["connectors"]["HR"]
+
+
+def test_choices_are_written():
+    document = read(
+        plan(
+            schema="hr",
+            accept_unenforced_anchor=True,
+            columns=("Login", "Mail"),
+            drops=(RefusalKind.REFERENCE,),
+            drops_reason="because",
+        )
+    )
+    connector = document["connectors"]["HR"]
+    assert (connector["schema"], connector["accept_unenforced_anchor"]) == ("hr", True)
+    assert connector["columns"] == ["Login", "Mail"]
+    assert connector["refusals"] == {"reference": "drop"}
