@@ -126,12 +126,12 @@ class Chain:
             self.check_alive()
             try:
                 answer = directory.match(str(uuid.uuid4()))
-            except OSError:
-                answer = Answer(0, {}, {})
+            except OSError as failure:
+                answer = Answer(0, {"detail": str(failure)}, {})
             if answer.status == HTTPStatus.OK:
                 return directory
             if time.monotonic() > deadline:
-                raise Failed(f"The chain did not answer within {START_S:.0f} s; the last answer was {answer}.")
+                raise Failed(f"The chain did not answer within {START_S:.0f} s: {answer.document} (logs: {self.folder})")
             time.sleep(0.1)
 
     def spawn(self, part: str) -> None:
