@@ -1,0 +1,68 @@
+"""What may go wrong while users are provisioned, as facts that a cycle acts on.
+
+ProvisioningError
+├── ExpressionError       an expression cannot be compiled (it knows its column) or evaluated for this user
+├── SourceFailed          the source could not be read; nothing may be concluded from what it didn't say
+├── JobHeld               another engine leads the job
+└── TargetError           the target said no, or said nothing; `code` is the error code of the provisioning log
+    ├── Refused             this user cannot be written as it stands
+    ├── TargetUnavailable   the target or the way to it is down; nothing is wrong with the user
+    ├── CredentialsRefused  the token is not accepted: nothing will work until an administrator acts
+    └── Incompliant         the answer is no SCIM: nothing will work until an administrator acts
+"""
+
+from __future__ import annotations
+
+from connector_host.errors import HostError
+
+
+class ProvisioningError(HostError):
+    """The root of what this room raises."""
+
+
+class ExpressionError(ProvisioningError):
+    """An expression cannot be compiled, or not be evaluated for this user; the text holds no value of a user."""
+
+    def __init__(self, reason: str, column: int | None = None) -> None:
+        super().__init__(reason if column is None else f"column {column}: {reason}")
+        self.reason = reason
+        self.column = column
+
+
+class SourceFailed(ProvisioningError):
+    """The source could not be read to its end."""
+
+
+class JobHeld(ProvisioningError):
+    """Another engine leads this job at the moment."""
+
+    def __init__(self, job: str) -> None:
+        super().__init__(f"The job {job} is led by another engine at the moment.")
+
+
+class TargetError(ProvisioningError):
+    """The target said no, or nothing that can be used."""
+
+    def __init__(
+        self, code: str, reason: str, *, status: int | None = None, retry_after_s: float | None = None
+    ) -> None:
+        super().__init__(reason)
+        self.code = code
+        self.status = status
+        self.retry_after_s = retry_after_s
+
+
+class Refused(TargetError):
+    """This user cannot be written as it stands."""
+
+
+class TargetUnavailable(TargetError):
+    """The target, or the way to it, is down; nothing is wrong with the user."""
+
+
+class CredentialsRefused(TargetError):
+    """The token is not accepted."""
+
+
+class Incompliant(TargetError):
+    """What answered is no SCIM service."""
