@@ -36,9 +36,20 @@ class Settings(BaseModel):
     )
 
 
+REFUSAL_PRESETS: Mapping[str, Mapping[str, RefusalAction]] = {
+    "strict": {},
+    "entra": {"multi_valued": "drop", "reference": "drop"},
+    "okta": {"multi_valued": "drop", "reference": "drop", "password": "drop"},
+}
+"""What the first requests of each directory hold, as published by its vendor, is left out instead of refused."""
+
+
 class RefusalSettings(Settings):
     """What happens to an export of a class that is refused: `reject` answers 400, `drop` leaves the value out."""
 
+    preset: Literal["strict", "entra", "okta"] = "strict"
+    """Which directory calls: `strict` rejects all four classes; `entra` drops multi-valued attributes and references;
+    `okta` drops passwords, too. A class that is set below goes before the preset."""
     multi_valued: RefusalAction = "reject"
     """More values than the attribute has columns for."""
     reference: RefusalAction = "reject"
@@ -47,6 +58,71 @@ class RefusalSettings(Settings):
     """Non-empty `groups`; writes to `/Groups` are always refused."""
     password: RefusalAction = "reject"  # noqa: S105 - an action, not a secret
     """`password` and `export_password`; never stored, whatever stands here."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _follow_the_preset(cls, given: object) -> object:
+        preset = given.get("preset", "strict") if isinstance(given, dict) else "strict"
+        chosen = REFUSAL_PRESETS.get(preset, {}) if isinstance(preset, str) else {}
+        return {**chosen, **given} if isinstance(given, dict) else given
+
+
+OnNull = Literal["clear", "ignore", "reject"]
+
+
+class DisableFlow(Settings):
+    """What `active` false does, where `active` is not simply a boolean column of the mapping."""
+
+    action: Literal["none", "delete", "set"] = "none"
+    """`none`: nothing of its own; `active` is what the mapping says, and without a mapping it is ignored.
+    `delete`: the user is deleted. `set`: `column` is set to `inactive`, and back to `active`."""
+    column: str | None = None
+    """The column that is set."""
+    inactive: bool | int | str = "{now}"
+    """What `column` holds while the user is disabled: a boolean, text, number, `"{now}"` (the time) or `"{null}"`."""
+    active: bool | int | str = "{null}"
+    """What `column` is set to when the user is enabled."""
+
+    @model_validator(mode="after")
+    def _set_needs_a_column(self) -> DisableFlow:
+        if (self.action == "set") != (self.column is not None):
+            raise ValueError("column goes with action set: name the column that is set, or leave column out")
+        if self.action == "set" and self.active == self.inactive:
+            raise ValueError("active and inactive are the same: a disabled user could not be told from others")
+        if self.action == "set" and self.active == "{now}":
+            raise ValueError("active cannot be the time: an enabled user could not be told from a disabled one")
+        return self
+
+
+class DeleteFlow(Settings):
+    """What DELETE does."""
+
+    action: Literal["none", "delete", "set"] = "delete"
+    """`none`: DELETE is answered as done and the row stays as it is. `delete`: the row is deleted. `set`: `column` is
+    set to `deleted`, and the row is hidden from then on."""
+    column: str | None = None
+    """The column that is set; it is no attribute unless it is mapped."""
+    deleted: bool | int | str = "{now}"
+    """What `column` holds once the user is deleted: a boolean, a text, a number, `"{now}"` for the time, `"{null}"`."""
+    present: bool | int | str = "{null}"
+    """What `column` is set to when a deleted user comes back."""
+    hidden: bool = True
+    """Whether a deleted row is hidden from every read; false keeps it readable, as a disabled user is."""
+    recreate: Literal["conflict", "restore"] = "conflict"
+    """What creating a user does whose row is hidden: `conflict` refuses it where a unique value clashes (409);
+    `restore` brings the row back and writes what the request says."""
+
+    @model_validator(mode="after")
+    def _set_needs_a_column(self) -> DeleteFlow:
+        if (self.action == "set") != (self.column is not None):
+            raise ValueError("column goes with action set: name the column that is set, or leave column out")
+        if self.action == "set" and self.deleted == self.present:
+            raise ValueError("deleted and present are the same: a deleted user could not be told from others")
+        if self.action == "set" and self.present == "{now}":
+            raise ValueError("present cannot be the time: a present user could not be told from a deleted one")
+        if self.recreate == "restore" and not (self.action == "set" and self.hidden):
+            raise ValueError("recreate restore needs action set and hidden: otherwise there is nothing to bring back")
+        return self
 
 
 class LimitSettings(Settings):
@@ -60,8 +136,12 @@ class LimitSettings(Settings):
     """The largest page, whatever the client asks for."""
     filter_chars: int = Field(default=8_192, ge=64)
     """The longest filter."""
+    filter_depth: int = Field(default=16, ge=1, le=32)
+    """How deep the expressions of a filter may be nested."""
     patch_operations: int = Field(default=100, ge=1)
     """Operations in one PATCH."""
+    bulk_operations: int = Field(default=1_000, ge=1)
+    """Operations in one Bulk request."""
     request_s: float = Field(default=30.0, gt=0)
     """Seconds that a request may take; an export that is not committed by then is answered as unknown (504)."""
 
@@ -97,6 +177,17 @@ class SqlSettings(Settings):
     """A file with more of them, one a line; `connector-host token new` writes it."""
     refusals: RefusalSettings = RefusalSettings()
     """What happens to each class of export that is refused."""
+    on_null: OnNull | dict[str, OnNull] = "clear"
+    """What an explicit null, an empty text or list, and `remove` do: `clear` the column, `ignore` it, or `reject` the
+    request. One word for all columns, or a table of column names to words, where `"*"` stands for all others."""
+    disable: DisableFlow = DisableFlow()
+    """What `active` false does."""
+    delete: DeleteFlow = DeleteFlow()
+    """What DELETE does."""
+    etag: Literal["weak", "strong"] = "weak"
+    """Whether versions are sent as weak or as strong entity tags; SCIM's own are weak (RFC 7644 §3.14)."""
+    version_column: str | None = None
+    """A column that changes with each change of the row, such as a rowversion; None takes the content itself."""
     limits: LimitSettings = LimitSettings()
     """Bounds on what one request may ask for."""
     readers: int = Field(default=4, ge=1, le=64)
@@ -142,6 +233,8 @@ class HostSettings(Settings):
     """The private key of the certificate, PEM."""
     stop_s: float = Field(default=20.0, gt=0)
     """Seconds that requests in hand are given to end when the service stops."""
+    state: Path = Path("state")
+    """The folder for what must outlive a restart: the outcomes of writes that came with an idempotency key."""
     trusted_proxies: tuple[str, ...] = ("127.0.0.1", "::1")
     """Addresses whose Forwarded headers are believed, so that `location` carries the address that the client used."""
     log_format: Literal["auto", "json", "console"] = "auto"
@@ -160,6 +253,10 @@ class Configuration(Settings):
     """The service itself."""
     connectors: dict[str, ConnectorSettings] = Field(min_length=1)
     """The connected systems by name; the name is part of the URL."""
+    provisioning: dict[str, Any] = Field(default_factory=dict)
+    """Where the provisioning engine keeps its state; read by `connector-host provision`, see docs/provisioning.md."""
+    jobs: dict[str, Any] = Field(default_factory=dict)
+    """Provisioning jobs by name; read and checked by `connector-host provision`, see docs/provisioning.md."""
 
     @field_validator("connectors")
     @classmethod
@@ -175,6 +272,19 @@ def load(path: Path, environment: Mapping[str, str] | None = None) -> Configurat
 
     Raises ConfigurationError that names the file and every key that is wrong, all at once, without its value.
     """
+    document = read_document(path, environment)
+    try:
+        configuration = Configuration.model_validate(document)
+    except ValidationError as failure:
+        raise ConfigurationError(explain(path, failure)) from failure
+    return _with_absolute_paths(configuration, path.resolve().parent)
+
+
+def read_document(path: Path, environment: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """Read the file, lay the environment over it, and return what stands there, unchecked.
+
+    Raises ConfigurationError where it cannot be read.
+    """
     environment = os.environ if environment is None else environment
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -185,11 +295,7 @@ def load(path: Path, environment: Mapping[str, str] | None = None) -> Configurat
     for name, text in environment.items():
         if name.startswith(ENVIRONMENT_PREFIX):
             _overlay(document, name, text)
-    try:
-        configuration = Configuration.model_validate(document)
-    except ValidationError as failure:
-        raise ConfigurationError(_explain(path, failure)) from failure
-    return _with_absolute_paths(configuration, path.resolve().parent)
+    return document
 
 
 def _overlay(document: dict[str, Any], name: str, text: str) -> None:
@@ -216,7 +322,7 @@ def _value(text: str) -> object:
         return text
 
 
-def _explain(path: Path, failure: ValidationError) -> str:
+def explain(path: Path, failure: ValidationError) -> str:
     """Say every mistake on a line of its own: file, key, what is wrong."""
     lines = [
         f"{path}: {'.'.join(str(part) for part in error['loc'])}: {_words(error['type'], error['msg'])}"
@@ -238,7 +344,11 @@ def _words(kind: str, message: str) -> str:
 def _with_absolute_paths(settings: Configuration, folder: Path) -> Configuration:
     """Make every path of the file absolute, so that the working folder does not matter."""
     host = settings.host.model_copy(
-        update={"certificate": folder / settings.host.certificate, "key": folder / settings.host.key}
+        update={
+            "certificate": folder / settings.host.certificate,
+            "key": folder / settings.host.key,
+            "state": folder / settings.host.state,
+        }
     )
     connectors = {
         name: connector.model_copy(
