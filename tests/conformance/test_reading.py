@@ -123,8 +123,8 @@ GT, GE, LT, LE = Comparator.GT, Comparator.GE, Comparator.LT, Comparator.LE
         (Compare("Salary", EQ, Decimal("10.5")), ["anna"]),
         (Compare("Salary", EQ, Decimal("10.501")), []),
         (Compare("Salary", GT, Decimal(10)), ["anna"]),
-        (Compare("Active", EQ, True), ["anna", "carl"]),
-        (Compare("Active", EQ, False), ["bob"]),
+        (Compare("Active", EQ, value=True), ["anna", "carl"]),
+        (Compare("Active", EQ, value=False), ["bob"]),
         (Compare("Hired", EQ, datetime(2024, 2, 29, 12, tzinfo=UTC)), ["anna"]),
         (Compare("Hired", GE, datetime(2024, 2, 29, 12, tzinfo=UTC)), ["anna"]),
         (Compare("Hired", GT, datetime(2024, 2, 29, 12, tzinfo=UTC)), []),
@@ -136,7 +136,7 @@ GT, GE, LT, LE = Comparator.GT, Comparator.GE, Comparator.LT, Comparator.LE
         (Present("Email"), ["anna"]),
         (Not(Present("Email")), ["bob", "carl"]),
         (Not(Compare("Number", EQ, 1)), ["bob", "carl"]),
-        (AllOf((Compare("Active", EQ, True), Present("Number"))), ["anna"]),
+        (AllOf((Compare("Active", EQ, value=True), Present("Number"))), ["anna"]),
         (AnyOf((Compare("Login", EQ, "bob"), Compare("Login", EQ, "carl"))), ["bob", "carl"]),
         (AllOf(()), ["anna", "bob", "carl"]),
         (AnyOf(()), []),
@@ -151,7 +151,7 @@ async def test_a_condition_finds_what_it_says(filled, connector, condition, anch
 
 @pytest.mark.parametrize(
     "condition",
-    [Compare("Number", CO, 1), Compare("Active", GT, True), Compare("Nothing", EQ, "x"), Present("Photo")],
+    [Compare("Number", CO, 1), Compare("Active", GT, value=True), Compare("Nothing", EQ, "x"), Present("Photo")],
     ids=str,
 )
 async def test_a_comparison_that_makes_no_sense_is_refused(filled, connector, condition):

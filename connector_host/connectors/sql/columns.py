@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 import uuid
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from decimal import Decimal, InvalidOperation
@@ -21,6 +20,8 @@ from sqlalchemy.types import UserDefinedType
 from connector_host.connectors.contract import AttributeType, Value
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from connector_host.connectors.survey import ColumnFacts
 
 

@@ -36,7 +36,7 @@ class Dialect:
     """Which statement of the catalogue answers which question."""
     types: Mapping[str, Kind]
     """The database's type names, in lower case and without arguments."""
-    parameters: Parameters = Parameters()
+    parameters: Parameters = field(default_factory=Parameters)
     session: tuple[str, ...] = ()
     """Statements for each new connection; {ms} and {s} stand for the time limit of a statement."""
     text_comparison: TextComparison = "lower"

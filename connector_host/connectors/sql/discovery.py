@@ -139,8 +139,8 @@ def _mentioned(check: str, names: Iterable[str]) -> tuple[str, ...]:
 def _allowed(name: str, checks: Iterable[RowMapping]) -> tuple[str, ...]:
     """Return the values that a check constraint of the form `column IN ('a', 'b')` allows.
 
-    Seen as PostgreSQL rewrites it (`(column)::text = ANY (ARRAY['a'::…])`), as MariaDB does (`\\`column\\` in
-    ('a','b')`), and as a person writes it. Anything longer is no list of values, and the database decides.
+    PostgreSQL rewrites it to `(column)::text = ANY (ARRAY['a'::…])`, and MariaDB takes the blanks out. Anything
+    longer is no list of values, and the database decides.
     """
     spelled = rf"[\"`\[(]*{re.escape(name)}[\"`\])]*(?:::[\w ]+)?"
     listed = re.compile(
@@ -149,7 +149,10 @@ def _allowed(name: str, checks: Iterable[RowMapping]) -> tuple[str, ...]:
     for check in checks:
         body = str(check["check_text"])
         found = listed.search(body if "check" in body.lower() else f"CHECK ({body})")
-        if found and not re.search(r"\b(AND|OR)\b", found["list"] + body[found.end() :].split(",", maxsplit=1)[0], re.IGNORECASE):
+        if found is None:
+            continue
+        beyond = found["list"] + body[found.end() :].split(",", maxsplit=1)[0]
+        if not re.search(r"\b(AND|OR)\b", beyond, re.IGNORECASE):
             return tuple(label.replace("''", "'") for label in re.findall(r"'((?:[^']|'')*)'", found["list"]))
     return ()
 

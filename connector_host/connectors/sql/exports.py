@@ -88,7 +88,9 @@ def _encoded(column: SqlColumn, value: Value) -> object:
 
 def _guard(connection: Connection, shape: Shape, key: object) -> None:
     """Refuse a second row with the anchor, since the database would not (DESIGN §2.1)."""
-    found = sa.select(sa.literal_column("1")).select_from(shape.table).where(shape.anchor.sql == key).limit(1)
+    found: sa.Select[*tuple[object, ...]] = (
+        sa.select(sa.literal_column("1")).select_from(shape.table).where(shape.anchor.sql == key).limit(1)
+    )
     if connection.execute(found).first() is not None:
         raise Conflict([shape.object_type.anchor])
 

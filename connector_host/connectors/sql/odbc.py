@@ -40,7 +40,9 @@ class PostgreSQLOverODBC(PyODBCConnector, PGDialect):
     pyodbc_driver_name = "PostgreSQL Unicode"
 
     def _get_server_version_info(self, connection: Any) -> tuple[int, ...]:  # noqa: ANN401 - SQLAlchemy's signature
-        return PGDialect._get_server_version_info(self, connection)  # noqa: SLF001 - PyODBCConnector's does not parse
+        # Numbers, since PyODBCConnector's way does not parse psqlODBC's words.
+        number = int(connection.exec_driver_sql("SHOW server_version_num").scalar())
+        return number // 10_000, number % 10_000
 
 
 class SQLiteOverODBC(PyODBCConnector, SQLiteDialect):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import OID
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -36,12 +37,7 @@ def _postgresql(connection: Connection, table: str, schema: str | None) -> tuple
         "WHERE c.relname = :table AND n.nspname = coalesce(:schema, current_schema())"
     ).bindparams(sa.bindparam("table", table, sa.String()), sa.bindparam("schema", schema, sa.String()))
     oid = connection.execute(found).scalar_one()
-    allowed = sa.select(
-        *(
-            sa.func.has_table_privilege(sa.cast(int(oid), sa.dialects.postgresql.OID), need).label(need)
-            for need in NEEDED
-        )
-    )
+    allowed = sa.select(*(sa.func.has_table_privilege(sa.cast(int(oid), OID), need).label(need) for need in NEEDED))
     row = connection.execute(allowed).mappings().one()
     return tuple(need for need in NEEDED if row[need] not in (True, 1, "1"))
 
@@ -51,10 +47,14 @@ def _mysql(connection: Connection, table: str, schema: str | None) -> tuple[str,
     granted: set[str] = set()
     statements = (
         "SELECT privilege_type FROM information_schema.user_privileges",
-        "SELECT privilege_type FROM information_schema.schema_privileges "
-        "WHERE coalesce(:schema, database()) LIKE table_schema",
-        "SELECT privilege_type FROM information_schema.table_privileges "
-        "WHERE table_schema = coalesce(:schema, database()) AND table_name = :table",
+        (
+            "SELECT privilege_type FROM information_schema.schema_privileges "
+            "WHERE coalesce(:schema, database()) LIKE table_schema"
+        ),
+        (
+            "SELECT privilege_type FROM information_schema.table_privileges "
+            "WHERE table_schema = coalesce(:schema, database()) AND table_name = :table"
+        ),
     )
     for statement in statements:
         asked = sa.text(statement)

@@ -184,7 +184,8 @@ def _ordered(column: SqlColumn, comparator: Comparator, value: object, shape: Sh
     if column.attribute.type is AttributeType.BOOLEAN:
         # RFC 7644 §3.4.2.2: a boolean has no order; the filter is an error.
         raise InvalidValue(column.attribute.name, "is true or false and has no order.")
-    left, right = column.sql, _parameter(value)
+    left: ColumnElement[object] = column.sql
+    right = _parameter(value)
     if _is_moment_text(column, shape):
         left, right = _as_moment(left), _as_moment(right)
     elif _is_folded(column):

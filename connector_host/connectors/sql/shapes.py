@@ -20,8 +20,6 @@ from connector_host.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from sqlalchemy.engine import Row
-
     from connector_host.connectors.sql.dialects import Dialect
     from connector_host.connectors.sql.discovery import Column, TableFacts
     from connector_host.settings import SqlSettings
@@ -52,11 +50,11 @@ class Shape:
     object_type: ObjectType
 
     @cached_property
-    def selected(self) -> sa.Select[tuple[object, ...]]:
+    def selected(self) -> sa.Select[*tuple[object, ...]]:
         """Return `SELECT` of every exposed column, in order."""
         return sa.select(*(column.sql for column in self.columns.values()))
 
-    def entry(self, row: Row[tuple[object, ...]], on_unreadable: Callable[[str], None]) -> Entry:
+    def entry(self, row: Sequence[object], on_unreadable: Callable[[str], None]) -> Entry:
         """Return a row as an entry; a value that its column should not hold is null and reported by name."""
         values: dict[str, Value | None] = {}
         for (name, column), raw in zip(self.columns.items(), row, strict=True):

@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from sqlalchemy.exc import DBAPIError
-
 from connector_host.connectors.errors import (
     Busy,
     Conflict,
@@ -24,7 +22,9 @@ from connector_host.connectors.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+
+    from sqlalchemy.exc import DBAPIError
 
     from connector_host.connectors.sql.discovery import TableFacts
 
@@ -220,7 +220,7 @@ def _look_up(database: str, code: str) -> Happened:
 
 
 def _names(origin: BaseException, text: str) -> tuple[str, ...]:
-    """Return what the first line of the error puts between quotation marks, the last first: values stand before names."""
+    """Return what the error's first line puts between quotation marks, the last first: values stand before names."""
     diagnosis = getattr(origin, "diag", None)
     told = [getattr(diagnosis, key, None) for key in ("constraint_name", "column_name")]
     first_line = text.split("\n", 1)[0]
@@ -231,50 +231,43 @@ def _names(origin: BaseException, text: str) -> tuple[str, ...]:
 # ── to our own errors ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
+OF_VALUES: Mapping[Happened, str] = {
+    Happened.NOT_NULL: "is required: the database takes no null here.",
+    Happened.FOREIGN_KEY: "Another table is tied to this value or user, so the database refuses the change.",
+    Happened.CHECK: "A check constraint of the database refuses this value.",
+    Happened.BAD_VALUE: "The database cannot keep this value: it is too long or of another type.",
+}
+"""What is wrong where a value is to blame, in words that repeat none."""
+
+OF_THE_SYSTEM: Mapping[Happened, Callable[[], ConnectorError]] = {
+    Happened.DEADLOCK: lambda: Busy("The row or the database is locked by somebody else.", retry_after_s=1),
+    Happened.LOCKED: lambda: Busy("The row or the database is locked by somebody else.", retry_after_s=1),
+    Happened.TIME_LIMIT: lambda: Busy("The database took longer than the time limit for one statement."),
+    Happened.CONNECTION: lambda: Unavailable("The database cannot be reached."),
+    Happened.LOGIN: lambda: Unavailable("The database does not accept our login.", retry_after_s=60),
+    Happened.DENIED: lambda: Denied("The database does not allow its login to do this."),
+    Happened.SCHEMA: lambda: Unavailable(
+        "The table is not as it was discovered; it is looked at again.", retry_after_s=1
+    ),
+    Happened.READ_ONLY: lambda: Unavailable("The database is read-only at present."),
+    Happened.FULL: lambda: Unavailable("The database has no room left.", retry_after_s=60),
+}
+"""The error where no value is to blame."""
+
+
 def to_error(failure: Failure, facts: TableFacts | None = None) -> ConnectorError:
     """Return the error that tells a caller what happened, with attribute names where the database told them."""
     attributes = _attributes(failure, facts) if facts is not None else ()
     first = attributes[0] if attributes else ""
-    match failure.happened:
-        case Happened.UNIQUE:
-            return Conflict(attributes)
-        case Happened.NOT_NULL:
-            return InvalidValue(first, "is required: the database takes no null here.")
-        case Happened.FOREIGN_KEY:
-            return InvalidValue(
-                first, "Another table is tied to this value or user, so the database refuses the change."
-            )
-        case Happened.CHECK:
-            return InvalidValue(first, "A check constraint of the database refuses this value.")
-        case Happened.BAD_VALUE:
-            return InvalidValue(first, "The database cannot keep this value: it is too long or of another type.")
-        case Happened.COMPUTED:
-            return Immutable(first, "is computed by the database.")
-        case _:
-            return _of_the_system(failure)
-
-
-def _of_the_system(failure: Failure) -> ConnectorError:
-    """Return the error of a failure that no value is to blame for."""
-    match failure.happened:
-        case Happened.DEADLOCK | Happened.LOCKED:
-            return Busy("The row or the database is locked by somebody else.", retry_after_s=1)
-        case Happened.TIME_LIMIT:
-            return Busy("The database took longer than the time limit for one statement.")
-        case Happened.CONNECTION:
-            return Unavailable("The database cannot be reached.")
-        case Happened.LOGIN:
-            return Unavailable("The database does not accept our login.", retry_after_s=60)
-        case Happened.DENIED:
-            return Denied("The database does not allow its login to do this.")
-        case Happened.SCHEMA:
-            return Unavailable("The table is not as it was discovered; it is looked at again.", retry_after_s=1)
-        case Happened.READ_ONLY:
-            return Unavailable("The database is read-only at present.")
-        case Happened.FULL:
-            return Unavailable("The database has no room left.", retry_after_s=60)
-        case _:
-            return ConnectorError(f"The database refused the statement (code {failure.code}).")
+    if failure.happened is Happened.UNIQUE:
+        return Conflict(attributes)
+    if failure.happened is Happened.COMPUTED:
+        return Immutable(first, "is computed by the database.")
+    if failure.happened in OF_VALUES:
+        return InvalidValue(first, OF_VALUES[failure.happened])
+    if failure.happened in OF_THE_SYSTEM:
+        return OF_THE_SYSTEM[failure.happened]()
+    return ConnectorError(f"The database refused the statement (code {failure.code}).")
 
 
 def _attributes(failure: Failure, facts: TableFacts) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
 -- The text of CREATE TABLE, which holds its check constraints.
 SELECT '' AS check_name, sql AS check_text
 FROM sqlite_master
-WHERE name = :table AND type = 'table'
+WHERE name = :table COLLATE NOCASE AND type = 'table'
