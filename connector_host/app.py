@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import sqlite3
 import ssl
 import sys
 from typing import TYPE_CHECKING
@@ -16,9 +17,11 @@ from connector_host import clock
 from connector_host.access.tokens import TokenGate
 from connector_host.connectors.registry import open_connector
 from connector_host.endpoint.application import make_application
+from connector_host.endpoint.outcomes import Outcomes
 from connector_host.endpoint.served import Served
 from connector_host.errors import ConfigurationError, Finding, HostError, Level, failures
 from connector_host.observability import events, logs
+from connector_host.service.certificates import CertificateWatch
 from connector_host.service.lifecycle import (
     EXIT_CONFIGURATION,
     EXIT_TEMPORARY,
@@ -27,11 +30,12 @@ from connector_host.service.lifecycle import (
     explain_bind,
     serve,
 )
-from connector_host.tls.contexts import server_context
 from connector_host.tls.files import UnusableFile, check_identity, load_chain
+from connector_host.tls.live import LiveContext
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from connector_host.connectors.contract import Connector
     from connector_host.settings import Configuration, HostSettings, SqlSettings
@@ -90,8 +94,10 @@ def _open_all(configuration: Configuration) -> dict[str, Connector]:
 async def _serve(configuration: Configuration, connectors: Mapping[str, Connector]) -> None:
     host = configuration.host
     served = {name: _served(connector, configuration.connectors[name]) for name, connector in connectors.items()}
-    application = make_application(served, trusted_proxies=host.trusted_proxies)
-    tls = server_context(host.certificate, host.key)
+    outcomes = _open_outcomes(host.state / "outcomes.sqlite3")
+    application = make_application(served, trusted_proxies=host.trusted_proxies, outcomes=outcomes)
+    live = LiveContext(host.certificate, host.key)
+    watch = CertificateWatch(host.certificate, host.key, host.name, live)
     log = structlog.get_logger()
 
     def ready(port: int) -> None:
@@ -103,10 +109,22 @@ async def _serve(configuration: Configuration, connectors: Mapping[str, Connecto
             task.cancel()
         await asyncio.gather(*warming, return_exceptions=True)
         await asyncio.gather(*(connector.close() for connector in connectors.values()))
+        if outcomes is not None:
+            await outcomes.close()
 
     warming: list[asyncio.Task[None]] = []
-    await serve(Listener(application, host.listen, host.port, tls, host.stop_s), ready=ready, close=close)
+    listener = Listener(application, host.listen, host.port, live.context, host.stop_s, companions=(watch.keep,))
+    await serve(listener, ready=ready, close=close)
     log.info(events.HOST_STOPPED)
+
+
+def _open_outcomes(file: Path) -> Outcomes | None:
+    """Return the record of outcomes; without one the host serves, but promises nothing for idempotency keys."""
+    try:
+        return Outcomes(file)
+    except (OSError, sqlite3.Error) as failure:
+        structlog.get_logger().warning(events.OUTCOMES_UNAVAILABLE, file=str(file), reason=str(failure))
+        return None
 
 
 def _served(connector: Connector, settings: SqlSettings) -> Served:

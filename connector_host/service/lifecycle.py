@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import signal
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -21,7 +21,7 @@ from connector_host.service import systemd
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 EXIT_CONFIGURATION: Final = 78
 """EX_CONFIG of sysexits.h: starting again does not help, so the unit file tells systemd not to."""
@@ -46,6 +46,8 @@ class Listener:
     tls: ssl.SSLContext
     stop_s: float
     """Seconds that requests in hand are given to end."""
+    companions: tuple[Callable[[], Awaitable[None]], ...] = ()
+    """What runs beside it for as long as it serves: each goes on until it is cancelled."""
 
 
 async def serve(listener: Listener, *, ready: Callable[[int], None], close: Callable[[], Awaitable[None]]) -> None:
@@ -68,11 +70,31 @@ async def serve(listener: Listener, *, ready: Callable[[int], None], close: Call
         stack.push_async_callback(runner.cleanup)
         port = await _bind(runner, listener)
         await stack.enter_async_context(systemd.watched())
+        await stack.enter_async_context(_running(listener.companions))
         ready(port)
         systemd.notify(systemd.READY)
         await stop.wait()
         systemd.notify(systemd.STOPPING)
         structlog.get_logger().info(events.HOST_STOPPING, stop_s=listener.stop_s)
+
+
+@asynccontextmanager
+async def _running(companions: Sequence[Callable[[], Awaitable[None]]]) -> AsyncIterator[None]:
+    """Run every companion while the block lasts; one that fails is logged, and does not stop the service."""
+
+    async def run(companion: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await companion()
+        except Exception:  # noqa: BLE001 - serving goes on, whatever fails beside it
+            structlog.get_logger().exception(events.COMPANION_FAILED)
+
+    tasks = [asyncio.create_task(run(companion)) for companion in companions]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _bind(runner: web.AppRunner, listener: Listener) -> int:

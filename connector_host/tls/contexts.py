@@ -15,12 +15,18 @@ CIPHERS_1_2 = "ECDHE+AESGCM:ECDHE+CHACHA20"
 """For TLS 1.2 only; those of 1.3 are all sound. Entra's list begins with the same ones (ecma.md §1.9)."""
 
 
-def server_context(certificate: Path, key: Path) -> ssl.SSLContext:
-    """Return what a server speaks; raises ssl.SSLError or OSError for files that `tls.files` would not accept."""
+def server_context(certificate: Path, key: Path, *, client_authority: Path | None = None) -> ssl.SSLContext:
+    """Return what a server speaks; with `client_authority`, only to clients that show a certificate of that authority.
+
+    Raises ssl.SSLError or OSError for files that `tls.files` would not accept.
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     _restrict(context)
     context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION | ssl.OP_CIPHER_SERVER_PREFERENCE
     context.load_cert_chain(certificate, key)
+    if client_authority is not None:
+        context.load_verify_locations(client_authority)
+        context.verify_mode = ssl.CERT_REQUIRED
     return context
 
 

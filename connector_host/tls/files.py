@@ -102,7 +102,7 @@ def load_key(path: Path, passphrase: bytes | None = None) -> PrivateKey:
         fact, mend = (
             (
                 f"{path} is encrypted.",
-                "Give its passphrase to `connector-host cert install`, which stores it for the host.",
+                "Give its passphrase to `connector-host cert install`, which decrypts it for the host.",
             )
             if passphrase is None
             else (f"{path} is not encrypted, but a passphrase was given.", "Leave the passphrase out.")

@@ -154,7 +154,7 @@ def _date_finding(certificate: x509.Certificate, now: datetime) -> Finding:
         return Finding(Level.FAILURE, "dates", f"The certificate is not valid before {begin:%Y-%m-%d %H:%M} UTC.", mend)
     if now > end:
         return Finding(Level.FAILURE, "dates", f"The certificate expired on {end:%Y-%m-%d %H:%M} UTC.", _RENEW)
-    if left < warning_days(certificate):
+    if left <= warning_days(certificate):
         return Finding(Level.WARNING, "dates", f"The certificate expires on {end:%Y-%m-%d}, in {left} days.", _RENEW)
     return Finding(Level.OK, "dates", f"The certificate is valid until {end:%Y-%m-%d}, for {left} more days.")
 

@@ -12,11 +12,11 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from connector_host.tls.names import Address, HostName, parse_name
@@ -24,6 +24,8 @@ from connector_host.tls.names import Address, HostName, parse_name
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
+
+    from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 
     from connector_host.tls.identity import PrivateKey
     from connector_host.tls.names import Name
@@ -53,9 +55,7 @@ class Issued:
     @property
     def key_pem(self) -> bytes:
         """Return the private key as unencrypted PKCS#8 PEM."""
-        return self.key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
+        return key_pem(self.key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ class IssuedFiles:
 
 def issue_authority(subject: str, now: datetime, *, days: int = AUTHORITY_DAYS) -> Issued:
     """Return a new self-signed authority that may issue hosts' certificates, and no further authorities."""
-    key = ec.generate_private_key(ec.SECP256R1())
+    key = make_key()
     name = _subject(subject)
     builder = (
         _started(name, name, key.public_key(), now, days)
@@ -87,23 +87,29 @@ def issue_authority(subject: str, now: datetime, *, days: int = AUTHORITY_DAYS) 
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key()), critical=False)
     )
-    return Issued(builder.sign(key, hashes.SHA256()), key)
+    return Issued(builder.sign(key, _hash_for(key)), key)
 
 
-def issue_leaf(
-    authority: Issued, host: str, now: datetime, *, also: Sequence[str] = (), days: int = LEAF_DAYS
+def issue_leaf(  # noqa: PLR0913 - what a certificate says, each optional but the first three
+    authority: Issued,
+    host: str,
+    now: datetime,
+    *,
+    also: Sequence[str] = (),
+    days: int = LEAF_DAYS,
+    key: PrivateKey | None = None,
 ) -> Issued:
-    """Return a certificate with a new key for `host` and the names and addresses in `also`.
+    """Return a certificate for `host` and the names and addresses in `also`, with the key, or a new one.
 
     It never outlives its authority. Raises ConfigurationError for a name that is none.
     """
-    names = list(dict.fromkeys(parse_name(text) for text in (host, *also)))
-    key = ec.generate_private_key(ec.SECP256R1())
+    names = distinct_names(host, also)
+    key = key or make_key()
     issuer = authority.certificate
     days = min(days, (issuer.not_valid_after_utc - now).days)
     builder = (
         _started(_subject(str(names[0])), issuer.subject, key.public_key(), now, days)
-        .add_extension(x509.SubjectAlternativeName([_general_name(name) for name in names]), critical=False)
+        .add_extension(alternative_names(names), critical=False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_key_usage(authority=False), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
@@ -113,7 +119,51 @@ def issue_leaf(
     return Issued(builder.sign(authority.key, _hash_for(authority.key)), key)
 
 
-def issue_files(folder: Path, host: str, now: datetime, *, also: Sequence[str] = LOOPBACK_NAMES) -> IssuedFiles:
+def request_certificate(host: str, key: PrivateKey, *, also: Sequence[str] = ()) -> bytes:
+    """Return a signing request (PKCS#10, PEM) for an authority of your own, with every name in its subjectAltName.
+
+    Raises ConfigurationError for a name that is none.
+    """
+    names = distinct_names(host, also)
+    builder = (
+        x509.CertificateSigningRequestBuilder()
+        .subject_name(_subject(str(names[0])))
+        .add_extension(alternative_names(names), critical=False)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+    )
+    return builder.sign(key, _hash_for(key)).public_bytes(serialization.Encoding.PEM)
+
+
+def make_key(kind: Literal["ecdsa", "rsa"] = "ecdsa") -> PrivateKey:
+    """Return a new private key: ECDSA P-256, or RSA with 3072 bits for authorities that take nothing else."""
+    return ec.generate_private_key(ec.SECP256R1()) if kind == "ecdsa" else rsa.generate_private_key(65_537, 3_072)
+
+
+def key_pem(key: PrivateKey) -> bytes:
+    """Return the private key as unencrypted PKCS#8 PEM."""
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+
+
+def distinct_names(host: str, also: Sequence[str]) -> list[Name]:
+    """Return the names in order, each once; raises ConfigurationError for a name that is none."""
+    return list(dict.fromkeys(parse_name(text) for text in (host, *also)))
+
+
+def alternative_names(names: Sequence[Name]) -> x509.SubjectAlternativeName:
+    """Return the names as a certificate holds them."""
+    return x509.SubjectAlternativeName([_general_name(name) for name in names])
+
+
+def issue_files(
+    folder: Path,
+    host: str,
+    now: datetime,
+    *,
+    also: Sequence[str] = LOOPBACK_NAMES,
+    kind: Literal["ecdsa", "rsa"] = "ecdsa",
+) -> IssuedFiles:
     """Write a new authority and a certificate for `host` into the folder, keys readable by the owner only.
 
     Raises FileExistsError where the folder already holds an authority: clients trust that one. Raises
@@ -123,7 +173,7 @@ def issue_files(folder: Path, host: str, now: datetime, *, also: Sequence[str] =
     if files.authority.exists():
         raise FileExistsError(f"{files.authority} exists; clients may trust it.")
     authority = issue_authority(f"connector-host authority of {parse_name(host)}", now)
-    leaf = issue_leaf(authority, host, now, also=also)
+    leaf = issue_leaf(authority, host, now, also=also, key=make_key(kind))
     folder.mkdir(parents=True, exist_ok=True)
     write_private(files.authority_key, authority.key_pem)
     write_private(files.key, leaf.key_pem)
@@ -159,7 +209,7 @@ def _replace(path: Path, content: bytes, mode: int) -> None:
 
 
 def _started(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, now: datetime, days: int
+    subject: x509.Name, issuer: x509.Name, key: CertificatePublicKeyTypes, now: datetime, days: int
 ) -> x509.CertificateBuilder:
     return (
         x509.CertificateBuilder()

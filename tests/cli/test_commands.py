@@ -46,7 +46,19 @@ def _seconds(command):
 
 @pytest.mark.parametrize(
     "command",
-    ["init", "check", "discover", "serve", "token new", "cert issue", "cert show", "cert check"],
+    [
+        "init",
+        "check",
+        "discover",
+        "serve",
+        "token new",
+        "cert issue",
+        "cert request",
+        "cert install",
+        "cert renew",
+        "cert show",
+        "cert check",
+    ],
 )
 def test_every_help_has_an_example(folder, command):
     done = folder.run(*command.split(), "--help")
@@ -157,22 +169,3 @@ def test_a_new_token_is_valid_beside_the_old_one(configured):
 def test_a_connector_that_does_not_exist_is_told_with_those_that_do(configured):
     done = configured.run("token", "new", "--connector", "CRM")
     assert (done.returncode, "there are: Employees" in done.stderr) == (1, True)
-
-
-def test_a_certificate_is_issued_shown_and_checked(folder):
-    assert folder.run("cert", "issue", "--host", "hr.example.org", "--out", "tls").returncode == 0
-    shown = json.loads(folder.run("cert", "show", "tls/certificate.pem", "--json").stdout)
-    assert shown[0]["names"] == ["hr.example.org", "localhost", "127.0.0.1", "::1"]
-    options = ("--certificate", "tls/certificate.pem", "--key", "tls/key.pem")
-    assert folder.run("cert", "check", "--host", "hr.example.org", *options).returncode == 0
-    other = folder.run("cert", "check", "--host", "other.example.org", *options)
-    assert (other.returncode, "not for other.example.org" in other.stdout) == (1, True)
-
-
-def test_an_authority_that_clients_trust_is_not_replaced_unasked(folder):
-    folder.run("cert", "issue", "--host", "localhost", "--out", "tls")
-    before = folder.read("tls/authority.pem")
-    again = folder.run("cert", "issue", "--host", "localhost", "--out", "tls")
-    assert (again.returncode, "--force" in again.stderr, folder.read("tls/authority.pem") == before) == (1, True, True)
-    assert folder.run("cert", "issue", "--host", "localhost", "--out", "tls", "--force").returncode == 0
-    assert folder.read("tls/authority.pem") != before

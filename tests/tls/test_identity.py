@@ -81,7 +81,7 @@ def test_a_common_name_never_stands_for_an_address():
         (1, 100, Level.FAILURE, "not valid before 2026-11-24"),
         (-400, -1, Level.FAILURE, "expired on 2026-11-22"),
         (-400, 20, Level.WARNING, "expires on 2026-12-13, in 20 days"),
-        (-400, 59, Level.WARNING, "in 59 days"),
+        (-400, 60, Level.WARNING, "in 60 days"),
         (-400, 61, Level.OK, "for 61 more days"),
         (-1, 89, Level.OK, "for 89 more days"),
         (-61, 29, Level.WARNING, "in 29 days"),

@@ -1,0 +1,133 @@
+"""Keeping the served certificate good while the host runs: taken over when its file changes, renewed, warned of.
+
+file changed ──judged──▶ good: next handshake uses it │ bad: refused, the old one goes on
+own certificate ──a third of its life left──▶ renewed ──▶ file changed
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import structlog
+
+from connector_host import clock
+from connector_host.errors import HostError, failures
+from connector_host.observability import events
+from connector_host.tls.files import UnusableFile, judge_identity, load_identity
+from connector_host.tls.identity import EXPIRY_WARNING_DAYS, days_left, warning_days
+from connector_host.tls.renewal import is_due, own_authority, renew
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from pathlib import Path
+
+    from connector_host.tls.files import Identity
+    from connector_host.tls.live import LiveContext
+
+LOOK_S = 10.0
+"""Seconds between two looks at the files."""
+
+_Stamp = tuple[int, int, int]
+
+
+@dataclass(slots=True)
+class CertificateWatch:
+    """Looks after the certificate of one listener; `look` is one round, `keep` goes on until it is cancelled."""
+
+    certificate: Path
+    key: Path
+    host: str
+    live: LiveContext
+    days_left: int | None = field(default=None, init=False)
+    """Of the certificate that is served; None before the first look."""
+    _stamps: tuple[_Stamp, ...] | None = field(default=None, init=False)
+    _identity: Identity | None = field(default=None, init=False)
+    _warned_at: int | None = field(default=None, init=False)
+    _renewal_failed: bool = field(default=False, init=False)
+
+    async def keep(self) -> None:
+        """Look every few seconds; the files are read in a thread, since a network drive may be slow."""
+        while True:
+            await asyncio.to_thread(self.look, clock.now())
+            await asyncio.sleep(LOOK_S)
+
+    def look(self, now: datetime) -> None:
+        """Take over what has changed, renew what is due, and warn of what ends soon."""
+        stamps = self._stamps_now()
+        if stamps != self._stamps:
+            first, self._stamps = self._stamps is None, stamps
+            self._take_over(now, first=first)
+        if self._identity is None:
+            return
+        self.days_left = days_left(self._identity.certificate, now)
+        if is_due(self._identity, now) and self._renew(now):
+            self._stamps = self._stamps_now()
+            self._take_over(now, first=False)
+        self._warn(self._identity)
+
+    def _take_over(self, now: datetime, *, first: bool) -> None:
+        try:
+            identity = self._accepted(now)
+            if not first:
+                self.live.reload()
+        except UnusableFile as failure:
+            found = failure.finding
+            log = structlog.get_logger()
+            log.error(events.CERTIFICATE_REFUSED, subject=found.subject, fact=found.fact, mend=found.mend)  # noqa: TRY400 - no trace helps
+            return
+        except OSError:  # ssl.SSLError, too
+            # Changed between two reads; the next look sees both halves of it.
+            self._stamps = None
+            return
+        self._identity, self._warned_at = identity, None
+        self.days_left = days_left(identity.certificate, now)
+        if not first:
+            structlog.get_logger().info(events.CERTIFICATE_REPLACED, days_left=self.days_left)
+
+    def _accepted(self, now: datetime) -> Identity:
+        """Return what the files hold; raises UnusableFile where it may not stand for this host."""
+        identity = load_identity(self.certificate, self.key)
+        if refused := failures(judge_identity(identity, self.host, now)):
+            raise UnusableFile(refused[0])
+        return identity
+
+    def _renew(self, now: datetime) -> bool:
+        """Renew one that this product issued; a failure is told once, and tried again at each look."""
+        try:
+            renewed = renew(self.certificate, self.key, now)
+        except (HostError, OSError) as failure:
+            if not self._renewal_failed:
+                reason = failure.strerror if isinstance(failure, OSError) else str(failure)
+                structlog.get_logger().error(events.CERTIFICATE_NOT_RENEWED, reason=reason)
+            self._renewal_failed = True
+            return False
+        self._renewal_failed = False
+        return renewed
+
+    def _warn(self, identity: Identity) -> None:
+        """Warn once on each of 60, 30, 7 and 1 days that is passed, as far as they fit the certificate's life."""
+        left = self.days_left
+        if left is None or left > warning_days(identity.certificate):
+            return
+        passed = min((days for days in EXPIRY_WARNING_DAYS if left <= days), default=None)
+        if passed is not None and passed != self._warned_at:
+            self._warned_at = passed
+            structlog.get_logger().warning(events.CERTIFICATE_EXPIRES, days_left=left)
+
+    def _stamps_now(self) -> tuple[_Stamp, ...]:
+        return tuple(_stamp(path) for path in (self.certificate, self.key))
+
+
+def renews_itself(certificate: Path) -> bool:
+    """Return whether this product issued the certificate and can renew it by itself."""
+    return own_authority(certificate) is not None
+
+
+def _stamp(path: Path) -> _Stamp:
+    try:
+        facts = path.stat()
+    except OSError:
+        return (0, 0, 0)
+    return (facts.st_mtime_ns, facts.st_size, facts.st_ino)

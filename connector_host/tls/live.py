@@ -1,0 +1,37 @@
+"""A server's TLS context whose certificate can be exchanged while connections are served.
+
+Each new handshake takes the identity that is current at that moment; connections that are up keep theirs.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from connector_host.tls.contexts import server_context
+
+if TYPE_CHECKING:
+    import ssl
+    from pathlib import Path
+
+
+class LiveContext:
+    """Owns the context that a listener was given, and the one that the next handshake uses."""
+
+    def __init__(self, certificate: Path, key: Path, *, client_authority: Path | None = None) -> None:
+        """Raise as `server_context` does."""
+        self._certificate, self._key, self._client_authority = certificate, key, client_authority
+        self.context = self._load()
+        """What the listener is given, once."""
+        self._current = self.context
+        # Called in every handshake, also where the client names no server (it then gets None).
+        self.context.sni_callback = self._choose
+
+    def reload(self) -> None:
+        """Take the files as they are now for every handshake from here on; raises as `server_context` does."""
+        self._current = self._load()
+
+    def _load(self) -> ssl.SSLContext:
+        return server_context(self._certificate, self._key, client_authority=self._client_authority)
+
+    def _choose(self, connection: ssl.SSLObject | ssl.SSLSocket, _name: str | None, _context: ssl.SSLContext) -> None:
+        connection.context = self._current

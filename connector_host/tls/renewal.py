@@ -1,0 +1,52 @@
+"""Renewing a certificate that this product issued itself, in time and without anybody's help."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from connector_host.tls.chains import is_issued_by
+from connector_host.tls.files import Identity, UnusableFile, load_chain, load_identity, load_key
+from connector_host.tls.identity import days_left, subject_names
+from connector_host.tls.issuing import Issued, IssuedFiles, issue_leaf, write_public
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from pathlib import Path
+
+RENEWAL_SHARE = 3
+"""A certificate is renewed once less than this part of its life is left: a third, as ACME clients do."""
+
+
+def own_authority(certificate: Path) -> Issued | None:
+    """Return the authority that issued the certificate, where it stands beside it with its key; else None."""
+    files = IssuedFiles.within(certificate.parent)
+    if not (files.authority.exists() and files.authority_key.exists()):
+        return None
+    try:
+        authority = Issued(load_chain(files.authority)[0], load_key(files.authority_key))
+        return authority if is_issued_by(load_chain(certificate)[0], authority.certificate) else None
+    except UnusableFile:
+        return None
+
+
+def is_due(identity: Identity, now: datetime) -> bool:
+    """Return whether it is time to renew."""
+    certificate = identity.certificate
+    life = certificate.not_valid_after_utc - certificate.not_valid_before_utc
+    return days_left(certificate, now) < life.days // RENEWAL_SHARE
+
+
+def renew(certificate: Path, key: Path, now: datetime) -> bool:
+    """Issue the certificate anew for the same names, and return whether it was this product that had issued it.
+
+    The private key stays, so that one file is exchanged in one step, and a crash never leaves a certificate
+    with a key that is not its own. Raises UnusableFile or OSError with the old state untouched.
+    """
+    authority = own_authority(certificate)
+    if authority is None:
+        return False
+    identity = load_identity(certificate, key)
+    host, *also = subject_names(identity.certificate)
+    issued = issue_leaf(authority, host, now, also=also, key=identity.key)
+    write_public(certificate, issued.certificate_pem)
+    return True

@@ -1,0 +1,66 @@
+"""`connector-host cert`: from issuing or requesting a certificate to having it in place."""
+
+import json
+
+from cryptography import x509
+
+from connector_host import clock
+from connector_host.tls.files import load_key
+from connector_host.tls.issuing import Issued, issue_authority, issue_leaf
+
+
+def test_a_certificate_is_issued_shown_and_checked(folder):
+    assert folder.run("cert", "issue", "--host", "hr.example.org", "--out", "tls").returncode == 0
+    shown = json.loads(folder.run("cert", "show", "tls/certificate.pem", "--json").stdout)
+    assert shown[0]["names"] == ["hr.example.org", "localhost", "127.0.0.1", "::1"]
+    options = ("--certificate", "tls/certificate.pem", "--key", "tls/key.pem")
+    assert folder.run("cert", "check", "--host", "hr.example.org", *options).returncode == 0
+    other = folder.run("cert", "check", "--host", "other.example.org", *options)
+    assert (other.returncode, "not for other.example.org" in other.stdout) == (1, True)
+
+
+def test_an_authority_that_clients_trust_is_not_replaced_unasked(folder):
+    folder.run("cert", "issue", "--host", "localhost", "--out", "tls")
+    before = folder.read("tls/authority.pem")
+    again = folder.run("cert", "issue", "--host", "localhost", "--out", "tls")
+    assert (again.returncode, "--force" in again.stderr, folder.read("tls/authority.pem") == before) == (1, True, True)
+    assert folder.run("cert", "issue", "--host", "localhost", "--out", "tls", "--force").returncode == 0
+    assert folder.read("tls/authority.pem") != before
+
+
+def test_what_an_authority_signed_is_installed_for_the_host(configured):
+    assert configured.run("cert", "request", "--host", "localhost", "--out", "tls").returncode == 0
+    request = x509.load_pem_x509_csr((configured.path / "tls" / "request.csr").read_bytes())
+    key = load_key(configured.path / "tls" / "request-key.pem")
+    assert request.public_key() == key.public_key()
+    signed = issue_leaf(issue_authority("theirs", clock.now()), "localhost", clock.now(), key=key)
+    (configured.path / "signed.crt").write_bytes(signed.certificate_pem)
+    done = configured.run("cert", "install", "signed.crt", "--key", "tls/request-key.pem")
+    assert done.returncode == 0, done.stderr
+    assert (configured.path / "tls" / "certificate.pem").read_bytes() == signed.certificate_pem
+    assert configured.run("check").returncode == 0
+    renewed = configured.run("cert", "renew")
+    assert (renewed.returncode, "was not issued by this product" in renewed.stderr) == (1, True)
+
+
+def test_what_is_for_another_host_is_not_installed(configured):
+    before = configured.read("tls/certificate.pem")
+    other = issue_leaf(issue_authority("theirs", clock.now()), "crm.example.org", clock.now())
+    (configured.path / "both.pem").write_bytes(other.certificate_pem + Issued(other.certificate, other.key).key_pem)
+    done = configured.run("cert", "install", "both.pem")
+    assert (done.returncode, "not for localhost" in done.stderr) == (1, True)
+    assert configured.read("tls/certificate.pem") == before
+
+
+def test_its_own_certificate_is_renewed_on_demand(configured):
+    before = configured.read("tls/certificate.pem"), configured.read("tls/key.pem")
+    done = configured.run("cert", "renew")
+    assert done.returncode == 0, done.stderr
+    assert configured.read("tls/certificate.pem") != before[0]
+    assert configured.read("tls/key.pem") == before[1]
+    assert configured.run("check").returncode == 0
+
+
+def test_an_rsa_key_is_made_for_those_who_need_one(folder):
+    folder.run("cert", "issue", "--host", "localhost", "--out", "tls", "--rsa")
+    assert "RSA 3072 bits" in folder.run("cert", "show", "tls/certificate.pem").stdout

@@ -1,0 +1,110 @@
+"""While the host runs its certificate is taken over, renewed or warned of; a bad one never replaces a good one."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from structlog.testing import capture_logs
+
+from connector_host.service.certificates import CertificateWatch
+from connector_host.tls.files import load_chain
+from connector_host.tls.issuing import LEAF_DAYS, issue_authority, issue_files, issue_leaf, write_private, write_public
+from connector_host.tls.live import LiveContext
+from connector_host.tls.renewal import own_authority
+
+NOW = datetime.now(UTC).replace(microsecond=0)
+
+
+class Watched:
+    def __init__(self, folder):
+        self.files = issue_files(folder, "hr.example.org", NOW)
+        live = LiveContext(self.files.certificate, self.files.key)
+        self.watch = CertificateWatch(self.files.certificate, self.files.key, "hr.example.org", live)
+        self.watch.look(NOW)
+
+    @property
+    def serial(self):
+        return load_chain(self.files.certificate)[0].serial_number
+
+    def look(self, days=0):
+        """Look once, so many days from now, and return the events."""
+        with capture_logs() as lines:
+            self.watch.look(NOW + timedelta(days=days))
+        return [line["event"] for line in lines]
+
+    def replace(self, host, days=LEAF_DAYS):
+        leaf = issue_leaf(own_authority(self.files.certificate), host, NOW, days=days)
+        write_private(self.files.key, leaf.key_pem)
+        write_public(self.files.certificate, leaf.certificate_pem)
+
+    def disown(self):
+        self.files.authority_key.unlink()
+
+
+@pytest.fixture
+def watched(tmp_path):
+    return Watched(tmp_path)
+
+
+def test_nothing_happens_while_nothing_changes(watched):
+    assert watched.look() == []
+    assert watched.watch.days_left == LEAF_DAYS
+
+
+def test_a_good_replacement_is_taken(watched):
+    watched.replace("hr.example.org", days=100)
+    assert watched.look() == ["certificate.replaced"]
+    assert watched.watch.days_left == 100
+
+
+@pytest.mark.parametrize("what", ["another host", "another key", "cut off", "gone"])
+def test_a_bad_replacement_is_refused_once_and_the_old_one_goes_on(watched, what):
+    context = watched.watch.live._current
+    match what:
+        case "another host":
+            watched.replace("crm.example.org")
+        case "another key":
+            write_private(watched.files.key, issue_authority("x", NOW).key_pem)
+        case "cut off":
+            watched.files.certificate.write_bytes(watched.files.certificate.read_bytes()[:100])
+        case "gone":
+            watched.files.certificate.unlink()
+    assert watched.look() == ["certificate.refused"]
+    assert watched.look() == []
+    assert watched.watch.live._current is context
+    assert watched.watch.days_left == LEAF_DAYS
+
+
+def test_a_certificate_and_key_that_arrive_one_after_the_other_are_taken_in_the_end(watched):
+    leaf = issue_leaf(own_authority(watched.files.certificate), "hr.example.org", NOW)
+    write_public(watched.files.certificate, leaf.certificate_pem)
+    assert watched.look() == ["certificate.refused"]
+    write_private(watched.files.key, leaf.key_pem)
+    assert watched.look() == ["certificate.replaced"]
+
+
+def test_its_own_certificate_is_renewed_in_time(watched):
+    before = watched.serial
+    assert watched.look(days=LEAF_DAYS * 2 // 3 - 1) == []
+    assert watched.look(days=LEAF_DAYS * 2 // 3 + 2) == ["certificate.replaced"]
+    assert watched.serial != before
+    assert watched.watch.days_left == LEAF_DAYS
+
+
+def test_a_renewal_that_fails_is_told_once_and_tried_again(watched, monkeypatch):
+    authority = watched.files.authority_key.read_bytes()
+    monkeypatch.setattr("connector_host.tls.renewal.write_public", _disk_full)
+    assert watched.look(days=300) == ["certificate.not_renewed"]
+    assert watched.look(days=301) == []
+    monkeypatch.undo()
+    assert watched.look(days=302) == ["certificate.replaced"]
+    assert watched.files.authority_key.read_bytes() == authority
+
+
+def _disk_full(*_):
+    raise OSError(28, "No space left on device")
+
+
+def test_one_that_others_issued_is_warned_of_at_60_30_7_and_1_days(watched):
+    watched.disown()
+    warned = [left for left in range(70, -2, -1) if watched.look(days=LEAF_DAYS - left) == ["certificate.expires"]]
+    assert warned == [60, 30, 7, 1]

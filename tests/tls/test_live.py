@@ -1,0 +1,82 @@
+"""A new certificate is shown in the next handshake, and no connection that is up notices."""
+
+import asyncio
+import ssl
+
+import pytest
+
+from connector_host import clock
+from connector_host.tls.contexts import client_context
+from connector_host.tls.issuing import IssuedFiles, issue_files, issue_leaf, write_private, write_public
+from connector_host.tls.live import LiveContext
+from connector_host.tls.renewal import own_authority
+
+
+async def echo(reader, writer):
+    while line := await reader.readline():
+        writer.write(line)
+        await writer.drain()
+    writer.close()
+
+
+def serial(writer):
+    return writer.get_extra_info("ssl_object").getpeercert()["serialNumber"]
+
+
+@pytest.mark.parametrize("name", ["localhost", "127.0.0.1"])
+async def test_connections_go_on_while_the_certificate_is_exchanged(tmp_path, name):
+    files = issue_files(tmp_path, "localhost", clock.now())
+    live = LiveContext(files.certificate, files.key)
+    trust = client_context(files.authority)
+    async with await asyncio.start_server(echo, "127.0.0.1", 0, ssl=live.context) as listener:
+        port = listener.sockets[0].getsockname()[1]
+        reader, first = await asyncio.open_connection("127.0.0.1", port, ssl=trust, server_hostname=name)
+        authority = own_authority(files.certificate)
+        leaf = issue_leaf(authority, "localhost", clock.now(), also=("127.0.0.1",))
+        write_private(files.key, leaf.key_pem)
+        write_public(files.certificate, leaf.certificate_pem)
+        live.reload()
+        _, second = await asyncio.open_connection("127.0.0.1", port, ssl=trust, server_hostname=name)
+        first.write(b"still here\n")
+        assert await reader.readline() == b"still here\n"
+        assert serial(first) != serial(second)
+        for writer in (first, second):
+            writer.close()
+            await writer.wait_closed()
+
+
+async def test_only_clients_of_the_given_authority_may_connect(tmp_path):
+    files = issue_files(tmp_path / "host", "localhost", clock.now())
+    clients = issue_files(tmp_path / "clients", "agent", clock.now())
+    context = LiveContext(files.certificate, files.key, client_authority=clients.authority).context
+    stranger, known = client_context(files.authority), client_context(files.authority)
+    known.load_cert_chain(clients.certificate, clients.key)
+    async with await asyncio.start_server(echo, "127.0.0.1", 0, ssl=context) as listener:
+        port = listener.sockets[0].getsockname()[1]
+        with pytest.raises((ssl.SSLError, ConnectionError)):
+            await _said(port, stranger)
+        with pytest.raises((ssl.SSLError, ConnectionError)):
+            await _said(port, known)  # its certificate is for servers only
+
+
+async def _said(port, trust):
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=trust, server_hostname="localhost")
+    try:
+        writer.write(b"hello\n")
+        line = await reader.readline()
+        if not line:
+            raise ConnectionError("The server hung up.")
+        return line
+    finally:
+        writer.close()
+
+
+def test_an_authority_beside_another_certificate_is_not_its_own(tmp_path):
+    issue_files(tmp_path / "a", "localhost", clock.now())
+    issue_files(tmp_path / "b", "localhost", clock.now())
+    a, b = IssuedFiles.within(tmp_path / "a"), IssuedFiles.within(tmp_path / "b")
+    assert own_authority(a.certificate) is not None
+    write_public(a.certificate, b.certificate.read_bytes())
+    assert own_authority(a.certificate) is None
+    a.authority_key.unlink()
+    assert own_authority(a.certificate) is None
