@@ -8,10 +8,12 @@ from aiohttp import web
 
 from connector_host.endpoint import documents, health, requests, users
 from connector_host.endpoint.exports import Exports
+from connector_host.endpoint.repeats import carry_out_once
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from connector_host.endpoint.outcomes import Outcomes
     from connector_host.endpoint.served import Served
 
 _ROOT: Final = "/ecma2host_{name}/scim"
@@ -19,15 +21,21 @@ _SLASH: Final = "{slash:/?}"
 _ALL: Final = "*"
 
 
-def make_application(served: Mapping[str, Served], *, trusted_proxies: Iterable[str] = ()) -> web.Application:
+def make_application(
+    served: Mapping[str, Served], *, trusted_proxies: Iterable[str] = (), outcomes: Outcomes | None = None
+) -> web.Application:
     """Return the application that serves these connectors, by name; it closes none of them.
 
-    Stopping it waits for every export in hand.
+    Stopping it waits for every export in hand. Writes with an idempotency key are carried out once where there is a
+    record of outcomes.
     """
     largest = max((one.settings.limits.body_bytes for one in served.values()), default=0)
-    application = web.Application(middlewares=requests.middlewares(served), client_max_size=largest + 1)
+    application = web.Application(
+        middlewares=(*requests.middlewares(served), carry_out_once(outcomes)), client_max_size=largest + 1
+    )
     application[users.EXPORTS] = Exports()
     application[users.TRUSTED_PROXIES] = tuple(trusted_proxies)
+    application[health.KEEPS_OUTCOMES] = outcomes is not None
     application[health.ALL_SERVED] = tuple(served.values())
     application.add_routes([*_health(), *_users(), *_documents(), *_refused()])
     application.on_shutdown.append(_finish_exports)

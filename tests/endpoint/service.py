@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import sqlite3
 import ssl
+import tempfile
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import aiohttp
@@ -22,7 +24,6 @@ from connector_host.tls.issuing import issue_files
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
-    from pathlib import Path
 
 TOKEN = "a-token-for-tests-only"
 ENTERPRISE = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
@@ -116,11 +117,14 @@ class Service:
 
 
 @asynccontextmanager
-async def serve(folder: Path, *, ddl=EMPLOYEES, attributes=None, trusted_proxies=("127.0.0.1",), **given):
+async def serve(
+    folder: Path, *, ddl=EMPLOYEES, attributes=None, trusted_proxies=("127.0.0.1",), outcomes=None, **given
+):
     database = folder / "hr.sqlite"
-    with sqlite3.connect(database) as connection:
-        connection.executescript(ddl)
-    connection.close()
+    if not database.exists():
+        with sqlite3.connect(database) as connection:
+            connection.executescript(ddl)
+        connection.close()
     settings = SqlSettings.model_validate(
         {
             "database": f"sqlite:///{database}",
@@ -133,16 +137,18 @@ async def serve(folder: Path, *, ddl=EMPLOYEES, attributes=None, trusted_proxies
     connector = open_connector("HR", settings)
     served = Served(connector, settings, TokenGate((hash_token(TOKEN),)))
     try:
-        async with _listening(folder, served, trusted_proxies) as (origin, session):
+        async with _listening(folder, served, trusted_proxies, outcomes) as (origin, session):
             yield Service(origin, session, database, served)
     finally:
         await connector.close()
 
 
 @asynccontextmanager
-async def _listening(folder: Path, served: Served, trusted_proxies) -> AsyncIterator[tuple[str, aiohttp.ClientSession]]:
-    files = issue_files(folder / "certs", "localhost", clock.now())
-    runner = web.AppRunner(make_application({"HR": served}, trusted_proxies=trusted_proxies))
+async def _listening(
+    folder: Path, served: Served, trusted_proxies, outcomes
+) -> AsyncIterator[tuple[str, aiohttp.ClientSession]]:
+    files = issue_files(Path(tempfile.mkdtemp(dir=folder)), "localhost", clock.now())
+    runner = web.AppRunner(make_application({"HR": served}, trusted_proxies=trusted_proxies, outcomes=outcomes))
     await runner.setup()
     try:
         site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=server_context(files.certificate, files.key))

@@ -1,0 +1,173 @@
+"""What became of the writes that came with an idempotency key: a small SQLite file that outlives the process.
+
+    begin   ──▶ on disk before the connector is asked         nothing else may have this key from now on
+    finish  ──▶ the answer, once the connector has committed  a repeated request gets this answer
+    forget  ──▶ nothing was done                              a repeated request is carried out
+
+A key that has begun and not finished, because the process died between the two, stays so: nobody can know the outcome,
+and the write is not carried out again. Holds answers, and so values of users: the file is readable by its owner only,
+and what is in it expires. Knows nothing of HTTP and SCIM.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+import threading
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+import msgspec
+
+from connector_host import clock
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+KEPT_S: Final = 86_400
+"""A day: far longer than any relay or provisioning cycle repeats one request."""
+
+_SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS outcome (
+  key BLOB PRIMARY KEY,
+  request BLOB NOT NULL,
+  begun_s INTEGER NOT NULL,
+  answer BLOB
+);
+CREATE INDEX IF NOT EXISTS outcome_begun ON outcome (begun_s);
+"""
+
+
+class Answer(msgspec.Struct, frozen=True, array_like=True):
+    """The answer that was given."""
+
+    status: int
+    headers: list[tuple[str, str]]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What is known of a key that was used before."""
+
+    request: bytes
+    """The digest of the request that it came with."""
+    answer: Answer | None
+    """None where the outcome is unknown, or still to come."""
+
+
+_Work: TypeAlias = "Callable[[sqlite3.Connection], Recorded | None]"
+
+
+@dataclass(frozen=True, slots=True)
+class _Order:
+    work: _Work
+    durable: bool
+    """Whether it must be on disk before it counts as done."""
+    loop: asyncio.AbstractEventLoop
+    done: asyncio.Future[Recorded | None]
+
+
+class Outcomes:
+    """The record; one thread writes it, and whatever waits is committed together."""
+
+    def __init__(self, file: Path) -> None:
+        """Open the file, and make it where it is not there; raises OSError or sqlite3.Error where that fails."""
+        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        os.close(os.open(file, os.O_CREAT | os.O_RDWR, 0o600))
+        self._connection = sqlite3.connect(file, isolation_level=None, check_same_thread=False)
+        self._connection.execute("PRAGMA journal_mode = WAL")
+        self._connection.executescript(_SCHEMA)
+        self._orders: deque[_Order] = deque()
+        self._news = threading.Semaphore(0)
+        self._over = False
+        self._thread = threading.Thread(target=self._work, name="outcomes", daemon=True)
+        self._thread.start()
+
+    async def begin(self, key: bytes, request: bytes) -> Recorded | None:
+        """Take this key for this request and return None, or what is known where it was taken before."""
+        now_s = int(clock.now().timestamp())
+
+        def work(connection: sqlite3.Connection) -> Recorded | None:
+            connection.execute("DELETE FROM outcome WHERE begun_s < ?", (now_s - KEPT_S,))
+            row = connection.execute("SELECT request, answer FROM outcome WHERE key = ?", (key,)).fetchone()
+            if row is not None:
+                return Recorded(row[0], msgspec.msgpack.decode(row[1], type=Answer) if row[1] is not None else None)
+            connection.execute("INSERT INTO outcome (key, request, begun_s) VALUES (?, ?, ?)", (key, request, now_s))
+            return None
+
+        return await self._order(work, durable=True)
+
+    async def finish(self, key: bytes, answer: Answer) -> None:
+        """Keep the answer for whoever repeats the request.
+
+        Not waited for by the disk: were it lost with the machine, the outcome would be unknown, and never wrong.
+        """
+        packed = msgspec.msgpack.encode(answer)
+        await self._order(lambda connection: _run(connection, _FINISH, (packed, key)), durable=False)
+
+    async def forget(self, key: bytes) -> None:
+        """Let the key be used anew, because nothing was done."""
+        await self._order(lambda connection: _run(connection, _FORGET, (key,)), durable=False)
+
+    async def close(self) -> None:
+        """Finish what waits, and close the file."""
+        self._over = True
+        self._news.release()
+        await asyncio.to_thread(self._thread.join)
+        self._connection.close()
+
+    async def _order(self, work: _Work, *, durable: bool) -> Recorded | None:
+        loop = asyncio.get_running_loop()
+        order = _Order(work, durable, loop, loop.create_future())
+        self._orders.append(order)
+        self._news.release()
+        return await order.done
+
+    def _work(self) -> None:
+        """Carry out orders, all that wait in one transaction, until the end."""
+        while True:
+            self._news.acquire()
+            orders = [self._orders.popleft() for _ in range(len(self._orders))]
+            if orders:
+                self._carry_out(orders)
+            elif self._over:
+                return
+
+    def _carry_out(self, orders: list[_Order]) -> None:
+        connection = self._connection
+        try:
+            # FULL flushes to the disk at each commit; NORMAL leaves that to the operating system.
+            level = "FULL" if any(order.durable for order in orders) else "NORMAL"
+            connection.execute(f"PRAGMA synchronous = {level}")
+            connection.execute("BEGIN IMMEDIATE")
+            results = [order.work(connection) for order in orders]
+            connection.execute("COMMIT")
+        except sqlite3.Error as failure:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            for order in orders:
+                order.loop.call_soon_threadsafe(_settle, order.done, failure)
+            return
+        for order, result in zip(orders, results, strict=True):
+            order.loop.call_soon_threadsafe(_settle, order.done, result)
+
+
+_FINISH: Final = "UPDATE outcome SET answer = ? WHERE key = ?"
+_FORGET: Final = "DELETE FROM outcome WHERE key = ?"
+
+
+def _run(connection: sqlite3.Connection, statement: str, values: tuple[bytes, ...]) -> None:
+    connection.execute(statement, values)
+
+
+def _settle(done: asyncio.Future[Recorded | None], result: Recorded | sqlite3.Error | None) -> None:
+    if done.done():
+        return
+    if isinstance(result, sqlite3.Error):
+        done.set_exception(result)
+    else:
+        done.set_result(result)

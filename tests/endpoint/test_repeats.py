@@ -1,0 +1,164 @@
+"""A write with an idempotency key is carried out once, however often it arrives and whatever happens in between."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import stat
+import subprocess
+import sys
+from contextlib import asynccontextmanager
+
+import pytest
+import time_machine
+
+from connector_host import clock
+from connector_host.endpoint.outcomes import KEPT_S, Answer, Outcomes
+from tests.endpoint.service import serve
+
+KEY = {"Idempotency-Key": "a-key-1"}
+BARBARA = {"userName": "bjensen", "name": {"givenName": "Barbara"}}
+
+
+@asynccontextmanager
+async def recorded(folder):
+    outcomes = Outcomes(folder / "state" / "outcomes.sqlite3")
+    try:
+        async with serve(folder, outcomes=outcomes) as service:
+            yield service
+    finally:
+        await outcomes.close()
+
+
+@pytest.fixture
+async def scim(tmp_path):
+    async with recorded(tmp_path) as service:
+        yield service
+
+
+def key_of(text, connector="HR"):
+    return hashlib.sha256(f"{connector}\n{text}".encode()).digest()
+
+
+async def test_a_repeated_create_gets_the_first_answer(scim):
+    first = await scim.post(BARBARA, headers=KEY)
+    again = await scim.post(BARBARA, headers=KEY)
+    assert (first.status, again.status) == (201, 201)
+    assert again.text == first.text
+    assert [again.headers[name] for name in ("Location", "ETag", "Content-Type")] == [
+        first.headers[name] for name in ("Location", "ETag", "Content-Type")
+    ]
+    assert len(scim.rows()) == 1
+
+
+async def test_a_repeated_delete_is_not_a_404(scim):
+    await scim.post(BARBARA)
+    assert (await scim.delete("bjensen", headers=KEY)).status == 204
+    assert (await scim.delete("bjensen", headers=KEY)).status == 204
+    assert (await scim.delete("bjensen")).status == 404
+
+
+async def test_the_same_write_many_times_at_once_is_carried_out_once(scim):
+    answers = await asyncio.gather(*(scim.post(BARBARA, headers=KEY) for _ in range(10)))
+    assert {answer.status for answer in answers} == {201}
+    assert len({answer.text for answer in answers}) == 1
+    assert len(scim.rows()) == 1
+
+
+async def test_keys_of_different_writes_do_not_meet(scim):
+    users = [{"userName": f"user{number}", "name": {"givenName": "U"}} for number in range(30)]
+    answers = await asyncio.gather(
+        *(scim.post(user, headers={"Idempotency-Key": f"key-{number}"}) for number, user in enumerate(users))
+    )
+    assert {answer.status for answer in answers} == {201}
+    assert len(scim.rows()) == 30
+
+
+async def test_a_key_that_comes_with_another_request_is_refused(scim):
+    await scim.post(BARBARA, headers=KEY)
+    other = await scim.post(BARBARA | {"userName": "other"}, headers=KEY)
+    assert other.status == 422
+    assert "another request" in other.body["detail"]
+    assert len(scim.rows()) == 1
+
+
+async def test_a_write_that_was_refused_may_be_sent_again(scim):
+    await scim.post(BARBARA)
+    assert (await scim.post(BARBARA, headers=KEY)).status == 409
+    scim.run("DELETE FROM Employees")
+    assert (await scim.post(BARBARA, headers=KEY)).status == 201
+
+
+async def test_the_outcome_outlives_the_process(tmp_path):
+    async with recorded(tmp_path) as scim:
+        first = await scim.post(BARBARA, headers=KEY)
+        served_at = scim.origin
+    async with recorded(tmp_path) as scim:
+        again = await scim.post(BARBARA, headers=KEY)
+        assert again.status == 201
+        assert again.body == first.body
+        assert again.headers["Location"].startswith(served_at)
+        assert len(scim.rows()) == 1
+
+
+async def test_a_write_that_a_dying_process_left_open_is_unknown_and_not_carried_out_again(tmp_path):
+    file = tmp_path / "state" / "outcomes.sqlite3"
+    body = b'{"userName": "bjensen", "name": {"givenName": "Barbara"}}'
+    digest = hashlib.sha256(b"POST /ecma2host_HR/scim/Users\n" + body).digest()
+    program = (
+        "import asyncio, os, pathlib, sys\n"
+        "from connector_host.endpoint.outcomes import Outcomes\n"
+        "async def main():\n"
+        "    await Outcomes(pathlib.Path(sys.argv[1])).begin(bytes.fromhex(sys.argv[2]), bytes.fromhex(sys.argv[3]))\n"
+        "    os._exit(9)\n"
+        "asyncio.run(main())\n"
+    )
+    command = (sys.executable, "-c", program, str(file), key_of("a-key-1").hex(), digest.hex())
+    assert (await asyncio.to_thread(subprocess.run, command, check=False)).returncode == 9
+    async with recorded(tmp_path) as scim:
+        answer = await scim.call("POST", "/Users", data=body, headers=KEY)
+        assert answer.status == 504
+        assert "may or may not" in answer.body["detail"]
+        assert not scim.rows()
+
+
+async def test_reads_take_no_key(scim):
+    assert (await scim.get("/Users", headers=KEY)).status == 200
+    assert (await scim.post(BARBARA, headers=KEY)).status == 201
+
+
+@pytest.mark.parametrize("key", ["", "x" * 129, "a key", "käse", '"'])
+async def test_a_key_that_is_none_is_refused(scim, key):
+    assert (await scim.post(BARBARA, headers={"Idempotency-Key": key})).status == 400
+    assert not scim.rows()
+
+
+async def test_a_caller_without_the_token_learns_nothing_from_a_key(scim):
+    await scim.post(BARBARA, headers=KEY)
+    assert (await scim.post(BARBARA, headers=KEY, token="wrong")).status == 401
+
+
+async def test_health_says_whether_keys_are_kept(scim, tmp_path_factory):
+    assert (await scim.get("/healthz", base="", token="")).body["idempotency_keys"] is True
+    async with serve(tmp_path_factory.mktemp("plain")) as plain:
+        assert (await plain.get("/healthz", base="", token="")).body["idempotency_keys"] is False
+
+
+@pytest.mark.skipif(os.name == "nt", reason="modes are POSIX")
+async def test_the_file_is_for_its_owner_only(tmp_path):
+    outcomes = Outcomes(tmp_path / "outcomes.sqlite3")
+    await outcomes.close()
+    assert stat.S_IMODE((tmp_path / "outcomes.sqlite3").stat().st_mode) == 0o600
+
+
+async def test_outcomes_expire(tmp_path):
+    outcomes = Outcomes(tmp_path / "outcomes.sqlite3")
+    with time_machine.travel(clock.now(), tick=False) as traveller:
+        assert await outcomes.begin(b"key", b"request") is None
+        await outcomes.finish(b"key", Answer(204, [], b""))
+        traveller.shift(KEPT_S - 1)
+        assert (await outcomes.begin(b"key", b"request")).answer.status == 204
+        traveller.shift(2)
+        assert await outcomes.begin(b"key", b"request") is None
+    await outcomes.close()
