@@ -60,6 +60,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     """Say on one line which parts were missing, and why."""
     missing = config.stash.get(MISSING, {})
     if missing:
-        skipped = len(terminalreporter.stats.get("skipped", []))
+        skipped = [str(report.longrepr) for report in terminalreporter.stats.get("skipped", [])]
+        count = sum(any(reason in told for reason in missing.values()) for told in skipped)
         reasons = "; ".join(f"{part}: {reason}" for part, reason in sorted(missing.items()))
-        terminalreporter.write_line(f"{skipped} tests skipped for want of a server — {reasons}")
+        terminalreporter.write_line(f"{count} tests skipped for want of a server — {reasons}")
