@@ -66,6 +66,7 @@ class Immutable(ConnectorError):
     def __init__(self, attribute: str, reason: str) -> None:
         super().__init__(f"{attribute}: {reason}")
         self.attribute = attribute
+        self.reason = reason
 
 
 class RefusedExport(ConnectorError):

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-import structlog
 from aiohttp import web
 
 from connector_host.connectors.contract import Delete, Modify
-from connector_host.connectors.errors import NotFound
+from connector_host.connectors.errors import ConnectorError, NotFound
 from connector_host.endpoint import answers
 from connector_host.endpoint.addresses import public_origin
 from connector_host.endpoint.exports import Exports
 from connector_host.endpoint.requests import SERVED, read_bounded
-from connector_host.observability import events
 from connector_host.scim import versions
 from connector_host.scim.bodies import read_body
 from connector_host.scim.patches import read_patch
 from connector_host.scim.queries import read_listing
 from connector_host.scim.rendering import render_list
 from connector_host.scim.resources import read_create, read_replacement
+from connector_host.scim.wording import in_scim_words
 
 if TYPE_CHECKING:
     from connector_host.connectors.contract import Export, Exported, Revision
@@ -27,8 +26,6 @@ if TYPE_CHECKING:
 
 EXPORTS: Final = web.AppKey("exports", Exports)
 TRUSTED_PROXIES: Final[web.AppKey[tuple[str, ...]]] = web.AppKey("trusted_proxies", tuple[str, ...])
-
-_LOG = structlog.stdlib.get_logger()
 
 
 def root_url(request: web.Request) -> str:
@@ -104,10 +101,10 @@ def _guarded(request: web.Request, renderer: Renderer, revise: Revision) -> Revi
 
 async def _carry_out(request: web.Request, export: Export) -> Exported:
     served = request[SERVED]
-    exported = await request.app[EXPORTS].carry_out(served.connector, export, served.settings.limits.request_s)
-    for refusal in exported.dropped:
-        _LOG.warning(events.EXPORT_DROPPED, connector=served.name, kind=refusal.kind, attribute=refusal.attribute)
-    return exported
+    try:
+        return await request.app[EXPORTS].carry_out(served.connector, export, served.settings.limits.request_s)
+    except ConnectorError as failure:
+        raise in_scim_words(failure, await served.flows()) from failure
 
 
 def _changed(request: web.Request, renderer: Renderer, exported: Exported) -> web.Response:
