@@ -164,6 +164,9 @@ class Query:
     descending: bool = False
     offset: int = 0
     """Entries to pass over (SCIM's startIndex minus one)."""
+    after: str | None = None
+    """Only entries whose anchor comes after this one, for paging by keyset; goes with the order by anchor alone, and
+    does not change the total."""
     limit: int = 100
     """Entries to return at the most; zero asks for the total only."""
 

@@ -44,7 +44,8 @@ def demand_odbc(database: str, config: pytest.Config) -> None:
 @pytest.fixture
 def employees(platform: Platform) -> Platform:
     """The platform with an empty table of users."""
-    platform.execute('DROP TABLE IF EXISTS "Employees"', EMPLOYEES[platform.database])
+    cascade = " CASCADE" if platform.database == "postgresql" else ""
+    platform.execute(f'DROP TABLE IF EXISTS "Employees"{cascade}', EMPLOYEES[platform.database])
     return platform
 
 

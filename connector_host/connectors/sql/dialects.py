@@ -46,7 +46,7 @@ class Dialect:
     single_writer: bool = False
     """Whether only one connection may write at a time."""
     odbc_options: Mapping[str, str] = field(default_factory=dict)
-    """Keywords that a driver needs to tell the truth; what the administrator writes goes before them."""
+    """Keywords that a driver needs to tell the truth; what the administrator writes goes before them. {ms} as above."""
 
 
 TEXT = Kind(Family.TEXT)
@@ -112,6 +112,8 @@ SQLITE_ODBC = Dialect(
     generated_key="last_insert_rowid",  # RETURNING yields no rows there (§3.4)
     row_locks=False,
     single_writer=True,
+    # The driver has a patience of its own, of 100 seconds, whatever the pragma says.
+    odbc_options={"Timeout": "{ms}", "FKSupport": "1"},
 )
 
 # ── PostgreSQL ────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -55,7 +55,7 @@ def open_engine(url: URL, *, size: int, statement_s: float, writing: bool = Fals
     arguments = _connect_arguments(url, statement_s)
     try:
         engine = create_engine(
-            _driver_url(url, dialect),
+            _driver_url(url, dialect, statement_s),
             connect_args=arguments,
             pool_size=size,
             max_overflow=0,
@@ -95,23 +95,28 @@ def _connect_arguments(url: URL, statement_s: float) -> dict[str, Any]:
             return {"timeout": CONNECT_S}
 
 
-def _driver_url(url: URL, dialect: Dialect) -> URL:
+def _driver_url(url: URL, dialect: Dialect, statement_s: float) -> URL:
     """Return the URL as SQLAlchemy wants it for the driver."""
     if driver_of(url) == "pyodbc":
-        return odbc.driver_url(url, dialect.odbc_options)
+        options = {key: value.format(**_limits(statement_s)) for key, value in dialect.odbc_options.items()}
+        return odbc.driver_url(url, options)
     if dialect.name == "sqlite" and url.database and not url.database.startswith(("file:", ":memory:")):
         # Without mode=rw a path with a mistake in it makes an empty database.
         return url.set(database=f"file:{quote(url.database)}").update_query_dict({"mode": "rw", "uri": "true"})
     return url
 
 
-def _set_up_sessions(engine: Engine, dialect: Dialect, statement_s: float) -> None:
-    limits = {
+def _limits(statement_s: float) -> dict[str, int]:
+    """Return the time limits as the databases want them spelled."""
+    return {
         "ms": max(1, round(statement_s * 1_000)),
         "s": max(1, round(statement_s)),
         "idle_ms": IDLE_IN_TRANSACTION_S * 1_000,
     }
-    statements = [statement.format(**limits) for statement in dialect.session]
+
+
+def _set_up_sessions(engine: Engine, dialect: Dialect, statement_s: float) -> None:
+    statements = [statement.format(**_limits(statement_s)) for statement in dialect.session]
 
     @event.listens_for(engine, "connect")
     def set_up(connection: Any, _: object) -> None:  # noqa: ANN401 - the driver's door

@@ -61,9 +61,9 @@ def _add(connection: Connection, shape: Shape, export: Add, on_unreadable: Calla
 
 
 def creation(shape: Shape, values: Values) -> dict[str, object]:
-    """Return the parameters of an insertion; nulls are passed over, so that defaults apply (DESIGN §2.2)."""
-    given = {name: value for name, value in values.items() if value is not None}
-    parameters = {name: _encoded(_writable(shape, name), value) for name, value in given.items()}
+    """Return the parameters of an insertion; what is absent is left to the column's default, a null is stored."""
+    given = {name: value for name, value in values.items() if value is not None or name != shape.object_type.anchor}
+    parameters = {name: _creatable(_writable(shape, name), value) for name, value in given.items()}
     for name, column in shape.columns.items():
         if column.attribute.required and name not in parameters:
             raise InvalidValue(name, "is required: the column takes no null and has no default.")
@@ -84,6 +84,14 @@ def _encoded(column: SqlColumn, value: Value) -> object:
         return column.codec.encode(value)
     except Unfit as unfit:
         raise InvalidValue(column.attribute.name, f"{unfit}.") from None
+
+
+def _creatable(column: SqlColumn, value: Value | None) -> object:
+    if value is not None:
+        return _encoded(column, value)
+    if not column.attribute.nullable:
+        raise InvalidValue(column.attribute.name, "takes no null.")
+    return None
 
 
 def _guard(connection: Connection, shape: Shape, key: object) -> None:

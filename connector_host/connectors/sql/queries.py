@@ -66,14 +66,27 @@ def search(connection: Connection, shape: Shape, query: Query, on_unreadable: On
     where = to_where(query.condition, shape)
     entries: tuple[Entry, ...] = ()
     if query.limit > 0:
-        statement = shape.selected.where(where).order_by(*_order(query, shape)).limit(query.limit)
+        statement = shape.selected.where(where, *_beyond_anchor(query, shape))
+        statement = statement.order_by(*_order(query, shape)).limit(query.limit)
         if query.offset:
             statement = statement.offset(query.offset)
         entries = tuple(shape.entry(row, on_unreadable) for row in connection.execute(statement))
-    if 0 < len(entries) < query.limit or (query.limit and not entries and not query.offset):
+    is_whole = query.after is None and 0 < len(entries) < query.limit
+    if is_whole or (query.limit and not entries and not query.offset and query.after is None):
         return Page(entries, query.offset + len(entries))
     total = connection.execute(sa.select(sa.func.count()).select_from(shape.table).where(where)).scalar_one()
     return Page(entries, int(total))
+
+
+def _beyond_anchor(query: Query, shape: Shape) -> list[Where]:
+    """Return what paging by keyset adds; raises InvalidValue for an anchor that cannot be in the column."""
+    if query.after is None:
+        return []
+    try:
+        key = anchor_key(shape, query.after)
+    except Unfit:
+        raise InvalidValue("id", "There cannot be such an anchor.") from None
+    return [shape.anchor.sql < key if query.descending else shape.anchor.sql > key]
 
 
 def _order(query: Query, shape: Shape) -> list[ColumnElement[object]]:

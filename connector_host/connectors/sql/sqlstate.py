@@ -155,6 +155,21 @@ SQLITE_TEXTS: Mapping[str, Happened] = {
     "unable to open database file": _H.CONNECTION,
 }
 
+LOST_TEXTS = (
+    "internal SAVEPOINT failed",
+    "connection lost",
+    "connection has been lost",
+    "connection is down",
+    "Connection broken",
+    "server closed the connection",
+    "server has gone away",
+)
+"""What ODBC drivers say under a SQLSTATE that says nothing (HY000) when their connection is gone. After the first
+of these psqlODBC even calls a COMMIT a success, so the transaction must be given up at once."""
+
+TURNED_AWAY = re.compile(r"authentication failed|no pg_hba\.conf entry|(role|database) .* does not exist")
+"""What PostgreSQL says under the code of a failed connection when it answered, but does not want the login."""
+
 ENDS_TRANSACTION = frozenset({Happened.DEADLOCK, Happened.CONNECTION, Happened.FULL})
 """After these nothing of the transaction is left, not even what came before the failed statement."""
 
@@ -178,6 +193,10 @@ def understand(error: DBAPIError, database: str) -> Failure:
         return _sqlite(origin, text)
     code = _code(origin, text, database)
     happened = _look_up(database, code)
+    if happened is Happened.OTHER and any(words in text for words in LOST_TEXTS):
+        happened = Happened.CONNECTION
+    if happened is Happened.CONNECTION and TURNED_AWAY.search(text):
+        happened = Happened.LOGIN
     if error.connection_invalidated and happened is not Happened.LOGIN:
         happened = Happened.CONNECTION
     return Failure(happened, code, _names(origin, text))
@@ -207,9 +226,7 @@ def _code(origin: BaseException, text: str, database: str) -> str:
         native = re.search(r"\((\d{4})\)", text)
         return native[1] if database == "mysql" and native else first
     # psycopg has no SQLSTATE where it could not speak with the server at all, or was turned away by it.
-    return (
-        "28" if re.search(r"authentication failed|no pg_hba.conf entry|role .* (does not exist|is not)", text) else "08"
-    )
+    return "08"
 
 
 def _look_up(database: str, code: str) -> Happened:

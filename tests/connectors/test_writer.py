@@ -1,0 +1,157 @@
+"""The writer (DESIGN §4): what waits together is committed together, and what waits too long is withdrawn."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from itertools import pairwise
+
+import pytest
+from sqlalchemy import event
+
+from connector_host import clock
+from connector_host.connectors.contract import Add, Modify
+from connector_host.connectors.errors import Busy, Conflict
+from connector_host.connectors.registry import open_connector
+from connector_host.connectors.sql import writer
+from connector_host.settings import SqlSettings
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "hr.db"
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE users (login varchar(20) NOT NULL UNIQUE, name varchar(20))")
+    connection.close()
+    return path
+
+
+@pytest.fixture
+async def connector(file):
+    opened = open_connector("HR", settings(file))
+    await opened.describe()
+    yield opened
+    await opened.close()
+
+
+def settings(file, **changes):
+    return SqlSettings(database=f"sqlite:///{file}", table="users", anchor="login", **changes)
+
+
+@pytest.fixture
+def held(file):
+    """The database, locked by somebody else."""
+    other = sqlite3.connect(file, isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    yield other
+    if other.in_transaction:
+        other.execute("ROLLBACK")
+    other.close()
+
+
+def commits_of(connector):
+    counted = []
+    event.listen(connector._writing, "commit", counted.append)
+    return counted
+
+
+def user(number):
+    return Add({"login": f"user{number}", "name": "x"})
+
+
+async def test_exports_that_wait_together_share_one_commit(connector, held):
+    commits = commits_of(connector)
+    waiting = [asyncio.create_task(connector.export(user(number))) for number in range(40)]
+    await asyncio.sleep(0.1)  # the first of them waits for the lock, the others in the queue
+    held.execute("ROLLBACK")
+    assert all(done.written for done in await asyncio.gather(*waiting))
+    assert len(commits) <= 2
+
+
+async def test_an_idle_writer_commits_each_export_by_itself(connector):
+    commits = commits_of(connector)
+    for number in range(5):
+        await connector.export(user(number))
+    assert len(commits) == 5
+
+
+async def test_nobody_hears_success_before_the_commit(connector, file):
+    order = []
+    event.listen(connector._writing, "commit", lambda _: order.append("commit"))
+
+    async def one(number):
+        await connector.export(user(number))
+        order.append("heard")
+
+    await asyncio.gather(*(one(number) for number in range(20)))
+    assert order[0] == "commit"
+    assert all(not (before == "begin" and after == "heard") for before, after in pairwise(order))
+    with sqlite3.connect(file) as other:
+        assert other.execute("SELECT count(*) FROM users").fetchone() == (20,)
+    other.close()
+
+
+async def test_a_bad_export_among_many_is_alone_in_failing(connector, held):
+    waiting = [asyncio.create_task(connector.export(user(number % 10))) for number in range(30)]
+    await asyncio.sleep(0.1)
+    held.execute("ROLLBACK")
+    outcomes = await asyncio.gather(*waiting, return_exceptions=True)
+    assert sum(isinstance(outcome, Conflict) for outcome in outcomes) == 20
+
+
+async def test_an_export_that_waited_too_long_is_withdrawn_and_not_run(connector, held, file, monkeypatch):
+    first = asyncio.create_task(connector.export(user(1)))
+    await asyncio.sleep(0.1)
+    late = asyncio.create_task(connector.export(user(2)))
+    await asyncio.sleep(0.1)
+    now_s = clock.monotonic_s()
+    monkeypatch.setattr(clock, "monotonic_s", lambda: now_s + 1_000)
+    held.execute("ROLLBACK")
+    await first
+    with pytest.raises(Busy, match="nothing was done"):
+        await late
+    with sqlite3.connect(file) as other:
+        assert other.execute("SELECT login FROM users").fetchall() == [("user1",)]
+    other.close()
+
+
+async def test_an_export_whose_caller_gave_up_while_it_waited_is_not_run(connector, held, file):
+    first = asyncio.create_task(connector.export(user(1)))
+    await asyncio.sleep(0.1)
+    given_up = asyncio.create_task(connector.export(user(2)))
+    await asyncio.sleep(0.1)
+    given_up.cancel()
+    await asyncio.sleep(0)
+    held.execute("ROLLBACK")
+    await first
+    await connector.export(Modify("user1", lambda _: {"name": "y"}))
+    with sqlite3.connect(file) as other:
+        assert other.execute("SELECT login FROM users").fetchall() == [("user1",)]
+    other.close()
+
+
+async def test_a_full_queue_turns_exports_away_as_busy(file, held, monkeypatch):
+    monkeypatch.setattr(writer, "QUEUE_MAX", 3)
+    connector = open_connector("HR", settings(file))
+    held.execute("ROLLBACK")
+    await connector.describe()
+    held.execute("BEGIN EXCLUSIVE")
+    waiting = [asyncio.create_task(connector.export(user(0)))]
+    await asyncio.sleep(0.1)
+    waiting += [asyncio.create_task(connector.export(user(number))) for number in range(1, 6)]
+    await asyncio.sleep(0.1)
+    held.execute("ROLLBACK")
+    outcomes = await asyncio.gather(*waiting, return_exceptions=True)
+    turned_away = [outcome for outcome in outcomes if isinstance(outcome, Busy)]
+    assert len(turned_away) == 2
+    assert turned_away[0].retry_after_s > 0
+    await connector.close()
+
+
+async def test_closing_finishes_what_is_queued(file):
+    connector = open_connector("HR", settings(file))
+    await connector.describe()
+    waiting = [asyncio.create_task(connector.export(user(number))) for number in range(20)]
+    await asyncio.sleep(0)
+    await connector.close()
+    assert all(done.written for done in await asyncio.gather(*waiting))
