@@ -15,12 +15,18 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 
+from connector_host import mistakes
 from connector_host.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from pydantic.fields import FieldInfo
+
 ENVIRONMENT_PREFIX = "CONNECTOR_HOST__"
+
+FORMAT_VERSION = 1
+"""The format of the file; one that names a later format is refused, not guessed at."""
 
 CONNECTOR_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 """What fits into a URL without escaping; names are case-sensitive, as in the product that this one replaces."""
@@ -151,17 +157,17 @@ class SqlSettings(Settings):
 
     type: Literal["sql"] = "sql"
     """Which connector serves this name; only the generic SQL connector ships."""
-    database: str
+    database: str = Field(examples=["postgresql://scim@db.example.org/hr"])
     """The database as a SQLAlchemy URL without the password: `postgresql+psycopg://scim@db.example.org/hr`."""
     password: SecretStr | None = None
     """The database password; give it by environment or by `password_file` rather than here."""
     password_file: Path | None = None
     """A file that holds the database password and nothing else."""
-    table: str
+    table: str = Field(examples=["Employees"])
     """The table or view that holds one row for each user, spelled as the database spells it."""
     database_schema: str | None = Field(default=None, alias="schema")
     """The schema of the table; None is the login's own default."""
-    anchor: str
+    anchor: str = Field(examples=["ContosoLogin"])
     """The column that is the SCIM `id`: unique, not null, never changed."""
     accept_unenforced_anchor: bool = False
     """Serve although the database does not enforce that the anchor is unique and not null. The host then proves it
@@ -227,9 +233,9 @@ class HostSettings(Settings):
     """The address to listen on; loopback is enough where the agent runs on the same machine."""
     port: int = Field(default=8585, ge=0, le=65_535)
     """The TLS port; 0 takes any free one, which the log then names."""
-    certificate: Path
+    certificate: Path = Field(examples=["tls/certificate.pem"])
     """The certificate and its chain, PEM, leaf first."""
-    key: Path
+    key: Path = Field(examples=["tls/key.pem"])
     """The private key of the certificate, PEM."""
     stop_s: float = Field(default=20.0, gt=0)
     """Seconds that requests in hand are given to end when the service stops."""
@@ -249,6 +255,8 @@ class HostSettings(Settings):
 class Configuration(Settings):
     """The whole file."""
 
+    version: int = Field(default=FORMAT_VERSION, ge=1)
+    """The format of this file; leave it out, or keep what `connector-host init` wrote."""
     host: HostSettings
     """The service itself."""
     connectors: dict[str, ConnectorSettings] = Field(min_length=1)
@@ -273,11 +281,22 @@ def load(path: Path, environment: Mapping[str, str] | None = None) -> Configurat
     Raises ConfigurationError that names the file and every key that is wrong, all at once, without its value.
     """
     document = read_document(path, environment)
+    _refuse_later_format(path, document)
     try:
         configuration = Configuration.model_validate(document)
     except ValidationError as failure:
         raise ConfigurationError(explain(path, failure)) from failure
     return _with_absolute_paths(configuration, path.resolve().parent)
+
+
+def _refuse_later_format(path: Path, document: Mapping[str, Any]) -> None:
+    """Raise before a later format is misread: its other mistakes would only lead astray."""
+    version = document.get("version", FORMAT_VERSION)
+    if isinstance(version, int) and version > FORMAT_VERSION:
+        raise ConfigurationError(
+            f"{path}: version: the file has format {version}, this program reads up to {FORMAT_VERSION}. "
+            "Install a newer connector-host, or write the file anew with `connector-host init`."
+        )
 
 
 def read_document(path: Path, environment: Mapping[str, str] | None = None) -> dict[str, Any]:
@@ -306,7 +325,8 @@ def _overlay(document: dict[str, Any], name: str, text: str) -> None:
         table = table.setdefault(_spelled(table, part), {})
         if not isinstance(table, dict):
             raise ConfigurationError(f"{name}: {part.lower()} is not a table of the configuration.")
-    table[_spelled(table, last)] = _value(text)
+    key = (*parents, last)
+    table[_spelled(table, last)] = _value(text, mistakes.field_at(Configuration, tuple(part.lower() for part in key)))
 
 
 def _spelled(table: Mapping[str, Any], part: str) -> str:
@@ -314,31 +334,25 @@ def _spelled(table: Mapping[str, Any], part: str) -> str:
     return next((key for key in table if key.lower() == part.lower()), part.lower())
 
 
-def _value(text: str) -> object:
-    """Read a variable as a TOML value where it is one, and as plain text where it is not."""
+def _value(text: str, field: FieldInfo | None) -> object:
+    """Read a variable as a TOML value where it is one, and as plain text where it is not, or where text is wanted."""
+    if field is not None and field.annotation == SecretStr | None:
+        return text
     try:
-        return tomllib.loads(f"value = {text}")["value"]
+        value: object = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         return text
+    wants_text = field is not None and field.annotation in {str, str | None, Path, Path | None}
+    return text if wants_text and not isinstance(value, str) else value
 
 
-def explain(path: Path, failure: ValidationError) -> str:
-    """Say every mistake on a line of its own: file, key, what is wrong."""
-    lines = [
-        f"{path}: {'.'.join(str(part) for part in error['loc'])}: {_words(error['type'], error['msg'])}"
-        for error in failure.errors(include_input=False, include_url=False)
-    ]
-    return "\n".join(lines)
-
-
-def _words(kind: str, message: str) -> str:
-    match kind:
-        case "extra_forbidden":
-            return "there is no such key."
-        case "missing":
-            return "is missing."
-        case _:
-            return message.removeprefix("Value error, ").rstrip(".") + "."
+def explain(path: Path, failure: ValidationError, model: type[BaseModel] = Configuration) -> str:
+    """Say every mistake on a line of its own: file, line, key, what is wrong, what was meant or an example."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        text = ""
+    return mistakes.explain(path, failure, model, text)
 
 
 def _with_absolute_paths(settings: Configuration, folder: Path) -> Configuration:

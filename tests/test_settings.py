@@ -1,0 +1,123 @@
+"""A mistake in the configuration is told with file, line, key and mend, all at once, and never with a value."""
+
+import json
+
+import pytest
+
+from connector_host.errors import ConfigurationError
+from connector_host.settings import FORMAT_VERSION, load
+
+NOT_A_NUMBER = "Input should be a valid integer, unable to parse string as an integer."
+GOOD = """\
+[host]
+certificate = "tls/certificate.pem"
+key = "tls/key.pem"
+
+[connectors.HR]
+database = "sqlite:///hr.db"
+table = "Employees"
+anchor = "Login"
+"""
+
+
+@pytest.fixture
+def write(tmp_path):
+    path = tmp_path / "connector-host.toml"
+
+    def write(text):
+        path.write_text(text)
+        return path
+
+    return write
+
+
+def mistakes(path, environment=None):
+    with pytest.raises(ConfigurationError) as failure:
+        load(path, environment or {})
+    return str(failure.value).replace(f"{path}", "FILE").splitlines()
+
+
+def test_paths_are_relative_to_the_file(write, tmp_path):
+    assert load(write(GOOD), {}).host.certificate == tmp_path / "tls" / "certificate.pem"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("key =", "prot = 1\nkey =", "FILE:3: host.prot: there is no such key. Did you mean port?"),
+        ("table =", "tabel =", "FILE:7: connectors.HR.tabel: there is no such key. Did you mean table?"),
+        ("table =", "schem = 'x'\ntable =", "FILE:7: connectors.HR.schem: there is no such key. Did you mean schema?"),
+        ('key = "tls/key.pem"', "", 'FILE:1: host.key: is missing. Example: key = "tls/key.pem"'),
+        ('anchor = "Login"', "", 'FILE:5: connectors.HR.anchor: is missing. Example: anchor = "ContosoLogin"'),
+        (
+            "key =",
+            "port = 'many'\nkey =",
+            f"FILE:3: host.port: {NOT_A_NUMBER} Example: port = 8585",
+        ),
+        (
+            "anchor =",
+            "[connectors.HR.limits]\npage_sise = 5\n[connectors.CRM]\nanchor =",
+            "FILE:9: connectors.HR.limits.page_sise: there is no such key. Did you mean page_size?",
+        ),
+        ("[connectors.HR]", "[connector.HR]", "FILE:5: connector: there is no such key. Did you mean connectors?"),
+    ],
+)
+def test_a_mistake_is_told_with_line_key_and_mend(write, old, new, told):
+    assert told in mistakes(write(GOOD.replace(old, new, 1)))
+
+
+def test_every_mistake_is_told_at_once(write):
+    assert len(mistakes(write(GOOD.replace('key = "tls/key.pem"', "port = 70000\ncolour = 1\nstop_s = 0")))) == 4
+
+
+def test_a_value_is_never_repeated(write):
+    told = mistakes(write(GOOD.replace("table =", 'password = 12345\ntoken_hashes = ["s3cret"]\ntable =')))
+    assert "12345" not in str(told)
+    assert "s3cret" not in str(told)
+
+
+def test_a_file_of_a_later_format_is_refused_before_anything_else(write):
+    told = mistakes(write(f"version = {FORMAT_VERSION + 1}\nunheard_of = true\n{GOOD}"))
+    assert len(told) == 1
+    assert "Install a newer connector-host" in told[0]
+
+
+def test_what_is_no_toml_is_told_with_its_place(write):
+    assert "is not TOML" in mistakes(write("[host\n"))[0]
+
+
+def test_a_file_that_is_not_there_is_told(tmp_path):
+    assert "cannot be read" in mistakes(tmp_path / "none.toml")[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "read"),
+    [
+        ("CONNECTOR_HOST__HOST__PORT", "9000", lambda settings: settings.host.port == 9000),
+        ("CONNECTOR_HOST__HOST__NAME", "hr.example.org", lambda settings: settings.host.name == "hr.example.org"),
+        ("CONNECTOR_HOST__CONNECTORS__HR__TABLE", "Staff", lambda settings: settings.connectors["HR"].table == "Staff"),
+        (
+            "CONNECTOR_HOST__CONNECTORS__HR__COLUMNS",
+            json.dumps(["a", "b"]),
+            lambda settings: settings.connectors["HR"].columns == ("a", "b"),
+        ),
+        (
+            "CONNECTOR_HOST__CONNECTORS__HR__PASSWORD",
+            "s3cret",
+            lambda settings: settings.connectors["HR"].password.get_secret_value() == "s3cret",
+        ),
+    ],
+)
+def test_every_key_may_be_set_by_the_environment(write, name, text, read):
+    assert read(load(write(GOOD), {name: text}))
+
+
+@pytest.mark.parametrize("text", ["0123", "1234", "1e5", "true", '"quoted"', "[a]"])
+def test_a_password_is_taken_as_it_is(write, text):
+    settings = load(write(GOOD), {"CONNECTOR_HOST__CONNECTORS__HR__PASSWORD": text})
+    assert settings.connectors["HR"].password.get_secret_value() == text
+
+
+def test_a_table_may_have_a_number_for_a_name(write):
+    settings = load(write(GOOD), {"CONNECTOR_HOST__CONNECTORS__HR__TABLE": "2026"})
+    assert settings.connectors["HR"].table == "2026"
