@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
+AGENT_HEALTH: Final = "agent.health"
 AGENT_STARTED: Final = "agent.started"
 AGENT_STOPPED: Final = "agent.stopped"
 AGENT_STOPPING: Final = "agent.stopping"
 CERTIFICATE_WARNING: Final = "certificate.warning"
+HOST_PROBED: Final = "host.probed"
 LINK_CONNECTED: Final = "link.connected"
 LINK_FAILED: Final = "link.failed"
 LINK_ENDED: Final = "link.ended"

@@ -53,6 +53,8 @@ class LimitSettings(Settings, frozen=True, kw_only=True):
     """Bytes of a request body that are kept so that another agent can be asked; a longer body is sent only once."""
     request_s: Seconds = 60.0
     """Seconds that a request may take from its head to the head of its answer."""
+    wait_s: Annotated[float, Meta(ge=0)] = 5.0
+    """Seconds that a request waits for an agent, and for a host that restarts, where none can take it at once."""
     in_flight: Count = 512
     """Requests of one tenant that may be under way at once; more are answered with 429 and Retry-After."""
 
@@ -109,8 +111,8 @@ class RelayConfiguration(Settings, frozen=True, kw_only=True):
 class AgentSettings(Settings, frozen=True, kw_only=True):
     """The agent itself: `[agent]`."""
 
-    relay: str
-    """The relay's URL: `https://relay.example.org`."""
+    relay: str | Annotated[tuple[str, ...], Meta(min_length=1)]
+    """The relay's URL: `https://relay.example.org`; a list where the relay has several nodes."""
     tenant: str
     """The tenant's name at the relay."""
     token_file: Path
@@ -123,6 +125,10 @@ class AgentSettings(Settings, frozen=True, kw_only=True):
     """The authorities, PEM, that the host's certificate must come from; left out, those of the operating system."""
     name: Annotated[str, Meta(min_length=1, max_length=100)] = msgspec.field(default_factory=socket.gethostname)
     """What administrators call this agent; left out, the machine's name."""
+    links: Annotated[int, Meta(ge=1, le=8)] = 2
+    """Links that are held at once, over the relay's nodes in turn: one that breaks costs no availability."""
+    probe_s: Seconds = 5.0
+    """Seconds between two looks at the connector host, so that the relay knows which agents reach theirs."""
     in_flight: Count = 256
     """Requests that may be under way at once; more are left to other agents, or answered with 503."""
     host_connect_s: Seconds = 5.0

@@ -20,6 +20,7 @@ Knows only their shape. What a frame means, and when it is allowed, is the sessi
                             peace; the other end answers with its own
     PING        both    0       8 bytes, sent back as they are
     PONG        both    0       the 8 bytes of the PING
+    HEALTH      agent   0       messages.Health: how the agent's host is
 
     flags       END (1) on REQUEST, RESPONSE and DATA: this end has nothing more to send on the stream
 """
@@ -61,6 +62,7 @@ class Kind(IntEnum):
     GOAWAY = 8
     PING = 9
     PONG = 10
+    HEALTH = EXTENSION
 
 
 class Frame(NamedTuple):

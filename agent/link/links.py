@@ -17,7 +17,8 @@ from aiohttp import WSMsgType
 
 from agent import events, logs
 from agent.errors import LinkLost, ProtocolViolation, StreamCancelled
-from agent.link.session import Cancelled, Draining, Greeted, Opened, Ponged, Session
+from agent.link.messages import Health
+from agent.link.session import Cancelled, Draining, Greeted, Opened, Ponged, Session, Told
 from agent.link.streams import Stream
 
 if TYPE_CHECKING:
@@ -69,6 +70,10 @@ class Link:
     ) -> None:
         """Prepare; `serve` answers the streams that the other end opens, in a task for each."""
         self.session = session
+        self.health = Health(reachable=True, record="")
+        """How the other end says its host is."""
+        self.on_change: Callable[[], None] = _nothing
+        """Called when `health` has changed."""
         self.round_trip_s: float | None = None
         self.greeted = asyncio.Event()
         self.drains = asyncio.Event()
@@ -119,6 +124,11 @@ class Link:
         """Want no new streams; the link ends by itself once those that are open have ended."""
         self.session.drain(reason)
         self.drains.set()
+        self.flush()
+
+    def tell(self, health: Health) -> None:
+        """Say how this agent's host is."""
+        self.session.tell(health)
         self.flush()
 
     def flush(self) -> None:
@@ -190,6 +200,9 @@ class Link:
                 self._serving[number].cancel()
             case Greeted():
                 self.greeted.set()
+            case Told(health):
+                self.health = health
+                self.on_change()
             case Draining(reason):
                 self.drain_reason = reason
                 self.drains.set()
@@ -239,6 +252,10 @@ class Link:
                 raise LinkLost(f"nothing came from the other end for {self._heartbeat.dead_s:g} s")
             self.session.ping(_TOKEN.pack(loop.time()))
             self.flush()
+
+
+def _nothing() -> None:
+    """Change nothing."""
 
 
 def _farewell(message: WSMessage) -> str:

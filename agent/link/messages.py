@@ -1,4 +1,4 @@
-"""What the payloads of HELLO, REQUEST, RESPONSE and FAIL say, packed with MessagePack.
+"""What the payloads of HELLO, REQUEST, RESPONSE, FAIL and HEALTH say, packed with MessagePack.
 
 Fields are only ever added at the end, with a default, so that each end reads what an older or newer one wrote.
 """
@@ -44,6 +44,8 @@ class RequestHead(msgspec.Struct, frozen=True, array_like=True):
     """How long the relay waits for the whole of the answer."""
     length: int | None = None
     """Bytes of the body where they are known; None is a body whose end only END tells."""
+    record: str = ""
+    """Set where a write is sent again: only a host that shows this record of outcomes may get it."""
 
 
 class ResponseHead(msgspec.Struct, frozen=True, array_like=True):
@@ -71,6 +73,8 @@ class Reason(StrEnum):
     """No connection to the connector host came about."""
     HOST_CERTIFICATE = "host_certificate"
     """The connector host's certificate was not accepted."""
+    OTHER_HOST = "other_host"
+    """The host keeps another record of outcomes than the one that the repeated write belongs to, or none."""
     HOST_SLOW = "host_slow"
     """The connector host did not answer in time."""
     HOST_DROPPED = "host_dropped"
@@ -87,15 +91,26 @@ class Failure(msgspec.Struct, frozen=True, array_like=True):
     """One sentence for an administrator; names the hop, never a value from the request."""
 
 
-Message = TypeVar("Message", Hello, RequestHead, ResponseHead, Failure)
+class Health(msgspec.Struct, frozen=True, array_like=True):
+    """How the connector host is, as the agent's own probe sees it; sent at the start of a link and with each change."""
+
+    reachable: bool
+    record: str
+    """Names the host's record of outcomes: a write with an idempotency key that was sent to a host with this record may
+    be sent again to a host with the same one. Empty where the host keeps none."""
+    detail: str = ""
+    """Why the host is not reachable."""
+
+
+Message = TypeVar("Message", Hello, RequestHead, ResponseHead, Failure, Health)
 
 _encoder = msgspec.msgpack.Encoder()
 _decoders: dict[type, msgspec.msgpack.Decoder[object]] = {
-    kind: msgspec.msgpack.Decoder(kind) for kind in (Hello, RequestHead, ResponseHead, Failure)
+    kind: msgspec.msgpack.Decoder(kind) for kind in (Hello, RequestHead, ResponseHead, Failure, Health)
 }
 
 
-def encode(message: Hello | RequestHead | ResponseHead | Failure) -> bytes:
+def encode(message: Hello | RequestHead | ResponseHead | Failure | Health) -> bytes:
     """Return the message as the payload of a frame."""
     return _encoder.encode(message)
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from agent.errors import ProtocolViolation
 from agent.link.frames import CREDIT, END, EXTENSION, HEADER, PAYLOAD_BYTES, Frame, Kind, pack, unpack
-from agent.link.messages import VERSION, Hello, decode, encode
+from agent.link.messages import VERSION, Health, Hello, decode, encode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -106,7 +106,14 @@ class Ponged:
     token: bytes
 
 
-Event: TypeAlias = Greeted | Opened | Answered | Received | Credited | Failed | Cancelled | Draining | Ponged
+@dataclass(frozen=True, slots=True)
+class Told:
+    """The agent says how its host is."""
+
+    health: Health
+
+
+Event: TypeAlias = Greeted | Opened | Answered | Received | Credited | Failed | Cancelled | Draining | Ponged | Told
 
 
 # ── the machine ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -151,6 +158,7 @@ class Session:
             Kind.GOAWAY: self._on_goaway,
             Kind.PING: self._on_ping,
             Kind.PONG: self._on_pong,
+            Kind.HEALTH: self._on_health,
         }
         self._put(Kind.HELLO, 0, encode(hello))
 
@@ -272,6 +280,10 @@ class Session:
     def ping(self, token: bytes) -> None:
         """Ask for a sign of life; the token has PING_BYTES."""
         self._put(Kind.PING, 0, token)
+
+    def tell(self, health: Health) -> None:
+        """Say how this agent's host is."""
+        self._put(Kind.HEALTH, 0, encode(health))
 
     def drain(self, reason: str) -> None:
         """Say that this end wants no new streams; those that are open end in peace."""
@@ -407,6 +419,9 @@ class Session:
 
     def _on_pong(self, frame: Frame) -> Event | None:
         return Ponged(frame.payload)
+
+    def _on_health(self, frame: Frame) -> Event | None:
+        return Told(decode(Health, frame.payload))
 
     def _known(self, frame: Frame) -> _Stream | None:
         """Return the open stream of the frame, None where it was closed before; one that never was is a violation."""

@@ -23,7 +23,9 @@ from agent.outbound.backoff import Backoff
 if TYPE_CHECKING:
     import ssl
 
+    from agent.link.messages import Health
     from agent.outbound.forwarding import Forwarder
+    from agent.outbound.probe import Probe
     from agent.settings import AgentSettings
 
 _STATUS_WORDS: Final = {
@@ -41,26 +43,25 @@ def parse_relay(url: str) -> URL:
 
 
 class Dialler:
-    """Keeps one link to the relay alive until it is told to stop."""
+    """Keeps the links to the relay alive until it is told to stop."""
 
-    def __init__(self, settings: AgentSettings, trust: ssl.SSLContext, forwarder: Forwarder) -> None:
-        """Prepare; raises ConfigurationError where the relay's URL is none."""
+    def __init__(self, settings: AgentSettings, trust: ssl.SSLContext, forwarder: Forwarder, probe: Probe) -> None:
+        """Prepare; raises ConfigurationError where a relay's URL is none."""
         self._settings = settings
-        self._url = parse_relay(settings.relay) / "link" / settings.tenant
+        relays = (settings.relay,) if isinstance(settings.relay, str) else settings.relay
+        self._urls = [parse_relay(url) / "link" / settings.tenant for url in relays]
         self._trust = trust
         self._forwarder = forwarder
-        self._backoff = Backoff(settings.reconnect_s)
+        self._probe = probe
         self._links: set[Link] = set()
         self._stopping = asyncio.Event()
+        probe.tell = self._tell
 
     async def run(self) -> None:
         """Dial and dial again until `stop`; then return once the last link has ended."""
         async with aiohttp.ClientSession(trust_env=False) as client, asyncio.TaskGroup() as tasks:
-            while not self._stopping.is_set():
-                pause_s = await self._hold_one(client, tasks)
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(pause_s):
-                        await self._stopping.wait()
+            for number in range(self._settings.links):
+                tasks.create_task(self._hold(client, tasks, self._urls[number % len(self._urls)]))
 
     def stop(self) -> None:
         """Want no new requests; links end by themselves once what they carry has ended."""
@@ -68,29 +69,45 @@ class Dialler:
         for link in self._links:
             link.drain("the agent is about to stop")
 
-    async def _hold_one(self, client: aiohttp.ClientSession, tasks: asyncio.TaskGroup) -> float:
+    def _tell(self, health: Health) -> None:
+        for link in self._links:
+            link.tell(health)
+
+    async def _hold(self, client: aiohttp.ClientSession, tasks: asyncio.TaskGroup, url: URL) -> None:
+        """Hold one link after another to this node of the relay, until `stop`."""
+        backoff = Backoff(self._settings.reconnect_s)
+        while not self._stopping.is_set():
+            pause_s = await self._hold_one(client, tasks, url, backoff)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(pause_s):
+                    await self._stopping.wait()
+
+    async def _hold_one(
+        self, client: aiohttp.ClientSession, tasks: asyncio.TaskGroup, url: URL, backoff: Backoff
+    ) -> float:
         """Hold one link until it ends or drains, and return the seconds to wait before the next."""
-        begin_s = asyncio.get_running_loop().time()
         try:
-            link, ended = await self._dial(client, tasks)
+            link, ended = await self._dial(client, tasks, url)
         except (aiohttp.ClientError, OSError, TimeoutError, LinkLost, ConfigurationError) as failure:
-            pause_s = self._backoff.pause_s(0.0)
-            self._report(failure, pause_s)
+            pause_s = backoff.pause_s(0.0)
+            self._report(failure, pause_s, url)
             return pause_s
         begin_s = asyncio.get_running_loop().time()
         await link.drains.wait()
         held_s = asyncio.get_running_loop().time() - begin_s
         reason = ended.result() if ended.done() else link.drain_reason or "draining"
-        pause_s = self._backoff.pause_s(held_s)
-        logs.event(events.LINK_ENDED, relay=str(self._url.origin()), reason=reason, held_s=round(held_s, 1))
+        pause_s = backoff.pause_s(held_s)
+        logs.event(events.LINK_ENDED, relay=str(url.origin()), reason=reason, held_s=round(held_s, 1))
         return pause_s
 
-    async def _dial(self, client: aiohttp.ClientSession, tasks: asyncio.TaskGroup) -> tuple[Link, asyncio.Task[str]]:
+    async def _dial(
+        self, client: aiohttp.ClientSession, tasks: asyncio.TaskGroup, url: URL
+    ) -> tuple[Link, asyncio.Task[str]]:
         """Return a link that was greeted, and the task that carries it."""
         token = read_token(self._settings)
         async with asyncio.timeout(self._settings.relay_connect_s):
             socket = await client.ws_connect(
-                self._url,
+                url,
                 ssl=self._trust,
                 headers={"Authorization": f"Bearer {token}"},
                 max_msg_size=MESSAGE_BYTES,
@@ -110,9 +127,10 @@ class Dialler:
         greeting.cancel()
         if not link.greeted.is_set():
             raise LinkLost(ended.result())
+        link.tell(self._probe.health)
         logs.event(
             events.LINK_CONNECTED,
-            relay=str(self._url.origin()),
+            relay=str(url.origin()),
             tenant=settings.tenant,
             agent=settings.name,
             relay_name=link.peer.name,
@@ -120,7 +138,7 @@ class Dialler:
         )
         return link, ended
 
-    def _report(self, failure: Exception, pause_s: float) -> None:
+    def _report(self, failure: Exception, pause_s: float, url: URL) -> None:
         match failure:
             case aiohttp.WSServerHandshakeError(status=status):
                 reason = _STATUS_WORDS.get(status, f"the relay answered {status}")
@@ -130,7 +148,7 @@ class Dialler:
                 reason = f"the relay does not answer within {self._settings.relay_connect_s:g} s"
             case _:
                 reason = str(failure)
-        origin, again_s = str(self._url.origin()), round(pause_s, 2)
+        origin, again_s = str(url.origin()), round(pause_s, 2)
         logs.event(events.LINK_FAILED, level=logging.WARNING, relay=origin, reason=reason, again_s=again_s)
 
 

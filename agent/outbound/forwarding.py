@@ -17,6 +17,7 @@ from agent.link.headers import is_block, named_by_connection, to_block
 from agent.link.messages import Failure, Reason, RequestHead, ResponseHead, decode, encode
 from agent.outbound.allowed import refusal
 from agent.outbound.host import BROKEN, HostCertificateRefused, HostUnreachable
+from agent.outbound.probe import look
 
 if TYPE_CHECKING:
     from aiohttp.http_parser import RawResponseMessage
@@ -100,6 +101,10 @@ class _Exchange:
                 self.give_up(Reason.MALFORMED, f"The relay sent {self.violation}.")
 
     async def _exchange(self, head: RequestHead, connection: Connection) -> None:
+        if head.record and (await look(self.pool)).record != head.record:
+            # A write is sent again: the host must be able to tell that, now, and not a moment ago.
+            self.give_up(Reason.OTHER_HOST, f"{self.pool.host.url.origin()} does not know of the write's first sending")
+            return
         first = b"" if self.stream.has_ended else await self.stream.read()
         complete = self.stream.has_ended
         connection.expect_answer(bodiless=head.method == "HEAD")

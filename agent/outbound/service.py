@@ -10,6 +10,7 @@ from agent.link.tls import trusting
 from agent.outbound.dialling import Dialler, read_token
 from agent.outbound.forwarding import Forwarder
 from agent.outbound.host import HostPool, parse_host
+from agent.outbound.probe import Probe
 
 if TYPE_CHECKING:
     from agent.settings import AgentSettings
@@ -21,9 +22,12 @@ async def run(settings: AgentSettings, stop: asyncio.Event) -> None:
         parse_host(settings.host, trusting(settings.host_trust, "agent.host_trust"), settings.host_connect_s)
     )
     forwarder = Forwarder(pool, settings.in_flight)
-    dialler = Dialler(settings, trusting(settings.relay_trust, "agent.relay_trust"), forwarder)
+    probe = Probe(pool, settings.probe_s)
+    dialler = Dialler(settings, trusting(settings.relay_trust, "agent.relay_trust"), forwarder, probe)
     read_token(settings)
     logs.event(events.AGENT_STARTED, version=__version__, agent=settings.name, host=settings.host, relay=settings.relay)
+    await probe.look()
+    probing = asyncio.create_task(probe.run())
     dialling = asyncio.create_task(dialler.run())
     stopping = asyncio.create_task(stop.wait())
     try:
@@ -33,9 +37,9 @@ async def run(settings: AgentSettings, stop: asyncio.Event) -> None:
         dialler.stop()
         await asyncio.wait({dialling}, timeout=settings.stop_s)
     finally:
-        stopping.cancel()
-        dialling.cancel()
-        await asyncio.gather(dialling, return_exceptions=True)
+        for task in (stopping, probing, dialling):
+            task.cancel()
+        await asyncio.gather(probing, dialling, return_exceptions=True)
         pool.close()
     if not dialling.cancelled():
         dialling.result()

@@ -93,6 +93,7 @@ _STATUS: Final = {
     Reason.DRAINING: 503,
     Reason.HOST_UNREACHABLE: 502,
     Reason.HOST_CERTIFICATE: 502,
+    Reason.OTHER_HOST: 503,
     Reason.HOST_SLOW: 504,
     Reason.HOST_DROPPED: 502,
 }

@@ -2,7 +2,10 @@
 
     not sent              another agent at once, until none is left: 503, nothing was done
     sent, safe            once more elsewhere, then the failure as it is
-    sent, a write         never again: 504, the outcome is unknown (DESIGN §2.5)
+    sent, a write         again only to a host that finds its idempotency key in the same record of outcomes, and so
+                          carries it out once; else never: 504, the outcome is unknown (DESIGN §2.5)
+
+Where no agent can take it at once, a request waits a little: agents, links and hosts restart in seconds.
 
 Knows nothing of HTTP servers and sockets.
 """
@@ -13,6 +16,8 @@ import asyncio
 import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
+
+import msgspec
 
 from agent import events, logs
 from agent.errors import LinkLost, ProtocolViolation, StreamCancelled, StreamFailed
@@ -27,6 +32,9 @@ if TYPE_CHECKING:
     from agent.relay.matching import Agents
 
 SAFE_METHODS: Final = frozenset({"GET", "HEAD"})
+
+_AGAIN_S: Final = 0.5
+"""Between two rounds through all agents, where each of them failed at once."""
 
 _STATUS: Final = range(200, 600)
 
@@ -67,6 +75,22 @@ class Carried:
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """One request of a client, as it is carried."""
+
+    tenant: str
+    head: RequestHead
+    body: Body
+    wait_s: float
+    """How long it may wait for an agent, or for a host that restarts."""
+
+    @property
+    def safe(self) -> bool:
+        """Return whether it changes nothing."""
+        return is_safe(self.head.method, self.head.target)
+
+
+@dataclass(frozen=True, slots=True)
 class _Mishap:
     """One attempt that failed."""
 
@@ -75,31 +99,55 @@ class _Mishap:
     final: bool = False
 
 
-async def carry(agents: Agents, tenant: str, head: RequestHead, body: Body) -> Carried | Problem:
+async def carry(agents: Agents, asked: Asked) -> Carried | Problem:
     """Return the answer of the tenant's host, or what to tell the client instead; the deadline is in the head."""
-    safe = is_safe(head.method, head.target)
     loop = asyncio.get_running_loop()
-    deadline = loop.time() + head.deadline_ms / 1000
+    deadline = loop.time() + asked.head.deadline_ms / 1000
+    patience = min(loop.time() + asked.wait_s, deadline)
     tried: set[Link] = set()
-    problem, repeated = answers.no_agent(tenant), False
-    while (link := agents.pick(tenant, tried)) is not None:
+    record: str | None = None
+    problem, repeated = answers.no_agent(asked.tenant), False
+    while True:
+        link = agents.pick(asked.tenant, tried, record=record)
+        if link is None:
+            left_s = patience - loop.time()
+            if left_s <= 0:
+                return problem
+            await agents.news(asked.tenant, min(left_s, _AGAIN_S))
+            tried.clear()
+            continue
         tried.add(link)
-        outcome = await _attempt(link, head, body, deadline, safe=safe)
+        outcome = await _attempt(link, asked, deadline, record or "")
         if isinstance(outcome, Carried):
             return outcome
-        problem = outcome.problem
-        if outcome.final or body.consumed or (outcome.sent and (not safe or repeated)):
-            break
+        if outcome.sent or record is None:
+            # Once a write was sent, a later attempt that did nothing does not make its outcome any better known.
+            problem = outcome.problem
+        if outcome.sent and not asked.safe:
+            # Never a write twice: only a host that finds the key in the same record is asked again.
+            record = record or link.health.record
+        if outcome.final or asked.body.consumed or (outcome.sent and not _may_repeat(asked, record, repeated=repeated)):
+            return problem
         repeated = repeated or outcome.sent
         logs.event(
-            events.REQUEST_REPEATED, tenant=tenant, request_id=head.request_id, agent=link.peer.name, sent=outcome.sent
+            events.REQUEST_REPEATED,
+            tenant=asked.tenant,
+            request_id=asked.head.request_id,
+            agent=link.peer.name,
+            sent=outcome.sent,
         )
-    return problem
 
 
-async def _attempt(link: Link, head: RequestHead, body: Body, deadline: float, *, safe: bool) -> Carried | _Mishap:
+def _may_repeat(asked: Asked, record: str | None, *, repeated: bool) -> bool:
+    """Return whether a request that was sent may be sent again."""
+    return not repeated if asked.safe else bool(record)
+
+
+async def _attempt(link: Link, asked: Asked, deadline: float, record: str) -> Carried | _Mishap:
     """Ask one agent; whatever goes wrong, say whether the host may have seen the request."""
-    agent = link.peer.name
+    agent, safe, body = link.peer.name, asked.safe, asked.body
+    left_s = deadline - asyncio.get_running_loop().time()
+    head = msgspec.structs.replace(asked.head, deadline_ms=max(1, int(left_s * 1000)), record=record)
     stream = link.open(encode(head), end=body.complete and not body.first)
     try:
         async with asyncio.timeout_at(deadline):
@@ -117,7 +165,7 @@ async def _attempt(link: Link, head: RequestHead, body: Body, deadline: float, *
         problem = answers.link_lost(agent) if safe else answers.outcome_unknown(agent, "the agent gave it up")
         outcome = _Mishap(sent=True, problem=problem)
     except TimeoutError:
-        limit_s = head.deadline_ms / 1000
+        limit_s = asked.head.deadline_ms / 1000
         late = (
             answers.too_slow(agent, limit_s)
             if safe

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import uuid
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from agent.link.headers import named_by_connection, to_block
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 REQUEST_ID: Final = "X-Request-Id"
+IDEMPOTENCY_KEY: Final = "Idempotency-Key"
 
 _SAID_BY_THE_RELAY: Final = frozenset(
     {
@@ -41,15 +43,29 @@ def request_id(given: str | None) -> str:
     return given if given is not None and _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
 
 
-def onward(
-    pairs: Sequence[tuple[bytes, bytes]], *, tenant: str, authority: str, identity: str, client: str | None
-) -> bytes:
-    """Return the header block for the host; `identity` is the request id, `client` the caller's address."""
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """What the relay itself knows about a request."""
+
+    tenant: str
+    authority: str
+    """`name:port` of the relay, as the client used it."""
+    request_id: str
+    address: str | None
+
+
+def onward(pairs: Sequence[tuple[bytes, bytes]], caller: Caller, *, keyed: bool) -> bytes:
+    """Return the header block for the host.
+
+    Where `keyed`, a request that brings no idempotency key of its own gets one, so that the relay may repeat it.
+    """
     block = to_block(pairs, _SAID_BY_THE_RELAY | named_by_connection(pairs))
     said = (
-        f"X-Forwarded-Proto: https\r\nX-Forwarded-Host: {authority}\r\nX-Forwarded-Prefix: /t/{tenant}\r\n"
-        f"{REQUEST_ID}: {identity}\r\n"
+        f"X-Forwarded-Proto: https\r\nX-Forwarded-Host: {caller.authority}\r\n"
+        f"X-Forwarded-Prefix: /t/{caller.tenant}\r\n{REQUEST_ID}: {caller.request_id}\r\n"
     )
-    if client is not None:
-        said += f"X-Forwarded-For: {client}\r\n"
+    if caller.address is not None:
+        said += f"X-Forwarded-For: {caller.address}\r\n"
+    if keyed and not any(name.lower() == b"idempotency-key" for name, _ in pairs):
+        said += f"{IDEMPOTENCY_KEY}: relay-{uuid.uuid4().hex}\r\n"
     return block + said.encode("ascii")

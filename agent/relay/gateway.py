@@ -22,8 +22,8 @@ from agent.link.headers import to_pairs
 from agent.link.messages import RequestHead
 from agent.relay import answers
 from agent.relay.answers import SCIM_JSON, Problem
-from agent.relay.fate import Carried, carry
-from agent.relay.forwarded import REQUEST_ID, is_authority, onward, request_id
+from agent.relay.fate import Asked, Carried, carry, is_safe
+from agent.relay.forwarded import REQUEST_ID, Caller, is_authority, onward, request_id
 
 if TYPE_CHECKING:
     from agent.relay.admission import Admission
@@ -141,13 +141,15 @@ class Gateway:
             method=request.method,
             target=target,
             headers=onward(
-                request.raw_headers, tenant=tenant, authority=request.host, identity=identity, client=request.remote
+                request.raw_headers,
+                Caller(tenant, request.host, identity, request.remote),
+                keyed=not is_safe(request.method, target),
             ),
             request_id=identity,
             deadline_ms=int(self.limits.request_s * 1000),
             length=len(body.first) if body.complete else request.content_length,
         )
-        outcome = await carry(self.agents, tenant, head, body)
+        outcome = await carry(self.agents, Asked(tenant, head, body, self.limits.wait_s))
         if isinstance(outcome, Problem):
             response: web.StreamResponse = self._problem(outcome, identity)
         else:

@@ -35,7 +35,7 @@ def make_application(
     )
     application[users.EXPORTS] = Exports()
     application[users.TRUSTED_PROXIES] = tuple(trusted_proxies)
-    application[health.KEEPS_OUTCOMES] = outcomes is not None
+    application[health.RECORD] = "" if outcomes is None else outcomes.identity
     application[health.ALL_SERVED] = tuple(served.values())
     application.add_routes([*_health(), *_users(), *_documents(), *_refused()])
     application.on_shutdown.append(_finish_exports)

@@ -14,15 +14,19 @@ from connector_host.errors import HostError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-KEEPS_OUTCOMES: Final = web.AppKey("keeps_outcomes", bool)
+RECORD: Final = web.AppKey("record", str)
+"""Names the record of outcomes; empty where none is kept."""
 ALL_SERVED: Final = web.AppKey("all_served", tuple[Served, ...])
 
 _PATIENCE_S: Final = 5.0
 
 
 async def healthz(request: web.Request) -> web.Response:
-    """Answer 200 while the process can answer at all; says whether a write with an idempotency key may be repeated."""
-    return _answer({"status": "alive", "idempotency_keys": request.app[KEEPS_OUTCOMES]}, status=200)
+    """Answer 200 while the process can answer at all.
+
+    Names the record of outcomes: where the same one is named, a write with an idempotency key may be repeated.
+    """
+    return _answer({"status": "alive", "idempotency_record": request.app[RECORD] or None}, status=200)
 
 
 async def readyz(request: web.Request) -> web.Response:

@@ -15,6 +15,7 @@ import asyncio
 import os
 import sqlite3
 import threading
+import uuid
 from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
@@ -38,6 +39,7 @@ CREATE TABLE IF NOT EXISTS outcome (
   answer BLOB
 );
 CREATE INDEX IF NOT EXISTS outcome_begun ON outcome (begun_s);
+CREATE TABLE IF NOT EXISTS record (one INTEGER PRIMARY KEY CHECK (one = 1), identity TEXT NOT NULL);
 """
 
 
@@ -81,6 +83,9 @@ class Outcomes:
         self._connection = sqlite3.connect(file, isolation_level=None, check_same_thread=False)
         self._connection.execute("PRAGMA journal_mode = WAL")
         self._connection.executescript(_SCHEMA)
+        self._connection.execute("INSERT OR IGNORE INTO record VALUES (1, ?)", (uuid.uuid4().hex,))
+        self.identity = str(self._connection.execute("SELECT identity FROM record").fetchone()[0])
+        """Tells this record from any other: only a host that shows the same one may be sent the same write again."""
         self._orders: deque[_Order] = deque()
         self._news = threading.Semaphore(0)
         self._over = False

@@ -57,9 +57,12 @@ class Host:
     url: str
     asked: list = field(default_factory=list)
     answer: object = None
+    record: str | None = None
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def serve(self, request):
+        if request.path == "/healthz":
+            return web.json_response({"status": "alive", "idempotency_record": self.record})
         body = await request.read() if self.answer is None else b""
         self.asked.append((request.method, request.raw_path, request.headers, body))
         self.arrived.set()
@@ -104,7 +107,10 @@ class Chain:
     async def start_relay(self, *, limits=None, tenants=("acme", "other"), **keys):
         keys = {"heartbeat_s": 0.2, "dead_s": 2.0, "stop_s": 5.0, "port": self.port} | keys
         settings = RelaySettings(
-            certificate=self.papers.certificate, key=self.papers.key, limits=LimitSettings(**(limits or {})), **keys
+            certificate=self.papers.certificate,
+            key=self.papers.key,
+            limits=LimitSettings(**({"wait_s": 0.0} | (limits or {}))),
+            **keys,
         )
         hashes = {name: TenantSettings(agent_token_hashes=(token_hash(TOKEN + name),)) for name in tenants}
         self._start("relay", relay_service.run, RelayConfiguration(relay=settings, tenants=hashes))
@@ -113,7 +119,15 @@ class Chain:
 
     async def start_agent(self, host_url, name="one", *, token=None, connected=True, **keys):
         token_file = self.folder / f"{name}.token"
-        keys = {"tenant": "acme", "heartbeat_s": 0.2, "dead_s": 2.0, "reconnect_s": 0.2, "stop_s": 5.0} | keys
+        keys = {
+            "tenant": "acme",
+            "links": 1,
+            "probe_s": 0.2,
+            "heartbeat_s": 0.2,
+            "dead_s": 2.0,
+            "reconnect_s": 0.2,
+            "stop_s": 5.0,
+        } | keys
         token_file.write_text(TOKEN + keys["tenant"] if token is None else token)
         settings = AgentSettings(
             relay=self.url,

@@ -139,10 +139,19 @@ async def test_a_caller_without_the_token_learns_nothing_from_a_key(scim):
     assert (await scim.post(BARBARA, headers=KEY, token="wrong")).status == 401
 
 
-async def test_health_says_whether_keys_are_kept(scim, tmp_path_factory):
-    assert (await scim.get("/healthz", base="", token="")).body["idempotency_keys"] is True
+async def record_of(service):
+    return (await service.get("/healthz", base="", token="")).body["idempotency_record"]
+
+
+async def test_health_names_the_record_that_keys_are_kept_in(tmp_path, tmp_path_factory):
+    async with recorded(tmp_path) as scim:
+        first = await record_of(scim)
+    async with recorded(tmp_path) as scim:
+        assert await record_of(scim) == first
+    async with recorded(tmp_path_factory.mktemp("other")) as other:
+        assert await record_of(other) not in {first, None}
     async with serve(tmp_path_factory.mktemp("plain")) as plain:
-        assert (await plain.get("/healthz", base="", token="")).body["idempotency_keys"] is False
+        assert await record_of(plain) is None
 
 
 @pytest.mark.skipif(os.name == "nt", reason="modes are POSIX")

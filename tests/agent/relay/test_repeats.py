@@ -1,0 +1,160 @@
+"""Writes that may be repeated, because the host carries them out once, and requests that wait for better times."""
+
+from __future__ import annotations
+
+import asyncio
+
+from aiohttp import web
+from yarl import URL
+
+from agent import events
+from tests.agent.chain import host_server
+
+KEPT = {"wait_s": 5.0}
+
+
+async def never(_):
+    await asyncio.Event().wait()
+
+
+async def hang_up_once(request):
+    """Take the first request and say nothing; answer the next ones."""
+    request.transport.abort()
+    return web.Response()
+
+
+def keys_of(host):
+    return [headers["Idempotency-Key"] for _, _, headers, _ in host.asked]
+
+
+async def test_every_write_gets_a_key_and_a_client_keeps_its_own(chain, host, client):
+    await chain.start_relay()
+    await chain.start_agent(host.url)
+    for headers in ({}, {}, {"Idempotency-Key": "mine"}):
+        async with client.post(chain.address(), data=b"{}", headers=headers):
+            pass
+    async with client.get(chain.address()):
+        pass
+    *writes, read = host.asked
+    keys = [headers["Idempotency-Key"] for _, _, headers, _ in writes]
+    assert len(set(keys)) == 3
+    assert keys[2] == "mine"
+    assert "Idempotency-Key" not in read[2]
+
+
+async def test_a_write_moves_to_another_agent_of_the_same_host(chain, host, client):
+    host.record = "r1"
+    await chain.start_relay(limits=KEPT)
+    await chain.start_agent(host.url, "one")
+    host.answer = never
+    asked = asyncio.create_task(client.post(chain.address(), data=b"{}"))
+    await host.arrived.wait()
+    await chain.start_agent(host.url, "two")
+    host.answer = None
+    await chain.kill("one")
+    async with await asked as response:
+        assert response.status == 200
+    assert len(host.asked) == 2
+    assert len(set(keys_of(host))) == 1
+
+
+async def test_a_write_never_moves_to_a_host_that_does_not_know_of_it(chain, host, client, papers):
+    host.record = "r1"
+    async with host_server(papers) as other:
+        other.record = "r2"
+        await chain.start_relay(limits={"wait_s": 0.5})
+        await chain.start_agent(host.url, "one")
+        host.answer = never
+        asked = asyncio.create_task(client.post(chain.address(), data=b"{}"))
+        await host.arrived.wait()
+        await chain.start_agent(other.url, "two")
+        await chain.kill("one")
+        async with await asked as response:
+            assert response.status == 504
+        assert not other.asked
+
+
+async def test_an_agent_looks_at_the_record_again_before_it_repeats(chain, host, client):
+    host.record = "r1"
+    await chain.start_relay(limits={"wait_s": 1.0})
+    await chain.start_agent(host.url, probe_s=60.0)
+
+    async def forget_everything(request):
+        host.record = "r2"
+        return await hang_up_once(request)
+
+    host.answer = forget_everything
+    async with client.post(chain.address(), data=b"{}") as response:
+        assert response.status == 504
+    assert len(host.asked) == 1
+
+
+async def test_a_host_that_hangs_up_is_asked_again_where_it_keeps_outcomes(chain, host, client):
+    host.record = "r1"
+    await chain.start_relay(limits=KEPT)
+    await chain.start_agent(host.url)
+
+    async def answer(request):
+        host.answer = None
+        return await hang_up_once(request)
+
+    host.answer = answer
+    async with client.post(chain.address(), data=b"{}") as response:
+        assert response.status == 200
+    assert len(set(keys_of(host))) == 1
+
+
+async def test_an_unknown_outcome_stays_unknown_whatever_fails_later(chain, papers, client):
+    async with host_server(papers) as host:
+        host.record = "r1"
+        await chain.start_relay(limits={"wait_s": 1.5})
+        await chain.start_agent(host.url)
+        host.answer = never
+        asked = asyncio.create_task(client.post(chain.address(), data=b"{}"))
+        await host.arrived.wait()
+    async with await asked as response:
+        assert response.status == 504
+        assert "unknown" in (await response.json(content_type=None))["detail"]
+
+
+async def test_a_request_waits_for_an_agent(chain, host, client):
+    await chain.start_relay(limits=KEPT)
+    asked = asyncio.create_task(client.post(chain.address(), data=b"{}"))
+    await chain.start_agent(host.url)
+    async with await asked as response:
+        assert response.status == 200
+
+
+async def test_a_request_waits_for_a_host_that_restarts(chain, papers, client):
+    async with host_server(papers) as host:
+        port = URL(host.url).port
+        await chain.start_relay(limits=KEPT)
+        await chain.start_agent(host.url)
+    asked = asyncio.create_task(client.post(chain.address(), data=b"{}"))
+    await chain.log.wait_for(events.REQUEST_FAILED)
+    async with host_server(papers, port=port) as again:
+        async with await asked as response:
+            assert response.status == 200
+        assert len(again.asked) == 1
+
+
+async def test_an_agent_whose_host_is_down_is_asked_last(chain, host, client):
+    await chain.start_relay()
+    await chain.start_agent("https://localhost:1", "lame")
+    await chain.start_agent(host.url, "sound")
+    await chain.log.wait_for(events.AGENT_HEALTH, agent="lame", host_reachable=False)
+    for _ in range(6):
+        async with client.get(chain.address()) as response:
+            assert response.status == 200
+    assert not [seen for event, seen in chain.log.seen if event == events.REQUEST_REPEATED]
+
+
+async def test_two_links_of_one_agent_survive_the_loss_of_one(chain, host, client):
+    await chain.start_relay()
+    await chain.start_agent(host.url, links=2)
+    await chain.relay_sees(2)
+    statuses = set()
+    for _ in range(10):
+        async with client.get(chain.address()) as response:
+            statuses.add(response.status)
+    assert statuses == {200}
