@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from connector_host.scim.flows import compile_flows
+from connector_host.scim.compilation import compile_flows
+from connector_host.scim.flows import Policies
 from connector_host.scim.rendering import Renderer
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ class Served:
         """
         object_type = await self.connector.describe()
         if self._renderer is None or self._renderer.flows.object_type != object_type:
-            self._renderer = Renderer(compile_flows(object_type, self.settings.attributes))
+            self._renderer = Renderer(compile_flows(object_type, self.settings.attributes, Policies.of(self.settings)))
         return self._renderer
 
     async def flows(self) -> Flows:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from connector_host.connectors.contract import Refusal, RefusalKind, Value
 from connector_host.connectors.errors import InvalidValue
 from connector_host.scim import paths, vocabulary
-from connector_host.scim.coercion import coerce, is_empty, unwrap
+from connector_host.scim.coercion import coerce, coerce_truth, is_empty, unwrap
 from connector_host.scim.flows import Complex, Multi, Row, SchemaFlow, Single, Slot, slots
 from connector_host.scim.paths import Ignored, Selected, Target, Whole
 
@@ -37,6 +37,8 @@ class Statement:
     refusals: list[Refusal] = field(default_factory=list)
     ids: list[str] = field(default_factory=list)
     """What the client says that the id is; it can only be what it is already."""
+    active: bool | None = None
+    """What is said about `active` where it has no column and disabling deletes."""
 
     def assign(self, slot: Slot, raw: object) -> None:
         """Add one slot's value, coerced; a list of several is refused as multi-valued."""
@@ -45,8 +47,28 @@ class Statement:
             self.refuse(RefusalKind.MULTI_VALUED, slot.path)
         elif _holds_reference(bare):
             self.refuse(RefusalKind.REFERENCE, f"{slot.path}.$ref")
+        elif slot.state is not None or slot.is_existence:
+            self.say_state(slot, coerce_truth(slot.path, bare))
         else:
-            self.assigns.append(Assign(slot, coerce(slot, bare)))
+            self.say(slot, coerce(slot, bare))
+
+    def say_state(self, slot: Slot, truth: bool | None) -> None:  # noqa: FBT001 - it is the value itself
+        """Add what is said about `active`; null says nothing about a state."""
+        if truth is None:
+            return
+        if slot.state is not None:
+            self.assigns.append(Assign(slot, slot.state.value(on=not truth)))
+        else:
+            self.active = truth
+
+    def say(self, slot: Slot, value: Value | None) -> None:
+        """Add one slot's value; null follows the policy of its column."""
+        if slot.state is not None or slot.is_existence:
+            return
+        if value is not None or slot.on_null == "clear":
+            self.assigns.append(Assign(slot, value))
+        elif slot.on_null == "reject":
+            raise InvalidValue(slot.path, "cannot be cleared: on_null is reject for this column.")
 
     def refuse(self, kind: RefusalKind, attribute: str) -> None:
         """Add a refusal, by name only."""
@@ -98,11 +120,12 @@ def clear(target: Target, into: Statement) -> None:
         case Selected():
             for row in target.rows:
                 for slot in target.among(row):
-                    into.assigns.append(Assign(slot, None))
+                    into.say(slot, None)
         case Slot():
-            into.assigns.append(Assign(target, None))
+            into.say(target, None)
         case _:
-            into.assigns.extend(Assign(slot, None) for slot in slots(target))
+            for slot in slots(target):
+                into.say(slot, None)
 
 
 def _state_ignored(name: str, value: object, into: Statement) -> None:
@@ -173,8 +196,6 @@ def _state_subs(name: str, subs: Mapping[str, Slot], value: Mapping[str, object]
 def _state_multi(node: Multi, value: object, into: Statement, *, replace: bool) -> None:
     """Give every value the row of its type; one that has no row of its own is one value too many."""
     elements = [part for part in (value if isinstance(value, list) else [value]) if not _says_nothing(part)]
-    if replace or not elements:
-        clear(node, into)
     taken: set[int] = set()
     for element in elements:
         fields = dict(element) if isinstance(element, dict) else {"value": element}
@@ -184,6 +205,9 @@ def _state_multi(node: Multi, value: object, into: Statement, *, replace: bool) 
             continue
         taken.add(id(row))
         _state_subs(node.name, row.subs, fields, into)
+    if replace or not elements:
+        rest = tuple(row for row in node.rows if id(row) not in taken)
+        clear(Selected(node, rest, "", None), into)
 
 
 def _says_nothing(element: object) -> bool:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from connector_host.scim.flows import Slot
 
+_TRUTH: Final = Attribute("active", AttributeType.BOOLEAN)
+"""What a state is on the wire."""
 TRUTH: Final[Mapping[str, bool]] = {"true": True, "false": False, "1": True, "0": False}
 _NUMBER: Final = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,4})?")
 _MOMENT: Final = re.compile(r"\d{4}-\d\d-\d\d([Tt ]\d\d:\d\d(:\d\d([.,]\d+)?)?\s?([Zz]|[+-]\d\d:?\d\d)?)?")
@@ -31,10 +33,21 @@ def coerce(slot: Slot, raw: object) -> Value | None:
 
     Raises InvalidValue that names the SCIM path and the expected type, length or choice, never the value.
     """
+    return coerce_value(slot.attribute, slot.path, raw)
+
+
+def coerce_truth(path: str, raw: object) -> bool | None:
+    """Return what is said about a state such as `active`, or None where nothing is; raises InvalidValue."""
+    truth = coerce_value(_TRUTH, path, raw)
+    return None if truth is None else bool(truth)
+
+
+def coerce_value(attribute: Attribute, path: str, raw: object) -> Value | None:
+    """Return the value that the attribute takes, or None where the raw value is null or empty; raises InvalidValue."""
     bare = unwrap(raw)
     if is_empty(bare):
         return None
-    return _READERS[slot.attribute.type](slot.attribute, slot.path, bare)
+    return _READERS[attribute.type](attribute, path, bare)
 
 
 def is_empty(raw: object) -> bool:
@@ -153,12 +166,23 @@ _READERS: Final[Mapping[AttributeType, Callable[[Attribute, str, object], Value]
 }
 
 
-def to_wire(slot: Slot, value: Value) -> Value:
-    """Return a value of the column as the slot's type on the wire has it; text is what the RFC defines as text."""
-    if slot.wire is slot.attribute.type:
+def to_wire(slot: Slot, value: Value | None) -> Value | None:
+    """Return a value of the column as the slot's type on the wire has it."""
+    if slot.is_existence:
+        return True
+    if slot.state is not None:
+        return not slot.state.is_on(value)
+    if value is None or slot.wire is slot.attribute.type:
         return value
-    if slot.wire is AttributeType.BOOLEAN:
-        return TRUTH.get(str(value).strip().lower(), False) if isinstance(value, str) else bool(value)
+    return _as_truth(value) if slot.wire is AttributeType.BOOLEAN else _as_text(value)
+
+
+def _as_truth(value: Value) -> bool:
+    return TRUTH.get(value.strip().lower(), False) if isinstance(value, str) else bool(value)
+
+
+def _as_text(value: Value) -> str:
+    """Return what the RFC defines as text, where the column is something else."""
     match value:
         case bool():
             return "true" if value else "false"

@@ -40,7 +40,7 @@ from connector_host.connectors.contract import (
 )
 from connector_host.connectors.errors import InvalidValue
 from connector_host.scim import vocabulary
-from connector_host.scim.coercion import coerce
+from connector_host.scim.coercion import coerce, coerce_truth
 from connector_host.scim.conditions import all_of, any_of, negation
 from connector_host.scim.errors import ScimError, invalid_filter
 from connector_host.scim.flows import Complex, Multi, Row, Single, Slot, slots
@@ -116,7 +116,7 @@ def _present(flows: Flows, path: AttrPath) -> Condition:
     target = _resolved(flows, path)
     match target:
         case Slot():
-            return Present(target.attribute.name)
+            return _present_slot(target)
         case Identity():
             return EVERYTHING
         case Single() | Complex() | Multi():
@@ -135,7 +135,7 @@ def _meant(target: Selected, row: Row) -> Iterable[Slot]:
 
 
 def _any_present(found: Iterable[Slot]) -> Condition:
-    return any_of(Present(slot.attribute.name) for slot in found)
+    return any_of(_present_slot(slot) for slot in found)
 
 
 def _exists(row: Row) -> Condition:
@@ -202,6 +202,8 @@ def _compare_text(held: str, op: CompareOperator, asked: str) -> Condition:
 
 def _compare_slot(slot: Slot, op: CompareOperator, value: object) -> Condition:
     """Compare with the value in the column's own type; one that cannot be of the type equals nothing."""
+    if slot.state is not None or slot.is_existence:
+        return _compare_state(slot, op, value)
     name = slot.attribute.name
     if value is None or value == "":
         return _compare_empty(slot, op, value)
@@ -216,6 +218,25 @@ def _compare_slot(slot: Slot, op: CompareOperator, value: object) -> Condition:
             return EVERYTHING
         raise invalid_filter(str(failure)) from failure
     return NOTHING if typed is None else Compare(name, Comparator(op.value), typed)
+
+
+def _compare_state(slot: Slot, op: CompareOperator, value: object) -> Condition:
+    """Compare `active`, which is true or false for every user, whatever column tells it."""
+    if op not in (CompareOperator.eq, CompareOperator.ne):
+        raise invalid_filter(f"{slot.path}: {op} cannot be used, since this attribute is boolean (RFC 7644 §3.4.2.2).")
+    try:
+        asked = coerce_truth(slot.path, value)
+    except InvalidValue:
+        asked = None
+    if asked is None:
+        return NOTHING if op is CompareOperator.eq else EVERYTHING
+    inactive = slot.state.condition() if slot.state is not None else NOTHING
+    return negation(inactive) if asked is (op is CompareOperator.eq) else inactive
+
+
+def _present_slot(slot: Slot) -> Condition:
+    """Return that the slot has a value; a state always has one."""
+    return EVERYTHING if slot.state is not None or slot.is_existence else Present(slot.attribute.name)
 
 
 def _without_limits(slot: Slot) -> Slot:
@@ -268,7 +289,7 @@ def _in_row(row: Row, node: FilterNode) -> Condition:
             if name.lower() in row.marks:
                 return EVERYTHING
             slot = row.subs.get(name.lower())
-            return Present(slot.attribute.name) if slot is not None else NOTHING
+            return _present_slot(slot) if slot is not None else NOTHING
         case Comparison(attr_path=AttrPath(attr=name), op=op, value=value):
             return _compare_in_row(row, name.lower(), op, value)
         case _:

@@ -14,13 +14,14 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from connector_host.connectors.contract import Attribute, AttributeType, Mutability, ObjectType
-from connector_host.errors import ConfigurationError
-from connector_host.scim import mappings, vocabulary
+from connector_host.scim import vocabulary
+from connector_host.settings import DeleteFlow, DisableFlow
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from connector_host.scim.mappings import Place
+    from connector_host.scim.states import State
+    from connector_host.settings import OnNull, SqlSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,12 @@ class Slot:
     wire: AttributeType
     """The type on the wire: the RFC's where the RFC defines the attribute, else the column's."""
     is_anchor: bool = False
+    state: State | None = None
+    """For `active`, how the column tells that a user is disabled; None where the value is what it is."""
+    is_existence: bool = False
+    """Whether there is no column, and a user is `active` for as long as it exists: disabling deletes it."""
+    on_null: OnNull = "clear"
+    """What an explicit null or empty value does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +94,27 @@ class SchemaFlow:
     nodes: Mapping[str, Node]
 
 
+@dataclass(frozen=True, slots=True)
+class Policies:
+    """What an administrator decides about deprovisioning and nulls."""
+
+    disable: DisableFlow = field(default_factory=DisableFlow)
+    delete: DeleteFlow = field(default_factory=DeleteFlow)
+    on_null: OnNull | Mapping[str, OnNull] = "clear"
+
+    @classmethod
+    def of(cls, settings: SqlSettings) -> Policies:
+        """Return the policies of a connector's settings."""
+        return cls(settings.disable, settings.delete, settings.on_null)
+
+    def on_null_of(self, column: str) -> OnNull:
+        """Return what a null does to this column; names are compared without regard to case."""
+        if isinstance(self.on_null, str):
+            return self.on_null
+        named = {name.lower(): word for name, word in self.on_null.items()}
+        return named.get(column.lower(), named.get("*", "clear"))
+
+
 @dataclass(frozen=True, eq=False)
 class Flows:
     """All attribute flows of one object type; one is as good as another only if it is the same, so it may be a key."""
@@ -95,6 +123,9 @@ class Flows:
     schemas: Mapping[str, SchemaFlow]
     """By URN in lower case; the core schema is first, extensions without a column are absent."""
     anchor: Attribute
+    deleted: State | None = None
+    """How a column tells that a user was deleted; None where DELETE does not leave the row."""
+    policies: Policies = field(default_factory=Policies)
     hidden: tuple[str, ...] = ()
     """Columns without a mapping that SCIM cannot name, or whose name belongs to a refused class."""
     missing: tuple[str, ...] = field(default=())
@@ -107,8 +138,14 @@ class Flows:
 
     @cached_property
     def slots(self) -> tuple[Slot, ...]:
-        """Return every slot of the tree."""
-        return tuple(slot for schema in self.schemas.values() for node in schema.nodes.values() for slot in slots(node))
+        """Return every slot of the tree that has a column."""
+        found = (slot for schema in self.schemas.values() for node in schema.nodes.values() for slot in slots(node))
+        return tuple(slot for slot in found if not slot.is_existence)
+
+    @cached_property
+    def paths(self) -> Mapping[str, str]:
+        """Return the SCIM path of each column, for errors that clients read."""
+        return MappingProxyType({slot.attribute.name: slot.path for slot in self.slots})
 
 
 def slots(node: Node) -> Iterator[Slot]:
@@ -121,101 +158,6 @@ def slots(node: Node) -> Iterator[Slot]:
         case Multi(rows=rows):
             for row in rows:
                 yield from row.subs.values()
-
-
-def compile_flows(object_type: ObjectType, mapping: Mapping[str, str]) -> Flows:
-    """Compile the mapping (column name to SCIM path) for this object type.
-
-    Raises ConfigurationError that names the column, the path and the mend where a path cannot exist, or where two
-    columns share one.
-    """
-    spelled = {name.lower(): name for name in mapping}
-    placed: list[tuple[Attribute, Place]] = []
-    hidden: list[str] = []
-    for attribute in object_type.attributes:
-        given = mapping.get(attribute.name, mapping.get(spelled.get(attribute.name.lower(), "")))
-        place = mappings.place(attribute.name, given) if given is not None else mappings.default_place(attribute.name)
-        if place is None:
-            hidden.append(attribute.name)
-        else:
-            placed.append((attribute, place))
-    _demand_distinct(placed)
-    present = {attribute.name.lower() for attribute in object_type.attributes}
-    return Flows(
-        object_type=object_type,
-        schemas=_schemas(placed, object_type.anchor),
-        anchor=object_type.by_name[object_type.anchor],
-        hidden=tuple(hidden),
-        missing=tuple(name for name in mapping if name.lower() not in present),
-    )
-
-
-def _demand_distinct(placed: list[tuple[Attribute, Place]]) -> None:
-    """Raise ConfigurationError where two columns claim one path, or one attribute is both simple and complex."""
-    seen: dict[str, str] = {}
-    for attribute, place in placed:
-        other = seen.setdefault(place.path.lower(), attribute.name)
-        if other != attribute.name:
-            raise ConfigurationError(
-                f"attributes: columns {other} and {attribute.name} are both mapped to {place.path}: "
-                "give each column a path of its own."
-            )
-    shapes: dict[tuple[str, str], tuple[str, str]] = {}
-    for attribute, place in placed:
-        shape = "multi" if place.selector else "complex" if place.sub else "simple"
-        first, claimant = shapes.setdefault((place.urn.lower(), place.name.lower()), (shape, attribute.name))
-        if first != shape:
-            raise ConfigurationError(
-                f"attributes: {place.path}, mapped to column {attribute.name}, has another shape than the mapping of "
-                f"column {claimant}: give both a sub-attribute, or neither."
-            )
-
-
-def _schemas(placed: list[tuple[Attribute, Place]], anchor: str) -> Mapping[str, SchemaFlow]:
-    urns: dict[str, str] = {vocabulary.CORE.lower(): vocabulary.CORE}
-    for _, place in placed:
-        urns.setdefault(place.urn.lower(), place.urn)
-    return MappingProxyType(
-        {
-            lowered: SchemaFlow(urn, _nodes([pair for pair in placed if pair[1].urn.lower() == lowered], anchor))
-            for lowered, urn in urns.items()
-        }
-    )
-
-
-def _nodes(placed: list[tuple[Attribute, Place]], anchor: str) -> Mapping[str, Node]:
-    grouped: dict[str, list[tuple[Attribute, Place]]] = {}
-    for pair in placed:
-        grouped.setdefault(pair[1].name.lower(), []).append(pair)
-    return MappingProxyType({lowered: _node(pairs, anchor) for lowered, pairs in grouped.items()})
-
-
-def _node(pairs: list[tuple[Attribute, Place]], anchor: str) -> Node:
-    attribute, first = pairs[0]
-    if first.selector:
-        return Multi(first.name, _rows(pairs, anchor))
-    if first.sub:
-        return Complex(first.name, _subs(pairs, anchor))
-    return Single(first.name, _slot(attribute, first, anchor))
-
-
-def _rows(pairs: list[tuple[Attribute, Place]], anchor: str) -> tuple[Row, ...]:
-    grouped: dict[tuple[str, str], list[tuple[Attribute, Place]]] = {}
-    for pair in pairs:
-        grouped.setdefault((pair[1].selector, pair[1].label.lower()), []).append(pair)
-    return tuple(
-        Row("primary" if selector == "primary" else "type", members[0][1].label, _subs(members, anchor))
-        for (selector, _), members in grouped.items()
-    )
-
-
-def _subs(pairs: list[tuple[Attribute, Place]], anchor: str) -> Mapping[str, Slot]:
-    return MappingProxyType({place.sub.lower(): _slot(attribute, place, anchor) for attribute, place in pairs})
-
-
-def _slot(attribute: Attribute, place: Place, anchor: str) -> Slot:
-    is_anchor = attribute.name == anchor
-    return Slot(attribute, place.path, place.sub or place.name, place.wire or attribute.type, is_anchor)
 
 
 def is_writable(slot: Slot) -> bool:

@@ -51,6 +51,8 @@ class Patch:
     steps: tuple[Step, ...]
     refusals: tuple[Refusal, ...]
     ids: tuple[str, ...] = ()
+    disables: bool = False
+    """Whether the user ends disabled where disabling deletes it."""
 
     def revise(self, entry: Entry) -> Values:
         """Return the values to write: only those that differ.
@@ -69,8 +71,15 @@ class Patch:
         return {
             name: checked_change(slot, held[name])
             for name, slot in named.items()
-            if held[name] != entry.values.get(name)
+            if differs(slot, held[name], entry.values.get(name))
         }
+
+
+def differs(slot: Slot, after: Value | None, before: Value | None) -> bool:
+    """Return whether a value is another one; the time since when a user is disabled is not moved by saying so again."""
+    if slot.state is not None:
+        return slot.state.is_on(after) is not slot.state.is_on(before)
+    return after != before
 
 
 def checked_change(slot: Slot, value: Value | None) -> Value | None:
@@ -95,12 +104,14 @@ def read_patch(flows: Flows, body: object, *, operations_max: int) -> Patch:
     steps: list[Step] = []
     refusals: list[Refusal] = []
     ids: list[str] = []
+    active = True
     for number, operation in enumerate(operations, start=1):
         said = Statement()
         steps.extend(_read(flows, number, operation, said))
         refusals.extend(said.refusals)
         ids.extend(said.ids)
-    return Patch(flows, tuple(steps), tuple(refusals), tuple(ids))
+        active = active if said.active is None else said.active
+    return Patch(flows, tuple(steps), tuple(refusals), tuple(ids), disables=not active)
 
 
 def _operations(body: object) -> list[object]:

@@ -114,7 +114,8 @@ class _Leaf:
 
 
 def _leaf(key: str, slot: Slot) -> _Leaf:
-    return _Leaf(key, slot.attribute.name, None if slot.wire is slot.attribute.type else slot)
+    as_it_is = slot.wire is slot.attribute.type and slot.state is None
+    return _Leaf(key, slot.attribute.name, None if as_it_is else slot)
 
 
 def _leaves(subs: Mapping[str, Slot]) -> tuple[_Leaf, ...]:
@@ -155,5 +156,7 @@ def _fill(into: dict[str, object], part: _Part, values: Values) -> None:
 def _fill_leaves(into: dict[str, object], leaves: tuple[_Leaf, ...], values: Mapping[str, Value | None]) -> None:
     for leaf in leaves:
         value = values.get(leaf.column)
+        if leaf.converted is not None:
+            value = to_wire(leaf.converted, value)
         if value is not None:
-            into[leaf.key] = value if leaf.converted is None else to_wire(leaf.converted, value)
+            into[leaf.key] = value

@@ -11,7 +11,7 @@ from connector_host.scim import assignments
 from connector_host.scim.assignments import Statement
 from connector_host.scim.errors import invalid_syntax
 from connector_host.scim.flows import is_writable
-from connector_host.scim.patches import checked_change
+from connector_host.scim.patches import checked_change, differs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,6 +28,8 @@ class Replacement:
     values: Values
     refusals: tuple[Refusal, ...]
     ids: tuple[str, ...]
+    disables: bool = False
+    """Whether the user ends disabled where disabling deletes it."""
 
     def revise(self, entry: Entry) -> Values:
         """Return the values to write: what is said and differs, and null for what is left out (RFC 7644 §3.5.1).
@@ -43,7 +45,7 @@ class Replacement:
             if not is_writable(slot) or not self._says(slot):
                 continue
             value = self.values.get(name)
-            if value != entry.values.get(name):
+            if differs(slot, value, entry.values.get(name)):
                 changed[name] = checked_change(slot, value)
         return changed
 
@@ -53,12 +55,19 @@ class Replacement:
             return True
         if slot.attribute.required and not slot.is_anchor:
             raise InvalidValue(slot.path, "is required and is missing.")
-        return slot.attribute.nullable and slot.attribute.mutability is Mutability.READ_WRITE and not slot.is_anchor
+        return slot.on_null == "clear" and slot.attribute.nullable and _is_cleared_by_absence(slot)
+
+
+def _is_cleared_by_absence(slot: Slot) -> bool:
+    """Return whether leaving the attribute out may empty it; a state such as `active` stays as it is."""
+    return slot.attribute.mutability is Mutability.READ_WRITE and not slot.is_anchor and slot.state is None
 
 
 def read_create(flows: Flows, body: object) -> Add:
     """Read the body of a POST. Raises ScimError invalidSyntax, and InvalidValue naming the attribute."""
     said = _read(flows, body)
+    if said.active is False:
+        raise InvalidValue("active", "a disabled user is not created here, since disabling deletes (disable).")
     values = {assign.slot.attribute.name: assign.value for assign in said.assigns if is_writable(assign.slot)}
     for slot in flows.slots:
         value = values.get(slot.attribute.name)
@@ -73,7 +82,7 @@ def read_replacement(flows: Flows, body: object) -> Replacement:
     """Read the body of a PUT. Raises ScimError invalidSyntax, and InvalidValue naming the attribute."""
     said = _read(flows, body)
     values = {assign.slot.attribute.name: assign.value for assign in said.assigns}
-    return Replacement(flows, values, tuple(said.refusals), tuple(said.ids))
+    return Replacement(flows, values, tuple(said.refusals), tuple(said.ids), disables=said.active is False)
 
 
 def _read(flows: Flows, body: object) -> Statement:

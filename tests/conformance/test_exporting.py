@@ -117,10 +117,13 @@ async def test_a_required_column_without_a_value_is_named(connector):
     assert refused.value.attribute == "Name"
 
 
-async def test_nulls_in_a_creation_are_passed_over_so_that_defaults_apply(connector):
-    done = await connector.export(Add({**ANNA, "Status": None, "Email": None}))
+async def test_what_a_creation_leaves_out_has_its_default_and_an_explicit_null_has_not(connector):
+    done = await connector.export(Add({**ANNA, "Email": None}))
     assert done.entry.values["Status"] == "new"
     assert done.entry.values["Email"] is None
+    with pytest.raises(InvalidValue, match="takes no null") as refused:
+        await connector.export(Add({**ANNA, "Login": "bert", "Status": None}))
+    assert refused.value.attribute == "Status"
 
 
 async def test_a_computed_column_is_refused(connector):

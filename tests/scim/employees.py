@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 from connector_host.connectors.contract import Attribute, AttributeType, Entry, Mutability, ObjectType
-from connector_host.scim.flows import compile_flows
+from connector_host.scim.compilation import compile_flows
 
 ECMA = "urn:ietf:params:scim:schemas:extension:ECMA2Host:2.0:User"
 ENTERPRISE = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"

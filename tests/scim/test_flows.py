@@ -6,7 +6,7 @@ import pytest
 
 from connector_host.connectors.contract import Attribute, AttributeType, ObjectType
 from connector_host.errors import ConfigurationError
-from connector_host.scim.flows import compile_flows
+from connector_host.scim.compilation import compile_flows
 from tests.scim.employees import ECMA, EMPLOYEE, FLOWS
 
 

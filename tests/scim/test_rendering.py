@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import msgspec
 
-from connector_host.scim.flows import compile_flows
+from connector_host.scim.compilation import compile_flows
 from connector_host.scim.rendering import Renderer, render_list
 from tests.scim.employees import BARBARA, CORE, ECMA, EMPLOYEE, ENTERPRISE, FLOWS
 
