@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 PROBE_S: Final = 5.0
 """Seconds that one look may take."""
 
+DOWN_S: Final = 0.5
+
 _BYTES: Final = 65_536
 _OK: Final = 200
 
@@ -78,7 +80,7 @@ class Probe:
             self.tell(health)
 
     async def run(self) -> None:
-        """Look every so often, for ever."""
+        """Look every so often, for ever; more often at a host that is down, since hosts restart in seconds."""
         while True:
-            await asyncio.sleep(self._every_s)
+            await asyncio.sleep(self._every_s if self.health.reachable else min(self._every_s, DOWN_S))
             await self.look()
