@@ -1,0 +1,175 @@
+"""Where the users of a job come from: one model a kind of source."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal, TypeAlias
+
+from pydantic import Field, SecretStr, model_validator
+
+from connector_host.settings import Settings
+
+
+class _Secret(Settings):
+    """What every source with a login has: a secret out of one place."""
+
+    secret: SecretStr | None = None
+    """The password, token or client secret; give it by environment or by `secret_file` rather than here."""
+    secret_file: Path | None = None
+    """A file that holds the secret and nothing else."""
+
+    @staticmethod
+    def paths() -> tuple[str, ...]:
+        """Return the keys that are paths."""
+        return ("secret_file",)
+
+    @model_validator(mode="after")
+    def _one_secret(self) -> _Secret:
+        if self.secret is not None and self.secret_file is not None:
+            raise ValueError("secret and secret_file are both given: keep one of them")
+        return self
+
+
+class _File(Settings):
+    """What the kinds of files share."""
+
+    path: Path
+    """The file; it is read from its beginning in each cycle, and may be replaced at any time."""
+    key: str
+    """The attribute that identifies a user for ever."""
+    encoding: str = "utf-8-sig"
+    """The file's encoding."""
+
+    @staticmethod
+    def paths() -> tuple[str, ...]:
+        """Return the keys that are paths."""
+        return ("path",)
+
+
+class CsvSettings(_File):
+    """A CSV file with a heading line."""
+
+    type: Literal["csv"]
+    """`csv`"""
+    delimiter: str = Field(default=",", min_length=1, max_length=1)
+    """What stands between values."""
+    many_delimiter: str | None = Field(default=None, min_length=1)
+    """What stands between the values of an attribute that has several; None is never."""
+
+
+class NdjsonSettings(_File):
+    """A file with one JSON object on each line; nested objects become `name.givenName`."""
+
+    type: Literal["ndjson"]
+    """`ndjson`"""
+
+
+class SqlSettings(_Secret):
+    """Any query of any database that SQLAlchemy reaches."""
+
+    type: Literal["sql"]
+    """`sql`"""
+    database: str
+    """The database as a SQLAlchemy URL without the password."""
+    query: str
+    """One SELECT; its columns are the attributes."""
+    key: str
+    """The column that identifies a user for ever."""
+    mark: str | None = None
+    """A column that only ever grows (a version, or the time of the last change): with it, incremental cycles read no
+    more than what has changed. Rows that were deleted are found by a full read every `full_every` cycles."""
+    full_every: int = Field(default=24, ge=1)
+    """With `mark`: every how many cycles the whole query is read, which finds rows that are gone."""
+
+
+class LdapSettings(_Secret):
+    """LDAP or Active Directory."""
+
+    type: Literal["ldap"]
+    """`ldap`"""
+    url: str = Field(pattern=r"^ldaps?://")
+    """`ldaps://dc1.example.org`; plain `ldap://` with `start_tls`."""
+    start_tls: bool = False
+    """Encrypt a connection to `ldap://` before the login."""
+    trust: Path | None = None
+    """The certificate authority of the server, PEM; None is the system's."""
+    login: str | None = None
+    """The DN (or Active Directory name) to log in as; None is anonymous."""
+    search_base: str
+    """Where the users are."""
+    filter: str = "(objectClass=person)"
+    """Which entries are users."""
+    key: str = "entryUUID"
+    """The attribute that identifies a user for ever: `entryUUID`, or `objectGUID` in Active Directory."""
+    attributes: tuple[str, ...] = ()
+    """What to read of each entry; empty is all user attributes. `key` and `mark` are always read."""
+    mark: str | None = "modifyTimestamp"
+    """The operational attribute that grows with each change: `modifyTimestamp`, or `uSNChanged` in Active Directory."""
+    full_every: int = Field(default=24, ge=1)
+    """Every how many cycles everything is read, which finds entries that are gone."""
+    page_size: int = Field(default=500, ge=1, le=1_000)
+    """Entries a page (RFC 2696)."""
+
+    @staticmethod
+    def paths() -> tuple[str, ...]:
+        """Return the keys that are paths."""
+        return ("secret_file", "trust")
+
+
+class ScimSettings(_Secret):
+    """Another SCIM service."""
+
+    type: Literal["scim"]
+    """`scim`"""
+    url: str = Field(pattern=r"^https?://")
+    """The base URL; `/Users` is added."""
+    trust: Path | None = None
+    """The certificate authority of the service, PEM; None is the system's."""
+    key: str = "id"
+    """The attribute that identifies a user for ever."""
+    page_size: int = Field(default=100, ge=1)
+    """Users a page."""
+    changes: bool = False
+    """Whether the service filters by `meta.lastModified`: incremental cycles then read only what has changed."""
+    full_every: int = Field(default=24, ge=1)
+    """With `changes`: every how many cycles everything is read, which finds users that are gone."""
+
+    @staticmethod
+    def paths() -> tuple[str, ...]:
+        """Return the keys that are paths."""
+        return ("secret_file", "trust")
+
+
+class GraphSettings(_Secret):
+    """Microsoft Graph: `users/delta`, with the client credentials of an app registration."""
+
+    type: Literal["graph"]
+    """`graph`"""
+    tenant: str
+    """The directory (tenant) id."""
+    client: str
+    """The application (client) id."""
+    attributes: tuple[str, ...] = (
+        "userPrincipalName", "displayName", "givenName", "surname", "mail", "department", "jobTitle", "accountEnabled",
+    )  # fmt: skip
+    """What to read of each user (`$select`); `id` is always read."""
+    key: Literal["id"] = "id"
+    """The attribute that identifies a user for ever."""
+    url: str = "https://graph.microsoft.com/v1.0"
+    """The Graph of your cloud."""
+    authority: str = "https://login.microsoftonline.com"
+    """The token authority of your cloud."""
+    trust: Path | None = None
+    """The certificate authority of both, PEM; None is the system's."""
+
+    @staticmethod
+    def paths() -> tuple[str, ...]:
+        """Return the keys that are paths."""
+        return ("secret_file", "trust")
+
+
+SourceSettings: TypeAlias = Annotated[
+    CsvSettings | NdjsonSettings | SqlSettings | LdapSettings | ScimSettings | GraphSettings,
+    Field(discriminator="type"),
+]
+"""One source's settings, told apart by `type`."""

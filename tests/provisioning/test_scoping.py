@@ -1,0 +1,121 @@
+"""Scoping filters decide who is in scope as Microsoft's operators do, and name what they cannot use."""
+
+from __future__ import annotations
+
+import pytest
+from pydantic import ValidationError
+
+from connector_host.errors import ConfigurationError
+from connector_host.provisioning.expressions.signatures import Kind
+from connector_host.provisioning.scoping import check_scope, judge
+from connector_host.provisioning.settings import ClauseSettings, FilterSettings
+from tests.provisioning.jobs import job
+
+
+def scoped(*filters, **user):
+    return judge(job(scope=[{"clauses": list(clauses)} for clauses in filters]), user).wanted
+
+
+def clause(attribute, operator, value=None):
+    return {"attribute": attribute, "operator": operator} | ({} if value is None else {"value": value})
+
+
+@pytest.mark.parametrize(
+    ("operator", "value", "given", "expected"),
+    [
+        ("EQUALS", "Sales", "Sales", True),
+        ("EQUALS", "Sales", "sales", False),
+        ("NOT EQUALS", "Sales", "sales", True),
+        ("NOT EQUALS", "Sales", "Sales", False),
+        ("ENDS_WITH", ".org", "a.org", True),
+        ("ENDS_WITH", ".org", "a.ORG", False),
+        ("Includes", "ale", "Sales", True),
+        ("Includes", "ALE", "Sales", False),
+        ("Greater_Than", "5", "10", True),
+        ("Greater_Than", "5", 5, False),
+        ("Greater_Than", "5", "many", False),
+        ("Greater_Than_OR_EQUALS", 5, "5", True),
+        ("Greater_Than_OR_EQUALS", 5, "4", False),
+        ("&", 2, 514, True),
+        ("&", 2, 512, False),
+        ("&", 3, 513, False),
+        ("!&", 2, 512, True),
+        ("!&", 2, 514, False),
+        ("REGEX MATCH", "([1-9][0-9])", "42", True),
+        ("REGEX MATCH", "([1-9][0-9])", "142", False),
+        ("REGEX MATCH", "s.*", "Sales", False),
+        ("NOT REGEX MATCH", "S.*", "Research", True),
+        ("NOT REGEX MATCH", "S.*", "Sales", False),
+        ("IS TRUE", None, "true", True),
+        ("IS TRUE", None, "x", False),
+        ("IS FALSE", None, False, True),
+        ("IS FALSE", None, "True", False),
+        ("IS NOT NULL", None, "x", True),
+        ("IS NULL", None, "x", False),
+        ("IS NULL", None, None, True),
+        ("IS NULL", None, "", True),
+    ],
+)
+def test_each_operator(operator, value, given, expected):
+    assert scoped([clause("a", operator, value)], a=given) is expected
+
+
+@pytest.mark.parametrize(
+    ("operator", "value"),
+    [
+        ("NOT EQUALS", "x"),
+        ("NOT REGEX MATCH", "x"),
+        ("!&", 1),
+        ("IS NOT NULL", None),
+        ("IS FALSE", None),
+        ("Includes", ""),
+    ],
+)
+@pytest.mark.parametrize("empty", [None, ""])
+def test_a_clause_about_nothing_is_false(operator, value, empty):
+    assert not scoped([clause("a", operator, value)], a=empty)
+
+
+def test_all_clauses_of_a_filter_and_any_of_the_filters():
+    filters = [clause("a", "EQUALS", "1"), clause("b", "EQUALS", "2")], [clause("c", "EQUALS", "3")]
+    assert scoped(*filters, a="1", b="2")
+    assert scoped(*filters, c="3")
+    assert not scoped(*filters, a="1", b="x")
+
+
+def test_assigned_only_needs_an_assignment_that_is_not_false():
+    settings = job(assignment="assigned", assigned_attribute="vpn")
+    assert judge(settings, {"vpn": "yes"}).wanted
+    assert judge(settings, {"vpn": ("role",)}).wanted
+    assert judge(settings, {"vpn": "false"}).reason == "the user is not assigned"
+    assert judge(settings, {}).leaves
+
+
+def test_a_disabled_user_is_kept_out_whatever_the_scope():
+    found = judge(job(enabled_attribute="accountEnabled"), {"accountEnabled": "False"})
+    assert (found.wanted, found.leaves) == (False, False)
+
+
+@pytest.mark.parametrize(
+    ("one", "reason"),
+    [
+        (clause("appRoleAssignments", "IS NOT NULL"), "role assignments"),
+        (clause("userType", "EQUALS", "Guest"), "userType: Microsoft"),
+        (clause("manager", "IS NOT NULL"), "reference"),
+        (clause("hired", "EQUALS", "x"), "dates"),
+        (clause("mails", "EQUALS", "x"), "several"),
+        (clause("level", "Greater_Than", "high"), "integers only"),
+        (clause("level", "REGEX MATCH", "("), "regular expression"),
+        (clause("nope", "IS NULL"), "no such attribute"),
+    ],
+)
+def test_what_a_filter_cannot_use_is_named_with_the_reason(one, reason):
+    filters = [FilterSettings(clauses=(ClauseSettings(**one),))]
+    with pytest.raises(ConfigurationError, match=reason):
+        check_scope(filters, {"hired": Kind.DATE, "mails": Kind.MANY, "level": Kind.TEXT})
+
+
+@pytest.mark.parametrize("one", [clause("a", "EQUALS"), clause("a", "IS NULL", "x"), clause("a", "LIKE", "x")])
+def test_a_clause_has_a_value_exactly_where_its_operator_takes_one(one):
+    with pytest.raises(ValidationError):
+        ClauseSettings(**one)
