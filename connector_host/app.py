@@ -196,7 +196,7 @@ def _serves_our_certificate(host: HostSettings) -> bool:
 def _token_findings(settings: SqlSettings) -> list[Finding]:
     mend = "Run `connector-host token new`."
     try:
-        count = len(settings.token_hashes) + TokenGate(file=settings.token_hash_file).count()
+        count = TokenGate(settings.token_hashes, settings.token_hash_file).count()
     except ConfigurationError as failure:
         return [Finding(Level.FAILURE, "token", str(failure), mend)]
     if not count:

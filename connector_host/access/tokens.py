@@ -1,6 +1,11 @@
 """Bearer tokens: making one, and telling a valid one from any other without keeping it.
 
-Only SHA-256 hashes are kept. A token is 32 random bytes, so a plain hash is enough: there is nothing to guess.
+Only SHA-256 hashes are kept. A token that is made here has 32 random bytes, so a plain hash is enough: there is
+nothing to guess. One that somebody thought up has 12 characters at least, and the lock-out to protect it.
+
+A file of hashes has one a line, what is known of it, and room for a comment:
+
+    sha256:9f86d081…  name=entra made=2026-11-23 expires=2027-11-23  # asked for by Ada
 """
 
 from __future__ import annotations
@@ -10,15 +15,23 @@ import hmac
 import re
 import secrets
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
+from connector_host import clock
 from connector_host.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
+CHARACTERS_MIN: Final = 12
+"""As in the product that this one replaces (ecma.md §1.3)."""
+TOGETHER_BYTES: Final = 512
+"""URL and token together must stay below: directories keep them in small fields."""
+
 _HASH: Final = re.compile(r"sha256:[0-9a-f]{64}")
+_ID_DIGITS: Final = 8
 _TOKEN_MAX: Final = 1_024
 """Characters; Entra keeps 1 kB for all of its credentials, so no longer token can be in use."""
 
@@ -28,9 +41,55 @@ def make_token() -> str:
     return secrets.token_urlsafe(32)
 
 
+def accept_token(token: str, url: str) -> str:
+    """Return a token that somebody thought up; raises ConfigurationError where it is too weak or does not fit."""
+    if len(token) < CHARACTERS_MIN:
+        raise ConfigurationError(
+            f"The token is too short: {CHARACTERS_MIN} characters at least, better none of your own."
+        )
+    if not re.fullmatch(r"[A-Za-z0-9._~+/-]+=*", token):
+        raise ConfigurationError(
+            "The token has characters that a header cannot carry: letters, digits and . _ ~ + / - do."
+        )
+    if len(set(token)) < CHARACTERS_MIN // 2:
+        raise ConfigurationError("The token repeats itself: take one that nobody can guess.")
+    if len(url.encode()) + len(token.encode()) >= TOGETHER_BYTES:
+        raise ConfigurationError(
+            f"URL and token together must stay below {TOGETHER_BYTES} bytes: take a shorter token."
+        )
+    return token
+
+
 def hash_token(token: str) -> str:
     """Return what is kept of a token: `sha256:` and 64 hex digits."""
-    return "sha256:" + hashlib.sha256(token.encode(errors="surrogateescape")).hexdigest()
+    return "sha256:" + hashlib.sha256(token.encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class KnownToken:
+    """What is kept of one token."""
+
+    hash: str
+    name: str = ""
+    made: str = ""
+    expires: datetime | None = None
+    """None never expires; otherwise the first moment at which it is not valid any more."""
+
+    @property
+    def id(self) -> str:
+        """Return what people and the audit trail call it: the first digits of its hash."""
+        return self.hash.removeprefix("sha256:")[:_ID_DIGITS]
+
+    def is_valid(self, now: datetime) -> bool:
+        """Return whether it has not expired."""
+        return self.expires is None or now < self.expires
+
+    def line(self) -> str:
+        """Return it as a line of a file."""
+        facts = [f"{key}={value}" for key, value in (("name", self.name), ("made", self.made)) if value]
+        if self.expires is not None:
+            facts.append(f"expires={self.expires:%Y-%m-%d}")
+        return "  ".join([self.hash, " ".join(facts)]).rstrip()
 
 
 @dataclass(slots=True)
@@ -40,30 +99,43 @@ class TokenGate:
     hashes: tuple[str, ...] = ()
     file: Path | None = None
     _seen: tuple[int, int, int] | None = field(default=None, init=False)
-    _from_file: tuple[str, ...] = field(default=(), init=False)
+    _from_file: tuple[KnownToken, ...] = field(default=(), init=False)
 
     def admits(self, authorization: str) -> bool:
-        """Return whether an Authorization header carries a valid token; every hash is compared in constant time.
+        """Return whether an Authorization header carries a valid token.
 
         Raises ConfigurationError where the file holds a line that is no hash.
+        """
+        return self.recognise(authorization) is not None
+
+    def recognise(self, authorization: str) -> str | None:
+        """Return the id of the valid token that an Authorization header carries, or None.
+
+        Every hash is compared, in constant time each, so that the time says nothing about which one came near.
+        Raises as `admits` does.
         """
         scheme, _, token = authorization.strip().partition(" ")
         token = token.strip()
         if scheme.lower() != "bearer" or not token or len(token) > _TOKEN_MAX:
-            return False
-        offered = hash_token(token)
-        # Every hash is looked at, so that the time says nothing about which one came near.
-        return sum(hmac.compare_digest(offered, known) for known in self._known()) > 0
+            return None
+        offered = "sha256:" + hashlib.sha256(token.encode(errors="surrogateescape")).hexdigest()
+        now, found = clock.now(), None
+        for known in self.known():
+            if hmac.compare_digest(offered, known.hash) and known.is_valid(now):
+                found = known.id
+        return found
 
     def count(self) -> int:
         """Return how many tokens are valid now; raises ConfigurationError as `admits` does."""
-        return len(self._known())
+        now = clock.now()
+        return sum(known.is_valid(now) for known in self.known())
 
-    def _known(self) -> tuple[str, ...]:
-        return self.hashes + self._read_again()
+    def known(self) -> tuple[KnownToken, ...]:
+        """Return every token that is kept, expired ones included; raises ConfigurationError as `admits` does."""
+        return tuple(map(KnownToken, self.hashes)) + self._read_again()
 
-    def _read_again(self) -> tuple[str, ...]:
-        """Return the hashes of the file; a file that is gone for a moment admits nobody, and is no error."""
+    def _read_again(self) -> tuple[KnownToken, ...]:
+        """Return the tokens of the file; a file that is gone for a moment admits nobody, and is no error."""
         if self.file is None:
             return ()
         try:
@@ -77,19 +149,27 @@ class TokenGate:
         return self._from_file
 
 
-def refuse_all() -> TokenGate:
-    """Return a gate without any token, for names that nobody serves: the answer takes the same way."""
-    return TokenGate()
-
-
-def _parse(file: Path, lines: Iterable[str]) -> tuple[str, ...]:
-    """Return the hashes; blank lines and lines with `#` in front are passed over."""
-    hashes = []
+def _parse(file: Path, lines: Iterable[str]) -> tuple[KnownToken, ...]:
+    """Return the tokens; blank lines and what follows a `#` are passed over."""
+    tokens = []
     for number, line in enumerate(lines, start=1):
-        text = line.partition("#")[0].strip()
+        text, *words = line.partition("#")[0].split() or [""]
         if not text:
             continue
         if not _HASH.fullmatch(text):
             raise ConfigurationError(f"{file}, line {number}: is no hash of a token: write sha256: and 64 hex digits.")
-        hashes.append(text)
-    return tuple(hashes)
+        facts = dict(word.partition("=")[::2] for word in words)
+        tokens.append(KnownToken(text, facts.get("name", ""), facts.get("made", ""), _moment(file, number, facts)))
+    return tuple(tokens)
+
+
+def _moment(file: Path, number: int, facts: dict[str, str]) -> datetime | None:
+    text = facts.get("expires")
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        # An expiry that cannot be read must not make a token live for ever.
+        raise ConfigurationError(f"{file}, line {number}: expires={text} is no date such as 2027-11-23.") from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

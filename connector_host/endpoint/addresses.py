@@ -10,6 +10,8 @@ import re
 from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING, Final
 
+from connector_host.access.door import Source
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 
 _PAIR: Final = re.compile(r'\s*(\w+)\s*=\s*(?:"([^"]*)"|([^;,\s"]*))')
 _HOST: Final = re.compile(r"[A-Za-z0-9._~-]+(:\d{1,5})?|\[[0-9A-Fa-f:.]+\](:\d{1,5})?")
+_ADDRESS: Final = re.compile(r"\[([0-9A-Fa-f:.]+)\](?::\d+)?|([0-9A-Fa-f:]{2,}|\d+(?:\.\d+){3})(?::\d+)?")
 _PREFIX: Final = re.compile(r"(/[A-Za-z0-9._~%-]+)*")
 
 
@@ -32,6 +35,16 @@ def public_origin(request: web.Request, trusted_proxies: tuple[str, ...]) -> str
     if not _HOST.fullmatch(host):
         host = "localhost"
     return f"{scheme}://{host}{prefix if _PREFIX.fullmatch(prefix) else ''}"
+
+
+def client_of(request: web.Request, trusted_proxies: tuple[str, ...]) -> Source:
+    """Return where the request came from: the peer, or the client that a trusted proxy names."""
+    peer = request.remote or ""
+    if not _is_trusted(peer, trusted_proxies):
+        return Source(peer)
+    named = _forwarded(request.headers.get("Forwarded", "")).get("for") or _first(request, "X-Forwarded-For")
+    address = _ADDRESS.fullmatch(named)
+    return Source(address.group(1) or address.group(2)) if address else Source(peer, shared=True)
 
 
 def _is_trusted(remote: str | None, trusted_proxies: Sequence[str]) -> bool:

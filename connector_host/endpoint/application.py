@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
+from connector_host.access.door import Door
 from connector_host.endpoint import documents, health, requests, users
 from connector_host.endpoint.exports import Exports
 from connector_host.endpoint.repeats import carry_out_once
@@ -22,21 +23,28 @@ _ALL: Final = "*"
 
 
 def make_application(
-    served: Mapping[str, Served], *, trusted_proxies: Iterable[str] = (), outcomes: Outcomes | None = None
+    served: Mapping[str, Served],
+    *,
+    trusted_proxies: Iterable[str] = (),
+    outcomes: Outcomes | None = None,
+    door: Door | None = None,
 ) -> web.Application:
     """Return the application that serves these connectors, by name; it closes none of them.
 
+    The mapping is looked at anew for each request, so connectors may be exchanged in it while they are served.
     Stopping it waits for every export in hand. Writes with an idempotency key are carried out once where there is a
     record of outcomes.
     """
+    proxies = tuple(trusted_proxies)
     largest = max((one.settings.limits.body_bytes for one in served.values()), default=0)
     application = web.Application(
-        middlewares=(*requests.middlewares(served), carry_out_once(outcomes)), client_max_size=largest + 1
+        middlewares=(*requests.middlewares(served, door or Door(), proxies), carry_out_once(outcomes)),
+        client_max_size=largest + 1,
     )
     application[users.EXPORTS] = Exports()
-    application[users.TRUSTED_PROXIES] = tuple(trusted_proxies)
+    application[users.TRUSTED_PROXIES] = proxies
     application[health.RECORD] = "" if outcomes is None else outcomes.identity
-    application[health.ALL_SERVED] = tuple(served.values())
+    application[health.ALL_SERVED] = served
     application.add_routes([*_health(), *_users(), *_documents(), *_refused()])
     application.on_shutdown.append(_finish_exports)
     return application

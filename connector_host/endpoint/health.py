@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final
+from collections.abc import Mapping
+from typing import Final
 
 import msgspec
 from aiohttp import web
@@ -11,12 +12,9 @@ from aiohttp import web
 from connector_host.endpoint.served import Served
 from connector_host.errors import HostError
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
 RECORD: Final = web.AppKey("record", str)
 """Names the record of outcomes; empty where none is kept."""
-ALL_SERVED: Final = web.AppKey("all_served", tuple[Served, ...])
+ALL_SERVED: Final = web.AppKey("all_served", Mapping[str, Served])
 
 _PATIENCE_S: Final = 5.0
 
@@ -31,7 +29,7 @@ async def healthz(request: web.Request) -> web.Response:
 
 async def readyz(request: web.Request) -> web.Response:
     """Answer 200 where every connector can read its table, else 503; names no reason, since anybody may ask."""
-    everyone = request.app[ALL_SERVED]
+    everyone = tuple(request.app[ALL_SERVED].values())
     ready = await asyncio.gather(*(_is_ready(one) for one in everyone))
     connectors = {
         one.name: "ready" if is_ready else "unavailable" for one, is_ready in zip(everyone, ready, strict=True)

@@ -11,9 +11,12 @@ import structlog
 from aiohttp import web
 
 from connector_host import clock
+from connector_host.access.callers import calling
+from connector_host.access.door import TurnedAway
 from connector_host.access.tokens import TokenGate
 from connector_host.connectors.errors import Busy, ConnectorError
 from connector_host.endpoint import answers
+from connector_host.endpoint.addresses import client_of
 from connector_host.endpoint.served import Served
 from connector_host.errors import HostError
 from connector_host.observability import events
@@ -23,6 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from aiohttp.typedefs import Middleware
+
+    from connector_host.access.door import Door
 
     Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -37,9 +42,9 @@ _NOBODY: Final = TokenGate()
 """Stands in for a connector that does not exist, so that the answer is the same and takes as long."""
 
 
-def middlewares(served: Mapping[str, Served]) -> tuple[Middleware, ...]:
+def middlewares(served: Mapping[str, Served], door: Door, trusted_proxies: tuple[str, ...]) -> tuple[Middleware, ...]:
     """Return the middlewares, outermost first."""
-    return (identify, answer_errors, admit(served), limit)
+    return (identify, answer_errors, admit(served, door, trusted_proxies), limit)
 
 
 @web.middleware
@@ -101,7 +106,7 @@ def _answer_http(failure: web.HTTPException, request_id: str) -> web.Response:
     )
 
 
-def admit(served: Mapping[str, Served]) -> Middleware:
+def admit(served: Mapping[str, Served], door: Door, trusted_proxies: tuple[str, ...]) -> Middleware:
     """Return the middleware that demands the connector's token before anything else is looked at."""
 
     @web.middleware
@@ -112,18 +117,29 @@ def admit(served: Mapping[str, Served]) -> Middleware:
         if match is None:
             raise web.HTTPNotFound
         one = served.get(match.group(1))
-        gate = one.gate if one is not None else _NOBODY
-        if not gate.admits(request.headers.get("Authorization", "")) or one is None:
-            return answers.error(
-                401,
-                "The bearer token is missing or not valid for this address: check the tenant URL and the secret token.",
-                request_id=request[REQUEST_ID],
-                headers={"WWW-Authenticate": 'Bearer realm="scim"'},
-            )
+        source = client_of(request, trusted_proxies)
+        verdict = door.let_in(source, request.headers.get("Authorization", ""), one.gate if one else _NOBODY)
+        if isinstance(verdict, TurnedAway) or one is None:
+            return _turn_away(verdict if isinstance(verdict, TurnedAway) else TurnedAway(401), request[REQUEST_ID])
         request[SERVED] = one
-        return await handler(request)
+        with calling(verdict):
+            return await handler(request)
 
     return admit_one
+
+
+_AWAY_WORDS: Final = {
+    401: "The bearer token is missing or not valid for this address: check the tenant URL and the secret token.",
+    403: "Requests from this network are not allowed here.",
+    429: "There were too many requests with a wrong token: wait, then check the secret token.",
+}
+
+
+def _turn_away(away: TurnedAway, request_id: str) -> web.Response:
+    headers = {"WWW-Authenticate": 'Bearer realm="scim"'} if away.status == web.HTTPUnauthorized.status_code else {}
+    if away.retry_after_s:
+        headers["Retry-After"] = str(away.retry_after_s)
+    return answers.error(away.status, _AWAY_WORDS[away.status], request_id=request_id, headers=headers)
 
 
 @web.middleware

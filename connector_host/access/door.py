@@ -1,0 +1,81 @@
+"""Who may come in: first the address, then the lock-out, then the token; no answer tells which connector exists."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from typing import TYPE_CHECKING, TypeAlias
+
+import structlog
+
+from connector_host import clock
+from connector_host.access.callers import Caller
+from connector_host.access.lockout import LockOut
+from connector_host.observability import events
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from connector_host.access.tokens import TokenGate
+
+Network: TypeAlias = IPv4Network | IPv6Network
+
+
+@dataclass(frozen=True, slots=True)
+class TurnedAway:
+    """A request that may not come in."""
+
+    status: int
+    """401 without a valid token, 403 from an address that is not allowed, 429 while it is locked out."""
+    retry_after_s: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a request came from."""
+
+    address: str
+    shared: bool = False
+    """Whether others come from there, too: a proxy or an agent that does not say for whom it asks."""
+
+
+@dataclass(slots=True)
+class Door:
+    """One for the whole host."""
+
+    allowed: tuple[Network, ...] = ()
+    """Networks that may call; empty is any."""
+    lock_out: LockOut = field(default_factory=LockOut)
+
+    def let_in(self, source: Source, authorization: str, gate: TokenGate) -> Caller | TurnedAway:
+        """Return who it is, or why not; every way takes the same look at the token, so time tells nothing apart."""
+        now_s = clock.monotonic_s()
+        token = gate.recognise(authorization)
+        if not self._is_allowed(source.address):
+            return TurnedAway(403)
+        wait_s = self.lock_out.wait_s(source.address, now_s)
+        # One guesser behind a proxy must not shut out everybody behind it: there a valid token still comes in.
+        if wait_s and not (source.shared and token is not None):
+            return TurnedAway(429, max(1, round(wait_s)))
+        if token is None:
+            if authorization and self.lock_out.count_failure(source.address, now_s):
+                structlog.get_logger().warning(events.SOURCE_LOCKED_OUT, source=source.address)
+            return TurnedAway(401)
+        if not source.shared:
+            self.lock_out.forgive(source.address)
+        return Caller(token, source.address)
+
+    def _is_allowed(self, address: str) -> bool:
+        if not self.allowed:
+            return True
+        try:
+            peer = ip_address(address.partition("%")[0])
+        except ValueError:
+            return False
+        peer = getattr(peer, "ipv4_mapped", None) or peer
+        return any(peer in network for network in self.allowed)
+
+
+def networks(texts: Iterable[str]) -> tuple[Network, ...]:
+    """Return the networks that these texts name; raises ValueError for one that is none."""
+    return tuple(ip_network(text, strict=False) for text in texts)

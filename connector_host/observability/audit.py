@@ -1,0 +1,216 @@
+"""The audit trail: one line for each export, on disk before its answer is sent, each sealed with the one before.
+
+    record ──▶ queue ──▶ thread: lines in one write, one fsync ──▶ the exports' answers go out
+
+    audit-000001.jsonl   {"seq":1,…,"prev":"0…0","hash":"a…"} {"seq":2,…,"prev":"a…","hash":"b…"} …
+    audit-000002.jsonl   the chain goes on; files are only ever appended to
+
+Knows no connector: whoever exports says what happened.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import queue
+import threading
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
+
+import msgspec
+import structlog
+
+from connector_host import clock
+from connector_host.errors import HostError
+from connector_host.observability import events
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+PATTERN: Final = "audit-*.jsonl"
+START: Final = "0" * 64
+"""What the first record names as the one before it."""
+
+
+class AuditUnavailable(HostError):
+    """The trail cannot be written, so nothing may be done that would have to stand in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """The end of the chain: what the next record is sealed with."""
+
+    sequence: int
+    seal: str
+
+
+@dataclass(slots=True)
+class _Entry:
+    record: Mapping[str, Any]
+    written: Future[None] = field(default_factory=Future)
+
+
+class AuditTrail:
+    """Owns the folder and the thread that writes to it."""
+
+    def __init__(self, folder: Path, *, rotate_bytes: int, keep_files: int) -> None:
+        """Open the folder and go on where it ends; raises OSError where it cannot be written.
+
+        A record that a crash cut off was never acknowledged: it is cut away, and a record says so.
+        """
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._folder, self._rotate_bytes, self._keep_files = folder, rotate_bytes, keep_files
+        self._broken = False
+        self._queue: queue.SimpleQueue[_Entry | None] = queue.SimpleQueue()
+        self._link, dropped = _resume(folder)
+        self._file: BinaryIO | None = self._open()
+        self._thread = threading.Thread(target=self._work, name="audit", daemon=True)
+        self._thread.start()
+        if dropped:
+            self._queue.put(_Entry({"event": "recovered", "dropped_bytes": dropped}))
+
+    async def record(self, **fields: object) -> None:
+        """Return once the record is on disk; raises AuditUnavailable where it cannot be."""
+        entry = _Entry(fields)
+        self._queue.put(entry)
+        # Shielded: a client that hangs up does not take its export's record with it.
+        await asyncio.shield(asyncio.wrap_future(entry.written))
+
+    async def demand(self) -> None:
+        """Return at once where the last record could be written; else try again, and raise AuditUnavailable."""
+        if self._broken:
+            await self.record(event="resumed")
+
+    async def close(self) -> None:
+        """Write what waits, and close the file."""
+        self._queue.put(None)
+        await asyncio.to_thread(self._thread.join)
+        if self._file is not None:
+            self._file.close()
+
+    # ── the thread ────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _work(self) -> None:
+        going_on = True
+        while going_on:
+            entries, going_on = self._take()
+            if not entries:
+                continue
+            try:
+                self._write(entries)
+            except OSError as failure:
+                self._fail(entries, failure)
+            else:
+                self._broken = False
+                for entry in entries:
+                    entry.written.set_result(None)
+
+    def _take(self) -> tuple[list[_Entry], bool]:
+        """Wait for a record, and take all that have come meanwhile: one fsync pays for them together."""
+        first = self._queue.get()
+        if first is None:
+            return [], False
+        entries = [first]
+        while not self._queue.empty():
+            following = self._queue.get()
+            if following is None:
+                return entries, False
+            entries.append(following)
+        return entries, True
+
+    def _write(self, entries: list[_Entry]) -> None:
+        file = self._file or self._open()
+        self._file = file
+        link, lines = self._link, []
+        for entry in entries:
+            line, link = seal(entry.record, link)
+            lines.append(line)
+        start = file.tell()
+        try:
+            file.write(b"".join(lines))
+            file.flush()
+            os.fsync(file.fileno())
+        except OSError:
+            self._undo(file, start)
+            raise
+        self._link = link
+        if file.tell() >= self._rotate_bytes:
+            self._rotate()
+
+    def _undo(self, file: BinaryIO, start: int) -> None:
+        """Leave no half of a record behind where the disk allows it; opening anew would cut it away, too."""
+        self._file = None
+        try:
+            os.ftruncate(file.fileno(), start)
+            file.close()
+        except OSError:
+            structlog.get_logger().warning(events.AUDIT_FAILED, reason="a half-written record is left behind")
+
+    def _rotate(self) -> None:
+        """Begin the next file; the oldest go where a number of files to keep is set."""
+        if self._file is not None:
+            self._file.close()
+        self._file = None
+        number = _number(_files(self._folder)[-1]) + 1
+        (self._folder / f"audit-{number:06}.jsonl").touch(mode=0o600, exist_ok=True)
+        for old in _files(self._folder)[: -self._keep_files] if self._keep_files else ():
+            old.unlink()
+        self._file = self._open()
+
+    def _open(self) -> BinaryIO:
+        files = _files(self._folder)
+        path = files[-1] if files else self._folder / "audit-000001.jsonl"
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        file = os.fdopen(descriptor, "ab")
+        file.seek(0, os.SEEK_END)
+        return file
+
+    def _fail(self, entries: list[_Entry], failure: OSError) -> None:
+        self._broken = True
+        structlog.get_logger().error(events.AUDIT_FAILED, reason=failure.strerror or "", records=len(entries))
+        for entry in entries:
+            entry.written.set_exception(AuditUnavailable(f"The audit trail cannot be written ({failure.strerror})."))
+
+
+# ── the chain ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def seal(record: Mapping[str, Any], link: Link) -> tuple[bytes, Link]:
+    """Return the record as a line that is sealed with the one before, and the new end of the chain."""
+    moment = clock.now().isoformat(timespec="milliseconds")
+    content = {"seq": link.sequence + 1, "time": moment, **record, "prev": link.seal}
+    digest = seal_of(content)
+    line = msgspec.json.encode({**content, "hash": digest}, enc_hook=str) + b"\n"
+    return line, Link(link.sequence + 1, digest)
+
+
+def seal_of(content: Mapping[str, Any]) -> str:
+    """Return SHA-256 over everything in a record but its own seal, in the order in which it stands."""
+    kept = {name: value for name, value in content.items() if name != "hash"}
+    return hashlib.sha256(msgspec.json.encode(kept, enc_hook=str)).hexdigest()
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(folder.glob(PATTERN))
+
+
+def _number(path: Path) -> int:
+    return int(path.stem.rpartition("-")[2])
+
+
+def _resume(folder: Path) -> tuple[Link, int]:
+    """Return where the chain ends, and how many bytes of an unfinished record were cut away."""
+    dropped = 0
+    for path in reversed(_files(folder)):
+        content = path.read_bytes()
+        whole = content[: content.rfind(b"\n") + 1]
+        if len(whole) < len(content):
+            dropped = len(content) - len(whole)
+            os.truncate(path, len(whole))
+        if whole:
+            last = msgspec.json.decode(whole[whole.rfind(b"\n", 0, -1) + 1 :])
+            return Link(int(last["seq"]), str(last["hash"])), dropped
+    return Link(0, START), dropped

@@ -1,0 +1,71 @@
+"""Reading the audit trail: whether every record is there and as it was written, and which ones somebody asks for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from connector_host.errors import Finding, Level
+from connector_host.observability.audit import PATTERN, START, Link, seal_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+def verify(folder: Path) -> list[Finding]:
+    """Return what is so about the chain: an altered, missing, added or moved record is a FAILURE with its place.
+
+    What stands before the first record that is left was rotated away; nothing can prove that. A copy of the last
+    seal, kept elsewhere, proves that none is missing at the end.
+    """
+    link: Link | None = None
+    first = count = 0
+    for place, content in read(folder):
+        if content is None:
+            return [_broken(place, "is no record")]
+        problem = _problem(content, link)
+        if problem:
+            return [_broken(place, problem)]
+        first = first or int(content["seq"])
+        link = Link(int(content["seq"]), str(content["hash"]))
+        count += 1
+    if link is None:
+        return [Finding(Level.WARNING, "audit", f"There is no record in {folder}.", "Is this the right folder?")]
+    rotated = "" if first == 1 else f" Records before number {first} were rotated away."
+    fact = f"{count} records are there as they were written, up to number {link.sequence}, sealed {link.seal}.{rotated}"
+    return [Finding(Level.OK, "audit", fact)]
+
+
+def read(folder: Path) -> Iterator[tuple[str, dict[str, Any] | None]]:
+    """Yield each record with its place, in the order of writing; None for a line that is no record."""
+    for path in sorted(folder.glob(PATTERN)):
+        with path.open("rb") as file:
+            for number, line in enumerate(file, start=1):
+                yield f"{path.name}, line {number}", _record(line)
+
+
+def _record(line: bytes) -> dict[str, Any] | None:
+    try:
+        content = msgspec.json.decode(line)
+    except msgspec.DecodeError:
+        return None
+    is_record = isinstance(content, dict) and {"seq", "prev", "hash"} <= content.keys() and line.endswith(b"\n")
+    return content if is_record else None
+
+
+def _problem(content: dict[str, Any], link: Link | None) -> str:
+    """Return what is wrong with a record that should follow the link, or nothing."""
+    if seal_of(content) != content["hash"]:
+        return "was altered: its seal does not fit what it says"
+    if link is None:
+        return "" if content["seq"] != 1 or content["prev"] == START else "is number 1, but does not begin the chain"
+    if content["seq"] != link.sequence + 1:
+        return f"is number {content['seq']} where {link.sequence + 1} should be: records are missing or were moved"
+    return "" if content["prev"] == link.seal else "does not follow the one before it: a record was exchanged"
+
+
+def _broken(place: str, problem: str) -> Finding:
+    mend = "Compare with a backup; from here on the trail proves nothing."
+    return Finding(Level.FAILURE, "audit", f"The record in {place} {problem}.", mend)

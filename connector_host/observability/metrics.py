@@ -1,0 +1,108 @@
+"""What the host measures about itself, as Prometheus reads it; no label ever holds a value of a user.
+
+Knows no connector and no endpoint: they say what happened, and this counts it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.gc_collector import GCCollector
+from prometheus_client.platform_collector import PlatformCollector
+from prometheus_client.process_collector import ProcessCollector
+
+from connector_host import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
+
+_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+"""From an idle SQLite to the time limit of a request."""
+
+
+class Metrics:
+    """Everything that is measured in one process; each has a registry of its own, so that tests do not meet."""
+
+    def __init__(self) -> None:
+        self._registry = registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
+        PlatformCollector(registry=registry)
+        GCCollector(registry=registry)
+        Gauge("connector_host_info", "The version that runs.", ["version"], registry=registry).labels(__version__).set(
+            1
+        )
+        self._requests = Histogram(
+            "connector_host_request_seconds", "Requests, by how they were answered.",
+            ["connector", "method", "status"], buckets=_SECONDS, registry=registry,
+        )  # fmt: skip
+        self._requests_in_hand = Gauge(
+            "connector_host_requests_in_hand", "Requests that are being answered now.", registry=registry
+        )
+        self._operations = Histogram(
+            "connector_host_operation_seconds", "What connectors were asked for, and what came of it.",
+            ["connector", "operation", "outcome"], buckets=_SECONDS, registry=registry,
+        )  # fmt: skip
+        self._exports_in_hand = Gauge(
+            "connector_host_exports_in_hand",
+            "Exports that wait for their commit now.",
+            ["connector"],
+            registry=registry,
+        )
+        self._errors = Counter(
+            "connector_host_errors_total",
+            "Failures of connectors, by class.",
+            ["connector", "error"],
+            registry=registry,
+        )
+        self._denied = Counter(
+            "connector_host_denied_total", "Requests without a valid token.", ["reason"], registry=registry
+        )
+        self._certificate_days = Gauge(
+            "connector_host_certificate_days_left", "Whole days until the certificate ends.", registry=registry
+        )
+        self._connector_up = Gauge(
+            "connector_host_connector_up", "1 where the last operation reached the database.", ["connector"],
+            registry=registry,
+        )  # fmt: skip
+
+    def request_begins(self) -> None:
+        """Count a request that is being answered."""
+        self._requests_in_hand.inc()
+
+    def request_ends(self, connector: str, method: str, status: int, seconds: float) -> None:
+        """Count a request that was answered."""
+        self._requests_in_hand.dec()
+        self._requests.labels(connector, method, str(status)).observe(seconds)
+        if status in _DENIED:
+            self._denied.labels(_DENIED[status]).inc()
+
+    def operation_begins(self, connector: str, operation: str) -> None:
+        """Count an operation that a connector has begun."""
+        if operation in EXPORTS:
+            self._exports_in_hand.labels(connector).inc()
+
+    def operation_ends(self, connector: str, operation: str, outcome: str, seconds: float) -> None:
+        """Count an operation that ended; `outcome` is `ok`, or the name of the connector's error."""
+        self._operations.labels(connector, operation, outcome).observe(seconds)
+        if operation in EXPORTS:
+            self._exports_in_hand.labels(connector).dec()
+        if outcome != OK:
+            self._errors.labels(connector, outcome).inc()
+        self._connector_up.labels(connector).set(outcome not in _DOWN)
+
+    def watch_certificate(self, days_left: Callable[[], int | None]) -> None:
+        """Ask for the days left whenever somebody reads the metrics."""
+        self._certificate_days.set_function(lambda: float("nan") if (days := days_left()) is None else float(days))
+
+    def text(self) -> bytes:
+        """Return everything in Prometheus' text format."""
+        return generate_latest(self._registry)
+
+
+OK: Final = "ok"
+EXPORTS: Final = frozenset({"add", "modify", "delete"})
+_DENIED: Final = {401: "token", 403: "address", 429: "locked out"}
+_DOWN: Final = frozenset({"Unavailable", "InDoubt"})

@@ -1,0 +1,78 @@
+"""A connector whose operations are counted and timed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from connector_host import clock
+from connector_host.connectors.contract import Add, Modify
+from connector_host.observability.metrics import OK
+
+if TYPE_CHECKING:
+    from connector_host.connectors.contract import Connector, Entry, Export, Exported, ObjectType, Page, Query
+    from connector_host.errors import Finding
+    from connector_host.observability.metrics import Metrics
+
+
+class Measured:
+    """Passes everything on, and tells the metrics what was asked, how long it took, and what came of it."""
+
+    def __init__(self, connector: Connector, metrics: Metrics) -> None:
+        self._connector, self._metrics = connector, metrics
+
+    @property
+    def name(self) -> str:
+        """The name in the configuration and in the URL."""
+        return self._connector.name
+
+    async def describe(self) -> ObjectType:
+        """Return the object type; not measured, since it comes from memory."""
+        return await self._connector.describe()
+
+    async def read(self, anchor: str) -> Entry | None:
+        """Return one entry."""
+        with self._measuring("read"):
+            return await self._connector.read(anchor)
+
+    async def search(self, query: Query) -> Page:
+        """Return a stretch of entries."""
+        with self._measuring("search"):
+            return await self._connector.search(query)
+
+    async def export(self, export: Export) -> Exported:
+        """Carry out one export."""
+        with self._measuring(operation_of(export)):
+            return await self._connector.export(export)
+
+    async def check(self) -> list[Finding]:
+        """Look at everything that an administrator can get wrong."""
+        return await self._connector.check()
+
+    async def close(self) -> None:
+        """Let go of the connected system."""
+        await self._connector.close()
+
+    @contextmanager
+    def _measuring(self, operation: str) -> Iterator[None]:
+        began_s, outcome = clock.monotonic_s(), OK
+        self._metrics.operation_begins(self.name, operation)
+        try:
+            yield
+        except BaseException as failure:
+            outcome = type(failure).__name__
+            raise
+        finally:
+            self._metrics.operation_ends(self.name, operation, outcome, clock.monotonic_s() - began_s)
+
+
+def operation_of(export: Export) -> str:
+    """Return what an export is called in metrics and in the audit trail."""
+    match export:
+        case Add():
+            return "add"
+        case Modify():
+            return "modify"
+        case _:
+            return "delete"
