@@ -3,6 +3,7 @@
 ProvisioningError
 ├── ExpressionError       an expression cannot be compiled (it knows its column) or evaluated for this user
 ├── SourceFailed          the source could not be read; nothing may be concluded from what it didn't say
+│   └── MarkTooOld        it cannot tell what has changed since the mark: all must be read
 ├── JobHeld               another engine leads the job
 └── TargetError           the target said no, or said nothing; `code` is the error code of the provisioning log
     ├── Refused             this user cannot be written as it stands
@@ -31,6 +32,10 @@ class ExpressionError(ProvisioningError):
 
 class SourceFailed(ProvisioningError):
     """The source could not be read to its end."""
+
+
+class MarkTooOld(SourceFailed):
+    """The source cannot tell what has changed since the mark."""
 
 
 class JobHeld(ProvisioningError):

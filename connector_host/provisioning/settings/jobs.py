@@ -73,7 +73,7 @@ class MappingSettings(Settings):
     target: str
     """The SCIM path: `userName`, `name.givenName`, `emails[type eq "work"].value`, `urn:…:User:COLUMN`."""
     type: Literal["direct", "constant", "expression", "none"] = "direct"
-    """Where the value comes from: an attribute of the source, a constant, an expression, or nowhere (`default` only)."""
+    """Where the value comes from: attribute of the source, constant, expression, or nowhere (`default` only)."""
     source: str | None = None
     """With `direct`: the attribute of the source."""
     constant: Constant | None = None

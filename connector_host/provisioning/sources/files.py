@@ -1,0 +1,121 @@
+"""CSV and NDJSON files as a source: read as a stream, so that memory does not grow with the file."""
+
+from __future__ import annotations
+
+import csv
+import json
+from typing import TYPE_CHECKING, Any
+
+from connector_host.provisioning.errors import SourceFailed
+from connector_host.provisioning.expressions.signatures import Kind
+from connector_host.provisioning.resources import flattened
+from connector_host.provisioning.settings import CsvSettings, NdjsonSettings
+from connector_host.provisioning.sources.contract import SourceUser
+from connector_host.provisioning.sources.threads import batches, in_thread
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator, Mapping
+
+    from connector_host.provisioning.sources.contract import Batch
+    from connector_host.provisioning.values import Value
+
+CELL_CHARS_MAX = 1_048_576
+"""The longest value of a CSV file."""
+
+
+class FileSource:
+    """One file; it cannot tell what has changed, so every cycle reads all of it."""
+
+    gives_changes = False
+    full_every = 0
+
+    def __init__(self, settings: CsvSettings | NdjsonSettings) -> None:
+        self._settings = settings
+
+    async def attributes(self) -> Mapping[str, Kind] | None:
+        """Return the columns of a CSV file; the lines of an NDJSON file may each have their own."""
+        if isinstance(self._settings, NdjsonSettings):
+            return None
+        settings = self._settings
+        kind = Kind.ANY if settings.many_delimiter else Kind.TEXT
+        return dict.fromkeys(await in_thread(lambda: _heading(settings)), kind)
+
+    def read(self, mark: str | None) -> AsyncIterator[Batch]:
+        """Yield every user of the file; a mark means nothing to it."""
+        del mark
+        return batches(self._users)
+
+    async def fetch(self, key: str) -> SourceUser | None:
+        """Return one user, by reading the file until it is found."""
+        return await in_thread(lambda: next((user for user in self._users() if user.key == key), None))
+
+    async def close(self) -> None:
+        """Do nothing: a file is open only while it is read."""
+
+    def _users(self) -> Iterator[SourceUser]:
+        settings = self._settings
+        try:
+            with settings.path.open(encoding=settings.encoding, newline="") as file:
+                rows = _csv_rows(file, settings) if isinstance(settings, CsvSettings) else _json_rows(file)
+                for line, values in rows:
+                    key = values.get(settings.key)
+                    if key in (None, "") or isinstance(key, tuple):
+                        raise SourceFailed(f"{settings.path.name}, line {line}: the key {settings.key} has no value.")
+                    yield SourceUser(str(key), values)
+        except OSError as failure:
+            raise SourceFailed(f"{settings.path} cannot be read ({failure.strerror}).") from failure
+        except UnicodeDecodeError as failure:
+            raise SourceFailed(f"{settings.path} is not {settings.encoding}.") from failure
+
+
+def _heading(settings: CsvSettings) -> list[str]:
+    try:
+        with settings.path.open(encoding=settings.encoding, newline="") as file:
+            return next(csv.reader(file, delimiter=settings.delimiter), [])
+    except OSError as failure:
+        raise SourceFailed(f"{settings.path} cannot be read ({failure.strerror}).") from failure
+    except (UnicodeDecodeError, csv.Error) as failure:
+        raise SourceFailed(f"{settings.path} is no CSV file in {settings.encoding}.") from failure
+
+
+def _csv_rows(file: Iterator[str], settings: CsvSettings) -> Iterator[tuple[int, dict[str, Value]]]:
+    csv.field_size_limit(CELL_CHARS_MAX)
+    rows = csv.reader(file, delimiter=settings.delimiter, strict=True)
+    try:
+        heading = next(rows, [])
+        if settings.key not in heading:
+            raise SourceFailed(f"{settings.path.name} has no column {settings.key}.")
+        for row in rows:
+            if not row:
+                continue
+            if len(row) != len(heading):
+                raise SourceFailed(
+                    f"{settings.path.name}, line {rows.line_num}: {len(row)} values, the heading has {len(heading)}."
+                )
+            yield rows.line_num, dict(zip(heading, (_cell(cell, settings) for cell in row), strict=True))
+    except csv.Error as failure:
+        raise SourceFailed(f"{settings.path.name}, line {rows.line_num}: {failure}.") from failure
+
+
+def _cell(cell: str, settings: CsvSettings) -> Value:
+    if settings.many_delimiter and settings.many_delimiter in cell:
+        return tuple(part.strip() for part in cell.split(settings.many_delimiter))
+    return cell
+
+
+def _json_rows(file: Iterator[str]) -> Iterator[tuple[int, dict[str, Value]]]:
+    for number, line in enumerate(file, 1):
+        if not line.strip():
+            continue
+        try:
+            document = json.loads(line)
+        except json.JSONDecodeError as failure:
+            raise SourceFailed(f"line {number} is no JSON ({failure.msg}).") from failure
+        if not isinstance(document, dict):
+            raise SourceFailed(f"line {number} is no JSON object.")
+        yield number, json_values(document)
+
+
+def json_values(document: Mapping[str, Any]) -> dict[str, Value]:
+    """Return a JSON object as the values of a user: nested objects by their path, lists as several values."""
+    return {path: tuple(value) if isinstance(value, list) else value for path, value in flattened(document)}

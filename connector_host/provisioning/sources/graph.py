@@ -1,0 +1,121 @@
+"""Microsoft Graph as a source: `users/delta`, whose delta link is the mark.
+
+Microsoft: get incremental changes for users. `@removed` with the reason `changed` is a soft delete, `deleted` a hard
+one; 410 means that the mark is too old, and all must be read again.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlencode, urlsplit
+
+from connector_host import clock
+from connector_host.provisioning.errors import MarkTooOld, SourceFailed
+from connector_host.provisioning.expressions.signatures import Kind
+from connector_host.provisioning.sources.contract import Batch, Presence, SourceUser
+from connector_host.provisioning.sources.files import json_values
+from connector_host.provisioning.sources.web import GONE, MISSING, Web
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+
+    from connector_host.provisioning.settings import GraphSettings
+
+OK = 200
+RENEW_S = 120.0
+"""A token is renewed that long before it ends."""
+
+NEXT, DELTA, REMOVED = "@odata.nextLink", "@odata.deltaLink", "@removed"
+
+
+class GraphSource:
+    """The users of one Entra directory."""
+
+    gives_changes = True
+    full_every = 0
+
+    def __init__(self, settings: GraphSettings, secret: str | None) -> None:
+        if secret is None:
+            raise SourceFailed("Microsoft Graph needs the client's secret.")
+        self._settings = settings
+        self._secret = secret
+        self._web = Web(settings.trust)
+        self._token, self._token_until_s = "", 0.0
+
+    async def attributes(self) -> Mapping[str, Kind] | None:
+        """Return what the job selects."""
+        return dict.fromkeys(("id", *self._settings.attributes), Kind.ANY)
+
+    async def read(self, mark: str | None) -> AsyncIterator[Batch]:
+        """Yield the users of the delta query; a changed user is fetched whole: a delta may name only what changed."""
+        url = mark or f"{self._settings.url}/users/delta?{urlencode({'$select': self._select()})}"
+        while True:
+            page = await self._page(url)
+            users = [self._user(item) for item in page.get("value", [])]
+            if mark is not None:
+                users = [user if user.presence is not Presence.HERE else await self._whole(user) for user in users]
+            if DELTA in page:
+                yield Batch(tuple(users), str(page[DELTA]))
+                return
+            if NEXT not in page:
+                raise SourceFailed("Microsoft Graph answered a page with neither a next nor a delta link.")
+            yield Batch(tuple(users))
+            url = str(page[NEXT])
+
+    async def fetch(self, key: str) -> SourceUser | None:
+        """Return one user by its object id."""
+        query = urlencode({"$select": self._select()})
+        status, document = await self._ask(f"{self._settings.url}/users/{quote(key, safe='')}?{query}")
+        if status == MISSING:
+            return None
+        if status != OK:
+            raise SourceFailed(f"Microsoft Graph answered {status}.")
+        return self._user(document)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._web.close()
+
+    def _select(self) -> str:
+        return ",".join(dict.fromkeys(("id", *self._settings.attributes)))
+
+    async def _whole(self, user: SourceUser) -> SourceUser:
+        return await self.fetch(user.key) or SourceUser(user.key, {}, Presence.SOFT_DELETED)
+
+    async def _page(self, url: str) -> dict[str, Any]:
+        status, page = await self._ask(url)
+        if status == GONE:
+            raise MarkTooOld("Microsoft Graph has forgotten the mark: everything must be read again.")
+        if status != OK:
+            raise SourceFailed(f"Microsoft Graph answered {status}.")
+        return page
+
+    async def _ask(self, url: str) -> tuple[int, dict[str, Any]]:
+        # A link out of an answer must not carry the token to another host.
+        if urlsplit(url).netloc != urlsplit(self._settings.url).netloc:
+            raise SourceFailed("Microsoft Graph gave a link to another host.")
+        return await self._web.ask(url, {"Authorization": f"Bearer {await self._access_token()}"})
+
+    async def _access_token(self) -> str:
+        if clock.monotonic_s() < self._token_until_s:
+            return self._token
+        form = {
+            "client_id": self._settings.client,
+            "client_secret": self._secret,
+            "scope": f"{urlsplit(self._settings.url).scheme}://{urlsplit(self._settings.url).netloc}/.default",
+            "grant_type": "client_credentials",
+        }
+        status, document = await self._web.ask(
+            f"{self._settings.authority}/{quote(self._settings.tenant, safe='')}/oauth2/v2.0/token", {}, form=form
+        )
+        if status != OK or "access_token" not in document:
+            raise SourceFailed(f"Microsoft's token service refused the client ({document.get('error', status)}).")
+        self._token = str(document["access_token"])
+        self._token_until_s = clock.monotonic_s() + float(document.get("expires_in", 0)) - RENEW_S
+        return self._token
+
+    def _user(self, item: Mapping[str, Any]) -> SourceUser:
+        if REMOVED in item:
+            gone = item[REMOVED].get("reason") == "deleted"
+            return SourceUser(str(item["id"]), {}, Presence.GONE if gone else Presence.SOFT_DELETED)
+        return SourceUser(str(item["id"]), json_values(item))

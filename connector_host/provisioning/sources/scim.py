@@ -1,0 +1,79 @@
+"""Another SCIM service as a source: pages of users, whole or by `meta.lastModified` (RFC 7644 §3.4.2)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlencode
+
+from connector_host.provisioning.errors import SourceFailed
+from connector_host.provisioning.sources.contract import Batch, SourceUser
+from connector_host.provisioning.sources.files import json_values
+from connector_host.provisioning.sources.web import MISSING, Web
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+
+    from connector_host.provisioning.expressions.signatures import Kind
+    from connector_host.provisioning.settings import ScimSettings
+
+OK = 200
+
+
+class ScimSource:
+    """The users of one SCIM service; their attributes are SCIM paths."""
+
+    def __init__(self, settings: ScimSettings, token: str | None) -> None:
+        self._settings = settings
+        self.gives_changes = settings.changes
+        self.full_every = settings.full_every if settings.changes else 0
+        self._web = Web(settings.trust)
+        self._headers = {"Accept": "application/scim+json"} | ({"Authorization": f"Bearer {token}"} if token else {})
+
+    async def attributes(self) -> Mapping[str, Kind] | None:
+        """Return None: extensions make any attribute possible."""
+        return None
+
+    async def read(self, mark: str | None) -> AsyncIterator[Batch]:
+        """Yield the users page by page; the next mark is the latest change among them."""
+        start, latest = 1, mark
+        query = {} if mark is None else {"filter": f'meta.lastModified ge "{mark}"'}
+        while True:
+            page = await self._page(query | {"startIndex": str(start), "count": str(self._settings.page_size)})
+            resources = page.get("Resources") or []
+            users = tuple(self._user(resource) for resource in resources)
+            latest = max([latest or "", *(str(user.values.get("meta.lastModified") or "") for user in users)]) or None
+            start += len(users)
+            if not users or start > int(page.get("totalResults", 0)):
+                yield Batch(users, latest)
+                return
+            yield Batch(users)
+
+    async def fetch(self, key: str) -> SourceUser | None:
+        """Return one user by its key."""
+        if self._settings.key == "id":
+            status, document = await self._web.ask(f"{self._settings.url}/Users/{quote(key, safe='')}", self._headers)
+            if status == MISSING:
+                return None
+            if status != OK:
+                raise SourceFailed(f"the source answered {status}.")
+            return self._user(document)
+        literal = key.replace("\\", "\\\\").replace('"', '\\"')
+        page = await self._page({"filter": f'{self._settings.key} eq "{literal}"'})
+        return next((self._user(resource) for resource in page.get("Resources") or []), None)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._web.close()
+
+    async def _page(self, query: Mapping[str, str]) -> dict[str, Any]:
+        status, page = await self._web.ask(f"{self._settings.url}/Users?{urlencode(query)}", self._headers)
+        if status != OK or "totalResults" not in page:
+            raise SourceFailed(f"the source answered {status} and no list of users.")
+        return page
+
+    def _user(self, resource: Mapping[str, Any]) -> SourceUser:
+        values = json_values(resource)
+        key = values.get(self._settings.key)
+        if key in (None, ""):
+            raise SourceFailed(f"a user of the source has no {self._settings.key}.")
+        return SourceUser(str(key), values)

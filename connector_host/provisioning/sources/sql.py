@@ -1,0 +1,169 @@
+"""Any SELECT of any database as a source, read through a server-side cursor.
+
+The query is the administrator's own text and runs as it stands, wrapped where less than all is wanted.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, time
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.exc import SQLAlchemyError
+
+from connector_host.provisioning.errors import SourceFailed
+from connector_host.provisioning.expressions.signatures import Kind
+from connector_host.provisioning.sources.contract import BATCH, SourceUser
+from connector_host.provisioning.sources.threads import batches, in_thread
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator, Mapping
+
+    from sqlalchemy.sql import Executable
+
+    from connector_host.provisioning.settings import SqlSettings
+    from connector_host.provisioning.sources.contract import Batch
+    from connector_host.provisioning.values import Value
+
+
+class SqlSource:
+    """One query; with a mark column it gives changes, and a full read every so often finds rows that are gone."""
+
+    def __init__(self, settings: SqlSettings, password: str | None) -> None:
+        self._settings = settings
+        self.gives_changes = settings.mark is not None
+        self.full_every = settings.full_every if settings.mark else 0
+        try:
+            url = sa.make_url(settings.database)
+            self._engine = sa.create_engine(
+                url if password is None else url.set(password=password), pool_pre_ping=True, pool_size=1
+            )
+        except (SQLAlchemyError, ImportError) as failure:
+            raise SourceFailed(
+                f"the database URL of the source cannot be used ({type(failure).__name__})."
+            ) from failure
+        self._mark: str | None = None
+
+    async def attributes(self) -> Mapping[str, Kind] | None:
+        """Return the columns of the query."""
+        return await in_thread(lambda: dict.fromkeys(self._columns(), Kind.ANY))
+
+    def read(self, mark: str | None) -> AsyncIterator[Batch]:
+        """Yield the rows of the query, those at or after the mark where there is one."""
+        self._mark = mark
+        return batches(lambda: self._users(self._query(mark)), lambda: self._mark)
+
+    async def fetch(self, key: str) -> SourceUser | None:
+        """Return the row with this key."""
+        wrapped = self._wrapped()
+        # The key is compared as text: a number column must not be asked for 'abc', and '1' must find 1.
+        query = (
+            sa.select(sa.text("*"))
+            .select_from(wrapped)
+            .where(sa.cast(self._column(self._settings.key), sa.String) == key)
+        )
+        return await in_thread(lambda: next(self._users(query), None))
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await in_thread(self._engine.dispose)
+
+    def _query(self, mark: str | None) -> Executable:
+        if mark is None or self._settings.mark is None:
+            return sa.text(self._settings.query)
+        # At or after: rows that share the time of the last one must not be lost. Reading one twice changes nothing.
+        return (
+            sa.select(sa.text("*"))
+            .select_from(self._wrapped())
+            .where(self._column(self._settings.mark) >= _unwritten(mark))
+        )
+
+    def _wrapped(self) -> sa.TextClause:
+        return sa.text(f"({self._settings.query.rstrip().rstrip(';')}) source_users")
+
+    def _column(self, name: str) -> sa.ColumnClause[Any]:
+        return sa.column(name)
+
+    def _columns(self) -> list[str]:
+        try:
+            with self._engine.connect() as connection:
+                result = connection.execution_options(stream_results=True).execute(sa.text(self._settings.query))
+                names = list(result.keys())
+                result.close()
+        except SQLAlchemyError as failure:
+            raise _failed(failure) from failure
+        return names
+
+    def _users(self, query: Executable) -> Iterator[SourceUser]:
+        settings = self._settings
+        try:
+            with self._engine.connect() as connection:
+                options = connection.execution_options(stream_results=True, yield_per=BATCH)
+                for row in options.execute(query).mappings():
+                    if settings.key not in row:
+                        raise SourceFailed(f"the query has no column {settings.key}.")
+                    if row[settings.key] is None:
+                        raise SourceFailed(f"a row has no value in the key column {settings.key}.")
+                    if settings.mark is not None:
+                        self._advance(row[settings.mark])
+                    values = {name: _value(value) for name, value in row.items()}
+                    yield SourceUser(str(values[settings.key]), values)
+        except SQLAlchemyError as failure:
+            raise _failed(failure) from failure
+
+    def _advance(self, value: Any) -> None:  # noqa: ANN401 - a driver's value
+        if value is None:
+            return
+        if self._mark is None or value > _unwritten(self._mark):
+            self._mark = _written(value)
+
+
+def _written(value: Any) -> str:  # noqa: ANN401 - a driver's value
+    """Return a mark as text that says its type, so that it comes back as what the column holds."""
+    match value:
+        case datetime():
+            return f"datetime:{value.isoformat()}"
+        case int() | Decimal():
+            return f"number:{value}"
+        case bytes():
+            return f"bytes:{value.hex()}"
+        case _:
+            return f"text:{value}"
+
+
+def _unwritten(mark: str) -> Any:  # noqa: ANN401 - a driver's value
+    kind, _, text = mark.partition(":")
+    match kind:
+        case "datetime":
+            return datetime.fromisoformat(text)
+        case "number":
+            return int(text) if text.lstrip("-").isdigit() else Decimal(text)
+        case "bytes":
+            return bytes.fromhex(text)
+        case _:
+            return text
+
+
+def _value(value: Any) -> Value:  # noqa: ANN401, PLR0911 - a driver's value, a line for each type
+    match value:
+        case datetime():
+            return value if value.tzinfo else value.replace(tzinfo=UTC)
+        case date():
+            return value.isoformat()
+        case time() | UUID():
+            return str(value)
+        case bytes() | memoryview():
+            return bytes(value).hex()
+        case list():
+            return tuple(value)
+        case None | str() | bool() | int() | float() | Decimal():
+            return value
+        case _:
+            return str(value)
+
+
+def _failed(failure: SQLAlchemyError) -> SourceFailed:
+    # A driver's words may quote the query or a value: the kind of failure is enough for an administrator to look.
+    return SourceFailed(f"the database of the source refused or broke off the query ({type(failure).__name__}).")

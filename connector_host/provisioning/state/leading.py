@@ -1,0 +1,73 @@
+"""One engine leads a job at a time: a lock in the database that dies with the process that holds it.
+
+PostgreSQL   a session's advisory lock
+SQLite       an open exclusive transaction on a small database of its own, beside the state
+"""
+
+from __future__ import annotations
+
+import hashlib
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.pool import NullPool
+
+from connector_host.provisioning.errors import JobHeld
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from connector_host.provisioning.state.store import State
+
+
+class Lead:
+    """A lock that is held; a leader asks now and then whether it still is."""
+
+    def __init__(self, connection: sa.Connection) -> None:
+        self._connection = connection
+
+    def is_held(self) -> bool:
+        """Return whether the connection that holds the lock is alive."""
+        try:
+            self._connection.execute(sa.select(1)).all()
+        except SQLAlchemyError:
+            return False
+        return True
+
+
+@contextmanager
+def lead(state: State, job: str) -> Iterator[Lead]:
+    """Lead the job inside the block; raises JobHeld where another engine does."""
+    on_postgresql = state.engine.dialect.name == "postgresql"
+    engine = sa.create_engine(state.engine.url if on_postgresql else _beside(state, job), poolclass=NullPool)
+    connection = engine.connect()
+    try:
+        if on_postgresql:
+            connection = connection.execution_options(isolation_level="AUTOCOMMIT")
+            if not connection.scalar(sa.select(sa.func.pg_try_advisory_lock(_number(job)))):
+                raise JobHeld(job)
+        else:
+            _begin_exclusive(connection, job)
+        yield Lead(connection)
+    finally:
+        connection.close()
+        engine.dispose()
+
+
+def _beside(state: State, job: str) -> str:
+    return f"sqlite:///{state.engine.url.database}.{job}.lock"
+
+
+def _begin_exclusive(connection: sa.Connection, job: str) -> None:
+    try:
+        connection.exec_driver_sql("PRAGMA busy_timeout=200")
+        connection.exec_driver_sql("BEGIN EXCLUSIVE")
+    except SQLAlchemyError as failure:
+        raise JobHeld(job) from failure
+
+
+def _number(job: str) -> int:
+    """Return a number for the job that all engines agree on, within PostgreSQL's bigint."""
+    return int.from_bytes(hashlib.blake2b(f"provisioning:{job}".encode(), digest_size=8).digest(), "big", signed=True)

@@ -1,0 +1,141 @@
+"""What the state keeps, as frozen data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class Action(StrEnum):
+    """What was done for a user, by the names of the provisioning log (Microsoft Graph: provisioningObjectSummary)."""
+
+    CREATE = "create"
+    UPDATE = "update"
+    DISABLE = "disable"
+    DELETE = "delete"
+    STAGED_DELETE = "stageddelete"
+    OTHER = "other"
+
+
+class Status(StrEnum):
+    """How it went."""
+
+    SUCCESS = "success"
+    FAILURE = "failure"
+    SKIPPED = "skipped"
+    WARNING = "warning"
+
+
+@dataclass(frozen=True, slots=True)
+class JobState:
+    """Where one job stands."""
+
+    name: str
+    salt: bytes
+    fingerprint: str = ""
+    mark: str | None = None
+    cycle: int = 0
+    since_full: int = 0
+    open_kind: str | None = None
+    initial_due: bool = True
+    stopped: bool = False
+    deletes_allowed: bool = False
+    quarantined_at: float | None = None
+    quarantine_code: str | None = None
+    quarantine_reason: str | None = None
+    quarantine_attempts: int = 0
+    next_run: float | None = None
+    last_report: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """Which object of the target belongs to a user of the source, and what it was last given."""
+
+    source_key: str
+    target_id: str
+    digests: Mapping[str, str]
+    """SCIM path to the digest of the value that was last flowed there."""
+    enabled: bool
+    seen: int
+    """The cycle that last saw the user in the source."""
+    compared: int
+    """The cycle that last compared the user with the target."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A user who could not be provisioned, and when it is tried again."""
+
+    source_key: str
+    attempts: int
+    next_try: float
+    code: str
+    reason: str
+    status: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """A disable or delete that waits for the end of its cycle, or to be allowed."""
+
+    source_key: str
+    action: Action
+    reason: str
+    cycle: int
+
+
+@dataclass(frozen=True, slots=True)
+class Modified:
+    """One attribute of the target that was changed."""
+
+    path: str
+    old: Any  # JSON
+    new: Any  # JSON
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One of the five steps of provisioning a user, and how it went."""
+
+    name: str
+    status: Status
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LogEntry:
+    """One line of the provisioning log."""
+
+    at: float
+    job: str
+    cycle: int
+    change_id: str
+    action: Action
+    status: Status
+    source_key: str
+    target_id: str | None
+    initiated_by: str
+    duration_ms: float
+    code: str | None = None
+    reason: str | None = None
+    modified: tuple[Modified, ...] = ()
+    steps: tuple[Step, ...] = ()
+
+
+@dataclass(slots=True)
+class Changes:
+    """What one batch of users leaves behind, written in one transaction."""
+
+    seen: list[str] = field(default_factory=list)
+    links: list[Link] = field(default_factory=list)
+    unlinked: list[str] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+    healed: list[str] = field(default_factory=list)
+    staged: list[Staged] = field(default_factory=list)
+    unstaged: list[str] = field(default_factory=list)
+    log: list[LogEntry] = field(default_factory=list)
