@@ -82,6 +82,9 @@ ATTRIBUTE_TYPES: dict[Family, AttributeType] = {
 }
 """Families that can be attributes; the others are left out with a reason."""
 
+TEXTS = (Family.TEXT, Family.PADDED_TEXT)
+"""Families that any text may be compared with."""
+
 MICROSECOND_DIGITS = 6
 SINGLE_DIGITS = 6
 DOUBLE_DIGITS = 15

@@ -7,34 +7,25 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
 
 import structlog
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from connector_host import clock
 from connector_host.connectors import refusals
-from connector_host.connectors.contract import (
-    Add,
-    Entry,
-    Export,
-    Exported,
-    ObjectType,
-    Page,
-    Query,
-)
+from connector_host.connectors.contract import Add, Entry, Export, Exported, ObjectType, Page, Query
 from connector_host.connectors.errors import ConnectorError, Unavailable
-from connector_host.connectors.sql import anchors, checks, discovery, exports, queries, shapes
+from connector_host.connectors.sql import anchors, bulk, checks, discovery, exports, queries, shapes
 from connector_host.connectors.sql.dialects import dialect_of
 from connector_host.connectors.sql.engines import open_engine, parse_url
-from connector_host.connectors.sql.sqlstate import Failure, Happened, to_error, understand
-from connector_host.connectors.sql.writer import Job, Writer
+from connector_host.connectors.sql.readers import Readers
+from connector_host.connectors.sql.sqlstate import Failure, Happened
+from connector_host.connectors.sql.writer import Job, Outcome, Writer
 from connector_host.errors import ConfigurationError
 from connector_host.observability import events
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from sqlalchemy import Connection
 
@@ -67,20 +58,22 @@ class SqlConnector:
     """One table or view of users in one database; connects when it is first asked."""
 
     def __init__(self, name: str, settings: SqlSettings) -> None:
-        url = parse_url(settings.database, password_of(settings))
+        self._url = parse_url(settings.database, password_of(settings))
         self._name = name
         self._settings = settings
-        self._dialect = dialect_of(url)
-        writers = 1 if self._dialect.single_writer else settings.writers
-        self._reading = open_engine(url, size=settings.readers, statement_s=settings.statement_s)
-        self._writing = open_engine(url, size=writers, statement_s=settings.statement_s, writing=True)
-        self._readers = ThreadPoolExecutor(settings.readers, thread_name_prefix=f"{name}-read")
+        self._dialect = dialect_of(self._url)
+        count = 1 if self._dialect.single_writer else settings.writers
+        self._reading = open_engine(self._url, size=settings.readers, statement_s=settings.statement_s)
+        self._writing = open_engine(self._url, size=count, statement_s=settings.statement_s, writing=True)
+        database = self._dialect.name
+        self._readers = Readers(self._reading, database, settings.readers, name=f"{name}-read", notice=self._failed)
         self._writers = tuple(
-            Writer(self._writing, self._dialect.name, self._carry_out, name=f"{name}-write-{number}")
-            for number in range(writers)
+            Writer(self._writing, database, self, name=f"{name}-write-{number}", notice=self._failed)
+            for number in range(count)
         )
         self._turn = itertools.count()
         self._known: Shape | None = None
+        self._read_many: Callable[[Connection, list[str]], dict[str, Entry]] = self._read_nothing
         self._discovered_s = 0.0
         self._discovery = asyncio.Lock()
         self._is_down = False
@@ -97,8 +90,14 @@ class SqlConnector:
 
     async def read(self, anchor: str) -> Entry | None:
         """Return the entry with exactly this anchor."""
-        shape = await self._shape()
-        return await self._reader(lambda connection: queries.read(connection, shape, anchor, self._unreadable))
+        await self._shape()
+        try:
+            found = await self._readers.point(anchor, self._read_many)
+        except Unavailable as failure:
+            self._note(failure)
+            raise
+        self._note(None)
+        return found
 
     async def search(self, query: Query) -> Page:
         """Return the stretch of entries that the query asks for."""
@@ -113,11 +112,11 @@ class SqlConnector:
                 events.EXPORT_DROPPED, connector=self._name, kind=refusal.kind.value, attribute=refusal.attribute
             )
         shape = await self._shape()
-        promise: Future[Exported] = Future()
+        promise: asyncio.Future[Exported] = asyncio.get_running_loop().create_future()
         deadline_s = clock.monotonic_s() + self._settings.limits.request_s * QUEUE_SHARE
         self._writer_of(export, shape).submit(Job(export, shape, promise, deadline_s))
         try:
-            done = await asyncio.wrap_future(promise)
+            done = await promise
         except Unavailable as failure:
             self._note(failure)
             raise
@@ -126,18 +125,24 @@ class SqlConnector:
 
     async def check(self) -> list[Finding]:
         """Look at everything that an administrator can get wrong, and say what to do about each."""
-        return await asyncio.get_running_loop().run_in_executor(
-            self._readers, checks.check, self._reading, self._dialect, self._settings, self._known
-        )
+        return await asyncio.to_thread(self._check)
 
     async def close(self) -> None:
         """Finish the exports in hand, then let go of every connection."""
         await asyncio.gather(*(asyncio.to_thread(writer.close) for writer in self._writers))
-        await asyncio.to_thread(self._readers.shutdown)
+        await asyncio.to_thread(self._readers.close)
         self._reading.dispose()
         self._writing.dispose()
 
-    # ── writing ───────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── writing: what the writers run in their threads ────────────────────────────────────────────────────────────
+
+    def together(self, connection: Connection, shape: Shape, group: Sequence[Export]) -> list[Outcome]:
+        """Carry out exports the fast way (see writer.Work)."""
+        return bulk.carry_out(connection, shape, group, self._unreadable)
+
+    def alone(self, connection: Connection, shape: Shape, export: Export) -> Exported:
+        """Carry out one export by itself (see writer.Work)."""
+        return exports.carry_out(connection, shape, export, self._unreadable)
 
     def _writer_of(self, export: Export, shape: Shape) -> Writer:
         """Return the writer of an export: always the same one for the same anchor."""
@@ -145,49 +150,32 @@ class SqlConnector:
         number = next(self._turn) if anchor is None else hash(str(anchor).casefold())
         return self._writers[number % len(self._writers)]
 
-    def _carry_out(self, connection: Connection, shape: Shape, export: Export) -> Exported:
-        return exports.carry_out(connection, shape, export, self._unreadable)
-
     # ── reading ───────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def _reader(self, work: Callable[[Connection], Result]) -> Result:
         """Run blocking work on a connection of the readers."""
         try:
-            result = await asyncio.get_running_loop().run_in_executor(self._readers, self._read, work)
+            result = await self._readers.run(work)
         except Unavailable as failure:
             self._note(failure)
             raise
         self._note(None)
         return result
 
-    def _read(self, work: Callable[[Connection], Result]) -> Result:
-        """Run a read; a connection that was lost is replaced once, since a read may always be repeated."""
-        try:
-            return self._read_once(work)
-        except Unavailable as failure:
-            if type(failure) is not Unavailable:
-                raise
-        return self._read_once(work)
-
-    def _read_once(self, work: Callable[[Connection], Result]) -> Result:
-        connection: Connection | None = None
-        try:
-            with self._reading.connect() as connection:
-                return work(connection)
-        except DBAPIError as error:
-            failure = understand(error, self._dialect.name)
-            log.warning(events.DATABASE_ERROR, happened=failure.happened.value, code=failure.code)
-            if failure.happened is Happened.SCHEMA:
-                self._discovered_s = float("-inf")
-            raise to_error(failure, self._known.facts if self._known else None) from error
-        except SQLAlchemyError as error:
-            raise to_error(Failure(Happened.CONNECTION, type(error).__name__)) from error
+    def _read_nothing(self, _: Connection, __: list[str]) -> dict[str, Entry]:
+        """Stand where no shape is known; nobody gets here."""
+        return {}
 
     def _unreadable(self, column: str) -> None:
         """Say once that a column holds values that its type does not allow; the value itself is not repeated."""
         if column not in self._reported:
             self._reported.add(column)
             log.warning(events.COLUMN_UNREADABLE, connector=self._name, column=column)
+
+    def _failed(self, failure: Failure) -> None:
+        """Look at the table again soon where it is not as it was discovered."""
+        if failure.happened is Happened.SCHEMA:
+            self._discovered_s = float("-inf")
 
     def _note(self, failure: ConnectorError | None) -> None:
         """Log when the database goes away, and when it comes back."""
@@ -197,6 +185,14 @@ class SqlConnector:
         elif failure is None and self._is_down:
             log.info(events.CONNECTOR_RECOVERED, connector=self._name)
             self._is_down = False
+
+    def _check(self) -> list[Finding]:
+        """Check on a connection of its own, so that busy readers do not hold up the answer."""
+        engine = open_engine(self._url, size=1, statement_s=self._settings.statement_s)
+        try:
+            return checks.check(engine, self._dialect, self._settings, self._known)
+        finally:
+            engine.dispose()
 
     # ── discovery ─────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -226,6 +222,8 @@ class SqlConnector:
             return
         before, self._known = self._known, shape
         self._discovered_s = clock.monotonic_s()
+        if before is not shape:
+            self._read_many = lambda connection, keys: queries.read(connection, shape, keys, self._unreadable)
         if before is None or before.object_type != shape.object_type:
             log.info(events.CONNECTOR_DISCOVERED, connector=self._name, attributes=len(shape.columns))
 
@@ -235,10 +233,11 @@ class SqlConnector:
         if facts is None:
             raise ConfigurationError(checks.missing_table(connection, self._dialect, settings))
         known = self._known
+        if known is not None and known.facts == facts:
+            return known  # with all statements that were built for it
         if known is not None:
             for column in shapes.changed_types(known, facts):
-                if known.facts != facts:
-                    log.warning(events.COLUMN_TYPE_CHANGED, connector=self._name, column=column)
+                log.warning(events.COLUMN_TYPE_CHANGED, connector=self._name, column=column)
         shape = shapes.build(facts, settings, self._dialect, known)
         if not shape.enforced and known is None:
             self._prove(connection, shape)

@@ -41,6 +41,10 @@ class Dialect:
     """Statements for each new connection; {ms} and {s} stand for the time limit of a statement."""
     text_comparison: TextComparison = "lower"
     generated_key: GeneratedKey = "returning"
+    inserts_return: bool = True
+    """Whether INSERT … RETURNING hands out rows."""
+    counts_many: bool = True
+    """Whether the rows of many executions of one statement are counted together, rightly."""
     row_locks: bool = True
     """Whether SELECT … FOR UPDATE locks the row."""
     single_writer: bool = False
@@ -110,6 +114,8 @@ SQLITE_ODBC = Dialect(
     session=("PRAGMA busy_timeout = {ms}", "PRAGMA foreign_keys = ON"),
     text_comparison="nocase",
     generated_key="last_insert_rowid",  # RETURNING yields no rows there (§3.4)
+    inserts_return=False,
+    counts_many=False,
     row_locks=False,
     single_writer=True,
     # The driver has a patience of its own, of 100 seconds, whatever the pragma says.
@@ -162,6 +168,7 @@ POSTGRESQL_ODBC = Dialect(
     # The driver drops the offset of a datetime, even for timestamptz (§3.3.3).
     parameters=Parameters(native_moments=False),
     session=_POSTGRESQL_SESSION,
+    counts_many=False,
     odbc_options={"BoolsAsChar": "0", "MaxVarcharSize": "8190", "Parse": "0"},
 )
 
@@ -200,6 +207,7 @@ MYSQL = Dialect(
     session=(*_MYSQL_SESSION, "SET SESSION max_execution_time = {ms}"),
     text_comparison="collation",
     generated_key="last_insert_id",
+    inserts_return=False,
 )
 
 MARIADB = Dialect(
@@ -221,6 +229,7 @@ MARIADB_ODBC = Dialect(
     session=(*_MYSQL_SESSION, "SET SESSION max_statement_time = {s}"),
     text_comparison="collation",
     generated_key="returning",
+    counts_many=False,
     # OPTION=2: an UPDATE that changes nothing still counts the row that it found (§3.3.8).
     odbc_options={"OPTION": "2", "CHARSET": "utf8mb4"},
 )

@@ -13,8 +13,8 @@ import sqlalchemy as sa
 
 from connector_host.connectors.contract import Add, Delete, Entry, Export, Exported, Modify, Mutability, Value, Values
 from connector_host.connectors.errors import Conflict, ConnectorError, Immutable, InvalidValue, NotFound
+from connector_host.connectors.sql import queries
 from connector_host.connectors.sql.columns import Unfit, to_text
-from connector_host.connectors.sql.queries import anchor_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,7 +32,7 @@ def carry_out(connection: Connection, shape: Shape, export: Export, on_unreadabl
     """Carry out one export in the connection's transaction; nothing is committed here."""
     match export:
         case Add():
-            return _add(connection, shape, export, on_unreadable)
+            return add(connection, shape, creation(shape, export.values), on_unreadable)
         case Modify():
             return _modify(connection, shape, export, on_unreadable)
         case Delete():
@@ -42,10 +42,11 @@ def carry_out(connection: Connection, shape: Shape, export: Export, on_unreadabl
 # ── add ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _add(connection: Connection, shape: Shape, export: Add, on_unreadable: Callable[[str], None]) -> Exported:
-    parameters = creation(shape, export.values)
-    anchor = shape.anchor
-    given = parameters.get(anchor.attribute.name)
+def add(
+    connection: Connection, shape: Shape, parameters: dict[str, object], on_unreadable: Callable[[str], None]
+) -> Exported:
+    """Insert one row and read it back; raises Conflict where an anchor that nothing enforces is taken already."""
+    given = parameters.get(shape.object_type.anchor)
     if given is not None and not shape.enforced:
         _guard(connection, shape, given)
     statement = sa.insert(shape.table)
@@ -54,10 +55,16 @@ def _add(connection: Connection, shape: Shape, export: Add, on_unreadable: Calla
         key = given
     else:
         key = _insert_and_learn(connection, shape, statement, parameters)
-    entry = _by_key(connection, shape, key, on_unreadable, lock=False)
+    anchor = text_of_key(shape, key)
+    entry = queries.read(connection, shape, [anchor], on_unreadable).get(anchor)
     if entry is None:
         raise WrongRowCount("The database reported success, but did not keep the user: look at the table's triggers.")
     return Exported(entry, written=True)
+
+
+def text_of_key(shape: Shape, key: object) -> str:
+    """Return the canonical text of a key as the driver has it."""
+    return to_text(shape.anchor.codec.decode(key))
 
 
 def creation(shape: Shape, values: Values) -> dict[str, object]:
@@ -127,13 +134,14 @@ def _insert_and_learn(
 
 
 def _modify(connection: Connection, shape: Shape, export: Modify, on_unreadable: Callable[[str], None]) -> Exported:
-    before, key = _locked(connection, shape, export.anchor, on_unreadable)
+    before = _locked(connection, shape, export.anchor, on_unreadable)
     changes = differences(shape, before, export.revise(before))
     if not changes:
         return Exported(before, written=False)
+    key = queries.anchor_key(shape, export.anchor)
     done = connection.execute(sa.update(shape.table).where(shape.anchor.sql == key), changes)
     _demand_one_row(done.rowcount)
-    after = _by_key(connection, shape, key, on_unreadable, lock=False)
+    after = queries.read(connection, shape, [export.anchor], on_unreadable).get(export.anchor)
     if after is None:
         raise WrongRowCount("The database reported success, but the user is gone: look at the table's triggers.")
     return Exported(after, written=True)
@@ -166,44 +174,21 @@ def _changeable(shape: Shape, column: SqlColumn, encoded: object) -> object:
 
 
 def _delete(connection: Connection, shape: Shape, export: Delete, on_unreadable: Callable[[str], None]) -> Exported:
-    before, key = _locked(connection, shape, export.anchor, on_unreadable)
+    before = _locked(connection, shape, export.anchor, on_unreadable)
     if export.guard is not None:
         export.guard(before)
+    key = queries.anchor_key(shape, export.anchor)
     done = connection.execute(sa.delete(shape.table).where(shape.anchor.sql == key))
     _demand_one_row(done.rowcount)
     return Exported(before, written=True)
 
 
-def _locked(
-    connection: Connection, shape: Shape, anchor: str, on_unreadable: Callable[[str], None]
-) -> tuple[Entry, object]:
-    """Return the row with exactly this anchor, locked where the database can, and its key as a parameter."""
-    try:
-        key = anchor_key(shape, anchor)
-    except Unfit:
-        raise NotFound(anchor) from None
-    entry = _by_key(connection, shape, key, on_unreadable, lock=True, exactly=anchor)
+def _locked(connection: Connection, shape: Shape, anchor: str, on_unreadable: Callable[[str], None]) -> Entry:
+    """Return the row with exactly this anchor, locked where the database can; raises NotFound."""
+    entry = queries.read(connection, shape, [anchor], on_unreadable, locked=True).get(anchor)
     if entry is None:
         raise NotFound(anchor)
-    return entry, key
-
-
-def _by_key(  # noqa: PLR0913 - what is read, and how
-    connection: Connection,
-    shape: Shape,
-    key: object,
-    on_unreadable: Callable[[str], None],
-    *,
-    lock: bool,
-    exactly: str | None = None,
-) -> Entry | None:
-    statement = shape.selected.where(shape.anchor.sql == key)
-    if lock and shape.dialect.row_locks:
-        statement = statement.with_for_update()
-    entries = [shape.entry(row, on_unreadable) for row in connection.execute(statement)]
-    wanted = to_text(shape.anchor.codec.decode(key)) if exactly is None else exactly
-    # A collation may find "Anna" for "anna" (sql-connectors.md §3.3.16): they are two different ids.
-    return next((entry for entry in entries if entry.anchor == wanted), None)
+    return entry
 
 
 def _demand_one_row(count: int) -> None:

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from connector_host.connectors.contract import Attribute, Entry, Mutability, ObjectType, Value
 from connector_host.connectors.sql import anchors
 from connector_host.connectors.sql.columns import AsDriver, Codec, Unfit, codec_for, to_text
+from connector_host.connectors.sql.statements import Statements
 from connector_host.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -48,6 +49,16 @@ class Shape:
     facts: TableFacts
     dialect: Dialect
     object_type: ObjectType
+
+    @cached_property
+    def statements(self) -> Statements:
+        """Return the statements that were built for this shape."""
+        return Statements()
+
+    @cached_property
+    def tells_all(self) -> bool:
+        """Return whether RETURNING tells the row as it is: no trigger changes it afterwards (§3.3.11)."""
+        return self.dialect.inserts_return and self.facts.triggers == 0
 
     @cached_property
     def selected(self) -> sa.Select[*tuple[object, ...]]:

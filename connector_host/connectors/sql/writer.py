@@ -1,6 +1,8 @@
 """The writer (DESIGN §4): exports that are queued while a commit is under way are committed together.
 
-    submit ──▶ queue ──▶ thread: BEGIN · export in a savepoint · export in a savepoint · COMMIT ──▶ outcomes
+    submit ──▶ queue ──▶ thread: BEGIN · exports, alike ones as one statement · COMMIT ──▶ outcomes
+                                  └─ if the database refuses anything: ROLLBACK, then BEGIN ·
+                                     export in a savepoint · export in a savepoint · COMMIT
 
 Each thread owns one connection. Nobody hears success before the commit, an idle writer adds no delay, and one
 bad export fails alone. What an export does is not known here.
@@ -12,24 +14,26 @@ import queue
 import random
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeAlias
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import structlog
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from connector_host import clock
-from connector_host.connectors.contract import Export, Exported
+from connector_host.connectors.contract import Exported
 from connector_host.connectors.errors import Busy, InDoubt
+from connector_host.connectors.sql.bulk import Disagreement
 from connector_host.connectors.sql.sqlstate import ENDS_TRANSACTION, Failure, Happened, to_error, understand
 from connector_host.observability import events
 
 if TYPE_CHECKING:
-    from concurrent.futures import Future
+    import asyncio
+    from collections.abc import Callable, Sequence
 
     from sqlalchemy import Connection, Engine, NestedTransaction
 
+    from connector_host.connectors.contract import Export
     from connector_host.connectors.sql.shapes import Shape
 
 log = structlog.get_logger()
@@ -43,13 +47,22 @@ ATTEMPTS_MAX = 4
 BACKOFF_S = 0.02
 """The first pause between such attempts; it doubles, and up to as much again is added by chance."""
 
+Outcome: TypeAlias = Exported | BaseException
+
 OF_ONE_EXPORT = frozenset(
     {Happened.DEADLOCK, Happened.UNIQUE, Happened.FOREIGN_KEY, Happened.CHECK, Happened.NOT_NULL, Happened.BAD_VALUE}
 )
 """What one export may bring over a whole transaction, as late as at its commit: each is then run alone."""
 
-CarryOut: TypeAlias = Callable[["Connection", "Shape", Export], Exported]
-Outcome: TypeAlias = Exported | BaseException
+
+class Work(Protocol):
+    """What the exports of a group do inside a transaction; nothing is committed there."""
+
+    def together(self, connection: Connection, shape: Shape, exports: Sequence[Export]) -> list[Outcome]:
+        """Carry out exports the fast way; raises Disagreement or a driver's error, and then all is undone."""
+
+    def alone(self, connection: Connection, shape: Shape, export: Export) -> Exported:
+        """Carry out one export, in a savepoint or a transaction of its own."""
 
 
 @dataclass(eq=False, slots=True)
@@ -58,25 +71,21 @@ class Job:
 
     export: Export
     shape: Shape
-    promise: Future[Exported]
+    promise: asyncio.Future[Exported]
     deadline_s: float
     """On the monotonic clock; an export that still waits then is withdrawn."""
 
-    def starts(self) -> bool:
-        """Return whether the export is to be run now; one that was given up or came too late is not."""
-        if not self.promise.set_running_or_notify_cancel():
-            return False
-        if clock.monotonic_s() > self.deadline_s:
-            self.promise.set_exception(Busy("The database was too busy to begin with this in time; nothing was done."))
-            return False
-        return True
-
-    def ends(self, outcome: Outcome) -> None:
-        """Tell whoever waits what became of the export."""
+    def deliver(self, outcome: Outcome) -> None:
+        """Tell whoever waits what became of the export; runs in the event loop."""
+        if self.promise.done():  # given up meanwhile
+            return
         if isinstance(outcome, BaseException):
             self.promise.set_exception(outcome)
         else:
             self.promise.set_result(outcome)
+
+
+Outcomes: TypeAlias = dict[Job, Outcome]
 
 
 class _Undone(Exception):
@@ -87,35 +96,26 @@ class _Undone(Exception):
         self.failure = failure
 
 
-@dataclass(eq=False, slots=True)
-class _Together:
-    """A group inside one transaction that is not committed yet."""
-
-    outcomes: dict[Job, Outcome] = field(default_factory=dict)
-
-    @property
-    def wrote(self) -> bool:
-        return any(isinstance(outcome, Exported) and outcome.written for outcome in self.outcomes.values())
-
-
 class Writer:
     """One thread with one connection, and the queue before it."""
 
-    def __init__(self, engine: Engine, database: str, carry_out: CarryOut, *, name: str) -> None:
+    def __init__(
+        self, engine: Engine, database: str, work: Work, *, name: str, notice: Callable[[Failure], None]
+    ) -> None:
         self._engine = engine
         self._database = database
-        self._carry_out = carry_out
+        self._work = work
+        self._notice = notice
         self._connection: Connection | None = None
-        self._queue: queue.Queue[Job | None] = queue.Queue(QUEUE_MAX)
-        self._thread = threading.Thread(target=self._work, name=name, daemon=True)
+        self._queue: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._serve, name=name, daemon=True)
         self._thread.start()
 
     def submit(self, job: Job) -> None:
         """Queue an export; raises Busy where too many wait already."""
-        try:
-            self._queue.put_nowait(job)
-        except queue.Full:
-            raise Busy("Too many exports are waiting for the database.", retry_after_s=2) from None
+        if self._queue.qsize() >= QUEUE_MAX:
+            raise Busy("Too many exports are waiting for the database.", retry_after_s=2)
+        self._queue.put(job)
 
     def close(self) -> None:
         """Finish what is queued, then let go of the connection. Blocks."""
@@ -124,19 +124,20 @@ class Writer:
 
     # ── the thread ────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _work(self) -> None:
+    def _serve(self) -> None:
         open_for_more = True
         while open_for_more:
             group, open_for_more = self._take()
-            running = [job for job in group if job.starts()]
+            outcomes: Outcomes = {}
+            running = [job for job in group if _starts(job, outcomes)]
             if running:
                 try:
-                    self._run(running)
+                    outcomes |= self._run(running)
                 except BaseException as failure:
+                    # A writer that dies would leave everybody waiting; they hear what killed it instead.
                     log.exception(events.DATABASE_ERROR, code="writer")
-                    for job in running:
-                        if not job.promise.done():
-                            job.ends(failure)
+                    outcomes |= dict.fromkeys(running, failure)
+            _deliver(outcomes)
         self._disconnect()
 
     def _take(self) -> tuple[list[Job], bool]:
@@ -155,144 +156,151 @@ class Writer:
             group.append(job)
         return group, True
 
-    def _run(self, group: list[Job]) -> None:
+    def _run(self, group: list[Job]) -> Outcomes:
         """Run a group together; what the database undoes as a whole is run again one by one."""
         try:
-            outcomes = self._transact_or_reconnect(group)
+            return self._transact_or_reconnect(group)
         except _Undone as undone:
-            if undone.failure.happened in OF_ONE_EXPORT and (
-                len(group) > 1 or undone.failure.happened is Happened.DEADLOCK
-            ):
-                for job in group:
-                    self._run_alone(job)
-                return
-            outcomes = {job: to_error(undone.failure, job.shape.facts) for job in group}
-        for job, outcome in outcomes.items():
-            job.ends(outcome)
+            happened = undone.failure.happened
+            if happened is Happened.DEADLOCK or (happened in OF_ONE_EXPORT and len(group) > 1):
+                return {job: self._run_alone(job) for job in group}
+            return {job: to_error(undone.failure, job.shape.facts) for job in group}
 
-    def _run_alone(self, job: Job) -> None:
+    def _run_alone(self, job: Job) -> Outcome:
         """Run one export in a transaction of its own, again after a pause where the database undid it."""
         pause_s = BACKOFF_S
         for attempt in range(1, ATTEMPTS_MAX + 1):
             try:
-                outcomes = self._transact_or_reconnect([job])
+                return self._transact_or_reconnect([job])[job]
             except _Undone as undone:
-                if undone.failure.happened is Happened.DEADLOCK and attempt < ATTEMPTS_MAX:
-                    # The pause is real time: the other side of a deadlock must get on with its work.
-                    time.sleep(pause_s * (1 + random.random()))  # noqa: S311 - chance, not secrecy
-                    pause_s *= 2
-                    continue
-                job.ends(to_error(undone.failure, job.shape.facts))
-            else:
-                job.ends(outcomes[job])
-            return
+                if undone.failure.happened is not Happened.DEADLOCK or attempt == ATTEMPTS_MAX:
+                    return to_error(undone.failure, job.shape.facts)
+                # The pause is real time: the other side of a deadlock must get on with its work.
+                time.sleep(pause_s * (1 + random.random()))  # noqa: S311 - chance, not secrecy
+                pause_s *= 2
+        raise AssertionError
 
-    def _transact_or_reconnect(self, group: list[Job]) -> dict[Job, Outcome]:
-        """Run a group once, and once more on a new connection where the old one was lost before the commit."""
-        fresh = self._connection is None
+    def _transact_or_reconnect(self, group: list[Job]) -> Outcomes:
+        """Run a group, and once more on a new connection where an old one was lost before the commit."""
+        is_fresh = self._connection is None
         try:
             return self._transact(group)
         except _Undone as undone:
             if undone.failure.happened is not Happened.CONNECTION:
                 raise
             self._disconnect()
-            if fresh:
-                return self._all(group, undone.failure)
+            if is_fresh:
+                raise
         try:
             return self._transact(group)
         except _Undone as undone:
-            if undone.failure.happened is not Happened.CONNECTION:
-                raise
-            self._disconnect()
-            return self._all(group, undone.failure)
+            if undone.failure.happened is Happened.CONNECTION:
+                self._disconnect()
+            raise
 
-    def _all(self, group: list[Job], failure: Failure) -> dict[Job, Outcome]:
-        return {job: to_error(failure) for job in group}
-
-    def _transact(self, group: list[Job]) -> dict[Job, Outcome]:
+    def _transact(self, group: list[Job]) -> Outcomes:
         """Run a group in one transaction and commit it; raises _Undone where nothing of it is left."""
-        together = _Together()
+        try:
+            outcomes = self._together(group)
+        except DBAPIError as error:
+            failure = self._understood(error)
+            if failure.happened in ENDS_TRANSACTION:
+                self._roll_back()
+                raise _Undone(failure) from error
+            self._roll_back()
+            if len(group) == 1:
+                return {group[0]: to_error(failure, group[0].shape.facts)}
+            outcomes = self._one_by_one(group)
+        except Disagreement:
+            self._roll_back()
+            outcomes = self._one_by_one(group)
+        return self._commit(outcomes)
+
+    def _together(self, group: list[Job]) -> Outcomes:
+        """Run a group the fast way, where all of it is about the same shape."""
+        shape = group[0].shape
+        if any(job.shape is not shape for job in group):
+            raise Disagreement
         connection = self._begin()
         try:
-            for job in group:
-                together.outcomes[job] = self._one(connection, job, alone=len(group) == 1)
-        except BaseException:
-            self._roll_back(connection)
+            done = self._work.together(connection, shape, [job.export for job in group])
+        except (DBAPIError, Disagreement):
             raise
+        except BaseException:
+            self._roll_back()
+            raise
+        return dict(zip(group, done, strict=True))
+
+    def _one_by_one(self, group: list[Job]) -> Outcomes:
+        """Run a group with each export in a savepoint, so that a bad one fails alone."""
+        connection = self._begin()
         try:
-            if together.wrote or len(group) > 1:
-                connection.commit()
-            else:
-                self._roll_back(connection)
-        except SQLAlchemyError as error:
-            return self._uncommitted(error, together)
-        return together.outcomes
+            return {job: self._in_savepoint(connection, job) for job in group}
+        except BaseException:
+            self._roll_back()
+            raise
+
+    def _in_savepoint(self, connection: Connection, job: Job) -> Outcome:
+        savepoint: NestedTransaction | None = None
+        try:
+            savepoint = connection.begin_nested()
+            outcome = self._work.alone(connection, job.shape, job.export)
+            savepoint.commit()
+        except DBAPIError as error:
+            failure = self._understood(error)
+            if failure.happened in ENDS_TRANSACTION:
+                raise _Undone(failure) from error
+            _undo(savepoint)
+            return to_error(failure, job.shape.facts)
+        except Exception as error:  # noqa: BLE001 - whatever a revision raises reaches its caller unchanged
+            _undo(savepoint)
+            return error
+        return outcome
+
+    # ── the connection ────────────────────────────────────────────────────────────────────────────────────────────
 
     def _begin(self) -> Connection:
         try:
             if self._connection is None:
                 self._connection = self._engine.connect()
             self._connection.begin()
-        except DBAPIError as error:
+        except SQLAlchemyError as error:
             self._disconnect()
             raise _Undone(self._understood(error)) from error
-        except SQLAlchemyError as error:
-            self._disconnect()
-            raise _Undone(Failure(Happened.CONNECTION, type(error).__name__)) from error
         return self._connection
 
-    def _one(self, connection: Connection, job: Job, *, alone: bool) -> Outcome:
-        """Run one export, in a savepoint where others share the transaction."""
-        savepoint: NestedTransaction | None = None
+    def _commit(self, outcomes: Outcomes) -> Outcomes:
+        """Commit, or say what is so after a commit that failed: undone for certain, or in doubt."""
+        if self._connection is None:
+            raise _Undone(Failure(Happened.CONNECTION, "commit"))
+        if not any(isinstance(outcome, Exported) and outcome.written for outcome in outcomes.values()):
+            self._roll_back()
+            return outcomes
         try:
-            savepoint = None if alone else connection.begin_nested()
-            outcome = self._carry_out(connection, job.shape, job.export)
-            if savepoint is not None:
-                savepoint.commit()
-        except DBAPIError as error:
-            failure = self._understood(error)
-            if failure.happened in ENDS_TRANSACTION:
-                raise _Undone(failure) from error
-            self._undo(savepoint)
-            return to_error(failure, job.shape.facts)
-        except Exception as error:  # noqa: BLE001 - whatever a revision raises reaches its caller unchanged
-            self._undo(savepoint)
-            return error
-        return outcome
-
-    def _undo(self, savepoint: NestedTransaction | None) -> None:
-        """Undo one export of several; where that fails, nothing of the transaction is left to rely on."""
-        if savepoint is None:
-            return
-        try:
-            savepoint.rollback()
+            self._connection.commit()
         except SQLAlchemyError as error:
-            raise _Undone(Failure(Happened.DEADLOCK, "savepoint")) from error
+            failure = self._understood(error)
+            if failure.happened is not Happened.CONNECTION:
+                self._roll_back()
+                raise _Undone(failure) from error
+            self._disconnect()
+            doubt = InDoubt("The connection was lost during the commit: the change may or may not have been made.")
+            return dict.fromkeys(outcomes, doubt)
+        return outcomes
 
-    def _uncommitted(self, error: SQLAlchemyError, together: _Together) -> dict[Job, Outcome]:
-        """Say what is so after a commit that failed: undone for certain, or in doubt."""
-        failure = (
-            self._understood(error)
-            if isinstance(error, DBAPIError)
-            else Failure(Happened.CONNECTION, type(error).__name__)
-        )
-        connection = self._connection
-        if failure.happened is not Happened.CONNECTION:
-            if connection is not None:
-                self._roll_back(connection)
-            raise _Undone(failure) from error
-        self._disconnect()
-        doubt = InDoubt("The connection was lost during the commit: the change may or may not have been made.")
-        return dict.fromkeys(together.outcomes, doubt)
-
-    def _understood(self, error: DBAPIError) -> Failure:
-        failure = understand(error, self._database)
+    def _understood(self, error: SQLAlchemyError) -> Failure:
+        if isinstance(error, DBAPIError):
+            failure = understand(error, self._database)
+        else:
+            failure = Failure(Happened.CONNECTION, type(error).__name__)
         log.warning(events.DATABASE_ERROR, happened=failure.happened.value, code=failure.code)
+        self._notice(failure)
         return failure
 
-    def _roll_back(self, connection: Connection) -> None:
+    def _roll_back(self) -> None:
         try:
-            connection.rollback()
+            if self._connection is not None:
+                self._connection.rollback()
         except SQLAlchemyError:
             self._disconnect()
 
@@ -305,3 +313,40 @@ class Writer:
             connection.close()
         except SQLAlchemyError as error:
             log.debug(events.DATABASE_ERROR, code=type(error).__name__)
+
+
+def _starts(job: Job, outcomes: Outcomes) -> bool:
+    """Return whether the export is to be run now; one that was given up or came too late is not."""
+    if job.promise.cancelled():
+        return False
+    if clock.monotonic_s() > job.deadline_s:
+        outcomes[job] = Busy("The database was too busy to begin with this in time; nothing was done.")
+        return False
+    return True
+
+
+def _deliver(outcomes: Outcomes) -> None:
+    """Tell everybody at once: waking the event loop costs more than what it then does."""
+    by_loop: dict[asyncio.AbstractEventLoop, Outcomes] = {}
+    for job, outcome in outcomes.items():
+        by_loop.setdefault(job.promise.get_loop(), {})[job] = outcome
+    for loop, share in by_loop.items():
+        try:
+            loop.call_soon_threadsafe(_tell, share)
+        except RuntimeError:  # the loop ended while its exports ran: nobody is there to be told
+            log.warning(events.DATABASE_ERROR, code="nobody waits")
+
+
+def _tell(outcomes: Outcomes) -> None:
+    for job, outcome in outcomes.items():
+        job.deliver(outcome)
+
+
+def _undo(savepoint: NestedTransaction | None) -> None:
+    """Undo one export of several; where that fails, nothing of the transaction is left to rely on."""
+    if savepoint is None:
+        return
+    try:
+        savepoint.rollback()
+    except SQLAlchemyError as error:
+        raise _Undone(Failure(Happened.DEADLOCK, "savepoint")) from error

@@ -1,0 +1,267 @@
+"""Exports that run together: alike ones as one statement, all in one transaction that somebody else commits.
+
+The fast way, taken first: no savepoints, few statements. Whatever the database refuses undoes all of it, and the
+writer then runs the exports one by one, each in a savepoint, to find out which one was bad. So nothing here needs
+to know what a driver's error means.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeAlias
+
+import sqlalchemy as sa
+
+from connector_host.connectors.contract import Add, Delete, Entry, Export, Exported, Modify
+from connector_host.connectors.errors import Conflict, NotFound
+from connector_host.connectors.sql import exports, predicates, queries
+from connector_host.connectors.sql.columns import to_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from sqlalchemy import Connection
+
+    from connector_host.connectors.sql.shapes import Shape
+
+Outcome: TypeAlias = Exported | BaseException
+
+ROWS_MAX = 64
+"""Rows of one INSERT; a power of two, since sizes are halved to keep the number of different statements small."""
+PARAMETERS_MAX = 2_000
+"""Parameters of one INSERT: SQL Server takes no more than 2,100."""
+
+
+class Disagreement(Exception):
+    """The database met another number of rows than was meant, and does not say for which export."""
+
+
+def carry_out(
+    connection: Connection, shape: Shape, group: Sequence[Export], on_unreadable: Callable[[str], None]
+) -> list[Outcome]:
+    """Carry out exports together; returns what became of each, in order. Nothing is committed here.
+
+    Raises Disagreement or a driver's error, after which the transaction must be rolled back. Exports of one anchor
+    run in the order in which they came; others may change places.
+    """
+    outcomes: dict[int, Outcome] = {}
+    for wave in _waves(shape, group):
+        deletes = {number: export for number in wave if isinstance(export := group[number], Delete)}
+        modifies = {number: export for number in wave if isinstance(export := group[number], Modify)}
+        adds = {number: export for number in wave if isinstance(export := group[number], Add)}
+        if deletes:
+            outcomes |= _delete(connection, shape, deletes, on_unreadable)
+        if modifies:
+            outcomes |= _modify(connection, shape, modifies, on_unreadable)
+        if adds:
+            outcomes |= _add(connection, shape, adds, on_unreadable)
+    return [outcomes[number] for number in range(len(group))]
+
+
+def _waves(shape: Shape, group: Sequence[Export]) -> list[list[int]]:
+    """Return the positions of the exports in waves, none of which holds an anchor twice."""
+    waves: list[list[int]] = []
+    turns: dict[str, int] = {}
+    for number, export in enumerate(group):
+        anchor = _anchor_text(shape, export)
+        turn = 0 if anchor is None else turns.get(anchor, 0)
+        if anchor is not None:
+            turns[anchor] = turn + 1
+        if turn == len(waves):
+            waves.append([])
+        waves[turn].append(number)
+    return waves
+
+
+def _anchor_text(shape: Shape, export: Export) -> str | None:
+    """Return the anchor without regard to case, which a collation may not see either; None where it is made."""
+    if not isinstance(export, Add):
+        return export.anchor.casefold()
+    given = export.values.get(shape.object_type.anchor)
+    return None if given is None else to_text(given).casefold()
+
+
+# ── add ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _add(
+    connection: Connection, shape: Shape, adds: Mapping[int, Add], on_unreadable: Callable[[str], None]
+) -> dict[int, Outcome]:
+    outcomes: dict[int, Outcome] = {}
+    alike: dict[tuple[str, ...], dict[int, dict[str, object]]] = {}
+    anchor = shape.object_type.anchor
+    for number, export in adds.items():
+        try:
+            parameters = exports.creation(shape, export.values)
+        except Exception as error:  # noqa: BLE001 - one bad export of many
+            outcomes[number] = error
+            continue
+        if anchor in parameters and shape.enforced:
+            alike.setdefault(tuple(parameters), {})[number] = parameters
+        else:
+            outcomes[number] = _add_alone(connection, shape, parameters, on_unreadable)
+    keys = {number: exports.text_of_key(shape, row[anchor]) for rows in alike.values() for number, row in rows.items()}
+    found: dict[str, Entry] = {}
+    for columns, rows in alike.items():
+        found |= _insert(connection, shape, columns, list(rows.values()), on_unreadable)
+    if not shape.tells_all:
+        found = queries.read(connection, shape, keys.values(), on_unreadable)
+    if len(found) != len(keys):
+        raise Disagreement
+    return outcomes | {number: Exported(found[key], written=True) for number, key in keys.items()}
+
+
+def _add_alone(
+    connection: Connection, shape: Shape, parameters: dict[str, object], on_unreadable: Callable[[str], None]
+) -> Outcome:
+    """Insert a row whose anchor the database makes, or does not enforce."""
+    try:
+        return exports.add(connection, shape, parameters, on_unreadable)
+    except Conflict as taken:  # found by looking, before anything was written
+        return taken
+    except exports.WrongRowCount as wrong:
+        raise Disagreement from wrong
+
+
+def _insert(
+    connection: Connection,
+    shape: Shape,
+    columns: tuple[str, ...],
+    rows: list[dict[str, object]],
+    on_unreadable: Callable[[str], None],
+) -> dict[str, Entry]:
+    """Insert rows of the same columns, and return the entries where the database tells all of them at once."""
+    found: dict[str, Entry] = {}
+    for part in _powers_of_two(rows, columns):
+        size = len(part)
+        statement = shape.statements.get(
+            connection,
+            ("insert", columns, size),
+            lambda: _insertion(shape, columns, size),  # noqa: B023 - built at once
+        )
+        values = {
+            f"{name}_{number}": row[column] for number, row in enumerate(part) for name, column in _named(columns)
+        }
+        result = statement.run(connection, values)
+        if shape.tells_all:
+            entries = [shape.entry(row, on_unreadable) for row in result.fetchall()]
+            found |= {entry.anchor: entry for entry in entries}
+    return found
+
+
+def _powers_of_two(rows: list[dict[str, object]], columns: tuple[str, ...]) -> Iterator[list[dict[str, object]]]:
+    """Cut rows into parts of 64, 32, …, 1."""
+    size = ROWS_MAX
+    start = 0
+    while start < len(rows):
+        while size > len(rows) - start or (size > 1 and size * len(columns) > PARAMETERS_MAX):
+            size //= 2
+        yield rows[start : start + size]
+        start += size
+
+
+def _named(columns: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    """Return a short name of a parameter for each column, whose own name may hold anything."""
+    return ((f"c{number}", column) for number, column in enumerate(columns))
+
+
+def _insertion(shape: Shape, columns: tuple[str, ...], size: int) -> sa.Insert:
+    rows = [
+        {column: predicates.parameter(f"{name}_{number}") for name, column in _named(columns)} for number in range(size)
+    ]
+    statement = sa.insert(shape.table).values(rows if size > 1 else rows[0])
+    return statement.returning(*(column.sql for column in shape.columns.values())) if shape.tells_all else statement
+
+
+# ── modify and delete ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _modify(
+    connection: Connection, shape: Shape, modifies: Mapping[int, Modify], on_unreadable: Callable[[str], None]
+) -> dict[int, Outcome]:
+    anchors = [export.anchor for export in modifies.values()]
+    before = queries.read(connection, shape, anchors, on_unreadable, locked=True)
+    outcomes: dict[int, Outcome] = {}
+    changed: dict[int, str] = {}
+    alike: dict[tuple[str, ...], list[dict[str, object]]] = {}
+    for number, export in modifies.items():
+        entry = before.get(export.anchor)
+        if entry is None:
+            outcomes[number] = NotFound(export.anchor)
+            continue
+        try:
+            changes = exports.differences(shape, entry, export.revise(entry))
+        except Exception as error:  # noqa: BLE001 - one bad export of many
+            outcomes[number] = error
+            continue
+        if changes:
+            changed[number] = export.anchor
+            key = queries.anchor_key(shape, export.anchor)
+            alike.setdefault(tuple(changes), []).append({**_short(changes), "key_": key})
+        else:
+            outcomes[number] = Exported(entry, written=False)
+    for columns, rows in alike.items():
+        _update(connection, shape, columns, rows)
+    after = queries.read(connection, shape, changed.values(), on_unreadable) if changed else {}
+    if len(after) != len(changed):
+        raise Disagreement
+    return outcomes | {number: Exported(after[anchor], written=True) for number, anchor in changed.items()}
+
+
+def _short(changes: Mapping[str, object]) -> dict[str, object]:
+    return {f"c{number}": value for number, value in enumerate(changes.values())}
+
+
+def _update(connection: Connection, shape: Shape, columns: tuple[str, ...], rows: list[dict[str, object]]) -> None:
+    statement = shape.statements.get(connection, ("update", columns), lambda: _updating(shape, columns))
+    if shape.dialect.counts_many and len(rows) > 1:
+        if statement.run_many(connection, rows).rowcount != len(rows):
+            raise Disagreement
+        return
+    for row in rows:
+        if statement.run(connection, row).rowcount != 1:
+            raise Disagreement
+
+
+def _updating(shape: Shape, columns: tuple[str, ...]) -> sa.Update:
+    changes = {column: predicates.parameter(name) for name, column in _named(columns)}
+    return sa.update(shape.table).values(changes).where(shape.anchor.sql == predicates.parameter("key_"))
+
+
+def _delete(
+    connection: Connection, shape: Shape, deletes: Mapping[int, Delete], on_unreadable: Callable[[str], None]
+) -> dict[int, Outcome]:
+    anchors = [export.anchor for export in deletes.values()]
+    before = queries.read(connection, shape, anchors, on_unreadable, locked=True)
+    outcomes: dict[int, Outcome] = {}
+    keys: list[dict[str, object]] = []
+    for number, export in deletes.items():
+        entry = before.get(export.anchor)
+        try:
+            if entry is None:
+                raise NotFound(export.anchor)  # noqa: TRY301 - an outcome like the guard's own
+            if export.guard is not None:
+                export.guard(entry)
+        except Exception as error:  # noqa: BLE001 - one bad export of many
+            outcomes[number] = error
+        else:
+            keys.append({"key_": queries.anchor_key(shape, export.anchor)})
+            outcomes[number] = Exported(entry, written=True)
+    if keys:
+        _remove(connection, shape, keys)
+    return outcomes
+
+
+def _remove(connection: Connection, shape: Shape, keys: list[dict[str, object]]) -> None:
+    """Delete rows by key, in statements of few different sizes; each key must meet one row."""
+    statement = shape.statements.get(
+        connection,
+        ("delete",),
+        lambda: sa.delete(shape.table).where(shape.anchor.sql == predicates.parameter("key_")),
+    )
+    if shape.dialect.counts_many and len(keys) > 1:
+        if statement.run_many(connection, keys).rowcount != len(keys):
+            raise Disagreement
+        return
+    for key in keys:
+        if statement.run(connection, key).rowcount != 1:
+            raise Disagreement

@@ -1,0 +1,132 @@
+"""Conditions: what a condition asks, apart from the values that it asks for.
+
+    Condition ──▶ question (same shape, no values) + values as parameters of their columns
+
+The question is the key under which its statement is kept. Values are brought to the column's own type here; what
+cannot be in the column matches nothing, and never reaches the database's own conversions (sql-connectors.md
+§3.3.1, §3.3.2). Nothing here knows SQL.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import TYPE_CHECKING, TypeAlias
+
+from connector_host.connectors.contract import (
+    EVERYTHING,
+    NOTHING,
+    AllOf,
+    AnyOf,
+    AttributeType,
+    Comparator,
+    Compare,
+    Condition,
+    Not,
+    Present,
+)
+from connector_host.connectors.errors import InvalidValue
+from connector_host.connectors.sql.columns import TEXTS, Unfit
+
+if TYPE_CHECKING:
+    from connector_host.connectors.sql.shapes import Shape, SqlColumn
+
+ESCAPE = "\\"
+PATTERNS = (Comparator.CO, Comparator.SW, Comparator.EW)
+ORDERINGS = (Comparator.GT, Comparator.GE, Comparator.LT, Comparator.LE)
+SLOT = ""
+"""Stands in a question where a value was."""
+
+
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """The column is not null: what is left of a comparison with a number beyond all that it can hold."""
+
+    attribute: str
+
+
+Question: TypeAlias = Condition | Filled
+
+
+def ask(condition: Condition, shape: Shape, values: list[object]) -> Question:
+    """Return the condition without its values, which are put on the list in the order of the question.
+
+    Raises InvalidValue where there is no such attribute, or it cannot be compared so.
+    """
+    match condition:
+        case Compare():
+            return _compare(condition, shape, values)
+        case Present(attribute):
+            column_of(shape, attribute)
+            return condition
+        case Not(inner):
+            return Not(ask(inner, shape, values))  # type: ignore[arg-type] # a question inside of a question
+        case AllOf(parts):
+            return AllOf(tuple(ask(part, shape, values) for part in parts))  # type: ignore[misc] # the same
+        case AnyOf(parts):
+            return AnyOf(tuple(ask(part, shape, values) for part in parts))  # type: ignore[misc] # the same
+
+
+def column_of(shape: Shape, name: str) -> SqlColumn:
+    """Return an exposed column; raises InvalidValue where there is none of this name."""
+    try:
+        return shape.columns[name]
+    except KeyError:
+        raise InvalidValue(name, "There is no such attribute.") from None
+
+
+def is_text(column: SqlColumn) -> bool:
+    """Return whether any text may be compared with the column."""
+    return column.discovered.kind.family in TEXTS
+
+
+def _compare(condition: Compare, shape: Shape, values: list[object]) -> Question:
+    column = column_of(shape, condition.attribute)
+    comparator = condition.comparator
+    if comparator in ORDERINGS and column.attribute.type is AttributeType.BOOLEAN:
+        # RFC 7644 §3.4.2.2: a boolean has no order; the filter is an error.
+        raise InvalidValue(condition.attribute, "is true or false and has no order.")
+    if comparator in PATTERNS and (
+        column.attribute.type is not AttributeType.STRING or not isinstance(condition.value, str)
+    ):
+        raise InvalidValue(condition.attribute, "is no text, so no part of it can be searched for.")
+    try:
+        if comparator in PATTERNS:
+            values.append(_pattern(comparator, _text(condition)))
+        else:
+            values.append(_text(condition) if is_text(column) else column.codec.encode(condition.value))
+    except Unfit:
+        return _beyond(condition, column)
+    return replace(condition, value=SLOT)
+
+
+def _text(condition: Compare) -> str:
+    """Return text that can be sent: any length may be compared, but not every character can be sent."""
+    text = condition.value
+    if not isinstance(text, str) or "\0" in text or any("\ud800" <= sign <= "\udfff" for sign in text):
+        raise Unfit("takes text of whole characters")
+    return text
+
+
+def _pattern(comparator: Comparator, text: str) -> str:
+    """Return a pattern of LIKE with everything escaped that LIKE would take for a sign of its own."""
+    for sign in (ESCAPE, "%", "_"):
+        text = text.replace(sign, ESCAPE + sign)
+    before = "" if comparator is Comparator.SW else "%"
+    after = "" if comparator is Comparator.EW else "%"
+    return before + text + after
+
+
+def _beyond(condition: Compare, column: SqlColumn) -> Question:
+    """Return what holds for a value that cannot be in the column: numbers may lie above or below all of them."""
+    if condition.comparator is Comparator.NE:
+        return EVERYTHING
+    number = condition.value
+    if condition.comparator not in ORDERINGS or isinstance(number, bool) or not isinstance(number, int | Decimal):
+        return NOTHING
+    kind = column.discovered.kind
+    is_beyond = column.attribute.type is AttributeType.DECIMAL or not kind.low <= number <= kind.high
+    if column.attribute.type not in (AttributeType.INTEGER, AttributeType.DECIMAL) or not is_beyond:
+        return NOTHING
+    holds = (number > 0) == (condition.comparator in (Comparator.LT, Comparator.LE))
+    return Filled(condition.attribute) if holds else NOTHING

@@ -1,0 +1,161 @@
+"""Predicates: from a question to WHERE with bound parameters, in each database's way of comparing text and moments.
+
+Parameters are named v0, v1, … in the order in which the question asks for its values.
+"""
+
+from __future__ import annotations
+
+import operator
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+
+from connector_host.connectors.contract import AllOf, AnyOf, AttributeType, Comparator, Compare, Not, Present
+from connector_host.connectors.sql.conditions import ESCAPE, PATTERNS, Filled, is_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sqlalchemy import ColumnElement
+
+    from connector_host.connectors.sql.conditions import Question
+    from connector_host.connectors.sql.shapes import Shape, SqlColumn
+
+    Where = ColumnElement[bool]
+    Expression = ColumnElement[object]
+
+ORDERED = {
+    Comparator.GT: operator.gt,
+    Comparator.GE: operator.ge,
+    Comparator.LT: operator.lt,
+    Comparator.LE: operator.le,
+}
+ZERO, ONE = sa.literal_column("0", sa.Integer()), sa.literal_column("1", sa.Integer())
+
+
+def to_where(question: Question, shape: Shape, names: Iterator[str]) -> Where:
+    """Return the question as SQL; each value takes the next name."""
+    match question:
+        case Compare():
+            return _compare(question, shape, next(names))
+        case Present(attribute):
+            return _present(shape.columns[attribute])
+        case Filled(attribute):
+            return shape.columns[attribute].sql.is_not(None)
+        case Not(inner):
+            return _does_not_hold(to_where(inner, shape, names))
+        case AllOf(parts):
+            return sa.and_(sa.true(), *(to_where(part, shape, names) for part in parts))
+        case AnyOf(parts):
+            return sa.or_(sa.false(), *(to_where(part, shape, names) for part in parts))
+
+
+def parameter(name: str) -> Expression:
+    """Return a bound parameter whose type the server infers."""
+    return sa.bindparam(name, None, type_=sa.types.NullType())
+
+
+def folded(column: SqlColumn, shape: Shape) -> Expression:
+    """Return a text column as it is compared and sorted: without regard to case, unless it is exact."""
+    if not is_folded(column):
+        return column.sql
+    text = _as_text(column)
+    return sa.func.lower(_utf8(text) if shape.dialect.text_comparison == "collation" else text)
+
+
+def is_folded(column: SqlColumn) -> bool:
+    """Return whether the column is compared without regard to case."""
+    return is_text(column) and not column.attribute.case_exact
+
+
+def missing(column: SqlColumn) -> ColumnElement[int]:
+    """Return 1 where there is no value and 0 where there is one, to sort by."""
+    return sa.case((column.sql.is_(None), ONE), else_=ZERO)
+
+
+def _does_not_hold(inner: Where) -> Where:
+    """Return that a predicate does not hold.
+
+    SQL's third truth value would lose rows: whatever is not true is false (RFC 7644 §3.4.2.2).
+    """
+    return sa.case((inner, ZERO), else_=ONE) == ONE
+
+
+def _compare(condition: Compare, shape: Shape, name: str) -> Where:
+    column = shape.columns[condition.attribute]
+    if condition.comparator in PATTERNS:
+        return _like(column, shape, name)
+    if condition.comparator is Comparator.EQ:
+        return _equal(column, shape, name)
+    if condition.comparator is Comparator.NE:
+        return _does_not_hold(_equal(column, shape, name))
+    left, right = _comparable(column, shape, name)
+    compared: Where = ORDERED[condition.comparator](left, right)
+    return compared
+
+
+def _comparable(column: SqlColumn, shape: Shape, name: str) -> tuple[Expression, Expression]:
+    """Return both sides of a comparison by order."""
+    if _is_moment_text(column, shape):
+        return _as_moment(column.sql), _as_moment(parameter(name))
+    if is_folded(column):
+        return folded(column, shape), sa.func.lower(parameter(name))
+    return column.sql, parameter(name)
+
+
+def _equal(column: SqlColumn, shape: Shape, name: str) -> Where:
+    value = parameter(name)
+    if _is_moment_text(column, shape):
+        return _as_moment(column.sql) == _as_moment(value)
+    if not is_text(column):
+        return column.sql == value
+    if shape.dialect.text_comparison == "collation":
+        # The first half may use an index; the second sees what the collation does not: accents, blanks at the end.
+        exactly = folded(column, shape) if is_folded(column) else _utf8(column.sql)
+        wanted = sa.func.lower(value) if is_folded(column) else value
+        return sa.and_(column.sql == value, _bytes(exactly) == _bytes(wanted))
+    if not is_folded(column):
+        return column.sql == value
+    if shape.dialect.text_comparison == "nocase":
+        return column.sql.collate("NOCASE") == value
+    return folded(column, shape) == sa.func.lower(value)
+
+
+def _like(column: SqlColumn, shape: Shape, name: str) -> Where:
+    if is_folded(column):
+        return folded(column, shape).like(sa.func.lower(parameter(name)), escape=ESCAPE)
+    return _as_text(column).like(parameter(name), escape=ESCAPE)
+
+
+def _present(column: SqlColumn) -> Where:
+    """Return that there is a value; the empty string is none (RFC 7644 §3.4.2.2 `pr`)."""
+    if is_text(column):
+        return sa.and_(column.sql.is_not(None), _as_text(column) != sa.literal_column("''"))
+    return column.sql.is_not(None)
+
+
+def _as_text(column: SqlColumn) -> Expression:
+    """Return the column as text where lower() and LIKE need it: enums, UUIDs and JSON are no text to them."""
+    facts = column.discovered.facts
+    if is_text(column) and not facts.allowed and facts.declared.lower() not in ("json", "xml"):
+        return column.sql
+    return sa.cast(column.sql, sa.Text())
+
+
+def _utf8(expression: Expression) -> Expression:
+    """Return text in the connection's own character set, so that bytes can be compared."""
+    return sa.cast(expression, sa.CHAR())
+
+
+def _bytes(expression: Expression) -> Expression:
+    return sa.cast(expression, sa.LargeBinary())
+
+
+def _is_moment_text(column: SqlColumn, shape: Shape) -> bool:
+    """Return whether moments are kept as text of several spellings: only SQLite has no type for them."""
+    return shape.dialect.name == "sqlite" and column.attribute.type is AttributeType.DATE_TIME
+
+
+def _as_moment(expression: Expression) -> Expression:
+    """Return the one spelling of a moment that SQLite makes from each that it reads, to the millisecond."""
+    return sa.func.strftime(sa.literal_column("'%Y-%m-%d %H:%M:%f'"), expression)
