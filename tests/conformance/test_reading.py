@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -179,3 +180,19 @@ async def test_a_page_is_a_stretch_in_order_with_the_whole_total(filled, connect
     page = await connector.search(query)
     assert [entry.anchor for entry in page.entries] == anchors
     assert page.total == 3
+
+
+async def test_pages_by_keyset_go_through_all_entries_once(filled, connector):
+    page = await connector.search(Query(limit=2))
+    rest = await connector.search(Query(limit=2, after=page.entries[-1].anchor))
+    assert [entry.anchor for entry in (*page.entries, *rest.entries)] == ["anna", "bob", "carl"]
+    assert rest.total == 3
+    assert (await connector.search(Query(limit=2, after="carl"))).entries == ()
+    backwards = await connector.search(Query(limit=2, after="bob", descending=True))
+    assert [entry.anchor for entry in backwards.entries] == ["anna"]
+
+
+async def test_reads_that_wait_together_each_get_their_own_entry(filled, connector):
+    anchors = ["anna", "bob", "carl", "nobody", "ANNA", "a\0"] * 30
+    entries = await asyncio.gather(*(connector.read(anchor) for anchor in anchors))
+    assert [entry and entry.anchor for entry in entries] == ["anna", "bob", "carl", None, None, None] * 30
