@@ -12,7 +12,6 @@ from aiohttp import web
 
 from connector_host.connectors.errors import (
     Conflict,
-    ConnectorError,
     Denied,
     Immutable,
     InDoubt,
@@ -48,10 +47,11 @@ TROUBLES: Final[tuple[tuple[type[Exception], Trouble], ...]] = (
     (RefusedExport, Trouble(400, "invalidValue")),
     (Denied, Trouble(403)),
     (Unavailable, Trouble(503)),
-    (InDoubt, Trouble(504)),
-    (ConnectorError, Trouble(500)),
 )
-"""The first that fits decides."""
+"""The first that fits decides; what is not here is nobody's business but the log's."""
+
+MISCONFIGURED: Final = "This connector cannot serve its table as configured; see its log."
+UNFORESEEN: Final = "An internal error happened; the log names it under this request id."
 
 UNKNOWN_OUTCOME: Final = (
     "The connection to the database was lost or too slow while this request was being committed: it may or may not "
@@ -68,28 +68,34 @@ def error(
     status: int, detail: str, *, scim_type: str = "", request_id: str = "", headers: Mapping[str, str] | None = None
 ) -> web.Response:
     """Return a SCIM error (RFC 7644 §3.12); the status is text, and the request id closes the detail."""
-    document: dict[str, object] = {"schemas": [vocabulary.ERROR], "status": str(status)}
-    if scim_type:
-        document["scimType"] = scim_type
-    document["detail"] = f"{detail} (request {request_id})" if request_id else detail
-    return answer(encode(document), status=status, headers=headers)
+    return answer(encode(_document(status, detail, scim_type, request_id)), status=status, headers=headers)
 
 
 def explain(failure: Exception, request_id: str) -> web.Response:
     """Return the answer for an error that a room raised; an unknown one says nothing but the request id."""
+    status, document = in_words(failure, request_id)
+    wait = {"Retry-After": str(failure.retry_after_s)} if isinstance(failure, Unavailable) else None
+    return answer(encode(document), status=status, headers=wait)
+
+
+def in_words(failure: Exception, request_id: str) -> tuple[int, dict[str, object]]:
+    """Return the status and the body of an error; an unknown one says nothing but the request id."""
     match failure:
         case ScimError():
-            return error(failure.status, failure.detail, scim_type=failure.scim_type or "", request_id=request_id)
+            return failure.status, _document(failure.status, failure.detail, failure.scim_type or "", request_id)
         case InDoubt():
-            return error(504, UNKNOWN_OUTCOME, request_id=request_id)
-        case Unavailable():
-            wait = {"Retry-After": str(failure.retry_after_s)}
-            return error(503, str(failure), request_id=request_id, headers=wait)
+            return 504, _document(504, UNKNOWN_OUTCOME, "", request_id)
         case ConfigurationError():
-            return error(
-                500, "This connector cannot serve its table as configured; see its log.", request_id=request_id
-            )
+            return 500, _document(500, MISCONFIGURED, "", request_id)
     for kind, trouble in TROUBLES:
-        if isinstance(failure, kind) and trouble.status < 500:  # noqa: PLR2004 - HTTP's own boundary
-            return error(trouble.status, str(failure), scim_type=trouble.scim_type, request_id=request_id)
-    return error(500, "An internal error happened; the log names it under this request id.", request_id=request_id)
+        if isinstance(failure, kind):
+            return trouble.status, _document(trouble.status, str(failure), trouble.scim_type, request_id)
+    return 500, _document(500, UNFORESEEN, "", request_id)
+
+
+def _document(status: int, detail: str, scim_type: str, request_id: str) -> dict[str, object]:
+    document: dict[str, object] = {"schemas": [vocabulary.ERROR], "status": str(status)}
+    if scim_type:
+        document["scimType"] = scim_type
+    document["detail"] = f"{detail} (request {request_id})" if request_id else detail
+    return document

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from aiohttp import web
 
 from connector_host.access.door import Door
-from connector_host.endpoint import documents, health, requests, users
+from connector_host.endpoint import bulk, documents, health, requests, users
 from connector_host.endpoint.exports import Exports
 from connector_host.endpoint.repeats import carry_out_once
 
@@ -63,6 +63,9 @@ def _users() -> list[web.RouteDef]:
     return [
         web.get(f"{_ROOT}/Users{_SLASH}", users.search),
         web.post(f"{_ROOT}/Users{_SLASH}", users.create),
+        web.post(f"{_ROOT}/Users/.search{_SLASH}", users.search_by_post),
+        web.post(f"{_ROOT}/.search{_SLASH}", users.search_by_post),
+        web.post(f"{_ROOT}/Bulk{_SLASH}", bulk.bulk),
         web.get(one, users.read),
         web.patch(one, users.patch),
         web.put(one, users.replace),

@@ -43,7 +43,7 @@ async def service_provider_config(request: web.Request) -> web.Response:
     """GET /ServiceProviderConfig."""
     _refuse_filter(request)
     limits = request[SERVED].settings.limits
-    config = discovery.service_provider_config(root_url(request), page_size_max=limits.page_size_max)
+    config = discovery.service_provider_config(root_url(request), limits)
     return answers.answer(encode(config))
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from connector_host.errors import ConfigurationError
 from connector_host.scim.compilation import compile_flows
 from connector_host.scim.flows import Policies
 from connector_host.scim.rendering import Renderer
 
 if TYPE_CHECKING:
     from connector_host.access.tokens import TokenGate
-    from connector_host.connectors.contract import Connector
+    from connector_host.connectors.contract import Connector, ObjectType
     from connector_host.scim.flows import Flows
     from connector_host.settings import SqlSettings
 
@@ -37,8 +38,16 @@ class Served:
         """
         object_type = await self.connector.describe()
         if self._renderer is None or self._renderer.flows.object_type != object_type:
-            self._renderer = Renderer(compile_flows(object_type, self.settings.attributes, Policies.of(self.settings)))
+            self._renderer = self._compile(object_type)
         return self._renderer
+
+    def _compile(self, object_type: ObjectType) -> Renderer:
+        settings = self.settings
+        flows = compile_flows(object_type, settings.attributes, Policies.of(settings))
+        column = settings.version_column
+        if column is not None and column not in object_type.by_name:
+            raise ConfigurationError(f"version_column: there is no column {column} among the columns that are exposed.")
+        return Renderer(flows, strong=settings.etag == "strong", version_column=column)
 
     async def flows(self) -> Flows:
         """Return the attribute flows as they are now."""

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from connector_host.scim.flows import Flows, Node, Row, SchemaFlow, Slot
+    from connector_host.settings import LimitSettings
 
 Document = dict[str, object]
 
@@ -64,16 +65,28 @@ def resource_types(flows: Flows, root_url: str) -> list[Document]:
     return [document]
 
 
-def service_provider_config(root_url: str, *, page_size_max: int) -> Document:
+def service_provider_config(root_url: str, limits: LimitSettings) -> Document:
     """Return what is on and what is off."""
     return {
         "schemas": [_SERVICE_PROVIDER],
         "patch": {"supported": True},
-        "bulk": {"supported": False, "maxOperations": 0, "maxPayloadSize": 0},
-        "filter": {"supported": True, "maxResults": page_size_max},
+        "bulk": {
+            "supported": True,
+            "maxOperations": limits.bulk_operations,
+            "maxPayloadSize": limits.body_bytes,
+        },
+        "filter": {"supported": True, "maxResults": limits.page_size_max},
         "changePassword": {"supported": False},
         "sort": {"supported": True},
         "etag": {"supported": True},
+        # RFC 9865 §4: cursors have no time limit, since nobody keeps them.
+        "pagination": {
+            "cursor": True,
+            "index": True,
+            "defaultPaginationMethod": "index",
+            "defaultPageSize": min(limits.page_size, limits.page_size_max),
+            "maxPageSize": limits.page_size_max,
+        },
         "authenticationSchemes": [
             {
                 "type": "oauthbearertoken",

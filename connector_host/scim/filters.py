@@ -51,6 +51,7 @@ if TYPE_CHECKING:
 
     from connector_host.scim.flows import Flows
     from connector_host.scim.paths import Target
+    from connector_host.settings import LimitSettings
 
 _UNQUOTED: Final = re.compile(
     r'\beq\s+(?!true\b|false\b|null\b|-?\d+(?:\.\d+)?(?:[\s)\]]|$))([^\s"()\[\]]+)', re.IGNORECASE
@@ -58,11 +59,25 @@ _UNQUOTED: Final = re.compile(
 _STRING: Final = re.compile(r'("(?:[^"\\]|\\.)*")')
 
 
-def read_filter(flows: Flows, text: str, *, chars_max: int) -> Condition:
+def read_filter(flows: Flows, text: str, limits: LimitSettings) -> Condition:
     """Return the condition that a filter asks for; raise ScimError invalidFilter with the column of the mistake."""
-    if len(text) > chars_max:
-        raise invalid_filter(f"The filter is longer than {chars_max} characters.")
-    return _condition(flows, parse(text))
+    if len(text) > limits.filter_chars:
+        raise invalid_filter(f"The filter is longer than {limits.filter_chars} characters.")
+    node = parse(text)
+    if _depth(node) > limits.filter_depth:
+        raise invalid_filter(f"The filter nests more than {limits.filter_depth} expressions.")
+    return _condition(flows, node)
+
+
+def _depth(node: FilterNode) -> int:
+    """Return how deep expressions are nested; the library bounds it at 32 before, so that recursion is safe."""
+    match node:
+        case NotNode(expr=inner) | ValuePath(val_filter=inner):
+            return 1 + _depth(inner)
+        case LogicalExpr(terms=terms):
+            return 1 + max(_depth(term) for term in terms)
+        case _:
+            return 0
 
 
 def parse(text: str) -> FilterNode:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
 
 from connector_host.connectors.contract import EVERYTHING, Query
-from connector_host.scim.errors import ScimError
+from connector_host.scim.cursors import Subject, read_cursor, write_cursor
+from connector_host.scim.deprovisioning import visible
+from connector_host.scim.errors import ScimError, invalid_syntax
 from connector_host.scim.filters import read_filter
 from connector_host.scim.flows import Complex, Multi, Single, Slot, slots
 from connector_host.scim.paths import Identity, Selected, resolve_path
@@ -14,35 +16,83 @@ from connector_host.scim.paths import Identity, Selected, resolve_path
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from connector_host.connectors.contract import Entry, Page
     from connector_host.scim.flows import Flows
     from connector_host.settings import LimitSettings
 
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """What to ask the connector, and where the client said that the page starts."""
+    """What to ask the connector, and how to tell the client where it is."""
 
     query: Query
     start_index: int
+    count: int
+    """How many entries the page may hold; with a cursor one more is asked for, which tells whether there is a next."""
+    subject: Subject
+    has_cursor: bool
+
+    def page(self, found: Page) -> tuple[tuple[Entry, ...], str]:
+        """Return the entries of the page and the cursor of the next one, empty where there is none."""
+        if not self.has_cursor or len(found.entries) <= self.count:
+            return found.entries, ""
+        entries = found.entries[: self.count]
+        if not entries:
+            return entries, ""
+        if self.query.sort_by is None:
+            return entries, write_cursor(self.subject, after=entries[-1].anchor)
+        return entries, write_cursor(self.subject, offset=self.query.offset + self.count)
 
 
 def read_listing(flows: Flows, parameters: Mapping[str, str], limits: LimitSettings) -> Listing:
-    """Read filter, sortBy, sortOrder, startIndex and count; parameters that are none of these are ignored.
+    """Read filter, sortBy, sortOrder, startIndex, count and cursor; other parameters are ignored.
 
-    Raises ScimError invalidFilter for a filter, and invalidValue for a number that is none.
+    Raises ScimError invalidFilter, invalidCursor, and invalidValue for a number that is none.
     """
     named = {key.lower(): value for key, value in parameters.items()}
     text = named.get("filter", "").strip()
-    start_index = max(_number(named, "startIndex", 1), 1)
+    sort_by = _sort_by(flows, named.get("sortby", ""))
+    descending = named.get("sortorder", "").lower() == "descending"
     count = min(max(_number(named, "count", limits.page_size), 0), limits.page_size_max)
+    subject = Subject(text, sort_by or "", descending)
     query = Query(
-        condition=read_filter(flows, text, chars_max=limits.filter_chars) if text else EVERYTHING,
-        sort_by=_sort_by(flows, named.get("sortby", "")),
-        descending=named.get("sortorder", "").lower() == "descending",
-        offset=start_index - 1,
-        limit=count,
+        condition=visible(flows, read_filter(flows, text, limits) if text else EVERYTHING),
+        sort_by=sort_by,
+        descending=descending,
     )
-    return Listing(query, start_index)
+    if (cursor := named.get("cursor")) is not None:
+        position = read_cursor(subject, cursor.strip())
+        ahead = count + 1 if count else 0
+        asked = replace(query, after=position.after, offset=position.offset, limit=ahead)
+        return Listing(asked, 1, count, subject, has_cursor=True)
+    start_index = max(_number(named, "startIndex", 1), 1)
+    asked = replace(query, offset=start_index - 1, limit=count)
+    return Listing(asked, start_index, count, subject, has_cursor=False)
+
+
+def read_search_request(body: object) -> dict[str, str]:
+    """Return the body of a `.search` as parameters, so that it is read as a query is (RFC 7644 §3.4.3)."""
+    if not isinstance(body, dict):
+        raise invalid_syntax("The body of a search must be a JSON object.")
+    parameters: dict[str, str] = {}
+    for key, value in body.items():
+        match value:
+            case str():
+                parameters[key.lower()] = value
+            case int() if not isinstance(value, bool):
+                parameters[key.lower()] = str(value)
+            case list() if key.lower() in {"attributes", "excludedattributes"}:
+                parameters[key.lower()] = ",".join(str(name) for name in value)
+            case None:
+                pass
+            case _ if key.lower() in _KNOWN:
+                raise ScimError(400, f"{key} has the wrong type.", "invalidValue")
+    return parameters
+
+
+_KNOWN: Final = frozenset(
+    {"filter", "sortby", "sortorder", "startindex", "count", "cursor", "attributes", "excludedattributes"}
+)
 
 
 def _number(parameters: Mapping[str, str], name: str, default: int) -> int:
@@ -61,9 +111,10 @@ def _sort_by(flows: Flows, path: str) -> str | None:
         return None
     match resolve_path(flows, path.strip()):
         case Slot(attribute=attribute) | Single(slot=Slot(attribute=attribute)):
-            return attribute.name
+            # The anchor is the order that there is anyway, and existence has no column to sort by.
+            return attribute.name if attribute.name not in ("", flows.anchor.name) else None
         case Identity():
-            return flows.anchor.name
+            return None
         case Selected() as target:
             found = [slot for row in target.rows for slot in target.among(row)]
             return found[0].attribute.name if found else None

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from connector_host.connectors.contract import Entry, Value, Values
     from connector_host.scim.flows import Flows, SchemaFlow, Slot
+    from connector_host.scim.projection import Projection
 
 _ENCODER: Final = msgspec.json.Encoder(decimal_format="number")
 
@@ -34,6 +35,7 @@ class Rendered:
     version: str
     """The entity tag, `W/"…"`."""
     location: str
+    anchor: str
 
 
 @dataclass(frozen=True)
@@ -41,18 +43,36 @@ class Renderer:
     """Renders entries of one object type; make one for each `Flows` and keep it."""
 
     flows: Flows
+    strong: bool = False
+    """Whether versions are strong entity tags."""
+    version_column: str | None = None
+    """The column that the version is taken from; None takes the content."""
 
-    def render(self, entry: Entry, users_url: str) -> Rendered:
+    def render(self, entry: Entry, users_url: str, projection: Projection | None = None) -> Rendered:
         """Render one entry; `users_url` is the public URL of `/Users`, without a slash at the end."""
-        content = _ENCODER.encode(self.content(entry))
-        version = f'W/"{blake2b(content, digest_size=12).hexdigest()}"'
-        location = f"{users_url}/{quote(entry.anchor, safe='')}"
-        meta = _ENCODER.encode({"resourceType": "User", "location": location, "version": version})
-        return Rendered(content[:-1] + b',"meta":' + meta + b"}", version, location)
+        content = self.content(entry)
+        encoded = _ENCODER.encode(content)
+        version = self._tag(entry, encoded)
+        location = self.location(entry.anchor, users_url)
+        meta = {"resourceType": "User", "location": location, "version": version}
+        if projection is not None:
+            body = _ENCODER.encode(projection.apply({**content, "meta": meta}))
+        else:
+            body = encoded[:-1] + b',"meta":' + _ENCODER.encode(meta) + b"}"
+        return Rendered(body, version, location, entry.anchor)
+
+    def location(self, anchor: str, users_url: str) -> str:
+        """Return the public URL of a user."""
+        return f"{users_url}/{quote(anchor, safe='')}"
 
     def version(self, entry: Entry) -> str:
-        """Return the entity tag of an entry."""
-        return f'W/"{blake2b(_ENCODER.encode(self.content(entry)), digest_size=12).hexdigest()}"'
+        """Return the entity tag of an entry; the version is that of the whole, whatever a client asks to see."""
+        return self._tag(entry, _ENCODER.encode(self.content(entry)))
+
+    def _tag(self, entry: Entry, encoded: bytes) -> str:
+        if self.version_column is not None:
+            encoded = _ENCODER.encode([entry.anchor, entry.values.get(self.version_column)])
+        return f'{"" if self.strong else "W/"}"{blake2b(encoded, digest_size=12).hexdigest()}"'
 
     def content(self, entry: Entry) -> dict[str, object]:
         """Return the resource without its `meta`; nulls are absent (RFC 7643 §2.5)."""
@@ -77,15 +97,18 @@ class Renderer:
         return tuple((schema.urn, _part(schema)) for schema in extensions)
 
 
-def render_list(resources: Iterable[Rendered], *, total: int, start_index: int) -> bytes:
-    """Return a ListResponse (RFC 7644 §3.4.2) from resources that are bytes already."""
+def render_list(resources: Iterable[Rendered], *, total: int, start_index: int = 0, next_cursor: str = "") -> bytes:
+    """Return a ListResponse (RFC 7644 §3.4.2, RFC 9865 §2) from resources that are bytes already.
+
+    `start_index` zero is none, as with cursors; an empty `next_cursor` says that this page is the last.
+    """
     bodies = [resource.body for resource in resources]
-    head = {
-        "schemas": [vocabulary.LIST_RESPONSE],
-        "totalResults": total,
-        "startIndex": start_index,
-        "itemsPerPage": len(bodies),
-    }
+    head: dict[str, object] = {"schemas": [vocabulary.LIST_RESPONSE], "totalResults": total}
+    if start_index:
+        head["startIndex"] = start_index
+    if next_cursor:
+        head["nextCursor"] = next_cursor
+    head["itemsPerPage"] = len(bodies)
     return _ENCODER.encode(head)[:-1] + b',"Resources":[' + b",".join(bodies) + b"]}"
 
 

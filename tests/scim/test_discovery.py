@@ -6,6 +6,7 @@ from scim2_models import Resource, ResourceType, Schema, ServiceProviderConfig
 
 from connector_host.scim import discovery
 from connector_host.scim.rendering import Renderer, encode
+from connector_host.settings import LimitSettings
 from tests.scim.employees import BARBARA, CORE, ECMA, ENTERPRISE, FLOWS
 
 ROOT = "https://host/ecma2host_HR/scim"
@@ -56,7 +57,7 @@ def test_the_library_reads_every_document():
     for schema in discovery.schemas(FLOWS, ROOT):
         Schema.model_validate(schema)
     ResourceType.model_validate(discovery.resource_types(FLOWS, ROOT)[0])
-    ServiceProviderConfig.model_validate(discovery.service_provider_config(ROOT, page_size_max=7))
+    ServiceProviderConfig.model_validate(discovery.service_provider_config(ROOT, LimitSettings(page_size_max=7)))
 
 
 def test_a_rendered_user_is_valid_by_the_published_schemas():
@@ -72,7 +73,6 @@ def test_a_rendered_user_is_valid_by_the_published_schemas():
 
 
 def test_what_is_off_is_said_to_be_off():
-    config = discovery.service_provider_config(ROOT, page_size_max=7)
+    config = discovery.service_provider_config(ROOT, LimitSettings(page_size_max=7))
     assert config["changePassword"] == {"supported": False}
-    assert config["bulk"]["supported"] is False
     assert config["filter"] == {"supported": True, "maxResults": 7}

@@ -9,13 +9,14 @@ import pytest
 from connector_host.connectors.contract import EVERYTHING, NOTHING, AllOf, AnyOf, Comparator, Compare, Not, Present
 from connector_host.scim.errors import ScimError
 from connector_host.scim.filters import read_filter
+from connector_host.settings import LimitSettings
 from tests.scim.employees import BARBARA, CORE, ECMA, ENTERPRISE, FLOWS
 
 EQ = Comparator.EQ
 
 
 def condition(text):
-    return read_filter(FLOWS, text, chars_max=8_192)
+    return read_filter(FLOWS, text, LimitSettings())
 
 
 @pytest.mark.parametrize(
@@ -27,8 +28,8 @@ def condition(text):
         (f'{ECMA.lower()}:badge ge "5"', Compare("Badge", Comparator.GE, 5)),
         (f"{ECMA}:Salary lt 1.5e1", Compare("Salary", Comparator.LT, Decimal(15))),
         (f'{ECMA}:HiredAt eq "2026-01-02T05:04:05+02:00"', Compare("HiredAt", EQ, BARBARA.values["HiredAt"])),
-        ('active eq "True"', Compare("Enabled", EQ, True)),
-        ("active ne false", Compare("Enabled", Comparator.NE, False)),
+        ('active eq "True"', Compare("Enabled", EQ, value=True)),
+        ("active ne false", Compare("Enabled", Comparator.NE, value=False)),
         ('id eq "bjensen"', Compare("Login", EQ, "bjensen")),
         ("id pr", EVERYTHING),
         ("userName pr", Present("Login")),
@@ -50,7 +51,10 @@ def condition(text):
         (f'schemas eq "{ENTERPRISE}"', Present("Department")),
         (f'schemas eq "{CORE}"', EVERYTHING),
         ("userName eq jyoung", Compare("Login", EQ, "jyoung")),
-        ("userName eq a@b.c and active eq true", AllOf((Compare("Login", EQ, "a@b.c"), Compare("Enabled", EQ, True)))),
+        (
+            "userName eq a@b.c and active eq true",
+            AllOf((Compare("Login", EQ, "a@b.c"), Compare("Enabled", EQ, value=True))),
+        ),
         ('PLACEHOLDER eq "8646d011"', NOTHING),
         ('externalId eq "x"', NOTHING),
         ('password eq "x"', NOTHING),
@@ -64,7 +68,7 @@ def condition(text):
             AnyOf(
                 (
                     Compare("Login", EQ, "a"),
-                    AllOf((Compare("Login", EQ, "b"), Not(Compare("Enabled", EQ, True)))),
+                    AllOf((Compare("Login", EQ, "b"), Not(Compare("Enabled", EQ, value=True)))),
                 )
             ),
         ),
@@ -105,4 +109,4 @@ def test_a_filter_that_cannot_be_carried_out_is_refused_with_the_place(text, pla
 
 def test_a_filter_longer_than_the_limit_is_refused():
     with pytest.raises(ScimError, match="longer than 64"):
-        read_filter(FLOWS, 'userName eq "' + "x" * 64 + '"', chars_max=64)
+        read_filter(FLOWS, "userName eq " + "x" * 64, LimitSettings(filter_chars=64))
