@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 READY = "READY=1"
+RELOADING = "RELOADING=1"
 STOPPING = "STOPPING=1"
 WATCHDOG = "WATCHDOG=1"
 
@@ -29,7 +30,7 @@ def notify(*lines: str) -> bool:
         return False
     # A name that starts with @ is in the abstract namespace, which the kernel writes as a null byte.
     path = address.replace("@", "\0", 1) if address.startswith("@") else address
-    with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender:
+    with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
         sender.connect(path)
         sender.sendall("\n".join(lines).encode())
         return True

@@ -131,7 +131,9 @@ class Chain:
             if answer.status == HTTPStatus.OK:
                 return directory
             if time.monotonic() > deadline:
-                raise Failed(f"The chain did not answer within {START_S:.0f} s: {answer.document} (logs: {self.folder})")
+                raise Failed(
+                    f"The chain did not answer within {START_S:.0f} s: {answer.document} (logs: {self.folder})"
+                )
             time.sleep(0.1)
 
     def spawn(self, part: str) -> None:
