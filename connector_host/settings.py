@@ -10,8 +10,10 @@ from __future__ import annotations
 import os
 import re
 import tomllib
+from ipaddress import ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
+from zoneinfo import available_timezones
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 
@@ -152,6 +154,34 @@ class LimitSettings(Settings):
     """Seconds that a request may take; an export that is not committed by then is answered as unknown (504)."""
 
 
+class ColumnSettings(Settings):
+    """What the values of one column mean, where the database cannot tell: `[connectors.NAME.column.COLUMN]`."""
+
+    zone: str | None = Field(default=None, examples=["Europe/Berlin"])
+    """The time zone of a column that keeps date and time without one; None is UTC."""
+    true: str | None = Field(default=None, examples=["Y"])
+    """The value that stands for true, where the column is a boolean to the directory: `true = "Y"`, `true = "1"`."""
+    false: str | None = Field(default=None, examples=["N"])
+    """The value that stands for false; goes with `true`."""
+    epoch: Literal["s", "ms"] | None = None
+    """The column counts seconds or milliseconds from 1970 in UTC, and is a date and time to the directory."""
+
+    @field_validator("zone")
+    @classmethod
+    def _zone_exists(cls, zone: str | None) -> str | None:
+        if zone is not None and zone not in available_timezones():
+            raise ValueError("is no time zone that this machine knows: write one such as Europe/Berlin")
+        return zone
+
+    @model_validator(mode="after")
+    def _says_one_thing(self) -> ColumnSettings:
+        if (self.true is None) != (self.false is None) or (self.true is not None and self.true == self.false):
+            raise ValueError("true and false are two different values: give both")
+        if sum(said is not None for said in (self.zone, self.true, self.epoch)) > 1:
+            raise ValueError("a column is a boolean, counts from 1970, or has a zone: keep one of them")
+        return self
+
+
 class SqlSettings(Settings):
     """One SQL connector: `[connectors.NAME]` with `type = "sql"`."""
 
@@ -177,6 +207,8 @@ class SqlSettings(Settings):
     attributes: dict[str, str] = Field(default_factory=dict)
     """Column name to SCIM attribute path: `Email = 'emails[type eq "work"].value'`. Columns that are not named here
     appear as `urn:ietf:params:scim:schemas:extension:ECMA2Host:2.0:User:COLUMN`."""
+    column: dict[str, ColumnSettings] = Field(default_factory=dict)
+    """What the values of single columns mean, by column name."""
     token_hashes: tuple[str, ...] = ()
     """SHA-256 of each valid bearer token, `sha256:` and 64 hex digits; several while a token is being replaced."""
     token_hash_file: Path | None = None
@@ -243,6 +275,17 @@ class HostSettings(Settings):
     """The folder for what must outlive a restart: the outcomes of writes that came with an idempotency key."""
     trusted_proxies: tuple[str, ...] = ("127.0.0.1", "::1")
     """Addresses whose Forwarded headers are believed, so that `location` carries the address that the client used."""
+    allow: tuple[str, ...] = Field(default=(), examples=[("10.0.0.0/8", "127.0.0.1")])
+    """Addresses and networks that may call; empty is any. Behind a trusted proxy it is the client's own that counts."""
+    client_authority: Path | None = Field(default=None, examples=["tls/clients.pem"])
+    """An authority, PEM: only clients that show a certificate of it may connect. Keep in mind that the agent, and
+    whoever asks for `/readyz`, then needs one, too."""
+    lock_out_failures: int = Field(default=10, ge=0)
+    """Wrong tokens that one address may give within `lock_out_s` before it has to wait as long; 0 locks nobody out."""
+    lock_out_s: float = Field(default=60.0, gt=0)
+    """Seconds that wrong tokens are counted for, and that an address is then locked out for."""
+    metrics_port: int | None = Field(default=None, ge=0, le=65_535, examples=[9585])
+    """The port for Prometheus metrics, plain HTTP on 127.0.0.1 only; left out, there are none."""
     log_format: Literal["auto", "json", "console"] = "auto"
     """`json` for machines, `console` for people, `auto` decides by whether the output is a terminal."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -250,6 +293,33 @@ class HostSettings(Settings):
     log_values: bool = False
     """Whether the log may quote what drivers and libraries say, which can hold people's values. Keep it off, save
     while you look for a fault."""
+
+    @field_validator("allow")
+    @classmethod
+    def _are_networks(cls, allow: tuple[str, ...]) -> tuple[str, ...]:
+        for text in allow:
+            try:
+                ip_network(text, strict=False)
+            except ValueError:
+                raise ValueError(f"{text!r} is neither an address nor a network such as 10.0.0.0/8") from None
+        return allow
+
+
+class AuditSettings(Settings):
+    """The audit trail: `[audit]`. One line for each export, on disk before its answer is sent."""
+
+    enabled: bool = True
+    """Whether exports are recorded. While they are, a trail that cannot be written stops exports, and nothing else."""
+    folder: Path | None = Field(default=None, examples=["/var/log/connector-host/audit"])
+    """Where its files are; left out, `audit` in the `state` folder of `[host]`."""
+    rotate_bytes: int = Field(default=52_428_800, ge=4_096)
+    """The size at which the next file is begun."""
+    keep_files: int = Field(default=0, ge=0)
+    """How many files are kept, the oldest go first; 0 keeps all of them."""
+    values: bool = False
+    """Whether the values that an export writes are recorded, beside the names of the attributes."""
+    redact: tuple[str, ...] = Field(default=(), examples=[("Salary", "Birthday")])
+    """Attributes whose values are never recorded, even where values are."""
 
 
 class Configuration(Settings):
@@ -261,6 +331,8 @@ class Configuration(Settings):
     """The service itself."""
     connectors: dict[str, ConnectorSettings] = Field(min_length=1)
     """The connected systems by name; the name is part of the URL."""
+    audit: AuditSettings = AuditSettings()
+    """The record of every export."""
     provisioning: dict[str, Any] = Field(default_factory=dict)
     """Where the provisioning engine keeps its state; read by `connector-host provision`, see docs/provisioning.md."""
     jobs: dict[str, Any] = Field(default_factory=dict)
@@ -362,8 +434,10 @@ def _with_absolute_paths(settings: Configuration, folder: Path) -> Configuration
             "certificate": folder / settings.host.certificate,
             "key": folder / settings.host.key,
             "state": folder / settings.host.state,
+            "client_authority": _beside(folder, settings.host.client_authority),
         }
     )
+    audit = settings.audit.model_copy(update={"folder": _beside(folder, settings.audit.folder) or host.state / "audit"})
     connectors = {
         name: connector.model_copy(
             update={
@@ -374,4 +448,8 @@ def _with_absolute_paths(settings: Configuration, folder: Path) -> Configuration
         )
         for name, connector in settings.connectors.items()
     }
-    return settings.model_copy(update={"host": host, "connectors": connectors})
+    return settings.model_copy(update={"host": host, "connectors": connectors, "audit": audit})
+
+
+def _beside(folder: Path, path: Path | None) -> Path | None:
+    return None if path is None else folder / path

@@ -33,4 +33,4 @@ def serve(config: Path) -> None:
         configuration = load(config)
     except ConfigurationError as failure:
         fail(str(failure), EXIT_CONFIGURATION)
-    raise SystemExit(app.run(configuration))
+    raise SystemExit(app.run(configuration, config))

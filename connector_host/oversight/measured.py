@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,8 @@ from connector_host.connectors.contract import Add, Modify
 from connector_host.observability.metrics import OK
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from connector_host.connectors.contract import Connector, Entry, Export, Exported, ObjectType, Page, Query
     from connector_host.errors import Finding
     from connector_host.observability.metrics import Metrics

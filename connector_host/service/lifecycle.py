@@ -1,6 +1,6 @@
 """One life of the host: bind, say that it is ready, serve until told to stop, then stop in order.
 
-stop signal ──▶ no new connections ──▶ requests in hand end (bounded) ──▶ connectors close ──▶ exit 0
+stop signal ──▶ no new connections ──▶ requests in hand end (bounded) ──▶ whoever built it closes it ──▶ exit 0
 """
 
 from __future__ import annotations
@@ -50,14 +50,14 @@ class Listener:
     """What runs beside it for as long as it serves: each goes on until it is cancelled."""
 
 
-async def serve(listener: Listener, *, ready: Callable[[int], None], close: Callable[[], Awaitable[None]]) -> None:
-    """Serve until SIGTERM or SIGINT; `ready` is called with the port, once connections are taken.
+async def serve(listener: Listener, *, ready: Callable[[int], None]) -> None:
+    """Serve until SIGTERM or SIGINT, and return when the requests in hand have ended.
 
-    `close` is awaited at the end, whatever happened. Raises CannotListen where the address is taken or not ours.
+    `ready` is called with the port, once connections are taken. Raises CannotListen where the address is taken or
+    not ours.
     """
     stop = asyncio.Event()
     async with AsyncExitStack() as stack:
-        stack.push_async_callback(close)
         stack.enter_context(_stopping_signals(stop))
         runner = web.AppRunner(
             listener.application,

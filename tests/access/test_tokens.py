@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from connector_host.access.tokens import TokenGate, hash_token, make_token
+from connector_host.access.tokens import TokenGate, accept_token, hash_token, make_token
 from connector_host.errors import ConfigurationError
 
 
@@ -84,3 +84,37 @@ def test_a_line_that_is_no_hash_is_named_and_not_repeated(tmp_path):
     with pytest.raises(ConfigurationError, match="line 2") as refused:
         TokenGate(file=file).admits("Bearer one")
     assert "clear" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("expires", "admitted"),
+    [("2999-01-01", True), ("2020-01-01", False), ("2999-01-01T00:00:00+02:00", True), ("2020-01-01T00:00", False)],
+)
+def test_a_token_is_valid_until_it_expires(tmp_path, expires, admitted):
+    file = tmp_path / "tokens"
+    file.write_text(f"{hash_token('one')}  name=entra made=2019-12-01 expires={expires}  # by Ada\n")
+    gate = TokenGate(file=file)
+    assert (gate.admits("Bearer one"), gate.count()) == (admitted, int(admitted))
+    assert (gate.known()[0].name, gate.known()[0].made) == ("entra", "2019-12-01")
+
+
+def test_an_expiry_that_cannot_be_read_does_not_make_a_token_live_for_ever(tmp_path):
+    file = tmp_path / "tokens"
+    file.write_text(f"{hash_token('one')} expires=soon\n")
+    with pytest.raises(ConfigurationError, match="line 1: expires=soon is no date"):
+        TokenGate(file=file).admits("Bearer one")
+
+
+@pytest.mark.parametrize(
+    "token", ["short", "twelve chars!", "aaaaaaaaaaaaaaaa", "abcababababababc", "x" * 11, "ümlaut-ümlaut"]
+)
+def test_a_token_that_is_thought_up_must_be_good(token):
+    with pytest.raises(ConfigurationError):
+        accept_token(token, "https://hr.example.org:8585/ecma2host_HR/scim")
+
+
+def test_url_and_token_fit_into_a_directorys_fields():
+    token = "abcdefghijkl" * 40
+    assert accept_token(token, "https://h/x") == token
+    with pytest.raises(ConfigurationError, match="below 512 bytes"):
+        accept_token(token, "https://" + "h" * 40)

@@ -55,7 +55,7 @@ class Folder:
         return subprocess.CompletedProcess(process.args, process.returncode, output, errors)
 
     def init(self, *arguments, env=None):
-        return self.run("init", "--yes", "--database-url", self.url, *arguments, env=env)
+        return self.run("init", "--yes", "--port", "0", "--database-url", self.url, *arguments, env=env)
 
     def read(self, name):
         return (self.path / name).read_text(encoding="utf-8")
@@ -69,6 +69,6 @@ def folder(tmp_path):
 @pytest.fixture
 def configured(folder):
     """Return a folder in which `init` was run, on a port that is free."""
-    done = folder.init("--table", "Employees", "--port", "0", "--token-file", "token")
+    done = folder.init("--table", "Employees", "--token-file", "token")
     assert done.returncode == 0, done.stdout + done.stderr
     return folder

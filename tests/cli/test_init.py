@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import socket
 import stat
 import subprocess
 import tomllib
@@ -21,7 +22,9 @@ def connector(folder, name="Employees"):
 
 
 def test_what_it_proposes_is_written_with_its_reasons(folder):
-    done = folder.init("--table", "Employees")
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    done = folder.init("--table", "Employees", "--port", port)
     assert done.returncode == 0, done.stdout + done.stderr
     written = connector(folder)
     assert (written["anchor"], written["table"]) == ("ContosoLogin", "Employees")
@@ -33,7 +36,7 @@ def test_what_it_proposes_is_written_with_its_reasons(folder):
         "Active": "active",
     }
     assert "# reads as “first name”" in folder.read("connector-host.toml")
-    assert "https://localhost:8585/ecma2host_Employees/scim" in done.stdout
+    assert f"https://localhost:{port}/ecma2host_Employees/scim" in done.stdout
 
 
 def test_a_column_that_holds_a_secret_is_not_exposed(folder):
@@ -70,7 +73,7 @@ def test_a_password_goes_into_a_file_of_its_own(folder, postgresql_server, sourc
         "file": ([bare, "--password-file", "given"], {}),
     }
     options, environment = given[source]
-    done = folder.run("init", "--yes", "--table", "people", "--database-url", *options, env=environment)
+    done = folder.run("init", "--yes", "--port", "0", "--table", "people", "--database-url", *options, env=environment)
     assert done.returncode == 0, done.stdout + done.stderr
     assert PASSWORD not in folder.read("connector-host.toml") + done.stdout + done.stderr
     kept = folder.path / connector(folder, "people")["password_file"]
@@ -141,7 +144,7 @@ def test_a_directory_gets_the_preset_that_its_first_request_needs(folder, direct
 
 
 def test_a_script_reads_json(folder):
-    done = folder.init("--table", "Employees", "--json", "--port", "0")
+    done = folder.init("--table", "Employees", "--json")
     document = json.loads(done.stdout)
     assert (document["anchor"], document["attributes"]["Email"]) == ("ContosoLogin", MAIL)
     assert hash_token(document["token"]) in folder.read("Employees.tokens")
@@ -151,7 +154,9 @@ def test_a_script_reads_json(folder):
 def test_a_person_answers_questions(folder):
     leader, follower = pty.openpty()
     answers = [folder.url, "2", "", "Email=nickName", "Emial=x", "", "HR", "entra", "", ""]
-    with folder.start("init", stdin=follower, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+    with folder.start(
+        "init", "--port", "0", stdin=follower, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    ) as process:
         os.write(leader, "".join(f"{answer}\n" for answer in answers).encode())
         output, _ = process.communicate(timeout=60)
     os.close(leader)

@@ -37,11 +37,11 @@ class Life:
     async def _quick(self, _request):
         return web.Response(text="done")
 
-    async def _close(self):
-        self.closed.append(self.release.is_set())
-
     async def live(self):
-        await serve(self.listener, ready=self.port.set_result, close=self._close)
+        try:
+            await serve(self.listener, ready=self.port.set_result)
+        finally:
+            self.closed.append(self.release.is_set())
 
     async def get(self, path="slow"):
         url = f"https://localhost:{await self.port}/{path}"

@@ -1,0 +1,53 @@
+"""From the settings of one connector to what is served under its name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from connector_host.access.tokens import TokenGate
+from connector_host.connectors.registry import open_connector
+from connector_host.endpoint.served import Served
+from connector_host.oversight.audited import Audited, Disclosure
+from connector_host.oversight.measured import Measured
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from connector_host.connectors.contract import Connector
+    from connector_host.observability.audit import AuditTrail
+    from connector_host.observability.metrics import Metrics
+    from connector_host.settings import AuditSettings, SqlSettings
+
+Version = tuple["SqlSettings", tuple[int, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Builder:
+    """What every connector shares."""
+
+    metrics: Metrics
+    trail: AuditTrail | None
+    audit: AuditSettings
+
+    def build(self, name: str, settings: SqlSettings) -> Served:
+        """Return the connector as it is served; raises ConfigurationError as `open_connector` does."""
+        connector: Connector = Measured(open_connector(name, settings), self.metrics)
+        if self.trail is not None:
+            connector = Audited(connector, self.trail, Disclosure(self.audit.values, frozenset(self.audit.redact)))
+        return Served(connector, settings, TokenGate(settings.token_hashes, settings.token_hash_file))
+
+
+def version_of(settings: SqlSettings) -> Version:
+    """Return what must be the same for a connector to go on as it is: its settings, and its password file."""
+    return settings, _stamp(settings.password_file)
+
+
+def _stamp(path: Path | None) -> tuple[int, ...]:
+    if path is None:
+        return ()
+    try:
+        facts = path.stat()
+    except OSError:
+        return ()
+    return (facts.st_mtime_ns, facts.st_size, facts.st_ino)

@@ -1,0 +1,78 @@
+"""Everything that an administrator can get wrong, looked at before it matters."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+from typing import TYPE_CHECKING
+
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from connector_host import clock
+from connector_host.access.tokens import TokenGate
+from connector_host.connectors.registry import open_connector
+from connector_host.errors import ConfigurationError, Finding, HostError, Level
+from connector_host.service.lifecycle import explain_bind
+from connector_host.tls.files import UnusableFile, check_identity, load_chain
+
+if TYPE_CHECKING:
+    from connector_host.settings import Configuration, HostSettings, SqlSettings
+
+
+async def check(configuration: Configuration) -> dict[str, list[Finding]]:
+    """Look at everything that an administrator can get wrong: by section of the file, what was found there."""
+    host = configuration.host
+    sections = {"host": [*check_identity(host.certificate, host.key, host.name, clock.now()), check_port(host)]}
+    for name, settings in configuration.connectors.items():
+        sections[f"connectors.{name}"] = [*_token_findings(settings), *await check_connector(name, settings)]
+    return sections
+
+
+async def check_connector(name: str, settings: SqlSettings) -> list[Finding]:
+    """Return what one connector finds about its database, its table and its login."""
+    try:
+        connector = open_connector(name, settings)
+    except ConfigurationError as failure:
+        return [Finding(Level.FAILURE, "settings", str(failure))]
+    try:
+        return await connector.check()
+    except HostError as failure:
+        return [Finding(Level.FAILURE, "database", str(failure))]
+    finally:
+        await connector.close()
+
+
+def check_port(host: HostSettings) -> Finding:
+    """Return whether the port can be listened on, or already is by this very host."""
+    family = socket.AF_INET6 if ":" in host.listen else socket.AF_INET
+    try:
+        with socket.socket(family) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((host.listen, host.port))
+    except OSError as failure:
+        if _serves_our_certificate(host):
+            return Finding(Level.OK, "port", f"The host is running and serves port {host.port}.")
+        fact, _, mend = explain_bind(failure, host.listen, host.port).partition(". ")
+        return Finding(Level.FAILURE, "port", f"{fact.rstrip('.')}.", mend)
+    return Finding(Level.OK, "port", f"Port {host.port} on {host.listen} is free.")
+
+
+def _serves_our_certificate(host: HostSettings) -> bool:
+    with contextlib.suppress(OSError, ValueError, UnusableFile):
+        # Nothing is believed here: the certificate that is shown is compared with ours, byte by byte.
+        shown = ssl.get_server_certificate((host.listen, host.port), timeout=3)
+        ours = load_chain(host.certificate)[0]
+        return ssl.PEM_cert_to_DER_cert(shown) == ours.public_bytes(Encoding.DER)
+    return False
+
+
+def _token_findings(settings: SqlSettings) -> list[Finding]:
+    mend = "Run `connector-host token new`."
+    try:
+        count = TokenGate(settings.token_hashes, settings.token_hash_file).count()
+    except ConfigurationError as failure:
+        return [Finding(Level.FAILURE, "token", str(failure), mend)]
+    if not count:
+        return [Finding(Level.FAILURE, "token", "No token is valid, so nobody can call.", mend)]
+    return [Finding(Level.OK, "token", f"{count} token{'s are' if count > 1 else ' is'} valid.")]

@@ -1,0 +1,120 @@
+"""Taking over a changed configuration while requests are served: judged first, then connector by connector.
+
+A connector that is as it was goes on undisturbed. One that changed is opened and described before it takes the
+place of the old one, which ends its requests in hand before it is closed. One that cannot be used changes nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import structlog
+
+from connector_host.app.building import Builder, version_of
+from connector_host.errors import ConfigurationError, HostError
+from connector_host.observability import events, logs
+from connector_host.settings import load
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from connector_host.app.building import Version
+    from connector_host.endpoint.served import Served
+    from connector_host.settings import Configuration, SqlSettings
+
+
+@dataclass(slots=True)
+class Reloading:
+    """Exchanges what is in `served`, which the endpoint looks at anew for each request."""
+
+    path: Path
+    configuration: Configuration
+    builder: Builder
+    served: dict[str, Served]
+    _versions: dict[str, Version] = field(init=False)
+    _retiring: set[asyncio.Task[None]] = field(default_factory=set, init=False)
+
+    def __post_init__(self) -> None:
+        self._versions = {name: version_of(self.configuration.connectors[name]) for name in self.served}
+
+    async def reload(self) -> bool:
+        """Read the file again and apply it; return whether it was applied as a whole, else the log says why."""
+        log = structlog.get_logger()
+        try:
+            wanted = await asyncio.to_thread(load, self.path)
+        except ConfigurationError as failure:
+            log.error(events.CONFIGURATION_REFUSED, reason=str(failure))  # noqa: TRY400 - no trace helps
+            return False
+        if later := _needs_restart(self.configuration, wanted):
+            log.warning(events.RESTART_NEEDED, attributes=later)
+        host = wanted.host
+        logs.configure(host.log_format, host.log_level, values=host.log_values)
+        applied = [await self._apply(name, settings) for name, settings in wanted.connectors.items()]
+        for name in self.served.keys() - wanted.connectors.keys():
+            self._retire(self.served.pop(name))
+            del self._versions[name]
+        self.configuration = wanted
+        log.info(events.CONFIGURATION_APPLIED, connectors=len(self.served), refused=applied.count(False))
+        return all(applied)
+
+    async def close(self) -> None:
+        """Wait for connectors that are being closed, then close every other one."""
+        for task in self._retiring:
+            task.cancel()
+        await asyncio.gather(*self._retiring, return_exceptions=True)
+        await asyncio.gather(*(one.connector.close() for one in self.served.values()))
+
+    async def _apply(self, name: str, settings: SqlSettings) -> bool:
+        """Put one connector in its place, where it differs; return False where the old one, if any, goes on."""
+        version = version_of(settings)
+        if self._versions.get(name) == version and name in self.served:
+            return True
+        new: Served | None = None
+        try:
+            new = self.builder.build(name, settings)
+            await new.renderer()
+        except ConfigurationError as failure:
+            structlog.get_logger().error(events.CONNECTOR_MISCONFIGURED, connector=name, reason=str(failure))
+            if new is not None:
+                await new.connector.close()
+            return False
+        except HostError:
+            # Its database is down, which is no fault of the configuration: it is served as soon as that is up.
+            pass
+        if (old := self.served.get(name)) is not None:
+            self._retire(old)
+        if new is not None:
+            self.served[name], self._versions[name] = new, version
+        return True
+
+    def _retire(self, old: Served) -> None:
+        task = asyncio.create_task(_close_later(old))
+        self._retiring.add(task)
+        task.add_done_callback(self._retiring.discard)
+
+
+async def _close_later(old: Served) -> None:
+    """Close a connector once no request can be using it any more: each is bounded in time."""
+    try:
+        await asyncio.sleep(old.settings.limits.request_s + 1)
+    finally:
+        await old.connector.close()
+
+
+def _needs_restart(old: Configuration, new: Configuration) -> list[str]:
+    """Return the keys that changed and are read at the start only."""
+    at_once = {"log_format", "log_level", "log_values"}
+    changed = [
+        f"host.{key}"
+        for key in type(old.host).model_fields
+        if key not in at_once and getattr(old.host, key) != getattr(new.host, key)
+    ]
+    largest = max(one.limits.body_bytes for one in old.connectors.values())
+    changed += [
+        f"connectors.{name}.limits.body_bytes"
+        for name, one in new.connectors.items()
+        if one.limits.body_bytes > largest
+    ]
+    return changed + (["audit"] if old.audit != new.audit else [])

@@ -1,0 +1,42 @@
+"""Which process serves a configuration, so that a command can tell it something."""
+
+from __future__ import annotations
+
+import os
+import signal
+from contextlib import suppress
+from pathlib import Path
+
+from connector_host.errors import HostError
+
+_FILE = "connector-host.pid"
+
+
+class NotRunning(HostError):
+    """No process serves this configuration."""
+
+
+def remember_process(state: Path) -> None:
+    """Write down this process; where nothing can be written, only commands miss it."""
+    with suppress(OSError):
+        state.mkdir(parents=True, exist_ok=True, mode=0o700)
+        (state / _FILE).write_text(f"{os.getpid()}\n", encoding="ascii")
+
+
+def hang_up(state: Path) -> None:
+    """Ask the running host to read its configuration again; raises NotRunning with the mend."""
+    mend = "Start it with `connector-host serve`, or reload the service with `systemctl reload connector-host`."
+    try:
+        process = int((state / _FILE).read_text(encoding="ascii"))
+        # The number may have gone to another program since: only a process of the host is told.
+        if "connector" not in _command_line(process):
+            raise ProcessLookupError
+        os.kill(process, signal.SIGHUP)
+    except PermissionError as failure:
+        raise NotRunning("This account may not signal the running host. Use the account that it runs as.") from failure
+    except (OSError, ValueError) as failure:
+        raise NotRunning(f"No host runs with this configuration. {mend}") from failure
+
+
+def _command_line(process: int) -> str:
+    return Path(f"/proc/{process}/cmdline").read_bytes().decode(errors="replace")

@@ -1,0 +1,149 @@
+"""Every record that was acknowledged is there, in order, and a missing or altered one is found."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from connector_host.errors import Level
+from connector_host.observability.audit import AuditTrail, AuditUnavailable
+from connector_host.observability.audit_reading import read, verify
+
+WHOLE = {"rotate_bytes": 1_000_000, "keep_files": 0}
+
+
+async def write(folder, count, **options):
+    trail = AuditTrail(folder, **(WHOLE | options))
+    await asyncio.gather(*(trail.record(event="export", number=number) for number in range(count)))
+    await trail.close()
+
+
+def lines(folder):
+    return [line for path in sorted(folder.glob("*.jsonl")) for line in path.read_bytes().splitlines(keepends=True)]
+
+
+def put(folder, changed):
+    for path in folder.glob("*.jsonl"):
+        path.unlink()
+    (folder / "audit-000001.jsonl").write_bytes(b"".join(changed))
+
+
+async def test_records_are_chained_and_verified(tmp_path):
+    await write(tmp_path, 20)
+    [finding] = verify(tmp_path)
+    assert (finding.level, "20 records" in finding.fact) == (Level.OK, True)
+    assert [json.loads(line)["seq"] for line in lines(tmp_path)] == list(range(1, 21))
+
+
+async def test_the_chain_goes_on_after_a_restart(tmp_path):
+    for _ in range(3):
+        await write(tmp_path, 2)
+    assert verify(tmp_path)[0].level is Level.OK
+    assert len(lines(tmp_path)) == 6
+
+
+async def test_files_are_for_their_owner_only(tmp_path):
+    await write(tmp_path / "audit", 1)
+    assert (tmp_path / "audit").stat().st_mode & 0o777 == 0o700
+    assert (tmp_path / "audit" / "audit-000001.jsonl").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(
+    ("tamper", "words"),
+    [
+        (lambda all_: [*all_[:3], all_[3].replace(b'"number":3', b'"number":9'), *all_[4:]], "line 4 was altered"),
+        (lambda all_: [*all_[:3], *all_[4:]], "is number 5 where 4 should be"),
+        (lambda all_: [*all_[:3], all_[4], all_[3], *all_[5:]], "is number 5 where 4 should be"),
+        (lambda all_: [*all_[:3], b"hello\n", *all_[3:]], "is no record"),
+        (lambda all_: [*all_[:3], all_[3][:40] + b"\n", *all_[4:]], "is no record"),
+        (lambda all_: [*all_[:3], all_[3], all_[3], *all_[4:]], "is number 4 where 5 should be"),
+        (lambda all_: [*all_[:-1], all_[-1].rstrip(b"\n")], "is no record"),
+    ],
+)
+async def test_what_was_tampered_with_is_found(tmp_path, tamper, words):
+    await write(tmp_path, 6)
+    put(tmp_path, tamper(lines(tmp_path)))
+    [finding] = verify(tmp_path)
+    assert (finding.level, words in finding.fact) == (Level.FAILURE, True), finding
+
+
+async def test_a_record_that_was_sealed_anew_breaks_the_chain(tmp_path):
+    await write(tmp_path / "real", 4)
+    await write(tmp_path / "forged", 4)
+    put(tmp_path / "real", [*lines(tmp_path / "real")[:2], *lines(tmp_path / "forged")[2:]])
+    assert "does not follow the one before it" in verify(tmp_path / "real")[0].fact
+
+
+async def test_files_rotate_and_the_oldest_go(tmp_path):
+    for _ in range(12):
+        await write(tmp_path, 4, rotate_bytes=600, keep_files=3)
+    assert len(list(tmp_path.glob("*.jsonl"))) == 3
+    [finding] = verify(tmp_path)
+    assert (finding.level, "were rotated away" in finding.fact) == (Level.OK, True)
+
+
+def test_an_empty_folder_proves_nothing(tmp_path):
+    assert verify(tmp_path)[0].level is Level.WARNING
+
+
+async def test_a_record_that_a_crash_cut_off_is_cut_away_and_told(tmp_path):
+    await write(tmp_path, 3)
+    with (tmp_path / "audit-000001.jsonl").open("ab") as file:
+        file.write(b'{"seq":4,"ti')
+    await write(tmp_path, 1)
+    assert verify(tmp_path)[0].level is Level.OK
+    events = [content["event"] for _, content in read(tmp_path)]
+    assert events == ["export", "export", "export", "recovered", "export"]
+
+
+CRASHING = """
+import asyncio, os, sys
+from pathlib import Path
+from connector_host.observability.audit import AuditTrail
+
+async def main():
+    trail = AuditTrail(Path(sys.argv[1]), rotate_bytes=1_000_000, keep_files=0)
+    number = 0
+    while True:
+        await asyncio.gather(*(trail.record(event="export", number=number + more) for more in range(5)))
+        number += 5
+        os.write(1, f"{number}\\n".encode())
+
+asyncio.run(main())
+"""
+
+
+def test_no_acknowledged_record_is_lost_when_the_process_is_killed(tmp_path):
+    with subprocess.Popen([sys.executable, "-c", CRASHING, tmp_path], stdout=subprocess.PIPE) as process:
+        seen = [process.stdout.readline() for _ in range(20)]
+        os.kill(process.pid, signal.SIGKILL)
+        seen += process.stdout.read().splitlines()
+    acknowledged = int(seen[-1])
+    asyncio.run(write(tmp_path, 1))
+    numbers = [content["number"] for _, content in read(tmp_path) if content["event"] == "export"]
+    assert set(range(acknowledged)) <= set(numbers)
+    assert verify(tmp_path)[0].level is Level.OK
+
+
+async def test_a_trail_that_cannot_be_written_says_so_and_recovers(tmp_path, monkeypatch):
+    trail = AuditTrail(tmp_path, **WHOLE)
+    await trail.record(event="export", number=1)
+    with monkeypatch.context() as patch:
+        patch.setattr("connector_host.observability.audit.os.fsync", _disk_full)
+        with pytest.raises(AuditUnavailable, match="No space left"):
+            await trail.record(event="export", number=2)
+        with pytest.raises(AuditUnavailable):
+            await trail.demand()
+    await trail.demand()
+    await trail.record(event="export", number=3)
+    await trail.close()
+    assert [content.get("number") for _, content in read(tmp_path)] == [1, None, 3]
+    assert verify(tmp_path)[0].level is Level.OK
+
+
+def _disk_full(_):
+    raise OSError(28, "No space left on device")
