@@ -137,7 +137,7 @@ class _Leaf:
 
 
 def _leaf(key: str, slot: Slot) -> _Leaf:
-    as_it_is = slot.wire is slot.attribute.type and slot.state is None
+    as_it_is = slot.wire is slot.attribute.type and slot.state is None and not slot.is_existence
     return _Leaf(key, slot.attribute.name, None if as_it_is else slot)
 
 

@@ -74,10 +74,10 @@ class Service:
     base: str = "/ecma2host_HR/scim"
 
     async def call(  # noqa: PLR0913 - a request has that many parts
-        self, method, path, json=None, *, token=TOKEN, headers=None, data=None, base=None
+        self, method, path, json=None, *, token=TOKEN, headers=None, data=None, base=None, query=""
     ) -> Answer:
         sent = {"Authorization": f"Bearer {token}"} if token else {}
-        url = f"{self.origin}{self.base if base is None else base}{path}"
+        url = f"{self.origin}{self.base if base is None else base}{path}{'?' if query else ''}{query}"
         async with self.session.request(method, url, json=json, data=data, headers={**sent, **(headers or {})}) as got:
             text = await got.text()
             body = await got.json(content_type=None) if text else {}
