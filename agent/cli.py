@@ -15,6 +15,8 @@ from agent.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
 
+_STDIN = "-"
+EXIT_REFUSED = 1
 EXIT_CONFIGURATION = 2
 
 
@@ -45,6 +47,18 @@ def _parser() -> argparse.ArgumentParser:
     )
     run.add_argument("--config", type=Path, required=True, metavar="agent.toml", help="the agent's configuration")
     run.set_defaults(command=_run)
+    enroll = commands.add_parser(
+        "enroll",
+        help="get this agent's certificate for a one-time token",
+        description="Make a key on this machine, and get a certificate for it from the relay, for a token that the "
+        "relay's administrator made with `provisioning-agent relay tenant add`. Also for an agent whose certificate "
+        "has expired: a running agent takes the new one by itself.",
+    )
+    enroll.add_argument("--config", type=Path, required=True, metavar="agent.toml", help="the agent's configuration")
+    token = enroll.add_mutually_exclusive_group(required=True)
+    token.add_argument("--token", help="the token")
+    token.add_argument("--token-file", metavar="FILE", help="a file that holds the token, `-` for standard input")
+    enroll.set_defaults(command=_enroll)
     relay = commands.add_parser(
         "relay",
         help="serve SCIM clients and agents",
@@ -53,7 +67,24 @@ def _parser() -> argparse.ArgumentParser:
     )
     relay.add_argument("--config", type=Path, required=True, metavar="relay.toml", help="the relay's configuration")
     relay.set_defaults(command=_relay)
+    _add_administration(relay)
     return parser
+
+
+def _add_administration(relay: argparse.ArgumentParser) -> None:
+    """Add what an administrator of the relay types; each works while the relay runs."""
+    parts = relay.add_subparsers(metavar="PART", help="without one, the relay itself runs")
+    tenant = parts.add_parser("tenant", help="tenants").add_subparsers(required=True, metavar="ACTION")
+    add = tenant.add_parser("add", help="add a tenant, or a further agent of one: prints a one-time enrolment token")
+    add.add_argument("name", help="lower-case letters, digits and hyphens")
+    add.set_defaults(command=_add_tenant)
+    agent = parts.add_parser("agent", help="agents").add_subparsers(required=True, metavar="ACTION")
+    listing = agent.add_parser("list", help="every agent that was enrolled")
+    listing.add_argument("--json", action="store_true", help="for scripts")
+    listing.set_defaults(command=_list_agents)
+    revoke = agent.add_parser("revoke", help="let an agent in no more; its live links end within seconds")
+    revoke.add_argument("id", help="as `agent list` shows it")
+    revoke.set_defaults(command=_revoke_agent)
 
 
 def _run(parsed: argparse.Namespace) -> int:
@@ -76,6 +107,65 @@ def _relay(parsed: argparse.Namespace) -> int:
     logs.configure(configuration.relay.log_format, configuration.relay.log_level)
     _serve(lambda stop: service.run(configuration, stop))
     return 0
+
+
+def _enroll(parsed: argparse.Namespace) -> int:
+    from agent.outbound.credentials import EnrolmentRefused, enrol  # noqa: PLC0415
+    from agent.outbound.dialling import parse_relay  # noqa: PLC0415
+    from agent.settings import load_agent  # noqa: PLC0415
+
+    settings = load_agent(parsed.config).agent
+    relay = parse_relay(settings.relay if isinstance(settings.relay, str) else settings.relay[0])
+    state = settings.state or Path("state")
+    try:
+        identity = asyncio.run(enrol(settings, relay, state, _enrolment_token(parsed)))
+    except EnrolmentRefused as refused:
+        print(f"Not enrolled: {refused}", file=sys.stderr)  # noqa: T201
+        return EXIT_REFUSED
+    end = identity.certificate.not_valid_after_utc
+    print(f"Enrolled as {identity.name.agent} of tenant {identity.name.tenant}, until {end:%Y-%m-%d}.")  # noqa: T201
+    print(f"Next: provisioning-agent run --config {parsed.config}")  # noqa: T201
+    return 0
+
+
+def _enrolment_token(parsed: argparse.Namespace) -> str:
+    if parsed.token is not None:
+        return str(parsed.token).strip()
+    try:
+        text = sys.stdin.read() if parsed.token_file == _STDIN else Path(parsed.token_file).read_text(encoding="ascii")
+    except (OSError, UnicodeDecodeError) as failure:
+        raise ConfigurationError(f"--token-file: {parsed.token_file} cannot be read ({failure}).") from failure
+    return text.strip()
+
+
+def _add_tenant(parsed: argparse.Namespace) -> int:
+    from agent.relay import administration  # noqa: PLC0415
+
+    token, hours = administration.add_tenant(parsed.config, parsed.name)
+    print(token)  # noqa: T201
+    print(  # noqa: T201
+        f"One agent of tenant {parsed.name} may enrol with this token, within {hours:g} hours:\n"
+        "  provisioning-agent enroll --config agent.toml --token TOKEN",
+        file=sys.stderr,
+    )
+    return 0
+
+
+def _list_agents(parsed: argparse.Namespace) -> int:
+    from agent.relay import administration  # noqa: PLC0415
+
+    print(administration.list_agents(parsed.config, as_json=parsed.json))  # noqa: T201
+    return 0
+
+
+def _revoke_agent(parsed: argparse.Namespace) -> int:
+    from agent.relay import administration  # noqa: PLC0415
+
+    if administration.revoke_agent(parsed.config, parsed.id):
+        print("Revoked.")  # noqa: T201
+        return 0
+    print("There is no such agent: see `provisioning-agent relay agent list`.", file=sys.stderr)  # noqa: T201
+    return EXIT_REFUSED
 
 
 def _serve(serve: Callable[[asyncio.Event], Coroutine[object, object, None]]) -> None:

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from typing import Final
 
+AGENT_ENROLLED: Final = "agent.enrolled"
 AGENT_HEALTH: Final = "agent.health"
+AGENT_RENEWED: Final = "agent.renewed"
 AGENT_STARTED: Final = "agent.started"
 AGENT_STOPPED: Final = "agent.stopped"
 AGENT_STOPPING: Final = "agent.stopping"
+CERTIFICATE_RENEWED: Final = "certificate.renewed"
+CERTIFICATE_REFUSED: Final = "certificate.refused"
 CERTIFICATE_WARNING: Final = "certificate.warning"
+ENROLMENT_REFUSED: Final = "enrolment.refused"
 HOST_PROBED: Final = "host.probed"
 LINK_CONNECTED: Final = "link.connected"
 LINK_FAILED: Final = "link.failed"
@@ -21,4 +26,5 @@ REQUEST_ANSWERED: Final = "request.answered"
 REQUEST_FAILED: Final = "request.failed"
 REQUEST_REPEATED: Final = "request.repeated"
 REQUEST_TRUNCATED: Final = "request.truncated"
+STORE_UNAVAILABLE: Final = "store.unavailable"
 STREAM_CRASHED: Final = "stream.crashed"

@@ -72,6 +72,13 @@ class RelaySettings(Settings, frozen=True, kw_only=True):
     """The address to listen on; `0.0.0.0` for all of them."""
     port: Port = 8443
     """The TLS port for SCIM clients and agents; 0 takes any free one, which the log then names."""
+    state: Path | None = None
+    """The folder for tenants, agents, and the authority that issues agents' certificates; left out, `state` beside this
+    file."""
+    agent_days: Seconds = 30.0
+    """Days for which an agent's certificate is good; agents renew by themselves after two thirds of that."""
+    enrolment_hours: Seconds = 24.0
+    """Hours in which an enrolment token may be used, once."""
     heartbeat_s: Seconds = 5.0
     """Seconds between two signs of life on a link."""
     dead_s: Seconds = 15.0
@@ -89,7 +96,10 @@ class RelaySettings(Settings, frozen=True, kw_only=True):
 
 
 class TenantSettings(Settings, frozen=True, kw_only=True):
-    """One tenant: `[tenants.NAME]`; SCIM clients reach it as `https://RELAY/t/NAME/`."""
+    """One tenant: `[tenants.NAME]`; SCIM clients reach it as `https://RELAY/t/NAME/`.
+
+    Needed only for agents that show a token; `provisioning-agent relay tenant add` makes tenants whose agents enrol.
+    """
 
     agent_token_hashes: tuple[TokenHash, ...]
     """SHA-256 of each token that an agent of this tenant may show, `sha256:` and 64 hex digits; several while one is
@@ -115,8 +125,11 @@ class AgentSettings(Settings, frozen=True, kw_only=True):
     """The relay's URL: `https://relay.example.org`; a list where the relay has several nodes."""
     tenant: str
     """The tenant's name at the relay."""
-    token_file: Path
-    """A file that holds the agent's token and nothing else; it is read again for each new link."""
+    state: Path | None = None
+    """The folder for the agent's key and certificate; left out, `state` beside this file."""
+    token_file: Path | None = None
+    """A file that holds the agent's token and nothing else, for an agent that is not enrolled; it is read again for
+    each new link."""
     relay_trust: Path | None = None
     """The authorities, PEM, that the relay's certificate must come from; left out, those of the operating system."""
     host: str
@@ -168,6 +181,9 @@ def load_relay(path: Path, environment: Mapping[str, str] | None = None) -> Rela
         if not TENANT_NAME.fullmatch(name):
             wanted = "use lower-case letters, digits and hyphens, 63 at most"
             raise ConfigurationError(f"{path}: tenants.{name}: is no name for a tenant: {wanted}.")
+    if settings.relay.state is None:
+        relay = msgspec.structs.replace(settings.relay, state=path.resolve().parent / "state")
+        return msgspec.structs.replace(settings, relay=relay)
     return settings
 
 
@@ -176,6 +192,9 @@ def load_agent(path: Path, environment: Mapping[str, str] | None = None) -> Agen
     settings = _load(path, AgentConfiguration, AGENT_PREFIX, os.environ if environment is None else environment)
     if not TENANT_NAME.fullmatch(settings.agent.tenant):
         raise ConfigurationError(f"{path}: agent.tenant: is no name of a tenant; the relay's administrator knows it.")
+    if settings.agent.state is None:
+        agent = msgspec.structs.replace(settings.agent, state=path.resolve().parent / "state")
+        return msgspec.structs.replace(settings, agent=agent)
     return settings
 
 

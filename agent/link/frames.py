@@ -21,6 +21,8 @@ Knows only their shape. What a frame means, and when it is allowed, is the sessi
     PING        both    0       8 bytes, sent back as they are
     PONG        both    0       the 8 bytes of the PING
     HEALTH      agent   0       messages.Health: how the agent's host is
+    RENEW       agent   0       a certificate request, PEM: the agent's own certificate is about to end
+    RENEWED     relay   0       the certificate, PEM
 
     flags       END (1) on REQUEST, RESPONSE and DATA: this end has nothing more to send on the stream
 """
@@ -63,6 +65,8 @@ class Kind(IntEnum):
     PING = 9
     PONG = 10
     HEALTH = EXTENSION
+    RENEW = EXTENSION + 1
+    RENEWED = EXTENSION + 2
 
 
 class Frame(NamedTuple):

@@ -18,7 +18,7 @@ from aiohttp import WSMsgType
 from agent import events, logs
 from agent.errors import LinkLost, ProtocolViolation, StreamCancelled
 from agent.link.messages import Health
-from agent.link.session import Cancelled, Draining, Greeted, Opened, Ponged, Session, Told
+from agent.link.session import Cancelled, Draining, Greeted, Opened, Ponged, RenewalAsked, Renewed, Session, Told
 from agent.link.streams import Stream
 
 if TYPE_CHECKING:
@@ -72,6 +72,8 @@ class Link:
         self.session = session
         self.health = Health(reachable=True, record="")
         """How the other end says its host is."""
+        self.on_renewal: Callable[[bytes], None] = _ignore
+        """Called at the relay with a certificate request, and at the agent with the certificate."""
         self.on_change: Callable[[], None] = _nothing
         """Called when `health` has changed."""
         self.round_trip_s: float | None = None
@@ -91,6 +93,7 @@ class Link:
         self._room.set()
         self._seen_s = 0.0
         self._over = False
+        self._cut_reason = ""
 
     @property
     def peer(self) -> Hello:
@@ -130,6 +133,11 @@ class Link:
         """Say how this agent's host is."""
         self.session.tell(health)
         self.flush()
+
+    def cut(self, reason: str) -> None:
+        """End the link now, whatever is on it."""
+        self._cut_reason = reason
+        self._outgoing.set()
 
     def flush(self) -> None:
         """Have everything that waits in the session sent soon."""
@@ -203,6 +211,8 @@ class Link:
             case Told(health):
                 self.health = health
                 self.on_change()
+            case RenewalAsked(payload) | Renewed(payload):
+                self.on_renewal(payload)
             case Draining(reason):
                 self.drain_reason = reason
                 self.drains.set()
@@ -231,6 +241,8 @@ class Link:
 
     async def _write(self) -> None:
         while True:
+            if self._cut_reason:
+                raise LinkLost(self._cut_reason)
             message = self.session.take()
             if message:
                 try:
@@ -255,6 +267,10 @@ class Link:
 
 
 def _nothing() -> None:
+    """Change nothing."""
+
+
+def _ignore(_: bytes) -> None:
     """Change nothing."""
 
 

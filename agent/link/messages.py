@@ -29,6 +29,12 @@ class Hello(msgspec.Struct, frozen=True, array_like=True):
     """The version of the program."""
     features: frozenset[str] = frozenset()
     """What this end can do beyond the version; a feature is used only where both ends name it."""
+    challenge: bytes = b""
+    """Of the relay: what an agent signs that did not show its certificate in the TLS handshake; empty asks for none."""
+    certificate: bytes = b""
+    """Of the agent: its certificate, DER, where there was a challenge."""
+    proof: bytes = b""
+    """Of the agent: the signed challenge."""
 
 
 class RequestHead(msgspec.Struct, frozen=True, array_like=True):
@@ -100,6 +106,28 @@ class Health(msgspec.Struct, frozen=True, array_like=True):
     be sent again to a host with the same one. Empty where the host keeps none."""
     detail: str = ""
     """Why the host is not reachable."""
+
+
+class EnrolmentRequest(msgspec.Struct, frozen=True):
+    """What an agent posts to /enroll, as JSON."""
+
+    tenant: str
+    token: str
+    """The one-time token."""
+    name: str
+    """What administrators call this agent."""
+    request: str
+    """A certificate request for the key that the agent made, PEM."""
+
+
+class EnrolmentAnswer(msgspec.Struct, frozen=True):
+    """What it gets, as JSON."""
+
+    agent: str
+    certificate: str
+    """The agent's certificate, PEM."""
+    authority: str
+    """The relay's authority, PEM: the agent takes later certificates from no other."""
 
 
 Message = TypeVar("Message", Hello, RequestHead, ResponseHead, Failure, Health)

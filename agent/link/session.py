@@ -113,7 +113,34 @@ class Told:
     health: Health
 
 
-Event: TypeAlias = Greeted | Opened | Answered | Received | Credited | Failed | Cancelled | Draining | Ponged | Told
+@dataclass(frozen=True, slots=True)
+class RenewalAsked:
+    """The agent asks for its next certificate."""
+
+    request: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Renewed:
+    """The relay sends the agent's next certificate."""
+
+    certificate: bytes
+
+
+Event: TypeAlias = (
+    Greeted
+    | Opened
+    | Answered
+    | Received
+    | Credited
+    | Failed
+    | Cancelled
+    | Draining
+    | Ponged
+    | Told
+    | RenewalAsked
+    | Renewed
+)
 
 
 # ── the machine ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -136,8 +163,11 @@ class _Stream:
 class Session:
     """One end of a link."""
 
-    def __init__(self, hello: Hello, *, opens: bool) -> None:
-        """Begin with this end's hello; `opens` is true at the relay, which alone opens streams."""
+    def __init__(self, hello: Hello, *, opens: bool, reply: Callable[[Hello], Hello] | None = None) -> None:
+        """Begin with this end's hello; `opens` is true at the relay, which alone opens streams.
+
+        With `reply` this end waits for the other's hello, and says then what `reply` makes of it.
+        """
         self.peer: Hello | None = None
         self._said_goaway = False
         self._heard_goaway = False
@@ -159,8 +189,12 @@ class Session:
             Kind.PING: self._on_ping,
             Kind.PONG: self._on_pong,
             Kind.HEALTH: self._on_health,
+            Kind.RENEW: self._on_renew,
+            Kind.RENEWED: self._on_renewed,
         }
-        self._put(Kind.HELLO, 0, encode(hello))
+        self._reply = reply
+        if reply is None:
+            self._put(Kind.HELLO, 0, encode(hello))
 
     # ── state ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -285,6 +319,14 @@ class Session:
         """Say how this agent's host is."""
         self._put(Kind.HEALTH, 0, encode(health))
 
+    def ask_renewal(self, request: bytes) -> None:
+        """Ask for the agent's next certificate."""
+        self._put(Kind.RENEW, 0, request)
+
+    def send_renewed(self, certificate: bytes) -> None:
+        """Send the agent's next certificate."""
+        self._put(Kind.RENEWED, 0, certificate)
+
     def drain(self, reason: str) -> None:
         """Say that this end wants no new streams; those that are open end in peace."""
         if not self._said_goaway:
@@ -340,6 +382,9 @@ class Session:
         if not 0 < hello.window <= CREDIT_LIMIT:
             raise ProtocolViolation(f"a window of {hello.window} bytes")
         self.peer = hello
+        if self._reply is not None:
+            self._hello = self._reply(hello)
+            self._put(Kind.HELLO, 0, encode(self._hello))
         return Greeted(hello)
 
     def _on_request(self, frame: Frame) -> Event | None:
@@ -422,6 +467,12 @@ class Session:
 
     def _on_health(self, frame: Frame) -> Event | None:
         return Told(decode(Health, frame.payload))
+
+    def _on_renew(self, frame: Frame) -> Event | None:
+        return RenewalAsked(frame.payload)
+
+    def _on_renewed(self, frame: Frame) -> Event | None:
+        return Renewed(frame.payload)
 
     def _known(self, frame: Frame) -> _Stream | None:
         """Return the open stream of the frame, None where it was closed before; one that never was is a violation."""

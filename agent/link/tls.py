@@ -9,6 +9,8 @@ import logging
 import ssl
 from typing import TYPE_CHECKING
 
+from cryptography.hazmat.primitives.serialization import Encoding
+
 from agent import events, logs
 from agent.errors import ConfigurationError
 from connector_host.clock import now
@@ -18,6 +20,8 @@ from connector_host.tls.files import check_identity
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from cryptography import x509
 
 
 def trusting(anchors: Path | None, key: str) -> ssl.SSLContext:
@@ -30,6 +34,12 @@ def trusting(anchors: Path | None, key: str) -> ssl.SSLContext:
     except (OSError, ssl.SSLError) as failure:
         reason = getattr(failure, "strerror", None) or "it holds no certificate in PEM form"
         raise ConfigurationError(f"{key}: {anchors} cannot be used as a trust anchor: {reason}.") from failure
+
+
+def ask_for_certificates(context: ssl.SSLContext, authority: x509.Certificate) -> None:
+    """Let clients of this server show a certificate of the authority; those that have none, SCIM clients, need none."""
+    context.verify_mode = ssl.CERT_OPTIONAL
+    context.load_verify_locations(cadata=authority.public_bytes(Encoding.DER))
 
 
 def showing(certificate: Path, key: Path, name: str) -> ssl.SSLContext:

@@ -8,28 +8,36 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import aiohttp
+import msgspec
 from yarl import URL
 
 from agent import __version__, events, logs
 from agent.errors import ConfigurationError, LinkLost
+from agent.link.credentials import CHALLENGE_BYTES, prove
 from agent.link.links import MESSAGE_BYTES, Heartbeat, Link
 from agent.link.messages import VERSION, Hello
 from agent.link.session import WINDOW_BYTES, Session
+from agent.link.tls import trusting
 from agent.outbound.backoff import Backoff
+from agent.outbound.credentials import load
+from agent.outbound.renewal import Renewal
 
 if TYPE_CHECKING:
-    import ssl
-
     from agent.link.messages import Health
+    from agent.outbound.credentials import Identity
     from agent.outbound.forwarding import Forwarder
     from agent.outbound.probe import Probe
     from agent.settings import AgentSettings
 
+RENEWAL_S: Final = 60.0
+"""Between two looks at whether the certificate is about to end."""
+
 _STATUS_WORDS: Final = {
-    401: "the relay does not accept this tenant and token: check agent.tenant and agent.token_file",
+    401: "the relay does not accept this agent: check agent.tenant, and enrol anew or check agent.token_file",
     404: "this is no relay, or a much older one: check agent.relay",
 }
 
@@ -45,14 +53,14 @@ def parse_relay(url: str) -> URL:
 class Dialler:
     """Keeps the links to the relay alive until it is told to stop."""
 
-    def __init__(self, settings: AgentSettings, trust: ssl.SSLContext, forwarder: Forwarder, probe: Probe) -> None:
+    def __init__(self, settings: AgentSettings, forwarder: Forwarder, probe: Probe) -> None:
         """Prepare; raises ConfigurationError where a relay's URL is none."""
         self._settings = settings
         relays = (settings.relay,) if isinstance(settings.relay, str) else settings.relay
         self._urls = [parse_relay(url) / "link" / settings.tenant for url in relays]
-        self._trust = trust
         self._forwarder = forwarder
         self._probe = probe
+        self._renewal = Renewal(settings)
         self._links: set[Link] = set()
         self._stopping = asyncio.Event()
         probe.tell = self._tell
@@ -62,12 +70,24 @@ class Dialler:
         async with aiohttp.ClientSession(trust_env=False) as client, asyncio.TaskGroup() as tasks:
             for number in range(self._settings.links):
                 tasks.create_task(self._hold(client, tasks, self._urls[number % len(self._urls)]))
+            tasks.create_task(self._renew())
 
     def stop(self) -> None:
         """Want no new requests; links end by themselves once what they carry has ended."""
         self._stopping.set()
         for link in self._links:
             link.drain("the agent is about to stop")
+
+    async def _renew(self) -> None:
+        """Ask for the next certificate, over whichever link is up, when it is time."""
+        while not self._stopping.is_set():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(RENEWAL_S):
+                    await self._stopping.wait()
+            with suppress(ConfigurationError):
+                identity = None if self._settings.state is None else load(self._settings.state)
+                for link in list(self._links)[:1]:
+                    self._renewal.ask_where_due(link, identity)
 
     def _tell(self, health: Health) -> None:
         for link in self._links:
@@ -104,19 +124,25 @@ class Dialler:
         self, client: aiohttp.ClientSession, tasks: asyncio.TaskGroup, url: URL
     ) -> tuple[Link, asyncio.Task[str]]:
         """Return a link that was greeted, and the task that carries it."""
-        token = read_token(self._settings)
+        identity = None if self._settings.state is None else load(self._settings.state)
+        trust = trusting(self._settings.relay_trust, "agent.relay_trust")
+        if identity is not None:
+            identity.add_to(trust)
+        shown = "Certificate" if identity is not None else f"Bearer {read_token(self._settings)}"
         async with asyncio.timeout(self._settings.relay_connect_s):
             socket = await client.ws_connect(
                 url,
-                ssl=self._trust,
-                headers={"Authorization": f"Bearer {token}"},
+                ssl=trust,
+                headers={"Authorization": shown},
                 max_msg_size=MESSAGE_BYTES,
                 timeout=aiohttp.ClientWSTimeout(ws_close=1.0),
             )
         settings = self._settings
         hello = Hello((VERSION, VERSION), WINDOW_BYTES, settings.name, __version__)
         heartbeat = Heartbeat(settings.heartbeat_s, settings.dead_s)
-        link = Link(socket, Session(hello, opens=False), heartbeat, self._forwarder.serve)
+        reply = None if identity is None else partial(_introduce, identity, hello)
+        link = Link(socket, Session(hello, opens=False, reply=reply), heartbeat, self._forwarder.serve)
+        link.on_renewal = self._renewal.take
         ended = tasks.create_task(link.run())
         self._links.add(link)
         ended.add_done_callback(lambda _: self._links.discard(link))
@@ -128,6 +154,7 @@ class Dialler:
         if not link.greeted.is_set():
             raise LinkLost(ended.result())
         link.tell(self._probe.health)
+        self._renewal.ask_where_due(link, identity)
         logs.event(
             events.LINK_CONNECTED,
             relay=str(url.origin()),
@@ -152,8 +179,18 @@ class Dialler:
         logs.event(events.LINK_FAILED, level=logging.WARNING, relay=origin, reason=reason, again_s=again_s)
 
 
+def _introduce(identity: Identity, hello: Hello, relay: Hello) -> Hello:
+    """Return the hello with the proof that the relay's hello asks for."""
+    if len(relay.challenge) != CHALLENGE_BYTES:
+        return hello
+    proof = prove(identity.key, relay.challenge)
+    return msgspec.structs.replace(hello, certificate=identity.der, proof=proof)
+
+
 def read_token(settings: AgentSettings) -> str:
     """Return the token; raises ConfigurationError that names the file."""
+    if settings.token_file is None:
+        raise ConfigurationError("the agent is not enrolled: run `provisioning-agent enroll`, or set agent.token_file")
     try:
         token = settings.token_file.read_text(encoding="ascii").strip()
     except (OSError, UnicodeDecodeError) as failure:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from agent import __version__, events, logs
 from agent.link.tls import trusting
+from agent.outbound.credentials import load
 from agent.outbound.dialling import Dialler, read_token
 from agent.outbound.forwarding import Forwarder
 from agent.outbound.host import HostPool, parse_host
@@ -23,8 +24,9 @@ async def run(settings: AgentSettings, stop: asyncio.Event) -> None:
     )
     forwarder = Forwarder(pool, settings.in_flight)
     probe = Probe(pool, settings.probe_s)
-    dialler = Dialler(settings, trusting(settings.relay_trust, "agent.relay_trust"), forwarder, probe)
-    read_token(settings)
+    dialler = Dialler(settings, forwarder, probe)
+    if settings.state is None or load(settings.state) is None:
+        read_token(settings)
     logs.event(events.AGENT_STARTED, version=__version__, agent=settings.name, host=settings.host, relay=settings.relay)
     await probe.look()
     probing = asyncio.create_task(probe.run())

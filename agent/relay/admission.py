@@ -1,25 +1,50 @@
-"""How an agent gets in: a token at the upgrade, a hello on both sides, and a place among the tenant's links."""
+"""How an agent gets in, a hello on both sides, and a place among the tenant's links.
+
+client certificate in the TLS handshake     where the relay itself ends the TLS
+signed challenge inside the link            where a load balancer does
+bearer token at the upgrade                 where the administrator chose tokens over enrolment
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass
+import secrets
+import ssl
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
+from cryptography import x509
 
 from agent import __version__, events, logs
+from agent.link.credentials import CHALLENGE_BYTES, AgentName, is_proven
 from agent.link.links import MESSAGE_BYTES, Heartbeat, Link
 from agent.link.messages import VERSION, Hello
 from agent.link.session import WINDOW_BYTES, Session
+from agent.relay.authority import RequestRefused
+from connector_host.clock import now
 
 if TYPE_CHECKING:
+    from agent.relay.enrolment import Enrolment
     from agent.relay.matching import Agents
     from agent.relay.tenants import Tenants
 
 HELLO_S: Final = 10.0
 """Seconds in which an agent that was let in must say hello."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Visitor:
+    """Who stands at the door."""
+
+    tenant: str
+    peer: str | None
+    """The address."""
+    name: AgentName | None
+    """Whom the certificate names; None for an agent with a token, and for one that has still to prove itself."""
+    challenge: bytes
+    """What the agent has to sign; empty where it is known already."""
 
 
 @dataclass(slots=True)
@@ -28,16 +53,19 @@ class Admission:
 
     tenants: Tenants
     agents: Agents
+    enrolment: Enrolment
     heartbeat: Heartbeat
     name: str
     """What agents are told the relay is called."""
     draining: bool = False
+    named: dict[Link, AgentName] = field(default_factory=dict)
+    """The live links of agents with a certificate."""
 
     async def serve(self, request: web.BaseRequest, tenant: str) -> web.StreamResponse:
-        """Carry the link of one agent until it ends; 401 for a wrong token and for a wrong tenant alike."""
-        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not self.tenants.admits(tenant, token.strip()):
-            logs.event(events.LINK_REFUSED, level=logging.WARNING, peer=request.remote, reason="tenant or token")
+        """Carry the link of one agent until it ends; 401 for wrong credentials and for a wrong tenant alike."""
+        visitor = self._look_at(request, tenant)
+        if visitor is None:
+            logs.event(events.LINK_REFUSED, level=logging.WARNING, peer=request.remote, reason="tenant or credentials")
             return web.Response(status=401, text="This tenant and token are not accepted.\n", headers=_CHALLENGE)
         if self.draining:
             return web.Response(status=503, text="This relay is about to stop.\n", headers={"Retry-After": "1"})
@@ -46,35 +74,91 @@ class Admission:
             await socket.prepare(request)
         except web.HTTPException as failure:
             return failure
-        hello = Hello((VERSION, VERSION), WINDOW_BYTES, self.name, __version__)
-        await self._carry(Link(socket, Session(hello, opens=True), self.heartbeat), tenant, request.remote)
+        hello = Hello((VERSION, VERSION), WINDOW_BYTES, self.name, __version__, challenge=visitor.challenge)
+        await self._carry(Link(socket, Session(hello, opens=True), self.heartbeat), visitor)
         return socket
 
-    async def _carry(self, link: Link, tenant: str, peer: str | None) -> None:
+    def cut_revoked(self, revoked: frozenset[str]) -> None:
+        """End the links of agents that are let in no more."""
+        for link, name in self.named.items():
+            if name.agent in revoked:
+                link.cut("the agent was revoked")
+
+    def _look_at(self, request: web.BaseRequest, tenant: str) -> _Visitor | None:
+        """Return who asks to be let in, None where nobody knows them."""
+        name = self._certified(request)
+        if name is not None:
+            welcome = name.tenant == tenant and self.tenants.welcomes(tenant, name.agent)
+            return _Visitor(tenant, request.remote, name, b"") if welcome else None
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        if scheme.lower() == "certificate":
+            return _Visitor(tenant, request.remote, None, secrets.token_bytes(CHALLENGE_BYTES))
+        if scheme.lower() == "bearer" and self.tenants.admits(tenant, token.strip()):
+            return _Visitor(tenant, request.remote, None, b"")
+        return None
+
+    def _certified(self, request: web.BaseRequest) -> AgentName | None:
+        """Return whom the client certificate of the TLS handshake names."""
+        transport = request.transport
+        session = None if transport is None else transport.get_extra_info("ssl_object")
+        shown = session.getpeercert(binary_form=True) if isinstance(session, ssl.SSLObject) else None
+        return self.enrolment.authority.recognise(shown, now()) if shown is not None else None
+
+    def _proven(self, visitor: _Visitor, hello: Hello) -> AgentName | None:
+        """Return whom the hello proves to be; None where it proves nobody who is welcome."""
+        name = self.enrolment.authority.recognise(hello.certificate, now())
+        if name is None or name.tenant != visitor.tenant or not self.tenants.welcomes(name.tenant, name.agent):
+            return None
+        certificate = x509.load_der_x509_certificate(hello.certificate)
+        return name if is_proven(certificate, visitor.challenge, hello.proof) else None
+
+    async def _carry(self, link: Link, visitor: _Visitor) -> None:
+        tenant = visitor.tenant
         async with asyncio.TaskGroup() as tasks:
             ended = tasks.create_task(link.run())
             greeted = tasks.create_task(link.greeted.wait())
             try:
                 await asyncio.wait({ended, greeted}, timeout=HELLO_S, return_when=asyncio.FIRST_COMPLETED)
+                reason = ""
+                name = visitor.name
                 if not link.greeted.is_set():
                     reason = link.end_reason if ended.done() else f"no hello within {HELLO_S:g} s"
+                elif visitor.challenge:
+                    name = self._proven(visitor, link.peer)
+                    reason = "" if name else "the certificate is not accepted"
+                if reason:
+                    peer = visitor.peer
                     logs.event(events.LINK_REFUSED, level=logging.WARNING, tenant=tenant, peer=peer, reason=reason)
+                    link.cut(reason)
                     return
-                await self._match(link, tenant, peer, ended)
+                await self._match(link, visitor, name, ended)
             finally:
                 greeted.cancel()
                 ended.cancel()
 
-    async def _match(self, link: Link, tenant: str, peer: str | None, ended: asyncio.Task[str]) -> None:
+    async def _match(self, link: Link, visitor: _Visitor, name: AgentName | None, ended: asyncio.Task[str]) -> None:
         """Let the link take requests until it ends."""
-        agent = link.peer.name
-        logs.event(events.LINK_CONNECTED, tenant=tenant, agent=agent, version=link.peer.software, peer=peer)
+        tenant, agent = visitor.tenant, link.peer.name
+        identity = name.agent if name else None
+        version, peer = link.peer.software, visitor.peer
+        logs.event(events.LINK_CONNECTED, tenant=tenant, agent=agent, id=identity, version=version, peer=peer)
+        if name is not None:
+            self.named[link] = name
+            link.on_renewal = lambda request: self._renew(link, name, request)
         self.agents.add(tenant, link)
         try:
             await asyncio.wait({ended})
         finally:
             self.agents.remove(tenant, link)
-            logs.event(events.LINK_ENDED, tenant=tenant, agent=agent, reason=link.end_reason)
+            self.named.pop(link, None)
+            logs.event(events.LINK_ENDED, tenant=tenant, agent=agent, id=identity, reason=link.end_reason)
+
+    def _renew(self, link: Link, name: AgentName, request: bytes) -> None:
+        try:
+            link.session.send_renewed(self.enrolment.renew(name, link.peer.name, request))
+        except RequestRefused as refused:
+            logs.event(events.ENROLMENT_REFUSED, level=logging.WARNING, agent=name.agent, reason=str(refused))
+        link.flush()
 
 
 _CHALLENGE: Final = {"WWW-Authenticate": 'Bearer realm="agents"'}

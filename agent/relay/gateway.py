@@ -1,4 +1,4 @@
-"""The relay's HTTPS side: SCIM clients at /t/TENANT/…, agents at /link/TENANT, and a sign of life at /healthz.
+"""The relay's HTTPS side: SCIM clients at /t/TENANT/…, agents at /link/TENANT and /enroll, life at /healthz.
 
 Bounds what a client may send, writes the answer as it streams, and knows nothing of what becomes of a request.
 """
@@ -108,6 +108,8 @@ class Gateway:
             return await self._scim(request, match["tenant"], match["target"])
         if match := _LINK_TARGET.fullmatch(target):
             return await self.admission.serve(request, match["tenant"])
+        if target == "/enroll" and request.method == "POST":
+            return await self.admission.enrolment.serve(request)
         if target == "/healthz":
             return web.Response(text="ok\n", headers={"Server": SERVER})
         return self._problem(answers.NO_SUCH_PATH, request_id(None))

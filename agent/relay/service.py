@@ -2,32 +2,49 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import asyncio
+import logging
+import sqlite3
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
 from agent import __version__, events, logs
 from agent.errors import ConfigurationError
 from agent.link.links import Heartbeat
-from agent.link.tls import showing
+from agent.link.tls import ask_for_certificates, showing
 from agent.relay.admission import Admission
+from agent.relay.authority import open_authority
+from agent.relay.enrolment import Enrolment
 from agent.relay.gateway import Gateway
 from agent.relay.matching import Agents
+from agent.relay.store import Store
 from agent.relay.tenants import Tenants
+from connector_host.clock import now
 
 if TYPE_CHECKING:
-    import asyncio
     import ssl
+    from pathlib import Path
 
     from agent.settings import RelayConfiguration, RelaySettings
+
+
+LOOK_S: Final = 1.0
+"""Between two looks at the store: a revocation acts within this time."""
 
 
 async def run(configuration: RelayConfiguration, stop: asyncio.Event) -> None:
     """Serve until `stop` is set; raises ConfigurationError where the settings cannot be used."""
     settings = configuration.relay
     context = showing(settings.certificate, settings.key, settings.name)
-    tenants, agents = Tenants(configuration.tenants), Agents()
-    admission = Admission(tenants, agents, Heartbeat(settings.heartbeat_s, settings.dead_s), settings.name)
+    folder = state_of(settings)
+    records, authority = Store(folder), open_authority(folder, now())
+    ask_for_certificates(context, authority.certificate)
+    tenants, agents = Tenants(configuration.tenants, records), Agents()
+    enrolment = Enrolment(authority, records, timedelta(days=settings.agent_days))
+    heartbeat = Heartbeat(settings.heartbeat_s, settings.dead_s)
+    admission = Admission(tenants, agents, enrolment, heartbeat, settings.name)
     gateway = Gateway(tenants, agents, admission, settings.limits, settings.retry_after_s)
     header_bytes = settings.limits.header_bytes
     server = web.Server(
@@ -41,11 +58,33 @@ async def run(configuration: RelayConfiguration, stop: asyncio.Event) -> None:
     await runner.setup()
     try:
         await _listen(runner, settings, context)
-        await stop.wait()
+        looking = asyncio.create_task(_look_at_store(records, tenants, admission))
+        try:
+            await stop.wait()
+        finally:
+            looking.cancel()
         await _drain(gateway, agents, admission, settings.stop_s)
     finally:
         await runner.cleanup()
     logs.event(events.RELAY_STOPPED)
+
+
+def state_of(settings: RelaySettings) -> Path:
+    """Return the folder of the relay's store; raises ConfigurationError where none is named."""
+    if settings.state is None:
+        raise ConfigurationError("relay.state: name a folder for tenants and agents.")
+    return settings.state
+
+
+async def _look_at_store(records: Store, tenants: Tenants, admission: Admission) -> None:
+    """Take over what commands write: new tenants, and revocations, which end live links."""
+    while True:
+        await asyncio.sleep(LOOK_S)
+        try:
+            tenants.refresh()
+            admission.cut_revoked(records.revoked())
+        except sqlite3.Error as failure:
+            logs.event(events.STORE_UNAVAILABLE, level=logging.ERROR, reason=str(failure))
 
 
 async def _listen(runner: web.ServerRunner, settings: RelaySettings, context: ssl.SSLContext) -> None:

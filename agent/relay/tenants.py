@@ -1,4 +1,4 @@
-"""Which tenants there are, and which tokens their agents may show."""
+"""Which tenants there are, and who may speak as an agent of one: by certificate, or by token."""
 
 from __future__ import annotations
 
@@ -9,22 +9,34 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from agent.relay.store import Store
     from agent.settings import TenantSettings
 
 _NOBODY: Final = ("sha256:" + "0" * 64,)
 
 
 class Tenants:
-    """The tenants of the configuration."""
+    """The tenants of the configuration, whose agents show tokens, and those of the store, whose agents enrol."""
 
-    def __init__(self, tenants: Mapping[str, TenantSettings]) -> None:
-        self._hashes = {name: tenant.agent_token_hashes for name, tenant in tenants.items()}
+    def __init__(self, configured: Mapping[str, TenantSettings], store: Store) -> None:
+        self._hashes = {name: tenant.agent_token_hashes for name, tenant in configured.items()}
+        self._store = store
+        self._names: frozenset[str] = frozenset()
+        self.refresh()
 
     def __contains__(self, name: object) -> bool:
-        return name in self._hashes
+        return name in self._names
+
+    def refresh(self) -> None:
+        """Look at the store again: commands may have added tenants."""
+        self._names = frozenset(self._hashes).union(self._store.tenants())
 
     def admits(self, name: str, token: str) -> bool:
         """Return whether this token belongs to an agent of this tenant; takes as long for one that does not exist."""
         shown = "sha256:" + hashlib.sha256(token.encode("utf-8", "surrogateescape")).hexdigest()
         matches = [hmac.compare_digest(shown, known) for known in self._hashes.get(name, _NOBODY)]
         return any(matches)
+
+    def welcomes(self, name: str, agent: str) -> bool:
+        """Return whether the agent with this id was enrolled for this tenant, and is not revoked."""
+        return self._store.is_welcome(name, agent)

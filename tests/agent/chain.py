@@ -106,6 +106,7 @@ class Chain:
 
     async def start_relay(self, *, limits=None, tenants=("acme", "other"), **keys):
         keys = {"heartbeat_s": 0.2, "dead_s": 2.0, "stop_s": 5.0, "port": self.port} | keys
+        keys.setdefault("state", self.folder / "relay-state")
         settings = RelaySettings(
             certificate=self.papers.certificate,
             key=self.papers.key,
@@ -149,6 +150,15 @@ class Chain:
             while sum(event == events.LINK_CONNECTED and "peer" in seen for event, seen in self.log.seen) < links:
                 self.log._news.clear()
                 await self.log._news.wait()
+
+    def agent_settings(self, host_url, name="one", **keys):
+        """Return the settings of an agent that enrols, as a file would give them."""
+        keys = {"tenant": "acme", "links": 1, "probe_s": 0.2, "reconnect_s": 0.2, "state": self.folder / name} | keys
+        trust = self.papers.authority
+        return AgentSettings(relay=self.url, relay_trust=trust, host=host_url, host_trust=trust, name=name, **keys)
+
+    def run_agent(self, settings):
+        self._start(settings.name, outbound_service.run, settings)
 
     async def stop(self, name):
         stop, task = self._stops.pop(name)

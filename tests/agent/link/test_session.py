@@ -194,7 +194,7 @@ def test_draining_says_why():
 
 def test_kinds_of_a_newer_end_are_passed_over():
     relay, agent = joined()
-    newer = HEADER.pack(EXTENSION + 1, 7, 99, 3) + b"new"
+    newer = HEADER.pack(EXTENSION + 100, 7, 99, 3) + b"new"
     assert agent.receive(newer) == []
     relay.ping(b"12345678")
     assert agent.receive(relay.take()) == []
@@ -221,7 +221,7 @@ def test_ends_talk_where_they_share_a_version(versions, fits):
 def test_a_hello_with_more_fields_than_we_know_is_understood():
     import msgspec
 
-    payload = msgspec.msgpack.encode([[1, 2], 1000, "newer", "9.9", ["later"], "a field of tomorrow"])
+    payload = msgspec.msgpack.encode([[1, 2], 1000, "newer", "9.9", ["later"], b"", b"", b"", "a field of tomorrow"])
     assert Session(hello(), opens=True).receive(pack(Kind.HELLO, 0, payload))[0].hello.name == "newer"
 
 

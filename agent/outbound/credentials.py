@@ -1,0 +1,167 @@
+"""What the agent shows to the relay: its certificate and key, or a token; and how it gets the first and the next one.
+
+The key is made here and never leaves the machine. Files are read again for each link, so that an agent
+that was enrolled anew needs no restart.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+import aiohttp
+import msgspec
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
+
+from agent.errors import AgentError, ConfigurationError
+from agent.link.credentials import AgentName, name_in
+from agent.link.messages import EnrolmentAnswer, EnrolmentRequest
+from agent.link.tls import trusting
+from connector_host.clock import now
+from connector_host.errors import ConfigurationError as UnusableFile
+from connector_host.tls.files import load_identity
+from connector_host.tls.issuing import write_private, write_public
+
+if TYPE_CHECKING:
+    import ssl
+    from datetime import datetime
+    from pathlib import Path
+
+    from yarl import URL
+
+    from agent.settings import AgentSettings
+
+IDENTITY_FILE: Final = "agent.pem"
+"""Key and certificate in one file, so that a renewal replaces both in one step."""
+AUTHORITY_FILE: Final = "relay-authority.pem"
+
+ANSWER_S: Final = 15.0
+
+
+class EnrolmentRefused(AgentError):
+    """The relay did not enrol this agent; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """The agent's certificate and key."""
+
+    certificate: x509.Certificate
+    name: AgentName
+    file: Path
+    key: ec.EllipticCurvePrivateKey = field(repr=False)
+
+    @property
+    def der(self) -> bytes:
+        """Return the certificate as it is shown inside a link."""
+        return self.certificate.public_bytes(Encoding.DER)
+
+    def renewal_due(self, moment: datetime) -> bool:
+        """Return whether two thirds of the certificate's life are over."""
+        begin, end = self.certificate.not_valid_before_utc, self.certificate.not_valid_after_utc
+        return moment >= begin + (end - begin) * 2 / 3
+
+    def add_to(self, context: ssl.SSLContext) -> None:
+        """Let this TLS client show the certificate."""
+        context.load_cert_chain(self.file)
+
+
+def load(state: Path) -> Identity | None:
+    """Return the identity in this folder, None where the agent was never enrolled.
+
+    Raises ConfigurationError where the file cannot be used, or the certificate has expired.
+    """
+    file = state / IDENTITY_FILE
+    if not file.exists():
+        return None
+    try:
+        identity = load_identity(file, file)
+    except UnusableFile as failure:
+        raise ConfigurationError(f"agent.state: {failure}") from failure
+    name = name_in(identity.certificate)
+    if name is None or not isinstance(identity.key, ec.EllipticCurvePrivateKey):
+        raise ConfigurationError(f"agent.state: {file} is not what `provisioning-agent enroll` wrote; enrol anew.")
+    end = identity.certificate.not_valid_after_utc
+    if end < now():
+        raise ConfigurationError(
+            f"the agent's certificate expired on {end:%Y-%m-%d %H:%M} UTC: ask the relay's administrator for a token, "
+            "and run `provisioning-agent enroll`"
+        )
+    return Identity(identity.certificate, name, file, identity.key)
+
+
+def new_request(name: str) -> tuple[ec.EllipticCurvePrivateKey, bytes]:
+    """Return a new key, and a certificate request for it, PEM."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name[:64])])
+    request = x509.CertificateSigningRequestBuilder().subject_name(subject).sign(key, hashes.SHA256())
+    return key, request.public_bytes(Encoding.PEM)
+
+
+def store(state: Path, key: ec.EllipticCurvePrivateKey, certificate: bytes) -> None:
+    """Write key and certificate, PEM, in one step.
+
+    Raises EnrolmentRefused where the certificate is for another key, or of another authority than the pinned one.
+    """
+    try:
+        parsed = x509.load_pem_x509_certificate(certificate)
+        authority = x509.load_pem_x509_certificate((state / AUTHORITY_FILE).read_bytes())
+        parsed.verify_directly_issued_by(authority)
+    except (ValueError, TypeError, InvalidSignature, OSError) as failure:
+        raise EnrolmentRefused("the certificate is not of the authority that this agent was enrolled with") from failure
+    if parsed.public_key() != key.public_key():
+        raise EnrolmentRefused("the certificate is for another key than this agent's")
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    write_private(state / IDENTITY_FILE, certificate + private)
+
+
+async def enrol(settings: AgentSettings, relay: URL, state: Path, token: str) -> Identity:
+    """Get the first certificate for a one-time token and return what was written.
+
+    Raises EnrolmentRefused with the relay's reason, and ConfigurationError where files cannot be used.
+    """
+    key, request = new_request(settings.name)
+    wanted = EnrolmentRequest(settings.tenant, token, settings.name, request.decode())
+    trust = trusting(settings.relay_trust, "agent.relay_trust")
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=ANSWER_S)) as client,
+            client.post(relay / "enroll", data=msgspec.json.encode(wanted), ssl=trust) as response,
+        ):
+            body = await response.read()
+    except aiohttp.ClientConnectorCertificateError as failure:
+        raise EnrolmentRefused(f"the relay's certificate is not accepted: {failure.certificate_error}") from failure
+    except (aiohttp.ClientError, OSError, TimeoutError) as failure:
+        raise EnrolmentRefused(
+            f"the relay at {relay} cannot be reached ({type(failure).__name__}: {failure})"
+        ) from failure
+    answer = _read(response.status, body)
+    return _keep(state, key, answer)
+
+
+def _keep(state: Path, key: ec.EllipticCurvePrivateKey, answer: EnrolmentAnswer) -> Identity:
+    try:
+        state.mkdir(parents=True, exist_ok=True, mode=0o700)
+        write_public(state / AUTHORITY_FILE, answer.authority.encode())
+        store(state, key, answer.certificate.encode())
+    except OSError as failure:
+        raise ConfigurationError(f"agent.state: {state} cannot be written ({failure.strerror}).") from failure
+    identity = load(state)
+    if identity is None:
+        raise EnrolmentRefused("the certificate that was just written is gone")
+    return identity
+
+
+def _read(status: int, body: bytes) -> EnrolmentAnswer:
+    """Return what the relay answered; raises EnrolmentRefused where it is a refusal."""
+    try:
+        if status == 200:  # noqa: PLR2004 - HTTP's own word for yes
+            return msgspec.json.decode(body, type=EnrolmentAnswer)
+        raise EnrolmentRefused(msgspec.json.decode(body, type=dict[str, str])["detail"])
+    except (msgspec.MsgspecError, KeyError) as failure:
+        raise EnrolmentRefused(f"the relay answered {status}, and nothing that an agent understands") from failure

@@ -1,0 +1,67 @@
+"""What an administrator of the relay does from the command line, beside the running relay: both open the same store."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from agent.errors import ConfigurationError
+from agent.relay.store import Store
+from agent.settings import TENANT_NAME, load_relay
+from connector_host.clock import now
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from agent.relay.store import EnrolledAgent
+    from agent.settings import RelaySettings
+
+
+def add_tenant(config: Path, name: str) -> tuple[str, float]:
+    """Add the tenant where it is new, and return a one-time enrolment token and the hours that it is good for."""
+    if not TENANT_NAME.fullmatch(name):
+        wanted = "use lower-case letters, digits and hyphens, 63 at most"
+        raise ConfigurationError(f"{name!r} is no name for a tenant: {wanted}.")
+    settings, store = _open(config)
+    store.add_tenant(name)
+    hours = settings.enrolment_hours
+    return store.new_enrolment(name, int(now().timestamp()), int(hours * 3600)), hours
+
+
+def list_agents(config: Path, *, as_json: bool) -> str:
+    """Return every enrolled agent, as a table or as JSON."""
+    _, store = _open(config)
+    agents = store.agents()
+    if as_json:
+        return msgspec.json.encode(agents).decode()
+    rows = [("ID", "TENANT", "NAME", "ENROLLED", "UNTIL", "STATE"), *(_row(agent) for agent in agents)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
+    return "\n".join(lines)
+
+
+def revoke_agent(config: Path, identity: str) -> bool:
+    """Let this agent in no more; returns False where there is none of this id."""
+    _, store = _open(config)
+    return store.revoke(identity, int(now().timestamp()))
+
+
+def _open(config: Path) -> tuple[RelaySettings, Store]:
+    settings = load_relay(config).relay
+    if settings.state is None:
+        raise ConfigurationError("relay.state: name a folder for tenants and agents.")
+    return settings, Store(settings.state)
+
+
+def _row(agent: EnrolledAgent) -> tuple[str, ...]:
+    if agent.revoked_s is not None:
+        state = f"revoked {_day(agent.revoked_s)}"
+    else:
+        state = "expired" if agent.ends_s < now().timestamp() else "good"
+    return (agent.id, agent.tenant, agent.name, _day(agent.enrolled_s), _day(agent.ends_s), state)
+
+
+def _day(moment_s: int) -> str:
+    return datetime.fromtimestamp(moment_s, UTC).strftime("%Y-%m-%d")

@@ -1,0 +1,123 @@
+"""The relay's own authority: it issues the certificates of agents, and of nothing else."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from agent.errors import AgentError, ConfigurationError
+from agent.link.credentials import AgentName, name_in
+from connector_host.errors import ConfigurationError as UnusableFile
+from connector_host.tls.files import load_identity
+from connector_host.tls.issuing import issue_authority, write_private, write_public
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from pathlib import Path
+
+    from connector_host.tls.issuing import Issued
+
+CERTIFICATE_FILE: Final = "agent-authority.pem"
+KEY_FILE: Final = "agent-authority-key.pem"
+
+_BACKDATED: Final = timedelta(minutes=5)
+"""So that an agent whose clock is a little behind accepts what was issued this minute."""
+
+
+class RequestRefused(AgentError):
+    """A certificate request is none that an agent makes; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Authority:
+    """The authority's certificate and key."""
+
+    certificate: x509.Certificate
+    key: ec.EllipticCurvePrivateKey
+
+    @property
+    def pem(self) -> bytes:
+        """Return the certificate as PEM: what agents pin."""
+        return self.certificate.public_bytes(Encoding.PEM)
+
+    def issue(self, request: bytes, name: AgentName, label: str, now: datetime, life: timedelta) -> x509.Certificate:
+        """Return a client certificate for the key in this PEM request; nothing else in the request is believed.
+
+        Raises RequestRefused where it is no request, is not signed by its own key, or the key is not on P-256.
+        """
+        public = _public_key(request)
+        return (
+            x509.CertificateBuilder()
+            .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, label[:64])]))
+            .issuer_name(self.certificate.subject)
+            .public_key(public)
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - _BACKDATED)
+            .not_valid_after(min(now + life, self.certificate.not_valid_after_utc))
+            .add_extension(x509.SubjectAlternativeName([x509.UniformResourceIdentifier(name.urn)]), critical=False)
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key()), critical=False)
+            .sign(self.key, hashes.SHA256())
+        )
+
+    def recognise(self, certificate: bytes, now: datetime) -> AgentName | None:
+        """Return whom this DER certificate names, where it is of this authority and in its time; else None."""
+        try:
+            parsed = x509.load_der_x509_certificate(certificate)
+            parsed.verify_directly_issued_by(self.certificate)
+        except (ValueError, TypeError, InvalidSignature):
+            return None
+        if not parsed.not_valid_before_utc <= now <= parsed.not_valid_after_utc:
+            return None
+        return name_in(parsed)
+
+
+def open_authority(folder: Path, now: datetime) -> Authority:
+    """Return the authority in this folder, made where there is none; raises ConfigurationError where it is unusable."""
+    certificate, key = folder / CERTIFICATE_FILE, folder / KEY_FILE
+    if not certificate.exists() and not key.exists():
+        _make(folder, issue_authority("provisioning relay: agents", now))
+    try:
+        identity = load_identity(certificate, key)
+    except UnusableFile as failure:
+        raise ConfigurationError(f"relay.state: {failure}") from failure
+    if not isinstance(identity.key, ec.EllipticCurvePrivateKey):
+        raise ConfigurationError(f"relay.state: {key} is not the key that this program made.")
+    return Authority(identity.certificate, identity.key)
+
+
+def _make(folder: Path, issued: Issued) -> None:
+    """Write a new authority; where two programs start at once, the first one's key stays."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    draft = folder / f".{KEY_FILE}.{os.getpid()}"
+    write_private(draft, issued.key_pem)
+    with suppress(FileExistsError):
+        os.link(draft, folder / KEY_FILE)
+        write_public(folder / CERTIFICATE_FILE, issued.certificate_pem)
+    draft.unlink()
+
+
+def _public_key(request: bytes) -> ec.EllipticCurvePublicKey:
+    try:
+        parsed = x509.load_pem_x509_csr(request)
+        genuine = parsed.is_signature_valid
+        public = parsed.public_key()
+    except (ValueError, TypeError) as failure:
+        raise RequestRefused("This is no certificate request in PEM form.") from failure
+    if not genuine:
+        raise RequestRefused("The request is not signed by its own key.")
+    if not isinstance(public, ec.EllipticCurvePublicKey) or not isinstance(public.curve, ec.SECP256R1):
+        raise RequestRefused("The key of the request is not on the curve P-256.")
+    return public

@@ -1,0 +1,74 @@
+"""How an agent gets its certificate: the first for a one-time token, each next one over its own link."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+from aiohttp import web
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from agent import events, logs
+from agent.link.credentials import AgentName
+from agent.link.messages import EnrolmentAnswer, EnrolmentRequest
+from agent.relay.authority import RequestRefused
+from agent.relay.store import EnrolledAgent
+from connector_host.clock import now
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+    from agent.relay.authority import Authority
+    from agent.relay.store import Store
+
+BODY_BYTES: Final = 16_384
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolment:
+    """Issues certificates to agents, and remembers to whom."""
+
+    authority: Authority
+    store: Store
+    life: timedelta
+    """How long a certificate is good."""
+
+    async def serve(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer POST /enroll: a certificate for a token that was never used."""
+        try:
+            body = await request.content.readexactly(min(request.content_length or 0, BODY_BYTES))
+            wanted = msgspec.json.decode(body, type=EnrolmentRequest)
+        except (msgspec.MsgspecError, EOFError):
+            return _refuse(400, "The enrolment request cannot be read.")
+        moment = now()
+        # The token is spent before anything is issued: one that was overheard and raced is worth one agent, not two.
+        if not self.store.use_enrolment(wanted.tenant, wanted.token, int(moment.timestamp())):
+            logs.event(events.ENROLMENT_REFUSED, level=logging.WARNING, peer=request.remote)
+            return _refuse(403, "This enrolment token is not valid: it was used, has expired, or is of another tenant.")
+        name = AgentName(wanted.tenant, uuid.uuid4().hex)
+        try:
+            certificate = self.authority.issue(wanted.request.encode(), name, wanted.name, moment, self.life)
+        except RequestRefused as refused:
+            return _refuse(400, str(refused))
+        ends_s = int(certificate.not_valid_after_utc.timestamp())
+        enrolled = EnrolledAgent(name.agent, name.tenant, wanted.name, int(moment.timestamp()), ends_s, None)
+        self.store.add_agent(enrolled)
+        logs.event(events.AGENT_ENROLLED, tenant=name.tenant, agent=wanted.name, id=name.agent)
+        answer = EnrolmentAnswer(
+            name.agent, certificate.public_bytes(Encoding.PEM).decode(), self.authority.pem.decode()
+        )
+        return web.Response(body=msgspec.json.encode(answer), content_type="application/json")
+
+    def renew(self, name: AgentName, label: str, request: bytes) -> bytes:
+        """Return the next certificate, PEM, of an agent whose link is up; raises RequestRefused."""
+        certificate = self.authority.issue(request, name, label, now(), self.life)
+        self.store.renew_agent(name.agent, int(certificate.not_valid_after_utc.timestamp()))
+        logs.event(events.AGENT_RENEWED, tenant=name.tenant, agent=label, id=name.agent)
+        return certificate.public_bytes(Encoding.PEM)
+
+
+def _refuse(status: int, detail: str) -> web.Response:
+    return web.Response(status=status, body=msgspec.json.encode({"detail": detail}), content_type="application/json")

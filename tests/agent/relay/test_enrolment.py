@@ -1,0 +1,206 @@
+"""Agents get their certificates from the relay's own authority, renew them by themselves, and can be revoked."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from datetime import timedelta
+
+import msgspec
+import pytest
+import time_machine
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from yarl import URL
+
+from agent import events
+from agent.errors import ConfigurationError
+from agent.link.credentials import AgentName, is_proven, name_in, prove
+from agent.outbound import credentials
+from agent.outbound.credentials import EnrolmentRefused, enrol, new_request
+from agent.relay.authority import RequestRefused, open_authority
+from agent.relay.store import Store
+from connector_host.clock import now
+
+DAY_S = 86_400
+
+
+def invite(chain, tenant="acme", life_s=DAY_S):
+    store = Store(chain.folder / "relay-state")
+    store.add_tenant(tenant)
+    return store.new_enrolment(tenant, int(now().timestamp()), life_s)
+
+
+async def enrolled(chain, host, token=None, **keys):
+    settings = chain.agent_settings(host.url, **keys)
+    token = invite(chain) if token is None else token
+    identity = await enrol(settings, URL(chain.url), settings.state, token)
+    return settings, identity
+
+
+async def test_an_enrolled_agent_carries_requests(chain, host, client):
+    await chain.start_relay()
+    settings, identity = await enrolled(chain, host)
+    chain.run_agent(settings)
+    await chain.relay_sees(1)
+    assert (await chain.log.wait_for(events.LINK_CONNECTED, id=identity.name.agent))["tenant"] == "acme"
+    async with client.get(chain.address()) as response:
+        assert response.status == 200
+
+
+async def test_a_tenant_that_a_command_added_is_there_at_once(chain, host, client):
+    await chain.start_relay(tenants=())
+    settings, _ = await enrolled(chain, host)
+    chain.run_agent(settings)
+    await chain.relay_sees(1)
+    async with asyncio.timeout(5):
+        while (response := await client.get(chain.address())).status == 404:  # noqa: ASYNC110 - a look once a second
+            await asyncio.sleep(0.05)
+    assert response.status == 200
+
+
+async def test_a_token_is_good_for_one_agent(chain, host):
+    await chain.start_relay()
+    token = invite(chain)
+    await enrolled(chain, host, token)
+    with pytest.raises(EnrolmentRefused, match="it was used"):
+        await enrolled(chain, host, token, name="two")
+
+
+@pytest.mark.parametrize("token", ["", "guess", "ä"])
+async def test_a_token_that_nobody_made_is_refused(chain, host, token):
+    await chain.start_relay()
+    with pytest.raises(EnrolmentRefused, match="not valid"):
+        await enrolled(chain, host, token)
+
+
+async def test_a_token_of_another_tenant_is_refused(chain, host):
+    await chain.start_relay()
+    with pytest.raises(EnrolmentRefused, match="not valid"):
+        await enrolled(chain, host, invite(chain, "other"))
+
+
+async def test_a_token_expires(chain, host):
+    await chain.start_relay()
+    with pytest.raises(EnrolmentRefused, match="not valid"):
+        await enrolled(chain, host, invite(chain, life_s=0))
+
+
+async def test_a_revoked_agent_loses_its_link_within_seconds(chain, host):
+    await chain.start_relay()
+    settings, identity = await enrolled(chain, host)
+    chain.run_agent(settings)
+    await chain.relay_sees(1)
+    Store(chain.folder / "relay-state").revoke(identity.name.agent, int(now().timestamp()))
+    await chain.log.wait_for(events.LINK_ENDED, reason="the agent was revoked", limit_s=3)
+    failed = await chain.log.wait_for(events.LINK_FAILED, limit_s=3)
+    assert "does not accept this agent" in failed["reason"]
+
+
+async def test_the_certificate_of_one_tenant_opens_no_other(chain, host):
+    await chain.start_relay()
+    settings, _ = await enrolled(chain, host)
+    chain.run_agent(msgspec.structs.replace(settings, tenant="other"))
+    failed = await chain.log.wait_for(events.LINK_FAILED)
+    assert "does not accept this agent" in failed["reason"]
+
+
+async def test_an_agent_behind_a_load_balancer_proves_itself_inside_the_link(chain, host, client, monkeypatch):
+    # A load balancer ends the TLS, so the client certificate never reaches the relay: here the agent shows none.
+    monkeypatch.setattr(credentials.Identity, "add_to", lambda *_: None)
+    await chain.start_relay()
+    settings, identity = await enrolled(chain, host)
+    chain.run_agent(settings)
+    await chain.log.wait_for(events.LINK_CONNECTED, id=identity.name.agent)
+    async with client.get(chain.address()) as response:
+        assert response.status == 200
+
+
+async def test_a_certificate_without_its_key_proves_nothing(chain, host, monkeypatch):
+    monkeypatch.setattr(credentials.Identity, "add_to", lambda *_: None)
+    await chain.start_relay()
+    settings, identity = await enrolled(chain, host)
+    stranger = ec.generate_private_key(ec.SECP256R1())
+    stolen = credentials.Identity(identity.certificate, identity.name, identity.file, stranger)
+    monkeypatch.setattr("agent.outbound.dialling.load", lambda _: stolen)
+    chain.run_agent(settings)
+    refused = await chain.log.wait_for(events.LINK_REFUSED)
+    assert refused["reason"] == "the certificate is not accepted"
+
+
+async def test_a_certificate_is_renewed_after_two_thirds_of_its_life(chain, host):
+    await chain.start_relay(agent_days=900 / DAY_S)
+    settings, first = await enrolled(chain, host)
+    # Backdated by five minutes, for 15 more: two thirds are over after some 8 minutes.
+    with time_machine.travel(now() + timedelta(minutes=9), tick=True):
+        chain.run_agent(settings)
+        await chain.log.wait_for(events.CERTIFICATE_RENEWED)
+        renewed = credentials.load(settings.state)
+    assert renewed.name == first.name
+    assert renewed.certificate.not_valid_after_utc > first.certificate.not_valid_after_utc
+    assert renewed.key.public_key() != first.key.public_key()
+
+
+async def test_an_expired_agent_says_what_to_do_and_recovers_without_a_restart(chain, host):
+    await chain.start_relay(agent_days=60 / DAY_S)
+    settings, _ = await enrolled(chain, host)
+    with time_machine.travel(now() + timedelta(minutes=2), tick=True):
+        with pytest.raises(ConfigurationError, match="run `provisioning-agent enroll`"):
+            credentials.load(settings.state)
+        await enrolled(chain, host)
+        chain.run_agent(settings)
+        await chain.relay_sees(1)
+
+
+async def test_a_certificate_of_another_authority_is_not_taken(chain, host, tmp_path):
+    await chain.start_relay()
+    settings, identity = await enrolled(chain, host)
+    key, request = new_request("one")
+    other = open_authority(tmp_path / "other", now())
+    forged = other.issue(request, identity.name, "one", now(), timedelta(days=1))
+    with pytest.raises(EnrolmentRefused, match="not of the authority"):
+        credentials.store(settings.state, key, forged.public_bytes(credentials.Encoding.PEM))
+
+
+def test_an_authority_recognises_its_own_and_nobody_else(tmp_path):
+    mine, other = open_authority(tmp_path / "a", now()), open_authority(tmp_path / "b", now())
+    name = AgentName("acme", "0" * 32)
+    certificate = mine.issue(new_request("x")[1], name, "x", now(), timedelta(days=1))
+    der = certificate.public_bytes(credentials.Encoding.DER)
+    assert open_authority(tmp_path / "a", now()).recognise(der, now()) == name
+    assert other.recognise(der, now()) is None
+    assert mine.recognise(der, now() + timedelta(days=2)) is None
+    assert mine.recognise(b"garbage", now()) is None
+
+
+@pytest.mark.parametrize("request_", [b"", b"garbage", new_request("x")[1].replace(b"A", b"B")])
+def test_a_request_that_is_none_gets_no_certificate(tmp_path, request_):
+    with pytest.raises(RequestRefused):
+        open_authority(tmp_path, now()).issue(request_, AgentName("acme", "0" * 32), "x", now(), timedelta(days=1))
+
+
+def test_a_proof_fits_one_challenge(tmp_path):
+    key, request = new_request("x")
+    name = AgentName("acme", "0" * 32)
+    certificate = open_authority(tmp_path, now()).issue(request, name, "x", now(), timedelta(days=1))
+    proof = prove(key, b"c" * 32)
+    assert isinstance(certificate, x509.Certificate)
+    assert name_in(certificate) == name
+    assert is_proven(certificate, b"c" * 32, proof)
+    assert not is_proven(certificate, b"d" * 32, proof)
+    assert not is_proven(certificate, b"", prove(key, b""))
+
+
+async def test_the_commands_add_list_and_revoke(tmp_path, capsys):
+    from agent.cli import main
+
+    config = tmp_path / "relay.toml"
+    config.write_text('[relay]\ncertificate = "c"\nkey = "k"\n')
+    assert main(["relay", "--config", str(config), "tenant", "add", "acme"]) == 0
+    token = capsys.readouterr().out.strip()
+    assert Store(tmp_path / "state").use_enrolment("acme", token, int(now().timestamp()))
+    assert main(["relay", "--config", str(config), "tenant", "add", "No Name"]) == 2
+    assert main(["relay", "--config", str(config), "agent", "revoke", "nobody"]) == 1
+    capsys.readouterr()
+    assert main(["relay", "--config", str(config), "agent", "list", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == []
