@@ -77,7 +77,7 @@ def column_of(shape: Shape, name: str) -> SqlColumn:
 
 def is_text(column: SqlColumn) -> bool:
     """Return whether any text may be compared with the column."""
-    return column.discovered.kind.family in TEXTS
+    return column.attribute.type is AttributeType.STRING and column.discovered.kind.family in TEXTS
 
 
 def _compare(condition: Compare, shape: Shape, values: list[object]) -> Question:

@@ -69,6 +69,10 @@ UNKNOWN = Kind(Family.UNKNOWN)
 MULTI = Kind(Family.MULTI_VALUED)
 
 
+_PLAIN = frozenset({Family.TEXT, Family.INTEGER, Family.DECIMAL})
+"""What every driver of a typed database hands out as text, int and Decimal."""
+
+
 def _questions(prefix: str, **others: str) -> dict[str, str]:
     return {
         question: others.get(question, f"{prefix}_{question}.sql")
@@ -158,6 +162,10 @@ POSTGRESQL = Dialect(
     name="postgresql",
     catalogue=_questions("postgresql"),
     types=POSTGRESQL_TYPES,
+    # The session's zone is UTC, and so are the moments that come.
+    parameters=Parameters(
+        plain=frozenset({Family.TEXT, Family.INTEGER, Family.DECIMAL, Family.BOOLEAN, Family.MOMENT})
+    ),
     session=_POSTGRESQL_SESSION,
 )
 
@@ -166,7 +174,7 @@ POSTGRESQL_ODBC = Dialect(
     catalogue=_questions("postgresql"),
     types=POSTGRESQL_TYPES,
     # The driver drops the offset of a datetime, even for timestamptz (§3.3.3).
-    parameters=Parameters(native_moments=False),
+    parameters=Parameters(native_moments=False, plain=_PLAIN),
     session=_POSTGRESQL_SESSION,
     counts_many=False,
     odbc_options={"BoolsAsChar": "0", "MaxVarcharSize": "8190", "Parse": "0"},
@@ -197,7 +205,7 @@ _MYSQL_SESSION = (
     "SET SESSION innodb_lock_wait_timeout = {s}",
 )
 
-_MYSQL_PARAMETERS = Parameters(native_booleans=False, fraction_digits=0)
+_MYSQL_PARAMETERS = Parameters(native_booleans=False, fraction_digits=0, plain=_PLAIN)
 
 MYSQL = Dialect(
     name="mysql",
@@ -225,7 +233,7 @@ MARIADB_ODBC = Dialect(
     catalogue=_questions("mysql", checks="mariadb_checks.sql"),
     types=MYSQL_TYPES,
     # The driver cuts fractions of a second from datetime parameters; as text they survive (§3.3.4).
-    parameters=Parameters(native_booleans=False, native_moments=False, fraction_digits=0),
+    parameters=Parameters(native_booleans=False, native_moments=False, fraction_digits=0, plain=_PLAIN),
     session=(*_MYSQL_SESSION, "SET SESSION max_statement_time = {s}"),
     text_comparison="collation",
     generated_key="returning",

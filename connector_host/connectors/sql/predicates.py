@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 from connector_host.connectors.contract import AllOf, AnyOf, AttributeType, Comparator, Compare, Not, Present
+from connector_host.connectors.sql.columns import Family
 from connector_host.connectors.sql.conditions import ESCAPE, PATTERNS, Filled, is_text
 
 if TYPE_CHECKING:
@@ -153,7 +154,8 @@ def _bytes(expression: Expression) -> Expression:
 
 def _is_moment_text(column: SqlColumn, shape: Shape) -> bool:
     """Return whether moments are kept as text of several spellings: only SQLite has no type for them."""
-    return shape.dialect.name == "sqlite" and column.attribute.type is AttributeType.DATE_TIME
+    is_number = column.discovered.kind.family is Family.INTEGER
+    return shape.dialect.name == "sqlite" and column.attribute.type is AttributeType.DATE_TIME and not is_number
 
 
 def _as_moment(expression: Expression) -> Expression:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from connector_host.connectors.contract import Attribute, Entry, Mutability, ObjectType, Value
+from connector_host.connectors.contract import Attribute, AttributeType, Entry, Mutability, ObjectType, Value
 from connector_host.connectors.sql import anchors
-from connector_host.connectors.sql.columns import AsDriver, Codec, Unfit, codec_for, to_text
+from connector_host.connectors.sql.codecs import codec_for
+from connector_host.connectors.sql.columns import AsDriver, Codec, Unfit, to_text
 from connector_host.connectors.sql.statements import Statements
 from connector_host.errors import ConfigurationError
 
@@ -67,15 +68,32 @@ class Shape:
 
     def entry(self, row: Sequence[object], on_unreadable: Callable[[str], None]) -> Entry:
         """Return a row as an entry; a value that its column should not hold is null and reported by name."""
-        values: dict[str, Value | None] = {}
-        for (name, column), raw in zip(self.columns.items(), row, strict=True):
-            try:
-                values[name] = None if raw is None else column.codec.decode(raw)
-            except Unfit:
-                values[name] = None
-                on_unreadable(name)
-        anchor = values[self.anchor.attribute.name]
+        values = self.values(row, on_unreadable)
+        anchor = values[self.object_type.anchor]
         return Entry("" if anchor is None else to_text(anchor), values)
+
+    def values(self, row: Sequence[object], on_unreadable: Callable[[str], None]) -> dict[str, Value | None]:
+        """Return a row as values by attribute name; see `entry`."""
+        values: dict[str, Any] = dict(zip(self.columns, row, strict=True))
+        for name, decode in self._decoders:
+            raw = values[name]
+            if raw is not None:
+                try:
+                    values[name] = decode(raw)
+                except Unfit:
+                    values[name] = None
+                    on_unreadable(name)
+        return values
+
+    @cached_property
+    def _decoders(self) -> tuple[tuple[str, Callable[[object], Value]], ...]:
+        """Return the columns whose results are not values as they come."""
+        plain = self.dialect.parameters.plain
+        return tuple(
+            (name, column.codec.decode)
+            for name, column in self.columns.items()
+            if column.discovered.kind.family not in plain or column.attribute.type is not column.discovered.facts.type
+        )
 
 
 def build(facts: TableFacts, settings: SqlSettings, dialect: Dialect, known: Shape | None) -> Shape:
@@ -91,10 +109,7 @@ def build(facts: TableFacts, settings: SqlSettings, dialect: Dialect, known: Sha
         quote=True,
         quote_schema=True if settings.database_schema else None,
     )
-    columns = {
-        name: _sql_column(column, table.c[name], dialect, is_anchor=name == anchor_name, known=known)
-        for name, column in exposed.items()
-    }
+    columns = {name: _sql_column(column, table.c[name], dialect, settings, known) for name, column in exposed.items()}
     object_type = ObjectType("User", anchor_name, tuple(column.attribute for column in columns.values()))
     return Shape(table, columns, columns[anchor_name], enforced, facts, dialect, object_type)
 
@@ -165,24 +180,27 @@ def _unenforced(facts: TableFacts, column: Column) -> str:
 
 
 def _sql_column(
-    column: Column, sql: sa.Column[object], dialect: Dialect, *, is_anchor: bool, known: Shape | None
+    column: Column, sql: sa.Column[object], dialect: Dialect, settings: SqlSettings, known: Shape | None
 ) -> SqlColumn:
     """Return the column as it is used; one whose type changed keeps the known type (DESIGN §2.8)."""
     facts = column.facts
     before = known.columns.get(facts.name) if known is not None else None
     if before is not None and before.discovered.kind.family is not column.kind.family:
         return SqlColumn(before.attribute, before.discovered, before.codec, sql)
-    codec = codec_for(column.kind, facts, dialect.parameters)
+    try:
+        codec = codec_for(column.kind, facts, dialect.parameters, settings.column.get(facts.name))
+    except Unfit as unfit:
+        raise ConfigurationError(f"column.{facts.name}: the column {unfit}.") from None
     attribute = Attribute(
         name=facts.name,
         type=codec.type,
         required=facts.required,
         nullable=facts.nullable,
-        mutability=_mutability(column, is_anchor=is_anchor),
+        mutability=_mutability(column, is_anchor=facts.name == settings.anchor),
         case_exact=is_case_exact(facts.collation),
         unique=facts.unique,
-        max_length=facts.length,
-        canonical_values=facts.allowed,
+        max_length=facts.length if codec.type is AttributeType.STRING else None,
+        canonical_values=facts.allowed if codec.type is AttributeType.STRING else (),
         description=facts.comment,
     )
     return SqlColumn(attribute, column, codec, sql)

@@ -1,0 +1,279 @@
+"""Codecs: between a value of the contract and what a column holds, both ways, without loss.
+
+A codec is chosen by the column's family, by how its driver takes parameters, and by what the administrator says of
+the column. What does not fit is refused here, before any SQL, with the expected type and the limit in the reason;
+the value is never repeated. Nothing here knows a connection.
+"""
+
+from __future__ import annotations
+
+import math
+import uuid
+from datetime import time
+from decimal import Decimal, InvalidOperation
+from typing import TYPE_CHECKING
+
+from connector_host.connectors.contract import AttributeType, Value
+from connector_host.connectors.sql import moments
+from connector_host.connectors.sql.columns import Codec, Family, Kind, Parameters, Unfit, to_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from connector_host.connectors.survey import ColumnFacts
+    from connector_host.settings import ColumnSettings
+
+SINGLE_DIGITS = 6
+DOUBLE_DIGITS = 15
+
+
+def codec_for(kind: Kind, facts: ColumnFacts, parameters: Parameters, meant: ColumnSettings | None = None) -> Codec:
+    """Return the codec of a column; its family must be one of ATTRIBUTE_TYPES.
+
+    `meant` is what the administrator says that the column's values mean. Raises Unfit where they cannot mean that.
+    """
+    if kind.family is Family.INTEGER:
+        codec = _integer(kind, facts)
+    elif kind.family is Family.NAIVE_MOMENT and meant is not None and meant.zone is not None:
+        return moments.naive(facts, parameters, meant.zone)
+    else:
+        codec = _MAKERS[kind.family](facts, parameters)
+    if meant is None:
+        return codec
+    if meant.zone is not None:
+        raise Unfit("has no date and time without a zone, so no zone can be given")
+    if meant.epoch is not None:
+        return moments.epoch(codec, meant.epoch)
+    return codec if meant.true is None or meant.false is None else _words(codec, meant.true, meant.false)
+
+
+# ── text ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _text(facts: ColumnFacts, _: Parameters) -> Codec:
+    def encode(value: Value) -> str:
+        if not isinstance(value, str):
+            raise Unfit("takes text")
+        _refuse_unstorable(value)
+        if facts.length is not None and len(value) > facts.length:
+            raise Unfit(f"takes text of at most {facts.length} characters")
+        if facts.allowed and value not in facts.allowed:
+            raise Unfit(f"takes one of {', '.join(facts.allowed)}")
+        return value
+
+    return Codec(AttributeType.STRING, encode, _as_text, _storable)
+
+
+def _padded_text(facts: ColumnFacts, parameters: Parameters) -> Codec:
+    whole = _text(facts, parameters)
+    return Codec(whole.type, whole.encode, lambda raw: _as_text(raw).rstrip(" "), whole.parse)
+
+
+def _as_text(raw: object) -> str:
+    match raw:
+        case str():
+            return raw
+        case bytes() | bytearray() | memoryview():
+            raise Unfit("holds bytes instead of text")
+        case _:
+            return str(raw)
+
+
+def _storable(text: str) -> str:
+    _refuse_unstorable(text)
+    return text
+
+
+def _refuse_unstorable(text: str) -> None:
+    """Refuse what drivers cut, mistake or crash on (sql-connectors.md §3.3.7, §3.3.17)."""
+    if "\0" in text:
+        raise Unfit("takes text without the character NUL")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise Unfit("takes text of whole Unicode characters, not halves of surrogate pairs") from None
+
+
+def _uuid(_: ColumnFacts, __: Parameters) -> Codec:
+    def canonical(value: object) -> str:
+        try:
+            return str(value if isinstance(value, uuid.UUID) else uuid.UUID(str(value)))
+        except ValueError:
+            raise Unfit("takes a UUID") from None
+
+    # Always bound as text: MariaDB's ODBC driver swaps the bytes of uuid.UUID (sql-connectors.md §3.3.5).
+    return Codec(AttributeType.STRING, canonical, canonical, canonical)
+
+
+def _time(_: ColumnFacts, __: Parameters) -> Codec:
+    def parse(text: object) -> time:
+        try:
+            return text if isinstance(text, time) else time.fromisoformat(str(text))
+        except ValueError:
+            raise Unfit("takes a time of day such as 17:30:00") from None
+
+    def canonical(value: object) -> str:
+        return parse(value).isoformat()
+
+    return Codec(AttributeType.STRING, canonical, canonical, canonical)
+
+
+# ── numbers ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _integer(kind: Kind, facts: ColumnFacts) -> Codec:
+    expected = f"takes a whole number from {kind.low} to {kind.high}"
+
+    def encode(value: Value) -> int:
+        if isinstance(value, bool) or not isinstance(value, int) or not kind.low <= value <= kind.high:
+            raise Unfit(expected)
+        if facts.allowed and str(value) not in facts.allowed:
+            raise Unfit(f"takes one of {', '.join(facts.allowed)}")
+        return value
+
+    def decode(raw: object) -> int:
+        if isinstance(raw, int | Decimal | float) and raw == int(raw):
+            return int(raw)
+        if isinstance(raw, str):
+            return parse(raw)
+        raise Unfit("holds something else than a whole number")
+
+    def parse(text: str) -> int:
+        try:
+            return encode(int(text))
+        except ValueError:
+            raise Unfit(expected) from None
+
+    return Codec(AttributeType.INTEGER, encode, decode, parse)
+
+
+def _decimal(facts: ColumnFacts, parameters: Parameters) -> Codec:
+    expected = _decimal_words(facts, parameters)
+
+    def check(number: Decimal) -> Decimal:
+        _, digits, exponent = number.normalize().as_tuple()
+        if not isinstance(exponent, int):
+            raise Unfit(expected)
+        if facts.scale is not None and -exponent > facts.scale:
+            raise Unfit(expected)
+        whole = len(digits) + exponent
+        if facts.precision is not None and whole > facts.precision - (facts.scale or 0):
+            raise Unfit(expected)
+        if parameters.decimal_digits is not None and len(digits) > parameters.decimal_digits:
+            raise Unfit(expected)
+        return number
+
+    def encode(value: Value) -> object:
+        number = check(_as_decimal(value, expected))
+        return number if parameters.native_decimals else format(number, "f")
+
+    def decode(raw: object) -> Decimal:
+        return _as_decimal(raw, "holds something else than a number")
+
+    return Codec(AttributeType.DECIMAL, encode, decode, lambda text: check(_as_decimal(text, expected)))
+
+
+def _decimal_words(facts: ColumnFacts, parameters: Parameters) -> str:
+    if facts.precision is not None:
+        return f"takes a number of at most {facts.precision} digits, {facts.scale or 0} of them after the point"
+    if parameters.decimal_digits is not None:
+        return f"takes a number of at most {parameters.decimal_digits} digits: this database keeps no more"
+    return "takes a number"
+
+
+def _as_decimal(value: object, otherwise: str) -> Decimal:
+    """Return the number exactly; a float counts as the shortest text that stands for it."""
+    if isinstance(value, bool) or not isinstance(value, Decimal | int | float | str):
+        raise Unfit(otherwise)
+    try:
+        number = Decimal(repr(value) if isinstance(value, float) else value)
+    except InvalidOperation:
+        raise Unfit(otherwise) from None
+    if not number.is_finite():
+        raise Unfit(otherwise)
+    return number
+
+
+def _floating(digits: int) -> Callable[[ColumnFacts, Parameters], Codec]:
+    expected = f"takes a number of at most {digits} significant digits"
+
+    def encode(value: Value) -> float:
+        number = _as_decimal(value, expected)
+        rounded = float(number)
+        if len(number.normalize().as_tuple().digits) > digits or not math.isfinite(rounded):
+            raise Unfit(expected)
+        return rounded
+
+    def decode(raw: object) -> Decimal:
+        number = _as_decimal(raw, "holds something else than a number")
+        return Decimal(f"{number:.{digits}g}") if digits == SINGLE_DIGITS else number
+
+    def parse(text: str) -> Decimal:
+        return decode(encode(_as_decimal(text, expected)))
+
+    return lambda _, __: Codec(AttributeType.DECIMAL, encode, decode, parse)
+
+
+# ── booleans ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _boolean(_: ColumnFacts, parameters: Parameters) -> Codec:
+    def encode(value: Value) -> bool | int:
+        if not isinstance(value, bool):
+            raise Unfit("takes true or false")
+        return value if parameters.native_booleans else int(value)
+
+    def decode(raw: object) -> bool:
+        match raw:
+            case bool() | int() | Decimal():
+                return raw != 0
+            case bytes():  # MySQL's bit(1)
+                return int.from_bytes(raw, "big") != 0
+            case str() if raw.lower() in _BOOLEAN_WORDS:
+                return _BOOLEAN_WORDS[raw.lower()]
+            case _:
+                raise Unfit("holds something else than true or false")
+
+    return Codec(AttributeType.BOOLEAN, encode, decode, decode)
+
+
+_BOOLEAN_WORDS = {"1": True, "0": False, "true": True, "false": False, "t": True, "f": False}
+"""How drivers spell what they do not know as booleans; psqlODBC says '1' (sql-connectors.md §3.3.7)."""
+
+
+def _words(inner: Codec, true: str, false: str) -> Codec:
+    """Return a codec of booleans that are kept as two values of the column: 'Y' and 'N', 1 and 0, 'X' and ' '."""
+    try:
+        kept = {True: inner.parse(true), False: inner.parse(false)}
+        parameters = {meaning: inner.encode(value) for meaning, value in kept.items()}
+    except Unfit as unfit:
+        raise Unfit(f"{unfit}, so the configured words for true and false cannot be its values") from None
+    meanings = {to_text(value).strip(): meaning for meaning, value in kept.items()}
+
+    def encode(value: Value) -> object:
+        if not isinstance(value, bool):
+            raise Unfit("takes true or false")
+        return parameters[value]
+
+    def decode(raw: object) -> bool:
+        found = meanings.get(to_text(inner.decode(raw)).strip())
+        if found is None:
+            raise Unfit("holds something else than the configured words for true and false")
+        return found
+
+    return Codec(AttributeType.BOOLEAN, encode, decode, decode)
+
+
+_MAKERS: dict[Family, Callable[[ColumnFacts, Parameters], Codec]] = {
+    Family.TEXT: _text,
+    Family.PADDED_TEXT: _padded_text,
+    Family.UUID: _uuid,
+    Family.TIME: _time,
+    Family.DECIMAL: _decimal,
+    Family.SINGLE: _floating(SINGLE_DIGITS),
+    Family.DOUBLE: _floating(DOUBLE_DIGITS),
+    Family.BOOLEAN: _boolean,
+    Family.MOMENT: moments.aware,
+    Family.NAIVE_MOMENT: moments.naive,
+    Family.DATE: moments.midnight,
+}

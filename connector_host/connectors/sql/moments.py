@@ -1,0 +1,123 @@
+"""Codecs of moments: aware in the contract, and in the database with a zone, without one, or as a number.
+
+What a column without a zone means is UTC, or the zone that the administrator names.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+from connector_host.connectors.contract import AttributeType, Value
+from connector_host.connectors.sql.columns import MICROSECOND_DIGITS, Codec, Parameters, Unfit
+
+if TYPE_CHECKING:
+    from connector_host.connectors.survey import ColumnFacts
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+UNITS = {"s": timedelta(seconds=1), "ms": timedelta(milliseconds=1)}
+
+
+def aware(facts: ColumnFacts, parameters: Parameters) -> Codec:
+    """Return the codec of a column that keeps the zone, or converts to its own."""
+    digits = parameters.fraction_digits if facts.precision is None else facts.precision
+
+    def encode(value: Value) -> object:
+        moment = _cut(_utc(value), digits)
+        return moment if parameters.native_moments else _iso(moment)
+
+    return Codec(AttributeType.DATE_TIME, encode, to_moment, to_moment)
+
+
+def naive(facts: ColumnFacts, parameters: Parameters, zone: str | None = None) -> Codec:
+    """Return the codec of a column without a zone; its moments are in the named one, or in UTC."""
+    digits = parameters.fraction_digits if facts.precision is None else facts.precision
+    local: tzinfo = UTC if zone is None else ZoneInfo(zone)
+
+    def encode(value: Value) -> object:
+        moment = _cut(_utc(value), digits)
+        there = moment.astimezone(local).replace(tzinfo=None, fold=0)
+        if there.replace(tzinfo=local).astimezone(UTC) != moment:
+            # The second of two hours that the clock shows alike: it would read back an hour off.
+            raise Unfit(f"cannot keep this moment: clocks in {zone} show it twice when summer time ends")
+        return there if parameters.native_moments else _iso(there)
+
+    def decode(raw: object) -> datetime:
+        return to_moment(raw, local)
+
+    return Codec(AttributeType.DATE_TIME, encode, decode, to_moment)
+
+
+def midnight(_: ColumnFacts, parameters: Parameters) -> Codec:
+    """Return the codec of a date, which the contract knows as its midnight."""
+    expected = "takes a date, given as its midnight such as 2026-11-23T00:00:00Z"
+
+    def encode(value: Value) -> object:
+        # Midnight in the offset that the sender wrote: a date has no zone to be moved to.
+        if not isinstance(value, datetime) or value.timetz().replace(tzinfo=None) != time():
+            raise Unfit(expected)
+        return value.date() if parameters.native_moments else value.date().isoformat()
+
+    return Codec(AttributeType.DATE_TIME, encode, to_moment, to_moment)
+
+
+def epoch(inner: Codec, unit: str) -> Codec:
+    """Return the codec of moments that a column of whole numbers counts from 1970 in UTC."""
+    if inner.type is not AttributeType.INTEGER:
+        raise Unfit("has no whole numbers, so they cannot count from 1970")
+    step = UNITS[unit]
+
+    def encode(value: Value) -> object:
+        return inner.encode((_utc(value) - EPOCH) // step)
+
+    def decode(raw: object) -> datetime:
+        count = inner.decode(raw)
+        try:
+            return EPOCH + int(str(count)) * step
+        except OverflowError:
+            raise Unfit("holds a number beyond the years 1 to 9999") from None
+
+    return Codec(AttributeType.DATE_TIME, encode, decode, to_moment)
+
+
+def to_moment(raw: object, zone: tzinfo | None = None) -> datetime:
+    """Return an aware datetime in UTC; what has no zone is in the given one, or in UTC."""
+    match raw:
+        case datetime():
+            moment = raw
+        case date():
+            moment = datetime.combine(raw, time())
+        case str():
+            try:
+                moment = datetime.fromisoformat(raw)
+            except ValueError:
+                raise Unfit("holds something else than a date and time") from None
+        case _:
+            raise Unfit("holds something else than a date and time")
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=zone or UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise Unfit("holds a date and time beyond the years 1 to 9999") from None
+
+
+def _iso(moment: datetime) -> str:
+    """Return the text that every database reads; a fraction is given only where there is one."""
+    return moment.isoformat(" ")
+
+
+def _utc(value: Value) -> datetime:
+    if not isinstance(value, datetime) or value.tzinfo is None:
+        raise Unfit("takes a date and time with its zone such as 2026-11-23T17:30:00Z")
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:
+        raise Unfit("takes a date and time of the years 1 to 9999 in UTC") from None
+
+
+def _cut(moment: datetime, digits: int) -> datetime:
+    """Drop digits that the column does not keep: databases round them, each in its own way."""
+    unit = 10 ** max(0, MICROSECOND_DIGITS - digits)
+    return moment.replace(microsecond=moment.microsecond // unit * unit)
