@@ -5,8 +5,10 @@ from __future__ import annotations
 import click
 
 from connector_host import __version__
+from connector_host.cli.audit import audit
 from connector_host.cli.certificates import cert
 from connector_host.cli.checking import check, discover
+from connector_host.cli.configuration import configuration, reload
 from connector_host.cli.init import init
 from connector_host.cli.serving import serve
 from connector_host.cli.speaking import speaking
@@ -27,5 +29,5 @@ def main() -> None:
     """
 
 
-for command in (init, check, discover, serve, token, cert):
+for command in (init, check, discover, serve, token, cert, configuration, reload, audit):
     main.add_command(speaking(command))

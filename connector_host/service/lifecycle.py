@@ -71,6 +71,7 @@ async def serve(listener: Listener, *, ready: Callable[[int], None]) -> None:
         port = await _bind(runner, listener)
         await stack.enter_async_context(systemd.watched())
         await stack.enter_async_context(_running(listener.companions))
+        await asyncio.sleep(0)  # so that companions listen to signals before anybody hears that the host is ready
         ready(port)
         systemd.notify(systemd.READY)
         await stop.wait()

@@ -2,34 +2,15 @@
 
 import json
 import re
-import signal
 import sqlite3
-import ssl
 import subprocess
 import sys
 import time
-import urllib.request
 from pathlib import Path
 
 import pytest
 
 from connector_host.access.tokens import hash_token
-
-
-def serve(folder, *arguments):
-    """Start the host and return the process with the URL that it names when it is ready."""
-    process = folder.start("serve", *arguments, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    for line in process.stderr:
-        if '"host.started"' in line:
-            return process, json.loads(line)["urls"][0]
-    raise AssertionError("The host ended before it was ready.")
-
-
-def get(folder, url, token):
-    request = urllib.request.Request(url, headers={"Authorization": f"Bearer {token}"})  # noqa: S310 - our own URL
-    trust = ssl.create_default_context(cafile=folder.path / "tls" / "authority.pem")
-    with urllib.request.urlopen(request, context=trust, timeout=10) as answer:  # noqa: S310 - the same
-        return json.load(answer)
 
 
 def test_help_is_quick():
@@ -67,14 +48,11 @@ def test_every_help_has_an_example(folder, command):
 
 
 def test_the_host_serves_what_init_wrote_and_stops_when_it_is_told_to(configured):
-    process, url = serve(configured)
-    with process:
-        found = get(configured, f"{url}/Users", configured.read("token").strip())
-        process.send_signal(signal.SIGTERM)
-        rest = process.stderr.read()
-    assert found["totalResults"] == 1
-    assert process.returncode == 0
-    assert "host.stopped" in rest
+    with configured.serve() as host:
+        status, found = host.ask("GET", "/Users")
+        assert (status, found["totalResults"]) == (200, 1)
+        assert host.stop() == 0
+        assert host.lines[-1]["event"] == "host.stopped"
 
 
 def test_a_certificate_for_another_name_keeps_the_host_from_starting(configured):
@@ -88,15 +66,13 @@ def test_a_certificate_for_another_name_keeps_the_host_from_starting(configured)
 
 
 def test_a_port_in_use_is_told_in_one_line(configured):
-    process, url = serve(configured)
-    with process:
-        port = url.split(":")[2].split("/")[0]
-        text = configured.read("connector-host.toml")
-        (configured.path / "connector-host.toml").write_text(text.replace("port = 0", f"port = {port}"))
+    with configured.serve() as host:
+        port = host.origin.rpartition(":")[2]
+        configured.write(
+            "connector-host.toml", configured.read("connector-host.toml").replace("port = 0", f"port = {port}")
+        )
         second = configured.run_apart("serve")
         checked = configured.run("check", "--json")
-        process.terminate()
-        process.communicate()
     assert second.returncode == 75
     assert f"Port {port} on 127.0.0.1 is in use" in second.stderr.splitlines()[0]
     assert {"level": "ok", "subject": "port", "fact": f"The host is running and serves port {port}.", "mend": ""} in (
@@ -117,11 +93,8 @@ def test_a_configuration_that_does_not_load_says_every_mistake(configured):
 def test_one_broken_connector_does_not_stop_the_rest(configured):
     with (configured.path / "connector-host.toml").open("a") as file:
         file.write('\n[connectors.Lost]\ndatabase = "nosuch://x/y"\ntable = "t"\nanchor = "a"\n')
-    process, url = serve(configured)
-    with process:
-        assert get(configured, f"{url}/Users", configured.read("token").strip())["totalResults"] == 1
-        process.terminate()
-        process.communicate()
+    with configured.serve() as host:
+        assert host.ask("GET", "/Users")[0] == 200
 
 
 def test_check_finds_nothing_wrong_with_what_init_wrote(configured):

@@ -1,0 +1,95 @@
+"""`connector-host audit`: the record of every export."""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from connector_host.cli.speaking import (
+    config_option,
+    findings_document,
+    json_option,
+    print_findings,
+    print_json,
+    print_table,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@click.group()
+def audit() -> None:
+    """Verify and read the record of every export."""
+
+
+@audit.command("verify")
+@config_option
+@json_option
+def verify(config: Path, *, as_json: bool) -> None:
+    """Verify that no record is missing, altered, added or moved; exits with 1 where one is.
+
+    Keep the seal that it prints somewhere else: it proves later that nothing was cut off at the end.
+
+    \b
+    Example:
+      connector-host audit verify
+    """
+    from connector_host.errors import failures
+    from connector_host.observability.audit_reading import verify as judge
+
+    findings = judge(_folder(config))
+    if as_json:
+        print_json(findings_document({"audit": findings}))
+    else:
+        print_findings({"audit": findings})
+    raise SystemExit(1 if failures(findings) else 0)
+
+
+@audit.command("show")
+@config_option
+@json_option
+@click.option("--connector", help="Only this connector.")
+@click.option("--anchor", help="Only this user.")
+@click.option("--request-id", help="Only this request.")
+@click.option("--last", type=click.IntRange(1), default=50, show_default=True, help="How many, the latest.")
+def show(  # noqa: PLR0913 - one parameter an option
+    config: Path, *, connector: str | None, anchor: str | None, request_id: str | None, last: int, as_json: bool
+) -> None:
+    """Show who changed what, the latest last.
+
+    \b
+    Example:
+      connector-host audit show --anchor bsimon
+    """
+    wanted = {"connector": connector, "anchor": anchor, "request_id": request_id}
+    found = [record for record in _records(config) if all(v is None or record.get(k) == v for k, v in wanted.items())]
+    chosen = list(islice(found, max(0, len(found) - last), None))
+    if as_json:
+        print_json(chosen)
+        return
+    rows = [
+        [str(record.get(key, "")) for key in ("time", "connector", "operation", "anchor", "outcome", "token", "source")]
+        + [", ".join(record.get("attributes", ()))]
+        for record in chosen
+    ]
+    print_table(("time", "connector", "operation", "user", "outcome", "token", "from", "attributes"), rows, indent=0)
+
+
+def _records(config: Path) -> Iterator[dict[str, Any]]:
+    from connector_host.observability.audit_reading import read
+
+    return (content for _, content in read(_folder(config)) if content is not None and content.get("event") == "export")
+
+
+def _folder(config: Path) -> Path:
+    from connector_host.errors import ConfigurationError
+    from connector_host.settings import load
+
+    folder = load(config).audit.folder
+    if folder is None:
+        raise ConfigurationError("There is no audit trail: [audit] has no folder.")
+    return folder

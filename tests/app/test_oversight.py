@@ -1,0 +1,155 @@
+"""What an administrator sees of a running host: who changed what, how it does, and who is kept out."""
+
+import json
+import socket
+import sqlite3
+import urllib.request
+
+import pytest
+
+from connector_host.access.tokens import hash_token
+
+PERSON = {
+    "schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"],
+    "userName": "ada",
+    "name": {"givenName": "Ada", "familyName": "Lovelace"},
+    "active": True,
+}
+RENAME = {
+    "schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
+    "Operations": [{"op": "replace", "path": "name.familyName", "value": "King"}],
+}
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return probe.getsockname()[1]
+
+
+def add(folder, text):
+    """Put lines into [host]."""
+    folder.write("connector-host.toml", folder.read("connector-host.toml").replace("[host]\n", f"[host]\n{text}\n"))
+
+
+def records(folder, connector="Employees"):
+    files = sorted((folder.path / "state" / "audit").glob("*.jsonl"))
+    read = [json.loads(line) for file in files for line in file.read_text().splitlines()]
+    return [record for record in read if record.get("connector") == connector]
+
+
+def test_every_export_leaves_a_record_of_who_and_what_without_values(configured):
+    with configured.serve() as host:
+        assert host.ask("POST", "/Users", PERSON)[0] == 201
+        assert host.ask("PATCH", "/Users/ada", RENAME)[0] == 200
+        assert host.ask("PATCH", "/Users/ada", RENAME)[0] == 200
+        assert host.ask("POST", "/Users", PERSON)[0] == 409
+        assert host.ask("DELETE", "/Users/ada")[0] == 204
+        assert host.ask("DELETE", "/Users/ada")[0] == 404
+        assert host.ask("GET", "/Users")[0] == 200
+        host.stop()
+        requests = [line["request_id"] for line in host.lines if line["event"] == "request.answered"]
+    found = records(configured)
+    assert [(one["operation"], one["outcome"]) for one in found] == [
+        ("add", "committed"),
+        ("modify", "committed"),
+        ("modify", "unchanged"),
+        ("add", "Conflict"),
+        ("delete", "committed"),
+        ("delete", "NotFound"),
+    ]
+    assert {one["anchor"] for one in found} <= {"ada", ""}
+    assert "LastName" in found[1]["attributes"]
+    assert "Lovelace" not in json.dumps(found)
+    assert {one["token"] for one in found} == {hash_token(configured.read("token").strip())[7:15]}
+    assert {one["source"] for one in found} == {"127.0.0.1"}
+    assert [one["request_id"] for one in found] == requests[:6]
+    assert configured.run("audit", "verify").returncode == 0
+
+
+def test_values_are_recorded_where_that_is_asked_for_and_not_redacted(configured):
+    text = configured.read("connector-host.toml") + '\n[audit]\nvalues = true\nredact = ["LastName"]\n'
+    configured.write("connector-host.toml", text)
+    with configured.serve() as host:
+        host.ask("POST", "/Users", PERSON)
+    [one] = records(configured)
+    assert one["attributes"]["FirstName"] == "Ada"
+    assert one["attributes"]["LastName"] == "[redacted]"
+
+
+def test_exports_are_in_the_trail_before_they_are_answered(configured):
+    with configured.serve() as host:
+        for number in range(10):
+            assert host.ask("POST", "/Users", PERSON | {"userName": f"user{number}"})[0] == 201
+        host.process.kill()
+        host.process.wait()
+    assert len(records(configured)) == 10
+
+
+def test_a_trail_that_cannot_be_written_keeps_the_host_from_starting(configured):
+    configured.write("file", "")
+    configured.write("connector-host.toml", configured.read("connector-host.toml") + '\n[audit]\nfolder = "file"\n')
+    done = configured.run_apart("serve")
+    assert done.returncode == 78
+    assert done.stderr.splitlines()[-1].startswith("connector-host: audit: ")
+
+
+def test_an_altered_record_is_found(configured):
+    with configured.serve() as host:
+        host.ask("POST", "/Users", PERSON)
+    file = next((configured.path / "state" / "audit").glob("*.jsonl"))
+    file.write_text(file.read_text().replace('"operation":"add"', '"operation":"delete"'))
+    done = configured.run("audit", "verify")
+    assert (done.returncode, "was altered" in done.stdout) == (1, True)
+
+
+def test_the_trail_is_read_by_anchor(configured):
+    with configured.serve() as host:
+        host.ask("POST", "/Users", PERSON)
+        host.ask("POST", "/Users", PERSON | {"userName": "grace"})
+    assert [
+        one["anchor"] for one in json.loads(configured.run("audit", "show", "--anchor", "ada", "--json").stdout)
+    ] == ["ada"]
+    assert "grace" in configured.run("audit", "show").stdout
+
+
+def test_metrics_are_on_a_listener_of_their_own(configured):
+    port = free_port()
+    add(configured, f"metrics_port = {port}")
+    with configured.serve() as host:
+        host.wait_for("metrics.served")
+        host.ask("POST", "/Users", PERSON)
+        host.ask("GET", "/Users", token="wrong-token")
+        host.ask("GET", "/Users", connector="nobody")
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+            text = answer.read().decode()
+    assert 'connector_host_operation_seconds_count{connector="Employees",operation="add",outcome="ok"} 1.0' in text
+    assert 'connector_host_request_seconds_count{connector="Employees",method="POST",status="201"} 1.0' in text
+    assert 'connector_host_request_seconds_count{connector="",method="GET",status="401"} 1.0' in text
+    assert 'connector_host_denied_total{reason="token"} 2.0' in text
+    assert "connector_host_certificate_days_left 39" in text
+    assert "ada" not in text
+
+
+def test_a_guesser_is_locked_out(configured):
+    add(configured, "lock_out_failures = 3\ntrusted_proxies = []")
+    with configured.serve() as host:
+        assert [host.ask("GET", "/Users", token="wrong-token")[0] for _ in range(5)] == [401, 401, 401, 429, 429]
+        assert host.ask("GET", "/Users")[0] == 429
+
+
+@pytest.mark.parametrize("known", ["Employees", "nobody"])
+def test_an_address_that_is_not_allowed_is_turned_away(configured, known):
+    add(configured, 'allow = ["192.0.2.0/24"]')
+    with configured.serve() as host:
+        assert host.ask("GET", "/Users", connector=known)[0] == 403
+
+
+def test_a_database_that_is_gone_is_counted_and_named(configured):
+    with configured.serve() as host:
+        assert host.ask("GET", "/Users")[0] == 200
+        with sqlite3.connect(configured.path / "contoso.sqlite") as connection:
+            connection.execute("ALTER TABLE Employees RENAME TO Gone")
+        connection.close()
+        assert host.ask("POST", "/Users", PERSON)[0] >= 500
+    [one] = records(configured)
+    assert one["outcome"] not in {"committed", "unchanged"}
