@@ -32,6 +32,9 @@ SOFT_DELETED: Final = "IsSoftDeleted"
 
 DIGEST_BYTES: Final = 8
 
+VOLATILE: Final = frozenset({"Guid", "RandomString"})
+"""Functions whose result is another one each time: flowing it with every update would never end."""
+
 
 class _Clear(Enum):
     CLEAR = "clear"
@@ -123,6 +126,8 @@ def _check(flow: Flow, job: JobSettings, seen: set[str]) -> None:
             raise ConfigurationError("SelectUniqueValue cannot be matched by.")
         if flow.settings.apply != "creation":
             raise ConfigurationError('SelectUniqueValue is for creation only: write apply = "creation".')
+    if flow.settings.apply != "creation" and flow.expression is not None and flow.expression.functions & VOLATILE:
+        raise ConfigurationError('its value is another one each time: write apply = "creation".')
     if flow.settings.match is not None and (flow.path.element or flow.redacted):
         raise ConfigurationError("matching needs a plain attribute that need not be redacted.")
 

@@ -14,7 +14,7 @@ from connector_host.provisioning.errors import MarkTooOld, SourceFailed
 from connector_host.provisioning.expressions.signatures import Kind
 from connector_host.provisioning.sources.contract import Batch, Presence, SourceUser
 from connector_host.provisioning.sources.files import json_values
-from connector_host.provisioning.sources.web import GONE, MISSING, Web
+from connector_host.provisioning.web import GONE, MISSING, Web
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping

@@ -8,7 +8,7 @@ from urllib.parse import quote, urlencode
 from connector_host.provisioning.errors import SourceFailed
 from connector_host.provisioning.sources.contract import Batch, SourceUser
 from connector_host.provisioning.sources.files import json_values
-from connector_host.provisioning.sources.web import MISSING, Web
+from connector_host.provisioning.web import MISSING, Web
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping

@@ -1,0 +1,183 @@
+"""The engine: runs the cycles of jobs by hand or by the clock, one engine a job, and tells people what is new."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+import structlog
+from croniter import croniter
+
+from connector_host import clock
+from connector_host.errors import ConfigurationError
+from connector_host.observability import events
+from connector_host.provisioning import faults
+from connector_host.provisioning.cycles import Cycle, Options
+from connector_host.provisioning.errors import JobHeld, SourceFailed
+from connector_host.provisioning.notices import Notice, tell
+from connector_host.provisioning.opening import opened
+from connector_host.provisioning.reports import Ending, Kind, Report
+from connector_host.provisioning.state import logbook
+from connector_host.provisioning.state.leading import Lead, lead
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from connector_host.provisioning.settings import JobSettings, Provisioning
+    from connector_host.provisioning.state.records import JobState
+    from connector_host.provisioning.state.store import State
+
+LOOK_S: Final = 1.0
+"""Seconds between looks at whether a job was stopped, started, or is still led by this engine."""
+
+UNAVAILABLE_S: Final = 60.0
+"""Seconds after which a job is tried again whose source or target was down."""
+
+_LOG = structlog.stdlib.get_logger()
+
+
+@dataclass(slots=True)
+class Engine:
+    """Runs the jobs of one configuration over one state."""
+
+    settings: Provisioning
+    state: State
+    stop: asyncio.Event = field(default_factory=asyncio.Event)
+    on_progress: Callable[[Report], None] = lambda _report: None
+
+    async def run_once(self, name: str, options: Options) -> Report:
+        """Run one cycle now; raises JobHeld, ConfigurationError, or SourceFailed before it could begin."""
+        job = self._job(name)
+        if options.dry:
+            return await self._cycle(name, job, options, self.stop)
+        with lead(self.state, name) as held:
+            return await self._led(name, job, options, held)
+
+    async def serve(self, names: list[str]) -> None:
+        """Run these jobs by their schedules until `stop` is set."""
+        async with asyncio.TaskGroup() as group:
+            for name in names:
+                self._job(name)
+                group.create_task(self._by_the_clock(name))
+
+    async def _by_the_clock(self, name: str) -> None:
+        while not self.stop.is_set():
+            where = await asyncio.to_thread(self.state.job, name)
+            if not where.stopped and (where.next_run or 0) <= clock.now().timestamp():
+                await self._try(name)
+            await self._pause(LOOK_S)
+
+    async def _try(self, name: str) -> None:
+        """Run one cycle, and let nothing that goes wrong in it end the engine."""
+        try:
+            with lead(self.state, name) as held:
+                await self._led(name, self._job(name), Options(), held)
+        except JobHeld:
+            return  # another engine is at it; look again soon, since it may die
+        except (ConfigurationError, SourceFailed) as failure:
+            _LOG.error(events.PROVISIONING_FAILED, key=name, reason=type(failure).__name__)
+            again = clock.now().timestamp() + UNAVAILABLE_S
+            await asyncio.to_thread(lambda: self.state.set_job(name, next_run=again))
+
+    async def _led(self, name: str, job: JobSettings, options: Options, held: Lead) -> Report:
+        before = await asyncio.to_thread(self.state.job, name)
+        if before.stopped:
+            raise ConfigurationError(f"the job {name} is stopped: connector-host provision start {name}")
+        begun = clock.now()
+        async with self._watched(name, held) as stop:
+            report = await self._cycle(name, job, options, stop)
+        await self._afterwards(name, job, before, report, begun)
+        return report
+
+    async def _cycle(self, name: str, job: JobSettings, options: Options, stop: asyncio.Event) -> Report:
+        async with opened(name, job) as one:
+            cycle = Cycle(name, job, one.flows, self.state, one.source, one.target, stop, options, self.on_progress)
+            return await cycle.run()
+
+    @asynccontextmanager
+    async def _watched(self, name: str, held: Lead) -> AsyncIterator[asyncio.Event]:
+        """Yield what stops this cycle: the engine's end, an administrator, or the loss of the lead."""
+        stop = asyncio.Event()
+
+        async def watch() -> None:
+            while not stop.is_set():
+                if self.stop.is_set() or not await asyncio.to_thread(self._may_go_on, name, held):
+                    stop.set()
+                    return
+                await self._pause(LOOK_S)
+
+        watcher = asyncio.create_task(watch())
+        try:
+            yield stop
+        finally:
+            watcher.cancel()
+            await asyncio.gather(watcher, return_exceptions=True)
+
+    def _may_go_on(self, name: str, held: Lead) -> bool:
+        return held.is_held() and not self.state.is_stopped(name)
+
+    async def _afterwards(self, name: str, job: JobSettings, before: JobState, report: Report, begun: datetime) -> None:
+        """Plan the next run, keep the report, drop what is too old in the log, and tell people."""
+        after = await asyncio.to_thread(self.state.job, name)
+        over = faults.is_over(after, job.quarantine, clock.now().timestamp())
+        fields = {"next_run": next_run(job, after, report, begun), "last_report": json.dumps(report.document())}
+        await asyncio.to_thread(lambda: self.state.set_job(name, **fields, stopped=over))
+        oldest = clock.now().timestamp() - self.settings.provisioning.log_days * faults.DAY_S
+        await asyncio.to_thread(logbook.prune, self.state, name, oldest)
+        _LOG.info(events.PROVISIONING_CYCLE, key=name, kind=report.kind, outcome=report.ending, **_numbers(report))
+        notice = notice_of(before, after, report, over=over)
+        if notice is not None:
+            await tell(name, job.notify, notice)
+
+    def _job(self, name: str) -> JobSettings:
+        try:
+            return self.settings.jobs[name]
+        except KeyError:
+            names = ", ".join(sorted(self.settings.jobs))
+            raise ConfigurationError(f"there is no job {name}: the configuration has {names}.") from None
+
+    async def _pause(self, seconds: float) -> None:
+        try:
+            await asyncio.wait_for(self.stop.wait(), seconds)
+        except TimeoutError:
+            return
+
+
+def next_run(job: JobSettings, where: JobState, report: Report, begun: datetime) -> float:
+    """Return when the next cycle is due."""
+    now = clock.now()
+    match report.ending:
+        case Ending.QUARANTINED:
+            return faults.next_probe(where, now.timestamp())
+        case Ending.STOPPED:
+            return now.timestamp()
+        case Ending.UNAVAILABLE:
+            return now.timestamp() + min(UNAVAILABLE_S, job.interval_min * 60)
+    if job.cron is not None:
+        return float(croniter(job.cron, now.astimezone(UTC)).get_next(datetime).timestamp())
+    return begun.timestamp() + job.interval_min * 60
+
+
+def notice_of(before: JobState, after: JobState, report: Report, *, over: bool) -> Notice | None:
+    """Return what people must be told about a cycle, None where nothing is new."""
+    if over:
+        return Notice("disabled", "The job was in quarantine for so long that it is switched off.")
+    if after.quarantined_at is not None and after.quarantine_code != before.quarantine_code:
+        if after.quarantine_code == faults.TOO_MANY_DELETES:
+            return Notice("deletes staged", f"Deletes are held back until they are allowed: {after.quarantine_reason}.")
+        return Notice("quarantined", f"The job is in quarantine: {after.quarantine_reason}.")
+    if before.quarantined_at is not None and after.quarantined_at is None:
+        return Notice("recovered", "The job is out of quarantine.")
+    if report.kind is Kind.INITIAL and report.ending is Ending.FINISHED:
+        return Notice("initial cycle finished", "The first cycle over all users is finished.")
+    return None
+
+
+def _numbers(report: Report) -> dict[str, float | int]:
+    """Return the counts as fields of a log event."""
+    counts = {name.replace(" ", "_"): number for name, number in report.counts.items()}
+    return {"cycle": report.cycle, "seconds": round(report.seconds, 3), **counts}

@@ -1,0 +1,79 @@
+"""Telling people: a JSON document to a webhook, a mail to an address. What cannot be sent is logged, no more."""
+
+from __future__ import annotations
+
+import asyncio
+import smtplib
+import ssl
+from dataclasses import dataclass
+from email.message import EmailMessage
+from typing import TYPE_CHECKING, Final
+from urllib.parse import unquote, urlsplit
+
+import aiohttp
+import structlog
+
+from connector_host import clock
+from connector_host.errors import HostError
+from connector_host.observability import events
+from connector_host.provisioning.secrets import revealed
+
+if TYPE_CHECKING:
+    from connector_host.provisioning.settings import NotificationSettings
+
+TIMEOUT_S: Final = 20.0
+REFUSED_FROM: Final = 400
+PORTS: Final = {"smtp": 25, "smtp+starttls": 587, "smtps": 465}
+
+_LOG = structlog.stdlib.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """What people are told; holds no value of any user."""
+
+    event: str
+    text: str
+
+
+async def tell(job: str, settings: NotificationSettings, notice: Notice) -> None:
+    """Send the notice everywhere that the job says."""
+    if settings.webhook is not None:
+        await _post(job, settings.webhook, notice)
+    if settings.email is not None:
+        try:
+            await asyncio.to_thread(_mail, job, settings, notice)
+        except (OSError, smtplib.SMTPException, HostError) as failure:
+            _LOG.error(events.NOTICE_NOT_SENT, key=job, kind="e-mail", reason=type(failure).__name__)
+
+
+async def _post(job: str, url: str, notice: Notice) -> None:
+    document = {"job": job, "event": notice.event, "text": notice.text, "at": clock.now().isoformat()}
+    try:
+        timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
+        async with aiohttp.ClientSession(timeout=timeout) as session, session.post(url, json=document) as answer:
+            if answer.status >= REFUSED_FROM:
+                _LOG.error(events.NOTICE_NOT_SENT, key=job, kind="webhook", status=answer.status)
+    except (aiohttp.ClientError, OSError) as failure:
+        _LOG.error(events.NOTICE_NOT_SENT, key=job, kind="webhook", reason=type(failure).__name__)
+
+
+def _mail(job: str, settings: NotificationSettings, notice: Notice) -> None:
+    message = EmailMessage()
+    message["Subject"] = f"Provisioning job {job}: {notice.event}"
+    message["From"] = settings.sender or settings.email
+    message["To"] = settings.email
+    message.set_content(f"{notice.text}\n\nJob: {job}\nSee: connector-host provision status {job}\n")
+    parts = urlsplit(settings.smtp)
+    host, port = parts.hostname or "localhost", parts.port or PORTS[parts.scheme]
+    context = ssl.create_default_context()
+    with (
+        smtplib.SMTP_SSL(host, port, timeout=TIMEOUT_S, context=context)
+        if parts.scheme == "smtps"
+        else smtplib.SMTP(host, port, timeout=TIMEOUT_S)
+    ) as server:
+        if parts.scheme == "smtp+starttls":
+            server.starttls(context=context)
+        if parts.username:
+            server.login(unquote(parts.username), revealed(None, settings.smtp_password_file) or "")
+        server.send_message(message)

@@ -1,0 +1,117 @@
+"""One user, now: the five steps of provisioning on demand, shown one by one (Microsoft: provision on demand)."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from connector_host import clock
+from connector_host.provisioning import faults, mappings
+from connector_host.provisioning.acting import Context, Turn, carry_out, take_turn
+from connector_host.provisioning.deciding import Create, Stage, Update, judge
+from connector_host.provisioning.errors import ProvisioningError, TargetError
+from connector_host.provisioning.faults import Cause
+from connector_host.provisioning.sources.contract import Presence, SourceUser
+from connector_host.provisioning.state.leading import lead
+from connector_host.provisioning.state.records import Changes, Link, Modified, Staged, Status, Step
+
+if TYPE_CHECKING:
+    from connector_host.provisioning.opening import Opened
+    from connector_host.provisioning.state.store import State
+
+
+@dataclass(slots=True)
+class Shown:
+    """What happened to one user, step by step: test connection, import, scope, match, action."""
+
+    key: str
+    steps: list[Step] = field(default_factory=list)
+    modified: tuple[Modified, ...] = ()
+
+    @property
+    def succeeded(self) -> bool:
+        """Return whether no step failed."""
+        return all(step.status is not Status.FAILURE for step in self.steps)
+
+
+async def provision(job: Opened, state: State, key: str, *, dry: bool = False) -> Shown:
+    """Provision one user of the source; raises JobHeld while a cycle of the job is under way."""
+    shown = Shown(key)
+    try:
+        await job.target.probe(mappings.matching(job.flows)[0].path.text)
+    except TargetError as failure:
+        shown.steps.append(Step("test connection", Status.FAILURE, f"{failure.code}: {failure}"))
+        return shown
+    shown.steps.append(Step("test connection", Status.SUCCESS, "the target answered the probe with an empty list"))
+    user = await _imported(job, key, shown)
+    if user is not None:
+        if dry:
+            await _take(job, state, user, shown, dry=True)
+        else:
+            with lead(state, job.name):
+                await _take(job, state, user, shown, dry=False)
+    return shown
+
+
+async def _imported(job: Opened, key: str, shown: Shown) -> SourceUser | None:
+    try:
+        user = await job.source.fetch(key)
+    except ProvisioningError as failure:
+        shown.steps.append(Step("import", Status.FAILURE, str(failure)))
+        return None
+    if user is None:
+        shown.steps.append(Step("import", Status.WARNING, "the source has no user with this key"))
+        return SourceUser(key, {}, Presence.GONE)
+    shown.steps.append(Step("import", Status.SUCCESS, f"{len(user.values)} attributes"))
+    return user
+
+
+async def _take(job: Opened, state: State, user: SourceUser, shown: Shown, *, dry: bool) -> None:
+    where = await asyncio.to_thread(state.job, job.name)
+    link = (await asyncio.to_thread(state.links, job.name, [user.key])).get(user.key)
+
+    async def link_of_target(target_id: str) -> Link | None:
+        return await asyncio.to_thread(state.link_of_target, job.name, target_id)
+
+    decider = judge(job.settings, job.flows, where.salt, job.target, link_of_target)
+    context = Context(job.name, where.cycle, "administrator", decider, job.target, compare=True, dry=dry)
+    try:
+        turn = await take_turn(context, user, link, asyncio.Event())
+        if isinstance(turn.decision, Stage) and link is not None and not dry:
+            staged = Staged(user.key, turn.decision.action, turn.decision.reason, where.cycle)
+            turn = await carry_out(context, staged, link)
+    except TargetError as failure:
+        turn = Turn(user.key, cause=Cause(failure.code, str(failure), failure.status))
+    shown.steps += [step for step in turn.steps if step.name != "action"]
+    shown.steps.append(_action(turn, dry=dry))
+    shown.modified = turn.modified or (turn.decision.modified if isinstance(turn.decision, Create | Update) else ())
+    if not dry:
+        await asyncio.to_thread(state.write, job.name, _changes(job, context, turn))
+
+
+def _action(turn: Turn, *, dry: bool) -> Step:
+    if turn.cause is not None:
+        return Step("action", Status.FAILURE, f"{turn.cause.code}: {turn.cause.reason}")
+    if dry and isinstance(turn.decision, Create):
+        return Step("action", Status.SUCCESS, "would be created")
+    if dry and isinstance(turn.decision, Update):
+        return Step("action", Status.SUCCESS, "would be updated" if turn.decision.operations else "is as it is to be")
+    if dry and isinstance(turn.decision, Stage):
+        return Step("action", Status.SUCCESS, f"{turn.decision.action}: {turn.decision.reason}")
+    return next((step for step in reversed(turn.steps) if step.name == "action"), Step("action", Status.SKIPPED))
+
+
+def _changes(job: Opened, context: Context, turn: Turn) -> Changes:
+    changes = Changes(log=[turn.entry(context)])
+    if turn.cause is not None:
+        now, interval_s = clock.now().timestamp(), job.settings.interval_min * 60
+        changes.failures.append(faults.failed_again(turn.key, None, turn.cause, now=now, interval_s=interval_s))
+        return changes
+    changes.healed.append(turn.key)
+    changes.unstaged.append(turn.key)
+    if turn.link is not None:
+        changes.links.append(turn.link)
+    if turn.unlinked:
+        changes.unlinked.append(turn.key)
+    return changes

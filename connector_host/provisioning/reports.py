@@ -1,0 +1,78 @@
+"""What one cycle did, as counts, and for a dry run what it would do and why."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from connector_host.provisioning.state.records import Action, Modified
+
+
+class Kind(StrEnum):
+    """What a cycle looks at."""
+
+    INITIAL = "initial"
+    """Every user, each compared with the target."""
+    FULL = "full"
+    """Every user, those compared that have changed since they were last flowed."""
+    INCREMENTAL = "incremental"
+    """What the source says has changed since the mark."""
+
+
+class Ending(StrEnum):
+    """How a cycle ended."""
+
+    FINISHED = "finished"
+    STOPPED = "stopped"
+    """By an administrator or a signal; the next one goes on where it was."""
+    UNAVAILABLE = "unavailable"
+    """The target or the source was down; the next one goes on where it was."""
+    QUARANTINED = "quarantined"
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """One change that a dry run found."""
+
+    source_key: str
+    target_id: str | None
+    action: Action
+    reason: str
+    modified: tuple[Modified, ...] = ()
+
+
+@dataclass(slots=True)
+class Report:
+    """One cycle, counted while it runs."""
+
+    job: str
+    cycle: int
+    kind: Kind
+    dry: bool = False
+    counts: Counter[str] = field(default_factory=Counter)
+    planned: list[Planned] = field(default_factory=list)
+    ending: Ending = Ending.FINISHED
+    detail: str = ""
+    seconds: float = 0.0
+
+    @property
+    def failures(self) -> int:
+        """Return how many users failed."""
+        return self.counts["failed"]
+
+    def document(self) -> dict[str, Any]:
+        """Return it as JSON has it."""
+        return {
+            "job": self.job,
+            "cycle": self.cycle,
+            "kind": self.kind.value,
+            "dry_run": self.dry,
+            "ending": self.ending.value,
+            "detail": self.detail,
+            "seconds": round(self.seconds, 3),
+            "counts": dict(sorted(self.counts.items())),
+            **({"changes": [asdict(one) for one in self.planned]} if self.dry else {}),
+        }

@@ -1,0 +1,58 @@
+"""Restart scopes: what a job is to forget (Microsoft Graph: synchronizationJobRestartCriteria)."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from connector_host.provisioning.cycles import WELL
+from connector_host.provisioning.state.tables import FAILURES, LINKS, STAGED
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from connector_host.provisioning.state.store import State
+
+
+class RestartScope(StrEnum):
+    """What to forget."""
+
+    NONE = "None"
+    """Nothing: run the next cycle now."""
+    CONNECTOR_DATA_STORE = "ConnectorDataStore"
+    """Which user of the target belongs to whom, and what it was last given."""
+    ESCROWS = "Escrows"
+    """Users who failed: all are tried again."""
+    WATERMARK = "Watermark"
+    """The mark: everybody is read, and compared with the target."""
+    QUARANTINE_STATE = "QuarantineState"
+    """The quarantine."""
+    FULL = "Full"
+    """All of these: users are matched again."""
+    FORCE_DELETES = "ForceDeletes"
+    """Nothing; staged deletes are allowed."""
+
+
+USUAL = (RestartScope.QUARANTINE_STATE, RestartScope.WATERMARK, RestartScope.ESCROWS)
+"""What the portal's Restart does: links are kept."""
+
+
+def restart(state: State, job: str, scopes: Iterable[RestartScope]) -> None:
+    """Forget what the scopes say and run the next cycle now."""
+    wanted = set(scopes)
+    if RestartScope.FULL in wanted:
+        wanted |= {RestartScope.CONNECTOR_DATA_STORE, *USUAL}
+    state.job(job)
+    fields: dict[str, object] = {"next_run": None, "stopped": False}
+    if RestartScope.CONNECTOR_DATA_STORE in wanted:
+        state.forget(job, LINKS, STAGED)
+        wanted.add(RestartScope.WATERMARK)
+    if RestartScope.ESCROWS in wanted:
+        state.forget(job, FAILURES)
+    if RestartScope.WATERMARK in wanted:
+        fields |= {"mark": None, "initial_due": True, "open_kind": None}
+    if RestartScope.QUARANTINE_STATE in wanted:
+        fields |= WELL
+    if RestartScope.FORCE_DELETES in wanted:
+        fields |= WELL | {"deletes_allowed": True}
+    state.set_job(job, **fields)

@@ -1,0 +1,210 @@
+"""The target: a SCIM service, asked as the cloud's provisioning service asks, with every answer judged once, here.
+
+probe · find · read · create · change · delete          (RFC 7644 §3.3-3.6)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import uuid
+from typing import TYPE_CHECKING, Any, Final, Self
+from urllib.parse import quote, urlencode
+
+import aiohttp
+
+from connector_host import clock
+from connector_host.errors import ConfigurationError
+from connector_host.provisioning.errors import CredentialsRefused, Incompliant, Refused, TargetError, TargetUnavailable
+from connector_host.provisioning.secrets import revealed
+from connector_host.provisioning.web import tls
+
+if TYPE_CHECKING:
+    from connector_host.provisioning.resources import Resource
+    from connector_host.provisioning.settings import TargetSettings
+
+CONTENT: Final = "application/scim+json"
+PATCH_OP: Final = "urn:ietf:params:scim:api:messages:2.0:PatchOp"
+TOKEN_CHARS_MIN: Final = 12
+
+OK, CREATED, NO_CONTENT, UNAUTHORIZED, NOT_FOUND = 200, 201, 204, 401, 404
+
+CODES: Final = {
+    400: "UnprocessableEntity",
+    403: "InsufficientRights",
+    404: "InvalidAnchor",
+    405: "MethodNotAllowed",
+    409: "EntryConflict",
+    412: "EntryConflict",
+    413: "UnprocessableEntity",
+    422: "UnprocessableEntity",
+    500: "InternalServerError",
+    501: "NotImplemented",
+}
+"""The error codes of the provisioning log by HTTP status (Microsoft: analyse the provisioning logs)."""
+
+BUSY: Final = frozenset({429, 502, 503, 504})
+INCOMPLIANT: Final = "SystemForCrossDomainIdentityManagementServiceIncompatible"
+
+
+class Target:
+    """One SCIM service and the way to it."""
+
+    def __init__(self, settings: TargetSettings) -> None:
+        token = revealed(settings.token, settings.token_file) or ""
+        if len(token) < TOKEN_CHARS_MIN:
+            raise ConfigurationError(f"target: the secret token has {TOKEN_CHARS_MIN} characters at the least.")
+        self.settings = settings
+        self._headers = {"Authorization": f"Bearer {token}", "Accept": CONTENT, "Content-Type": CONTENT}
+        self._tls = tls(settings.trust)
+        self._pace = _Pace(settings.requests_per_s)
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=self.settings.concurrency, ssl=self._tls),
+            timeout=aiohttp.ClientTimeout(total=self.settings.timeout_s),
+        )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    async def probe(self, attribute: str) -> None:
+        """Ask for a user who cannot exist, as the cloud does; raises TargetError unless an empty list comes back."""
+        try:
+            found = await self.find(attribute, str(uuid.uuid4()))
+        except Refused as failure:
+            raise Incompliant(
+                INCOMPLIANT, f"the probe was not answered by an empty list: {failure}", status=failure.status
+            ) from failure
+        if found:
+            raise Incompliant(INCOMPLIANT, "the probe for a user who cannot exist found one: filters are not obeyed")
+
+    async def find(self, attribute: str, value: object) -> list[Resource]:
+        """Return the users whose attribute equals the value."""
+        query = urlencode({"filter": f"{attribute} eq {_literal(value)}"})
+        status, document = await self._ask("GET", f"Users?{query}")
+        if status != OK:
+            raise _judged(status, document)
+        if document is None or not isinstance(document.get("totalResults"), int):
+            raise Incompliant(INCOMPLIANT, "a query was not answered by a ListResponse", status=status)
+        resources: list[Resource] = document.get("Resources") or []
+        return resources
+
+    async def read(self, target_id: str) -> Resource | None:
+        """Return the user as it is now, None if there is none."""
+        status, document = await self._ask("GET", f"Users/{quote(target_id, safe='')}")
+        if status == NOT_FOUND:
+            return None
+        if status != OK or document is None:
+            raise _judged(status, document)
+        return document
+
+    async def create(self, resource: Resource, key: str) -> Resource:
+        """Create a user and return it as the target made it; `key` is the idempotency key."""
+        status, document = await self._ask("POST", "Users", resource, key)
+        if status not in (OK, CREATED):
+            raise _judged(status, document)
+        if document is None or not isinstance(document.get("id"), str) or not document["id"]:
+            raise Incompliant(INCOMPLIANT, "a creation was not answered by a resource with an id", status=status)
+        return document
+
+    async def change(self, target_id: str, operations: list[dict[str, Any]], key: str) -> bool:
+        """Change a user; returns False if there is none."""
+        body = {"schemas": [PATCH_OP], "Operations": operations}
+        status, document = await self._ask("PATCH", f"Users/{quote(target_id, safe='')}", body, key)
+        if status == NOT_FOUND:
+            return False
+        if status not in (OK, NO_CONTENT):
+            raise _judged(status, document)
+        return True
+
+    async def delete(self, target_id: str, key: str) -> bool:
+        """Delete a user; returns False if there was none."""
+        status, document = await self._ask("DELETE", f"Users/{quote(target_id, safe='')}", key=key)
+        if status == NOT_FOUND:
+            return False
+        if status not in (OK, NO_CONTENT):
+            raise _judged(status, document)
+        return True
+
+    async def _ask(
+        self, method: str, path: str, body: Resource | None = None, key: str | None = None
+    ) -> tuple[int, Resource | None]:
+        assert self._session is not None, "entered first"  # noqa: S101 - a programming error, not a state
+        await self._pace.turn()
+        headers = self._headers if key is None else {**self._headers, "Idempotency-Key": key}
+        data = None if body is None else json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
+        try:
+            async with self._session.request(
+                method, f"{self.settings.url}/{path}", headers=headers, data=data, allow_redirects=False
+            ) as answer:
+                text = await answer.read()
+                _raise_for_all(answer.status, answer.headers.get("Retry-After", ""), _document(text))
+                return answer.status, _document(text)
+        except TimeoutError as failure:
+            raise TargetUnavailable("Timeout", f"no answer within {self.settings.timeout_s:g} s") from failure
+        except aiohttp.ClientError as failure:
+            raise TargetUnavailable(
+                "WebExceptionProtocolError", f"the target cannot be reached ({_cause(failure)})"
+            ) from failure
+
+
+class _Pace:
+    """Lets no more than so many requests a second through, evenly."""
+
+    def __init__(self, per_s: float | None) -> None:
+        self._gap_s = 0.0 if per_s is None else 1 / per_s
+        self._next_s = 0.0
+
+    async def turn(self) -> None:
+        """Wait for one's turn."""
+        if not self._gap_s:
+            return
+        now = clock.monotonic_s()
+        at, self._next_s = max(now, self._next_s), max(now, self._next_s) + self._gap_s
+        await asyncio.sleep(at - now)
+
+
+def _literal(value: object) -> str:
+    # RFC 7644 §3.4.2.2: a value is a JSON literal, so quotes and backslashes need no special care.
+    return json.dumps(value if isinstance(value, bool | int) else str(value), ensure_ascii=False)
+
+
+def _document(text: bytes) -> Resource | None:
+    try:
+        document = json.loads(text) if text else None
+    except ValueError:
+        return None
+    return document if isinstance(document, dict) else None
+
+
+def _raise_for_all(status: int, retry_after: str, document: Resource | None) -> None:
+    """Raise for what has nothing to do with the user in hand."""
+    if status == UNAUTHORIZED:
+        raise CredentialsRefused("Unauthorized", "the target does not accept the secret token", status=status)
+    if status in BUSY:
+        code = "TooManyRequests" if status == 429 else "WebExceptionProtocolError"  # noqa: PLR2004 - HTTP
+        wait_s = float(retry_after) if retry_after.isdigit() else None
+        raise TargetUnavailable(code, _reason(status, document), status=status, retry_after_s=wait_s)
+
+
+def _judged(status: int, document: Resource | None) -> TargetError:
+    return Refused(CODES.get(status, "InternalError"), _reason(status, document), status=status)
+
+
+def _reason(status: int, document: Resource | None) -> str:
+    detail = (document or {}).get("detail")
+    kind = (document or {}).get("scimType")
+    words = f"{kind}: {detail}" if kind and detail else detail or kind
+    return f"{status}: {words}" if words else f"the target answered {status}"
+
+
+def _cause(failure: aiohttp.ClientError) -> str:
+    if isinstance(failure, aiohttp.ClientConnectorCertificateError):
+        return "its certificate is not trusted"
+    if isinstance(failure, aiohttp.ClientConnectorError):
+        return failure.os_error.strerror or "no connection"
+    return type(failure).__name__
