@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+ACCEPT_FAILED: Final = "accept.failed"
 AGENT_ENROLLED: Final = "agent.enrolled"
 AGENT_HEALTH: Final = "agent.health"
 AGENT_RENEWED: Final = "agent.renewed"
@@ -19,6 +20,8 @@ LINK_CONNECTED: Final = "link.connected"
 LINK_FAILED: Final = "link.failed"
 LINK_ENDED: Final = "link.ended"
 LINK_REFUSED: Final = "link.refused"
+PASSTHROUGH_CUT: Final = "passthrough.cut"
+PASSTHROUGH_FAILED: Final = "passthrough.failed"
 RELAY_READY: Final = "relay.ready"
 RELAY_STOPPED: Final = "relay.stopped"
 RELAY_STOPPING: Final = "relay.stopping"

@@ -32,6 +32,7 @@ TENANT_NAME: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 Port = Annotated[int, Meta(ge=0, le=65_535)]
 Seconds = Annotated[float, Meta(gt=0)]
 Count = Annotated[int, Meta(ge=1)]
+HostName = Annotated[str, Meta(pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$")]
 TokenHash = Annotated[str, Meta(pattern=r"^sha256:[0-9a-f]{64}$")]
 
 
@@ -101,9 +102,12 @@ class TenantSettings(Settings, frozen=True, kw_only=True):
     Needed only for agents that show a token; `provisioning-agent relay tenant add` makes tenants whose agents enrol.
     """
 
-    agent_token_hashes: tuple[TokenHash, ...]
+    agent_token_hashes: tuple[TokenHash, ...] = ()
     """SHA-256 of each token that an agent of this tenant may show, `sha256:` and 64 hex digits; several while one is
     being replaced."""
+    passthrough: tuple[HostName, ...] = ()
+    """Host names whose TLS connections go to this tenant's host untouched, by the name that the client asks for (SNI):
+    the host's own certificate must have the name, and its agents must set `passthrough`."""
 
 
 class RelayConfiguration(Settings, frozen=True, kw_only=True):
@@ -136,6 +140,9 @@ class AgentSettings(Settings, frozen=True, kw_only=True):
     """The connector host's URL, without a path: `https://localhost:8585`. Requests go there and nowhere else."""
     host_trust: Path | None = None
     """The authorities, PEM, that the host's certificate must come from; left out, those of the operating system."""
+    passthrough: bool = False
+    """Carry clients' TLS connections to the host untouched, too, where the relay's administrator set that up: then the
+    host alone sees and checks what is asked."""
     name: Annotated[str, Meta(min_length=1, max_length=100)] = msgspec.field(default_factory=socket.gethostname)
     """What administrators call this agent; left out, the machine's name."""
     links: Annotated[int, Meta(ge=1, le=8)] = 2

@@ -15,6 +15,7 @@ from agent import events, logs
 from agent.errors import AgentError, ProtocolViolation
 from agent.link.headers import is_block, named_by_connection, to_block
 from agent.link.messages import Failure, Reason, RequestHead, ResponseHead, decode, encode
+from agent.link.piping import pipe
 from agent.outbound.allowed import refusal
 from agent.outbound.host import BROKEN, HostCertificateRefused, HostUnreachable
 from agent.outbound.probe import look
@@ -37,6 +38,8 @@ class Forwarder:
     """Answers the streams that the relay opens."""
 
     pool: HostPool
+    passthrough: bool
+    """Whether connections are carried untouched, too."""
     in_flight: int
     """Requests that are carried at once; more are refused, so that another agent may take them."""
     draining: bool = False
@@ -44,7 +47,7 @@ class Forwarder:
 
     async def serve(self, stream: Stream, packed: bytes) -> None:
         """Carry the request of this stream; returns when the stream is over, however it ended."""
-        exchange = _Exchange(stream, self.pool)
+        exchange = _Exchange(stream, self.pool, self.passthrough)
         if self.draining:
             exchange.give_up(Reason.DRAINING, "The agent is about to stop.")
             return
@@ -62,6 +65,7 @@ class Forwarder:
 class _Exchange:
     stream: Stream
     pool: HostPool
+    passthrough: bool
     sent: bool = False
     answered: bool = False
     request_id: str = ""
@@ -74,12 +78,34 @@ class _Exchange:
             self.give_up(Reason.MALFORMED, f"The relay sent {violation}.")
             return
         self.request_id = head.request_id
-        if reason := refusal(head.method, head.target):
+        if head.method == "CONNECT" and self.passthrough:
+            await self._carry_untouched()
+        elif reason := refusal(head.method, head.target):
             self.give_up(Reason.NOT_ALLOWED, reason)
         elif not is_block(head.headers):
             self.give_up(Reason.MALFORMED, "The relay sent headers that may not be passed on.")
         else:
             await self._carry(head)
+
+    async def _carry_untouched(self) -> None:
+        """Carry a TLS connection between a client and the host, whoever they are to each other."""
+        host = self.pool.host
+        try:
+            async with asyncio.timeout(host.connect_s):
+                reader, writer = await asyncio.open_connection(host.name, host.port)
+        except (OSError, TimeoutError) as failure:
+            reason = getattr(failure, "strerror", None) or f"no answer within {host.connect_s:g} s"
+            detail = f"the connector host at {host.url.origin()} cannot be reached: {reason}"
+            self.give_up(Reason.HOST_UNREACHABLE, detail)
+            return
+        self.sent = self.answered = True
+        self.stream.respond(encode(ResponseHead(200, b"")), end=False)
+        try:
+            await pipe(self.stream, reader, writer)
+        except OSError as failure:
+            self.give_up(Reason.HOST_DROPPED, f"the connection to the connector host broke ({failure})")
+        finally:
+            writer.close()
 
     async def _carry(self, head: RequestHead) -> None:
         where = f"the connector host at {self.pool.host.url.origin()}"

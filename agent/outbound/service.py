@@ -22,7 +22,7 @@ async def run(settings: AgentSettings, stop: asyncio.Event) -> None:
     pool = HostPool(
         parse_host(settings.host, trusting(settings.host_trust, "agent.host_trust"), settings.host_connect_s)
     )
-    forwarder = Forwarder(pool, settings.in_flight)
+    forwarder = Forwarder(pool, settings.passthrough, settings.in_flight)
     probe = Probe(pool, settings.probe_s)
     dialler = Dialler(settings, forwarder, probe)
     if settings.state is None or load(settings.state) is None:

@@ -18,17 +18,21 @@ from agent.relay.admission import Admission
 from agent.relay.authority import open_authority
 from agent.relay.enrolment import Enrolment
 from agent.relay.gateway import Gateway
+from agent.relay.listening import Doors, Port
 from agent.relay.matching import Agents
+from agent.relay.passthrough import Passthrough
 from agent.relay.store import Store
 from agent.relay.tenants import Tenants
 from connector_host.clock import now
 
 if TYPE_CHECKING:
-    import ssl
     from pathlib import Path
 
     from agent.settings import RelayConfiguration, RelaySettings
 
+
+CUT_S: Final = 0.1
+"""What is still under way when the time to stop is over gets this long to notice."""
 
 LOOK_S: Final = 1.0
 """Between two looks at the store: a revocation acts within this time."""
@@ -54,18 +58,23 @@ async def run(configuration: RelayConfiguration, stop: asyncio.Event) -> None:
         max_line_size=header_bytes,
         max_field_size=header_bytes,
     )
-    runner = web.ServerRunner(server, handle_signals=False, shutdown_timeout=0.1)
-    await runner.setup()
+    passthrough = Passthrough(agents, settings.limits)
+    names = {name: tenant for tenant, given in configuration.tenants.items() for name in given.passthrough}
+    port = Port(Doors(server, context, names, passthrough.carry))
     try:
-        await _listen(runner, settings, context)
+        number = port.open(settings.listen, settings.port)
+        url = f"https://{settings.name}:{number}"
+        logs.event(events.RELAY_READY, url=url, listen=settings.listen, port=number, version=__version__)
         looking = asyncio.create_task(_look_at_store(records, tenants, admission))
         try:
             await stop.wait()
         finally:
             looking.cancel()
+        await port.stop_accepting()
         await _drain(gateway, agents, admission, settings.stop_s)
     finally:
-        await runner.cleanup()
+        await port.close()
+        await server.shutdown(CUT_S)
     logs.event(events.RELAY_STOPPED)
 
 
@@ -85,18 +94,6 @@ async def _look_at_store(records: Store, tenants: Tenants, admission: Admission)
             admission.cut_revoked(records.revoked())
         except sqlite3.Error as failure:
             logs.event(events.STORE_UNAVAILABLE, level=logging.ERROR, reason=str(failure))
-
-
-async def _listen(runner: web.ServerRunner, settings: RelaySettings, context: ssl.SSLContext) -> None:
-    site = web.TCPSite(runner, settings.listen, settings.port, ssl_context=context)
-    try:
-        await site.start()
-    except OSError as failure:
-        where = f"relay.listen and relay.port: {settings.listen}:{settings.port}"
-        raise ConfigurationError(f"{where} cannot be opened ({failure.strerror or failure}).") from failure
-    port = runner.addresses[0][1]
-    url = f"https://{settings.name}:{port}"
-    logs.event(events.RELAY_READY, url=url, listen=settings.listen, port=port, version=__version__)
 
 
 async def _drain(gateway: Gateway, agents: Agents, admission: Admission, stop_s: float) -> None:

@@ -1,0 +1,148 @@
+"""The relay's port: takes connections, and hands each to the gateway or, by the name it asks for, untouched to a host.
+
+The name is read by a look at the first bytes that leaves them where they are, so whoever gets the connection sees all
+of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from agent import events, logs
+from agent.errors import ConfigurationError
+from agent.relay.sni import HELLO_BYTES, Incomplete, NameReader
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from aiohttp import web
+
+HELLO_S: Final = 10.0
+"""Seconds in which a client must say which name it wants."""
+
+_AGAIN_S: Final = 0.02
+"""Between two looks at a ClientHello that came in pieces."""
+
+_BACKLOG: Final = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Doors:
+    """Who gets which connection."""
+
+    gateway: web.Server
+    context: ssl.SSLContext
+    """The gateway's own TLS."""
+    passthrough: Mapping[str, str]
+    """Host name, lower-case, to the tenant whose host gets the connection as it is."""
+    carry: Callable[[str, str, asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+    """Carries one connection of a tenant, asked for by a name, until it ends."""
+
+
+class Port:
+    """One listening port and the connections that came in through it."""
+
+    def __init__(self, doors: Doors) -> None:
+        self._doors = doors
+        self._names = NameReader()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._accepting: asyncio.Task[None] | None = None
+        self._socket: socket.socket | None = None
+
+    def open(self, address: str, port: int) -> int:
+        """Listen, and return the port; raises ConfigurationError where that fails."""
+        try:
+            self._socket = _listen(address, port)
+        except OSError as failure:
+            where = f"relay.listen and relay.port: {address}:{port}"
+            raise ConfigurationError(f"{where} cannot be opened ({failure.strerror or failure}).") from failure
+        self._accepting = asyncio.create_task(self._accept(self._socket))
+        return int(self._socket.getsockname()[1])
+
+    async def stop_accepting(self) -> None:
+        """Take no more connections; those that are here go on."""
+        if self._accepting is not None:
+            self._accepting.cancel()
+            await asyncio.gather(self._accepting, return_exceptions=True)
+        if self._socket is not None:
+            self._socket.close()
+
+    async def close(self) -> None:
+        """Take no more connections, and end those that are carried untouched."""
+        await self.stop_accepting()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _accept(self, listening: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                connection, _ = await loop.sock_accept(listening)
+            except OSError as failure:
+                # Too many open files, or a client that was gone at once: others are still waiting.
+                logs.event(events.ACCEPT_FAILED, level=logging.WARNING, reason=str(failure))
+                await asyncio.sleep(_AGAIN_S)
+                continue
+            task = asyncio.create_task(self._take(connection))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _take(self, connection: socket.socket) -> None:
+        """Hand the connection to whom it is for."""
+        loop, doors = asyncio.get_running_loop(), self._doors
+        try:
+            connection.setblocking(False)  # noqa: FBT003 - the standard library's signature
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            name = await self._peek_name(connection) if doors.passthrough else None
+            tenant = doors.passthrough.get(name) if name is not None else None
+            if tenant is None or name is None:
+                await loop.connect_accepted_socket(doors.gateway, connection, ssl=doors.context)
+                return
+            reader, writer = await asyncio.open_connection(sock=connection)
+        except (OSError, TimeoutError):
+            # A client that was gone at once, spoke no TLS, or said nothing.
+            connection.close()
+            return
+        except BaseException:
+            connection.close()
+            raise
+        await doors.carry(tenant, name, reader, writer)
+
+    async def _peek_name(self, connection: socket.socket) -> str | None:
+        async with asyncio.timeout(HELLO_S):
+            while True:
+                await _readable(connection)
+                beginning = connection.recv(HELLO_BYTES, socket.MSG_PEEK)
+                if not beginning:
+                    raise ConnectionError("the client is gone")
+                with suppress(Incomplete):
+                    return self._names.server_name(beginning)
+                if len(beginning) == HELLO_BYTES:
+                    return None
+                # The bytes stay where they are, so the socket stays readable: only time tells whether more came.
+                await asyncio.sleep(_AGAIN_S)
+
+
+def _listen(address: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    listening = socket.create_server((address, port), family=family, backlog=_BACKLOG)
+    listening.setblocking(False)  # noqa: FBT003 - the standard library's signature
+    return listening
+
+
+async def _readable(connection: socket.socket) -> None:
+    """Return once there is something to read."""
+    loop = asyncio.get_running_loop()
+    arrived = asyncio.Event()
+    loop.add_reader(connection, arrived.set)
+    try:
+        await arrived.wait()
+    finally:
+        loop.remove_reader(connection)

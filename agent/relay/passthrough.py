@@ -1,0 +1,107 @@
+"""A client's TLS connection, carried untouched to the tenant's host: the relay can neither read nor forge anything.
+
+What becomes of a request inside is nobody's to say here: a link that breaks ends the connection, as a broken network
+would.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+from collections import Counter
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from agent import events, logs
+from agent.errors import AgentError, LinkLost, StreamFailed
+from agent.link.messages import Failure, RequestHead, decode, encode
+from agent.link.piping import pipe
+
+if TYPE_CHECKING:
+    from agent.link.links import Link
+    from agent.link.streams import Stream
+    from agent.relay.matching import Agents
+    from agent.settings import LimitSettings
+
+
+@dataclass(slots=True)
+class Passthrough:
+    """Carries connections."""
+
+    agents: Agents
+    limits: LimitSettings
+    under_way: Counter[str] = field(default_factory=Counter)
+    """Connections, by tenant."""
+
+    async def carry(self, tenant: str, name: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Carry one connection until it ends; returns, whatever happens to it."""
+        if self.under_way[tenant] >= self.limits.in_flight:
+            logs.event(events.PASSTHROUGH_FAILED, level=logging.WARNING, tenant=tenant, reason="too many connections")
+            writer.transport.abort()
+            return
+        self.under_way[tenant] += 1
+        try:
+            await self._carry(tenant, name, reader, writer)
+        finally:
+            self.under_way[tenant] -= 1
+            writer.close()
+
+    async def _carry(self, tenant: str, name: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        identity = uuid.uuid4().hex
+        opened = await self._open(tenant, name, identity)
+        if isinstance(opened, str):
+            logs.event(
+                events.PASSTHROUGH_FAILED, level=logging.WARNING, tenant=tenant, request_id=identity, reason=opened
+            )
+            return
+        link, stream = opened
+        try:
+            await pipe(stream, reader, writer)
+        except (AgentError, OSError) as failure:
+            logs.event(events.PASSTHROUGH_CUT, tenant=tenant, request_id=identity, reason=str(failure))
+            writer.transport.abort()
+        finally:
+            link.forget(stream)
+
+    async def _open(self, tenant: str, name: str, identity: str) -> tuple[Link, Stream] | str:
+        """Return a stream to the tenant's host, or why there is none; no byte of the client was sent until then."""
+        loop = asyncio.get_running_loop()
+        patience = loop.time() + self.limits.wait_s
+        head = RequestHead("CONNECT", name, b"", identity, int(self.limits.request_s * 1000))
+        reason = "no agent is connected"
+        tried: set[Link] = set()
+        while True:
+            link = self.agents.pick(tenant, tried)
+            if link is None:
+                if (left_s := patience - loop.time()) <= 0:
+                    return reason
+                await self.agents.news(tenant, min(left_s, 0.5))
+                tried.clear()
+                continue
+            tried.add(link)
+            stream = link.open(encode(head), end=False)
+            try:
+                async with asyncio.timeout(self.limits.request_s):
+                    await stream.answer()
+            except (AgentError, TimeoutError) as failure:
+                reason = f"agent {link.peer.name}: {_words(failure)}"
+                link.forget(stream)
+            except BaseException:
+                link.forget(stream)
+                raise
+            else:
+                return link, stream
+
+
+def _words(failure: Exception) -> str:
+    match failure:
+        case StreamFailed(payload=payload):
+            with suppress(AgentError):
+                return decode(Failure, payload).detail
+            return "it failed for no reason that the relay can read"
+        case LinkLost(reason=reason):
+            return reason
+        case _:
+            return str(failure) or "no answer in time"

@@ -1,0 +1,133 @@
+"""A client's own TLS reaches the host untouched, by the name that it asks for; everybody else meets the gateway."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+
+import aiohttp
+import pytest
+from yarl import URL
+
+from agent import events
+from agent.relay.sni import Incomplete, NameReader
+from tests.agent.chain import USERS, host_server, issue_papers
+
+NAME = "scim.acme.example"
+
+
+@pytest.fixture
+def host_papers(tmp_path):
+    return issue_papers(tmp_path, NAME)
+
+
+@pytest.fixture
+async def host(host_papers):
+    async with host_server(host_papers) as server:
+        yield server
+
+
+@pytest.fixture
+async def joined(chain, host):
+    await chain.start_relay(passthrough=(NAME,), limits={"wait_s": 0.2})
+    await chain.start_agent(host.url, passthrough=True)
+    return chain
+
+
+@pytest.fixture
+async def untouched(joined, host_papers):
+    """A client that trusts the host's authority only, and asks for the host's name at the relay's port."""
+    connector = aiohttp.TCPConnector(ssl=host_papers.context(), limit=0)
+    async with aiohttp.ClientSession(connector=connector) as session:
+
+        async def call(method, path=USERS, **options):
+            url = f"https://localhost:{joined.port}{path}"
+            async with session.request(method, url, server_hostname=NAME, **options) as response:
+                return response.status, await response.read()
+
+        yield call
+
+
+async def test_the_client_speaks_with_the_host_itself(untouched, host):
+    assert await untouched("POST", data=b"{}") == (200, b"{}")
+    assert host.asked[0][2]["Host"].startswith("localhost")
+    assert "X-Forwarded-Host" not in host.asked[0][2]
+
+
+async def test_large_bodies_pass_both_ways(untouched):
+    body = b"x" * 900_000
+    assert await untouched("POST", data=body) == (200, body)
+
+
+async def test_many_connections_pass_at_once(untouched):
+    answers = await asyncio.gather(*(untouched("POST", data=b"%d" % number) for number in range(50)))
+    assert answers == [(200, b"%d" % number) for number in range(50)]
+
+
+async def test_the_gateway_is_still_there_for_every_other_name(joined, client, host):
+    async with client.get(joined.url + "/healthz") as response:
+        assert response.status == 200
+
+
+async def test_an_agent_that_did_not_agree_carries_nothing_untouched(chain, host, host_papers):
+    await chain.start_relay(passthrough=(NAME,), limits={"wait_s": 0.2})
+    await chain.start_agent(host.url)
+    with pytest.raises(OSError):  # noqa: PT011 - whatever a TLS client says when it is hung up on
+        await asyncio.open_connection("localhost", chain.port, ssl=host_papers.context(), server_hostname=NAME)
+    failed = await chain.log.wait_for(events.PASSTHROUGH_FAILED)
+    assert "CONNECT" in failed["reason"]
+    assert not host.asked
+
+
+async def ended(reader):
+    """Return whether nothing more comes: a reset, or an end without a good-bye."""
+    try:
+        return await asyncio.wait_for(reader.read(), 5) == b""
+    except OSError:
+        return True
+
+
+async def test_a_link_that_breaks_ends_the_connection(joined, host_papers):
+    reader, writer = await asyncio.open_connection(
+        "localhost", joined.port, ssl=host_papers.context(), server_hostname=NAME
+    )
+    await joined.kill("one")
+    assert await ended(reader)
+    writer.close()
+
+
+async def test_a_client_that_says_nothing_keeps_nobody_waiting(joined, untouched):
+    reader, writer = await asyncio.open_connection("localhost", joined.port)
+    writer.write(b"\x16\x03\x01")
+    assert await untouched("GET") == (200, b'{"totalResults":0}')
+    writer.close()
+    assert URL(joined.url).port == joined.port
+    assert await reader.read() == b""
+
+
+def client_hello(name):
+    context = ssl.create_default_context()
+    context.check_hostname = name is not None
+    outgoing = ssl.MemoryBIO()
+    handshake = context.wrap_bio(ssl.MemoryBIO(), outgoing, server_hostname=name)
+    with pytest.raises(ssl.SSLWantReadError):
+        handshake.do_handshake()
+    return outgoing.read()
+
+
+def test_the_name_is_read_from_the_first_bytes():
+    reader = NameReader()
+    hello = client_hello("Scim.Acme.Example")
+    assert reader.server_name(hello) == "scim.acme.example"
+    for cut in (0, 1, 5, 100, len(hello) - 1):
+        with pytest.raises(Incomplete):
+            reader.server_name(hello[:cut])
+
+
+@pytest.mark.parametrize(
+    "beginning", [client_hello(None), b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01\x00\x05" + b"x" * 5]
+)
+def test_what_names_nothing_names_nothing(beginning):
+    reader = NameReader()
+    reader.server_name(client_hello("other.example"))
+    assert reader.server_name(beginning) is None
