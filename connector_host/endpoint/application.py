@@ -80,6 +80,7 @@ def _documents() -> list[web.RouteDef]:
         web.get(f"{_ROOT}/ResourceTypes{_SLASH}", documents.resource_types),
         web.get(f"{_ROOT}/ResourceTypes/{{id}}{_SLASH}", documents.resource_type),
         web.get(f"{_ROOT}/ServiceProviderConfig{_SLASH}", documents.service_provider_config),
+        web.get(f"{_ROOT}/openapi.json", documents.openapi_document),
     ]
 
 

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NoReturn
 
+from aiohttp import web
+
+from connector_host import __version__
 from connector_host.endpoint import answers
 from connector_host.endpoint.requests import SERVED
 from connector_host.endpoint.users import root_url
-from connector_host.scim import discovery
+from connector_host.scim import discovery, openapi
 from connector_host.scim.errors import ScimError
 from connector_host.scim.rendering import encode
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from aiohttp import web
 
 
 async def schemas(request: web.Request) -> web.Response:
@@ -45,6 +46,12 @@ async def service_provider_config(request: web.Request) -> web.Response:
     limits = request[SERVED].settings.limits
     config = discovery.service_provider_config(root_url(request), limits)
     return answers.answer(encode(config))
+
+
+async def openapi_document(request: web.Request) -> web.Response:
+    """GET /openapi.json: the endpoint as an OpenAPI document."""
+    document = openapi.openapi(await request[SERVED].flows(), root_url(request), __version__)
+    return web.Response(body=encode(document), content_type="application/json")
 
 
 async def no_groups(_: web.Request) -> web.Response:

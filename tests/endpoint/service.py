@@ -71,7 +71,7 @@ class Service:
     session: aiohttp.ClientSession
     database: Path
     served: Served
-    trust: ssl.SSLContext
+    authority: Path
     base: str = "/ecma2host_HR/scim"
 
     async def call(  # noqa: PLR0913 - a request has that many parts
@@ -138,8 +138,8 @@ async def serve(
     connector = open_connector("HR", settings)
     served = Served(connector, settings, TokenGate((hash_token(TOKEN),)))
     try:
-        async with _listening(folder, served, trusted_proxies, outcomes) as (origin, session, trust):
-            yield Service(origin, session, database, served, trust)
+        async with _listening(folder, served, trusted_proxies, outcomes) as (origin, session, authority):
+            yield Service(origin, session, database, served, authority)
     finally:
         await connector.close()
 
@@ -147,7 +147,7 @@ async def serve(
 @asynccontextmanager
 async def _listening(
     folder: Path, served: Served, trusted_proxies, outcomes
-) -> AsyncIterator[tuple[str, aiohttp.ClientSession, ssl.SSLContext]]:
+) -> AsyncIterator[tuple[str, aiohttp.ClientSession, Path]]:
     files = issue_files(Path(tempfile.mkdtemp(dir=folder)), "localhost", clock.now())
     runner = web.AppRunner(make_application({"HR": served}, trusted_proxies=trusted_proxies, outcomes=outcomes))
     await runner.setup()
@@ -157,6 +157,6 @@ async def _listening(
         trust = ssl.create_default_context(cafile=str(files.authority))
         connector = aiohttp.TCPConnector(ssl=trust)
         async with aiohttp.ClientSession(connector=connector, skip_auto_headers={"User-Agent"}) as session:
-            yield f"https://localhost:{runner.addresses[0][1]}", session, trust
+            yield f"https://localhost:{runner.addresses[0][1]}", session, files.authority
     finally:
         await runner.cleanup()
