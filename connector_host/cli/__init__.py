@@ -10,9 +10,10 @@ from connector_host.cli.certificates import cert
 from connector_host.cli.checking import check, discover
 from connector_host.cli.configuration import configuration, reload
 from connector_host.cli.init import init
+from connector_host.cli.provision import provision
 from connector_host.cli.serving import serve
 from connector_host.cli.speaking import speaking
-from connector_host.cli.tokens import token
+from connector_host.cli.tokens import secret, token
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -29,5 +30,5 @@ def main() -> None:
     """
 
 
-for command in (init, check, discover, serve, token, cert, configuration, reload, audit):
+for command in (init, check, discover, serve, token, secret, cert, configuration, reload, audit, provision):
     main.add_command(speaking(command))

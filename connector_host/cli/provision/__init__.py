@@ -1,0 +1,29 @@
+"""`connector-host provision …`: where no cloud directory drives the host. No logic of its own."""
+
+from __future__ import annotations
+
+import click
+
+from connector_host.cli.provision.asking import links, log, status
+from connector_host.cli.provision.expressions import expression
+from connector_host.cli.provision.running import check, dry_run, run, user
+from connector_host.cli.provision.steering import allow_deletes, restart, start, stop
+
+
+@click.group()
+def provision() -> None:
+    """Keep a SCIM target in step with a source, by jobs.
+
+    \b
+    First time:
+      connector-host provision check           are credentials, mappings and scope right?
+      connector-host provision dry-run JOB     what would change, and why
+      connector-host provision run --once      one cycle of every job
+    Then:
+      connector-host provision run             every job by its schedule, until told to stop
+      connector-host provision status          how the jobs are
+    """
+
+
+for command in (check, dry_run, run, user, status, log, links, start, stop, restart, allow_deletes, expression):
+    provision.add_command(command)

@@ -1,0 +1,40 @@
+"""What the provisioning commands share: the configuration, the state, and which jobs are meant."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from connector_host.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from connector_host.provisioning.settings import Provisioning
+    from connector_host.provisioning.state.store import State
+
+
+@contextmanager
+def state_of(config: Path) -> Iterator[tuple[Provisioning, State]]:
+    """Open the configuration and the state for the time of the block."""
+    from connector_host.provisioning.settings import load
+    from connector_host.provisioning.state.store import State
+
+    settings = load(config)
+    state = State(settings.provisioning.state)
+    try:
+        state.migrate()
+        yield settings, state
+    finally:
+        state.close()
+
+
+def chosen(settings: Provisioning, names: tuple[str, ...]) -> list[str]:
+    """Return the jobs that are meant: those named, else all; raises ConfigurationError for one that is not there."""
+    for name in names:
+        if name not in settings.jobs:
+            raise ConfigurationError(
+                f"there is no job {name}: the configuration has {', '.join(sorted(settings.jobs))}."
+            )
+    return list(names or settings.jobs)
