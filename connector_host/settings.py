@@ -193,6 +193,8 @@ class SqlSettings(Settings):
     """The database password; give it by environment or by `password_file` rather than here."""
     password_file: Path | None = None
     """A file that holds the database password and nothing else."""
+    password_sealed_file: Path | None = Field(default=None, examples=["HR.password.sealed"])
+    """A file with the database password, sealed for this machine; `connector-host init` and `secret set` write it."""
     table: str = Field(examples=["Employees"])
     """The table or view that holds one row for each user, spelled as the database spells it."""
     database_schema: str | None = Field(default=None, alias="schema")
@@ -247,8 +249,11 @@ class SqlSettings(Settings):
 
     @model_validator(mode="after")
     def _password_has_one_source(self) -> SqlSettings:
-        if self.password is not None and self.password_file is not None:
-            raise ValueError("password and password_file are both given: keep one of them")
+        given = [
+            name for name in ("password", "password_file", "password_sealed_file") if getattr(self, name) is not None
+        ]
+        if len(given) > 1:
+            raise ValueError(f"{' and '.join(given)} are given together: keep one of them")
         return self
 
 
@@ -442,7 +447,7 @@ def _with_absolute_paths(settings: Configuration, folder: Path) -> Configuration
         name: connector.model_copy(
             update={
                 key: folder / path
-                for key in ("password_file", "token_hash_file")
+                for key in ("password_file", "password_sealed_file", "token_hash_file")
                 if (path := getattr(connector, key)) is not None
             }
         )

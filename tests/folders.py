@@ -44,11 +44,13 @@ class Folder:
         command = [sys.executable, "-m", "connector_host", *map(str, arguments)]
         return subprocess.Popen(command, cwd=self.path, env=given | (env or {}), text=True, **streams)
 
-    def run(self, *arguments, env=None):
+    def run(self, *arguments, env=None, text=None):
         """Run to the end, in this process since that is quicker; return exit code, output and errors."""
         given = dict.fromkeys(name for name in os.environ if name.startswith("CONNECTOR_HOST"))
         with contextlib.chdir(self.path):
-            done = CliRunner().invoke(main, list(map(str, arguments)), env=given | (env or {}), catch_exceptions=False)
+            done = CliRunner().invoke(
+                main, list(map(str, arguments)), env=given | (env or {}), input=text, catch_exceptions=False
+            )
         return subprocess.CompletedProcess(arguments, done.exit_code, done.stdout, done.stderr)
 
     def run_apart(self, *arguments):

@@ -10,6 +10,7 @@ from connector_host.connectors.registry import open_connector
 from connector_host.endpoint.served import Served
 from connector_host.oversight.audited import Audited, Disclosure
 from connector_host.oversight.measured import Measured
+from connector_host.setup.secrets import opened
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,16 +32,16 @@ class Builder:
     audit: AuditSettings
 
     def build(self, name: str, settings: SqlSettings) -> Served:
-        """Return the connector as it is served; raises ConfigurationError as `open_connector` does."""
-        connector: Connector = Measured(open_connector(name, settings), self.metrics)
+        """Return the connector as it is served; raises ConfigurationError as `open_connector` and `opened` do."""
+        connector: Connector = Measured(open_connector(name, opened(name, settings)), self.metrics)
         if self.trail is not None:
             connector = Audited(connector, self.trail, Disclosure(self.audit.values, frozenset(self.audit.redact)))
         return Served(connector, settings, TokenGate(settings.token_hashes, settings.token_hash_file))
 
 
 def version_of(settings: SqlSettings) -> Version:
-    """Return what must be the same for a connector to go on as it is: its settings, and its password file."""
-    return settings, _stamp(settings.password_file)
+    """Return what must be the same for a connector to go on as it is: its settings, and its password."""
+    return settings, _stamp(settings.password_file or settings.password_sealed_file)
 
 
 def _stamp(path: Path | None) -> tuple[int, ...]:

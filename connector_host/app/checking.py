@@ -14,6 +14,7 @@ from connector_host.access.tokens import TokenGate
 from connector_host.connectors.registry import open_connector
 from connector_host.errors import ConfigurationError, Finding, HostError, Level
 from connector_host.service.lifecycle import explain_bind
+from connector_host.setup.secrets import opened
 from connector_host.tls.files import UnusableFile, check_identity, load_chain
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ async def check(configuration: Configuration) -> dict[str, list[Finding]]:
 async def check_connector(name: str, settings: SqlSettings) -> list[Finding]:
     """Return what one connector finds about its database, its table and its login."""
     try:
-        connector = open_connector(name, settings)
+        connector = open_connector(name, opened(name, settings))
     except ConfigurationError as failure:
         return [Finding(Level.FAILURE, "settings", str(failure))]
     try:

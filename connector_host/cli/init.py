@@ -58,7 +58,7 @@ class Options:
 @click.command()
 @click.option("--config", type=_FILE, default=DEFAULT_CONFIG, show_default=True, help="The file to write.")
 @click.option("--database-url", envvar="CONNECTOR_HOST_DATABASE_URL", help="The database, as a SQLAlchemy URL.")
-@click.option("--password-file", type=_FILE, help="A file with the database password; it is copied beside the file.")
+@click.option("--password-file", type=_FILE, help="A file with the database password.")
 @click.option("--table", help="The table or view with one row for each user.")
 @click.option("--schema", help="The schema of the table.")
 @click.option("--anchor", help="The column that becomes the SCIM id: unique, not null, never changed.")
@@ -87,8 +87,8 @@ def init(**given: Any) -> None:  # noqa: ANN401 - click's door; Options types it
 
     Lists the tables, proposes the anchor and a SCIM attribute for each column with the reason, writes the file, a
     token and a certificate, and runs the check. Every question can be answered by an option. The password is asked
-    for, taken out of the URL, read from --password-file, or from CONNECTOR_HOST_DATABASE_PASSWORD; it goes into a
-    file of its own that only you can read.
+    for, taken out of the URL, read from --password-file, or from CONNECTOR_HOST_DATABASE_PASSWORD; it is kept
+    sealed, with a key that stays on this machine.
 
     \b
     Examples:
@@ -158,7 +158,7 @@ def _plan(config: Path, *, name: str, login: Login, **decided: Any) -> Connector
     return ConnectorPlan(
         name=name,
         database=login.url,
-        password_file=folder / f"{name}.password" if login.password is not None else None,
+        password_sealed_file=folder / f"{name}.password.sealed" if login.password is not None else None,
         token_hash_file=folder / f"{name}.tokens",
         **decided,
     )

@@ -26,12 +26,15 @@ def remember_process(state: Path) -> None:
 def hang_up(state: Path) -> None:
     """Ask the running host to read its configuration again; raises NotRunning with the mend."""
     mend = "Start it with `connector-host serve`, or reload the service with `systemctl reload connector-host`."
+    number = getattr(signal, "SIGHUP", None)
+    if number is None:
+        raise NotRunning("Windows has no such signal. Restart the service: connector-host service stop, then start.")
     try:
         process = int((state / _FILE).read_text(encoding="ascii"))
         # The number may have gone to another program since: only a process of the host is told.
         if "connector" not in _command_line(process):
             raise ProcessLookupError
-        os.kill(process, signal.SIGHUP)
+        os.kill(process, number)
     except PermissionError as failure:
         raise NotRunning("This account may not signal the running host. Use the account that it runs as.") from failure
     except (OSError, ValueError) as failure:

@@ -11,6 +11,7 @@ from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from connector_host.errors import ConfigurationError
+from connector_host.setup.secrets import opened
 from connector_host.setup.tokens import connector_named
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def of_url(text: str, password_file: Path | None, environment: Mapping[str, str]
 
 def of_connector(configuration: Configuration, name: str | None) -> Login:
     """Return the login of a connector that is configured already."""
-    _, settings = connector_named(configuration, name)
+    settings = opened(*connector_named(configuration, name))
     password = settings.password.get_secret_value() if settings.password else None
     if settings.password_file:
         password = read_secret(settings.password_file)

@@ -27,8 +27,9 @@ def connector_lines(plan: ConnectorPlan, folder: Path) -> Iterator[str]:
     yield f"[{key}]"
     yield 'type = "sql"'
     yield f"database = {quoted(plan.database)}"
-    if plan.password_file is not None:
-        yield f"password_file = {_path(plan.password_file, folder)}"
+    if plan.password_sealed_file is not None:
+        yield "# Sealed for this machine; a new one: connector-host secret set"
+        yield f"password_sealed_file = {_path(plan.password_sealed_file, folder)}"
     if plan.schema is not None:
         yield f"schema = {quoted(plan.schema)}"
     yield f"table = {quoted(plan.table)}"

@@ -42,7 +42,7 @@ class ConnectorPlan:
     reasons: Mapping[str, str]
     """Column to the reason why it is mapped as it is; a comment in the file."""
     token_hash_file: Path
-    password_file: Path | None = None
+    password_sealed_file: Path | None = None
     accept_unenforced_anchor: bool = False
     columns: tuple[str, ...] | None = None
     drops: tuple[RefusalKind, ...] = ()

@@ -1,15 +1,17 @@
-"""Adding a token to a connector: the hash goes into its file, the token to whoever asked."""
+"""The tokens of a connector: adding, listing and revoking them in its file of hashes."""
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from connector_host import clock
-from connector_host.access.tokens import hash_token, make_token
+from connector_host.access.tokens import KnownToken, TokenGate, hash_token, make_token
 from connector_host.errors import ConfigurationError
 from connector_host.tls.issuing import write_private
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from pathlib import Path
 
     from connector_host.settings import Configuration, SqlSettings
@@ -27,18 +29,61 @@ def connector_named(configuration: Configuration, name: str | None) -> tuple[str
     return name, configuration.connectors[name]
 
 
-def add_token(file: Path | None, name: str) -> str:
-    """Return a new token, after its hash was added to the file; those that are there stay valid.
+def add_token(
+    file: Path | None, connector: str, *, token: str | None = None, name: str = "", expires: datetime | None = None
+) -> str:
+    """Return the token, or a new one, after its hash was added to the file; those that are there stay valid.
 
-    Raises ConfigurationError where the connector has no file for hashes, or where it cannot be written.
+    Raises ConfigurationError where the connector has no file for hashes, where it cannot be written, or where the
+    name would not stay one word.
     """
     if file is None:
-        raise ConfigurationError(f"connectors.{name}: set token_hash_file, so that there is a place for the hash.")
-    token = make_token()
-    line = f"{hash_token(token)}  # made {clock.now():%Y-%m-%d %H:%M} UTC\n"
+        raise ConfigurationError(f"connectors.{connector}: set token_hash_file, so that there is a place for the hash.")
+    if not re.fullmatch(r"[\w.@-]{0,40}", name):
+        raise ConfigurationError("The name of a token is one word of up to 40 letters, digits and . _ - @.")
+    token = token or make_token()
+    known = KnownToken(hash_token(token), name, f"{clock.now():%Y-%m-%d}", expires)
+    lines = _lines(file)
+    if any(line.startswith(known.hash) for line in lines):
+        raise ConfigurationError("This token is there already.")
+    _write(file, [*lines, known.line()])
+    return token
+
+
+def list_tokens(settings: SqlSettings) -> tuple[KnownToken, ...]:
+    """Return every token that is kept, those of the configuration itself first; raises ConfigurationError."""
+    return TokenGate(settings.token_hashes, settings.token_hash_file).known()
+
+
+def revoke_token(settings: SqlSettings, connector: str, token_id: str) -> KnownToken:
+    """Take the token with this id or name out of the file, and return it; the running host sees it at once.
+
+    Raises ConfigurationError where there is none, more than one, or where it stands in the configuration itself.
+    """
+    tokens = list_tokens(settings)
+    found = [known for known in tokens if token_id in {known.id, known.name}]
+    if len(found) != 1:
+        there = ", ".join(known.id for known in tokens) or "none"
+        raise ConfigurationError(f"{len(found)} tokens of {connector} are called {token_id}; there are: {there}.")
+    if found[0].hash in settings.token_hashes or settings.token_hash_file is None:
+        raise ConfigurationError(
+            f"{token_id} stands in the configuration: remove it from connectors.{connector}.token_hashes."
+        )
+    kept = [line for line in _lines(settings.token_hash_file) if not line.startswith(found[0].hash)]
+    _write(settings.token_hash_file, kept)
+    return found[0]
+
+
+def _lines(file: Path) -> list[str]:
+    """Return the lines of the file as they stand, comments included."""
     try:
-        old = file.read_text(encoding="utf-8") if file.exists() else ""
-        write_private(file, (old + ("" if not old or old.endswith("\n") else "\n") + line).encode())
+        return file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+    except OSError as failure:
+        raise ConfigurationError(f"{file}: cannot be read ({failure.strerror}).") from failure
+
+
+def _write(file: Path, lines: list[str]) -> None:
+    try:
+        write_private(file, "".join(f"{line}\n" for line in lines).encode())
     except OSError as failure:
         raise ConfigurationError(f"{file}: cannot be written ({failure.strerror}).") from failure
-    return token

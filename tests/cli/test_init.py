@@ -60,7 +60,7 @@ def test_the_token_may_go_into_a_file_for_its_owner_only(configured):
 
 
 @pytest.mark.parametrize("source", ["url", "environment", "file"])
-def test_a_password_goes_into_a_file_of_its_own(folder, postgresql_server, source):
+def test_a_password_is_sealed(folder, postgresql_server, source):
     server, name = postgresql_server, postgresql_server.database()
     with server.connect(name) as connection:
         connection.execute("CREATE TABLE people (login text PRIMARY KEY, mail text)")
@@ -76,8 +76,9 @@ def test_a_password_goes_into_a_file_of_its_own(folder, postgresql_server, sourc
     done = folder.run("init", "--yes", "--port", "0", "--table", "people", "--database-url", *options, env=environment)
     assert done.returncode == 0, done.stdout + done.stderr
     assert PASSWORD not in folder.read("connector-host.toml") + done.stdout + done.stderr
-    kept = folder.path / connector(folder, "people")["password_file"]
-    assert kept.read_text() == f"{PASSWORD}\n"
+    kept = folder.path / connector(folder, "people")["password_sealed_file"]
+    assert PASSWORD not in kept.read_text()
+    assert folder.run("check").returncode == 0
     assert stat.S_IMODE(kept.stat().st_mode) == 0o600
 
 

@@ -35,10 +35,10 @@ def read(connector):
 
 
 def test_paths_beside_the_file_are_relative_and_others_are_not():
-    document = read(plan(password_file=FOLDER / "HR.password"))
+    document = read(plan(password_sealed_file=FOLDER / "HR.password.sealed"))
     assert document["host"]["certificate"] == "tls/certificate.pem"
     assert document["host"]["key"] == "/else/key.pem"
-    assert document["connectors"]["HR"]["password_file"] == "HR.password"
+    assert document["connectors"]["HR"]["password_sealed_file"] == "HR.password.sealed"
 
 
 @pytest.mark.parametrize(

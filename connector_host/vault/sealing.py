@@ -1,0 +1,54 @@
+"""Sealing a secret: AES-256-GCM, bound to what it is for, so that one sealed secret cannot stand in for another.
+
+connector-host sealed secret, version 1
+key 0a1b2c3d4e5f
+<base64 of nonce and ciphertext>
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import secrets
+from typing import TYPE_CHECKING, Final
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from connector_host.vault.errors import SecretUnusable
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from connector_host.vault.keys import Key
+
+_FIRST_LINE: Final = "connector-host sealed secret, version 1"
+_NONCE_BYTES: Final = 12
+
+
+def seal(secret: str, purpose: str, key: Key) -> bytes:
+    """Return the content of a file that only the same key opens, for the same purpose only."""
+    nonce = secrets.token_bytes(_NONCE_BYTES)
+    sealed = nonce + AESGCM(key.material).encrypt(nonce, secret.encode(), purpose.encode())
+    return f"{_FIRST_LINE}\nkey {key.id}\n{base64.b64encode(sealed).decode()}\n".encode()
+
+
+def unseal(path: Path, purpose: str, key: Key | None) -> str:
+    """Return the secret in the file; raises SecretUnusable with the cause and the mend."""
+    try:
+        lines = path.read_text(encoding="ascii").splitlines()
+    except (OSError, UnicodeDecodeError) as failure:
+        reason = failure.strerror if isinstance(failure, OSError) else "it is no text"
+        raise SecretUnusable(f"{path}: the sealed secret cannot be read ({reason}).") from failure
+    anew = "Set the password anew: connector-host secret set"
+    if len(lines) != 3 or lines[0] != _FIRST_LINE:  # noqa: PLR2004 - drawn above
+        raise SecretUnusable(f"{path}: is no sealed secret that this version reads. {anew}")
+    if key is None:
+        raise SecretUnusable(f"{path}: the key that opens it is not on this machine. {anew}")
+    if lines[1] != f"key {key.id}":
+        raise SecretUnusable(f"{path}: was sealed on another machine, or with a key that is gone. {anew}")
+    try:
+        sealed = base64.b64decode(lines[2], validate=True)
+        return AESGCM(key.material).decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], purpose.encode()).decode()
+    except (InvalidTag, binascii.Error, ValueError) as failure:
+        raise SecretUnusable(f"{path}: was altered, or belongs to another connector. {anew}") from failure
