@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import operator
-import sqlite3
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -13,11 +11,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from connector_host.connectors.contract import Query
-from connector_host.connectors.registry import open_connector
 from connector_host.scim.compilation import compile_flows
 from connector_host.scim.filters import read_filter
-from connector_host.settings import LimitSettings, SqlSettings
+from connector_host.settings import LimitSettings
 from tests.scim.employees import ECMA
+from tests.scim.tables import opened
 
 DDL = """
 CREATE TABLE Things (
@@ -150,17 +148,9 @@ conditions = st.recursive(
 
 @pytest.fixture(scope="module")
 def table(tmp_path_factory):
-    """A connector over an empty table, with a loop of its own: hypothesis runs its examples outside of pytest's."""
     database = tmp_path_factory.mktemp("property") / "things.sqlite"
-    connection = sqlite3.connect(database)
-    connection.execute(DDL)
-    opened = SqlSettings.model_validate({"database": f"sqlite:///{database}", "table": "Things", "anchor": "Id"})
-    with asyncio.Runner() as runner:
-        connector = open_connector("T", opened)
-        flows = compile_flows(runner.run(connector.describe()), MAPPING)
-        yield connection, connector, flows, runner
-        runner.run(connector.close())
-    connection.close()
+    with opened(database, DDL, table="Things", anchor="Id") as (connection, connector, run):
+        yield connection, connector, compile_flows(run(connector.describe()), MAPPING), run
 
 
 def stored(value):
@@ -177,7 +167,7 @@ def stored(value):
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(held=rows, condition=conditions)
 def test_a_filter_finds_the_same_rows_in_sql_as_in_python(table, held, condition):
-    connection, connector, flows, runner = table
+    connection, connector, flows, run = table
     text, holds = condition
     numbered = [(number, *row) for number, row in enumerate(held)]
     with connection:
@@ -186,5 +176,5 @@ def test_a_filter_finds_the_same_rows_in_sql_as_in_python(table, held, condition
             "INSERT INTO Things VALUES (?,?,?,?,?,?,?,?)", [[stored(value) for value in row] for row in numbered]
         )
     query = Query(read_filter(flows, text, LimitSettings()))
-    found = runner.run(connector.search(query))
+    found = run(connector.search(query))
     assert [entry.anchor for entry in found.entries] == [str(row[0]) for row in numbered if holds(row)], text
