@@ -9,7 +9,7 @@ Nothing here knows SCIM's wire format, and nothing here knows SQL.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -25,6 +25,19 @@ Value: TypeAlias = str | bool | int | Decimal | datetime
 
 Values: TypeAlias = Mapping[str, Value | None]
 """Attribute name to value; None is an explicit null, an absent name is no statement at all."""
+
+
+def to_text(value: Value) -> str:
+    """Return the canonical text of a value: what an anchor looks like as SCIM `id`."""
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case Decimal():
+            return format(value, "f")
+        case datetime():
+            return value.isoformat().replace("+00:00", "Z")
+        case _:
+            return str(value)
 
 
 class AttributeType(StrEnum):
@@ -254,6 +267,21 @@ class Exported:
     """False where the object already was as asked, and nothing was written."""
     dropped: tuple[Refusal, ...] = field(default=())
     """Values of refused classes that the policy leaves out instead of refusing the export."""
+
+
+class Importer(Protocol):
+    """Every object of a connected system as it is at one moment, in a stream. Blocks; for one thread and one run."""
+
+    @property
+    def object_type(self) -> ObjectType:
+        """The object type, as it was discovered when the importer was opened."""
+
+    def batches(self, condition: Condition, *, sort_by: str | None = None) -> Iterator[list[dict[str, Value | None]]]:
+        """Yield the objects that match, a thousand or so at a time, each with every attribute.
+
+        Memory is bounded whatever the number of objects. Sorted by the attribute and then by the anchor where one is
+        given, in no order otherwise. Raises a ConnectorError, also on the way.
+        """
 
 
 class Connector(Protocol):

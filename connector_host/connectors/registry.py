@@ -8,7 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from connector_host.connectors.contract import Connector
+    from contextlib import AbstractContextManager
+
+    from connector_host.connectors.contract import Connector, Importer
     from connector_host.connectors.survey import Relation, TableSurvey
     from connector_host.settings import ConnectorSettings
 
@@ -21,6 +23,16 @@ def open_connector(name: str, settings: ConnectorSettings) -> Connector:
     from connector_host.connectors.sql.connector import SqlConnector  # noqa: PLC0415 - half a second of SQLAlchemy
 
     return SqlConnector(name, settings)
+
+
+def open_importer(name: str, settings: ConnectorSettings) -> AbstractContextManager[Importer]:
+    """Return a connection for one import; entering it connects and discovers. Blocks.
+
+    Raises ConfigurationError, Denied or Unavailable.
+    """
+    from connector_host.connectors.sql.importing import open_importer as opened  # noqa: PLC0415 - the same
+
+    return opened(name, settings)
 
 
 def list_relations(database: str, password: str | None = None) -> tuple[Relation, ...]:

@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import sqlalchemy as sa
 
-from connector_host.connectors.contract import Add, Delete, Entry, Export, Exported, Modify
+from connector_host.connectors.contract import Add, Delete, Entry, Export, Exported, Modify, to_text
 from connector_host.connectors.errors import Conflict, NotFound
 from connector_host.connectors.sql import exports, predicates, queries
-from connector_host.connectors.sql.columns import to_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

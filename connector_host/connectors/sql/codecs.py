@@ -13,9 +13,9 @@ from datetime import time
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING
 
-from connector_host.connectors.contract import AttributeType, Value
+from connector_host.connectors.contract import AttributeType, Value, to_text
 from connector_host.connectors.sql import moments
-from connector_host.connectors.sql.columns import Codec, Family, Kind, Parameters, Unfit, to_text
+from connector_host.connectors.sql.columns import Codec, Family, Kind, Parameters, Unfit
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,14 +6,12 @@ Nothing here knows a database or a driver; the codecs themselves are in codecs a
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
-from decimal import Decimal
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from sqlalchemy.types import UserDefinedType
 
-from connector_host.connectors.contract import AttributeType, Value
+from connector_host.connectors.contract import AttributeType, Value, to_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -139,16 +137,3 @@ class Codec:
         if to_text(value) != text:
             raise Unfit("is not the canonical text of a value")
         return value
-
-
-def to_text(value: Value) -> str:
-    """Return the canonical text of a value: what an anchor looks like as SCIM `id`."""
-    match value:
-        case bool():
-            return "true" if value else "false"
-        case Decimal():
-            return format(value, "f")
-        case datetime():
-            return value.isoformat().replace("+00:00", "Z")
-        case _:
-            return str(value)

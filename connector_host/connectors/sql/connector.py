@@ -18,6 +18,7 @@ from connector_host.connectors.errors import ConnectorError, Unavailable
 from connector_host.connectors.sql import anchors, bulk, checks, discovery, exports, queries, shapes
 from connector_host.connectors.sql.dialects import dialect_of
 from connector_host.connectors.sql.engines import open_engine, parse_url
+from connector_host.connectors.sql.passwords import password_of
 from connector_host.connectors.sql.readers import Readers
 from connector_host.connectors.sql.sqlstate import Failure, Happened
 from connector_host.connectors.sql.writer import Job, Outcome, Writer
@@ -40,20 +41,6 @@ QUEUE_SHARE = 0.8
 """How much of a request's time an export may wait in the queue; the rest is for running it."""
 
 
-def password_of(settings: SqlSettings) -> str | None:
-    """Return the database password, from wherever it is given; raises ConfigurationError where it cannot be read."""
-    if settings.password is not None:
-        return settings.password.get_secret_value()
-    if settings.password_file is None:
-        return None
-    try:
-        return settings.password_file.read_text(encoding="utf-8").rstrip("\r\n")
-    except OSError as failure:
-        raise ConfigurationError(
-            f"password_file: {settings.password_file} cannot be read ({failure.strerror})."
-        ) from failure
-
-
 class SqlConnector:
     """One table or view of users in one database; connects when it is first asked."""
 
@@ -64,7 +51,7 @@ class SqlConnector:
         self._dialect = dialect_of(self._url)
         count = 1 if self._dialect.single_writer else settings.writers
         self._reading = open_engine(self._url, size=settings.readers, statement_s=settings.statement_s)
-        self._writing = open_engine(self._url, size=count, statement_s=settings.statement_s, writing=True)
+        self._writing = open_engine(self._url, size=count, statement_s=settings.statement_s, purpose="writing")
         database = self._dialect.name
         self._readers = Readers(self._reading, database, settings.readers, name=f"{name}-read", notice=self._failed)
         self._writers = tuple(

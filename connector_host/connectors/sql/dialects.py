@@ -25,6 +25,10 @@ may serve), or by the column's own collation narrowed to lower() on both sides, 
 GeneratedKey = Literal["returning", "last_insert_rowid", "last_insert_id"]
 """How the anchor that the database made comes back from an insertion."""
 
+ServerCursor = Literal["named", "unbuffered", "plain"]
+"""How a driver is asked for rows that stay on the server until they are fetched; plain where that is its way, or
+where its connection string says so (odbc_import_options)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
@@ -39,6 +43,9 @@ class Dialect:
     parameters: Parameters = field(default_factory=Parameters)
     session: tuple[str, ...] = ()
     """Statements for each new connection; {ms} and {s} stand for the time limit of a statement."""
+    import_session: tuple[str, ...] = ()
+    """More of them for an import: one consistent moment, however long it takes."""
+    server_cursor: ServerCursor = "plain"
     text_comparison: TextComparison = "lower"
     generated_key: GeneratedKey = "returning"
     inserts_return: bool = True
@@ -51,6 +58,8 @@ class Dialect:
     """Whether only one connection may write at a time."""
     odbc_options: Mapping[str, str] = field(default_factory=dict)
     """Keywords that a driver needs to tell the truth; what the administrator writes goes before them. {ms} as above."""
+    odbc_import_options: Mapping[str, str] = field(default_factory=dict)
+    """More of them for an import: a cursor on the server, so that memory stays bounded (§3.2)."""
 
 
 TEXT = Kind(Family.TEXT)
@@ -158,8 +167,11 @@ _POSTGRESQL_SESSION = (
     "SET SESSION idle_in_transaction_session_timeout = {idle_ms}",
 )
 
+_POSTGRESQL_IMPORT = ("SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY",)
+
 POSTGRESQL = Dialect(
     name="postgresql",
+    server_cursor="named",
     catalogue=_questions("postgresql"),
     types=POSTGRESQL_TYPES,
     # The session's zone is UTC, and so are the moments that come.
@@ -167,6 +179,7 @@ POSTGRESQL = Dialect(
         plain=frozenset({Family.TEXT, Family.INTEGER, Family.DECIMAL, Family.BOOLEAN, Family.MOMENT})
     ),
     session=_POSTGRESQL_SESSION,
+    import_session=_POSTGRESQL_IMPORT,
 )
 
 POSTGRESQL_ODBC = Dialect(
@@ -176,7 +189,9 @@ POSTGRESQL_ODBC = Dialect(
     # The driver drops the offset of a datetime, even for timestamptz (§3.3.3).
     parameters=Parameters(native_moments=False, plain=_PLAIN),
     session=_POSTGRESQL_SESSION,
+    import_session=_POSTGRESQL_IMPORT,
     counts_many=False,
+    odbc_import_options={"UseDeclareFetch": "1", "Fetch": "1000"},
     odbc_options={"BoolsAsChar": "0", "MaxVarcharSize": "8190", "Parse": "0"},
 )
 
@@ -205,10 +220,13 @@ _MYSQL_SESSION = (
     "SET SESSION innodb_lock_wait_timeout = {s}",
 )
 
+_MYSQL_IMPORT = ("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ",)
+
 _MYSQL_PARAMETERS = Parameters(native_booleans=False, fraction_digits=0, plain=_PLAIN)
 
 MYSQL = Dialect(
     name="mysql",
+    server_cursor="unbuffered",
     catalogue=_questions("mysql"),
     types=MYSQL_TYPES,
     parameters=_MYSQL_PARAMETERS,
@@ -220,10 +238,12 @@ MYSQL = Dialect(
 
 MARIADB = Dialect(
     name="mysql",
+    server_cursor="unbuffered",
     catalogue=_questions("mysql", checks="mariadb_checks.sql"),
     types=MYSQL_TYPES,
     parameters=_MYSQL_PARAMETERS,
     session=(*_MYSQL_SESSION, "SET SESSION max_statement_time = {s}"),
+    import_session=_MYSQL_IMPORT,
     text_comparison="collation",
     generated_key="returning",
 )
@@ -235,11 +255,13 @@ MARIADB_ODBC = Dialect(
     # The driver cuts fractions of a second from datetime parameters; as text they survive (§3.3.4).
     parameters=Parameters(native_booleans=False, native_moments=False, fraction_digits=0, plain=_PLAIN),
     session=(*_MYSQL_SESSION, "SET SESSION max_statement_time = {s}"),
+    import_session=_MYSQL_IMPORT,
     text_comparison="collation",
     generated_key="returning",
     counts_many=False,
     # OPTION=2: an UPDATE that changes nothing still counts the row that it found (§3.3.8).
     odbc_options={"OPTION": "2", "CHARSET": "utf8mb4"},
+    odbc_import_options={"STREAMRS": "1", "FORWARDONLY": "1", "NO_CACHE": "1"},
 )
 
 DIALECTS: Mapping[tuple[str, str], Dialect] = {

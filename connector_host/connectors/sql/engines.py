@@ -7,7 +7,7 @@ and writers own theirs); nothing here is async.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from sqlalchemy import URL
 
     from connector_host.connectors.sql.dialects import Dialect
+
+Purpose: TypeAlias = Literal["reading", "writing", "importing"]
+"""What the connections of an engine are for: single statements, transactions that write, one long consistent read."""
 
 CONNECT_S = 10
 """Seconds that a connection may take to come up."""
@@ -46,16 +49,17 @@ def parse_url(database: str, password: str | None) -> URL:
     return url
 
 
-def open_engine(url: URL, *, size: int, statement_s: float, writing: bool = False) -> Engine:
+def open_engine(url: URL, *, size: int, statement_s: float, purpose: Purpose = "reading") -> Engine:
     """Return an engine of at most `size` connections; it connects when it is first used.
 
     Raises ConfigurationError where the database is not served or its driver is not installed.
     """
     dialect = dialect_of(url)
     arguments = _connect_arguments(url, statement_s)
+    reading = purpose == "reading"
     try:
         engine = create_engine(
-            _driver_url(url, dialect, statement_s),
+            _driver_url(url, dialect, statement_s, purpose),
             connect_args=arguments,
             pool_size=size,
             max_overflow=0,
@@ -64,8 +68,8 @@ def open_engine(url: URL, *, size: int, statement_s: float, writing: bool = Fals
             pool_recycle=RECYCLE_S,
             hide_parameters=True,
             # A read is one statement, so it needs no BEGIN and no ROLLBACK: one round trip instead of three.
-            isolation_level=None if writing else "AUTOCOMMIT",
-            skip_autocommit_rollback=not writing,
+            isolation_level="AUTOCOMMIT" if reading else None,
+            skip_autocommit_rollback=reading,
         )
     except (ModuleNotFoundError, NoSuchModuleError) as missing:
         extra = EXTRAS.get(driver_of(url), driver_of(url))
@@ -76,9 +80,9 @@ def open_engine(url: URL, *, size: int, statement_s: float, writing: bool = Fals
         raise ConfigurationError(
             f"database: the driver {driver_of(url)} cannot be loaded; on Debian install the package unixodbc."
         ) from missing
-    _set_up_sessions(engine, dialect, statement_s)
+    _set_up_sessions(engine, dialect, statement_s, purpose)
     if dialect.name == "sqlite":
-        _set_up_sqlite(engine, statement_s, writing=writing)
+        _set_up_sqlite(engine, statement_s, purpose)
     return engine
 
 
@@ -105,10 +109,12 @@ def _connect_arguments(url: URL, statement_s: float) -> dict[str, Any]:
             return {"timeout": CONNECT_S}
 
 
-def _driver_url(url: URL, dialect: Dialect, statement_s: float) -> URL:
+def _driver_url(url: URL, dialect: Dialect, statement_s: float, purpose: Purpose) -> URL:
     """Return the URL as SQLAlchemy wants it for the driver."""
     if driver_of(url) == "pyodbc":
         options = {key: value.format(**_limits(statement_s)) for key, value in dialect.odbc_options.items()}
+        if purpose == "importing":
+            options |= dialect.odbc_import_options
         return odbc.driver_url(url, options)
     if dialect.name == "sqlite" and url.database and not url.database.startswith(("file:", ":memory:")):
         # Without mode=rw a path with a mistake in it makes an empty database.
@@ -125,8 +131,9 @@ def _limits(statement_s: float) -> dict[str, int]:
     }
 
 
-def _set_up_sessions(engine: Engine, dialect: Dialect, statement_s: float) -> None:
-    statements = [statement.format(**_limits(statement_s)) for statement in dialect.session]
+def _set_up_sessions(engine: Engine, dialect: Dialect, statement_s: float, purpose: Purpose) -> None:
+    session = dialect.session + (dialect.import_session if purpose == "importing" else ())
+    statements = [statement.format(**_limits(statement_s)) for statement in session]
 
     @event.listens_for(engine, "connect")
     def set_up(connection: Any, _: object) -> None:  # noqa: ANN401 - the driver's door
@@ -138,13 +145,14 @@ def _set_up_sessions(engine: Engine, dialect: Dialect, statement_s: float) -> No
             connection.commit()
 
 
-def _set_up_sqlite(engine: Engine, statement_s: float, *, writing: bool) -> None:
+def _set_up_sqlite(engine: Engine, statement_s: float, purpose: Purpose) -> None:
     """Take the write lock at the start: a transaction that reads first and writes then fails at once (§3.5)."""
-    if writing:
+    if purpose != "reading":
+        begin = "BEGIN IMMEDIATE" if purpose == "writing" else "BEGIN"
 
         @event.listens_for(engine, "begin")
         def begin_by_hand(connection: Connection) -> None:
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
+            connection.exec_driver_sql(begin)
 
     if engine.driver != "pysqlite":
         return

@@ -11,10 +11,21 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from connector_host.connectors.contract import Add, Delete, Entry, Export, Exported, Modify, Mutability, Value, Values
+from connector_host.connectors.contract import (
+    Add,
+    Delete,
+    Entry,
+    Export,
+    Exported,
+    Modify,
+    Mutability,
+    Value,
+    Values,
+    to_text,
+)
 from connector_host.connectors.errors import Conflict, ConnectorError, Immutable, InvalidValue, NotFound
 from connector_host.connectors.sql import queries
-from connector_host.connectors.sql.columns import Unfit, to_text
+from connector_host.connectors.sql.columns import Unfit
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from connector_host.connectors.sql.conditions import Question
     from connector_host.connectors.sql.shapes import Shape
+    from connector_host.connectors.sql.statements import Statement
 
     OnUnreadable = Callable[[str], None]
 
@@ -114,6 +115,18 @@ def _select(shape: Shape, query: Query, question: Question) -> sa.Select[*tuple[
     if query.offset:
         statement = statement.offset(sa.bindparam("offset_", type_=sa.Integer()))
     return statement.limit(sa.bindparam("limit_", type_=sa.Integer()))
+
+
+def everything(connection: Connection, shape: Shape, question: Question, sort_by: str | None) -> Statement:
+    """Return the statement that reads all that matches, sorted by one column and the anchor where one is given."""
+
+    def build() -> sa.Select[*tuple[object, ...]]:
+        statement = _where(shape.selected, shape, question)
+        if sort_by is None:
+            return statement
+        return statement.order_by(conditions.column_of(shape, sort_by).sql, shape.anchor.sql)
+
+    return shape.statements.get(connection, ("everything", question, sort_by), build)
 
 
 def _count(shape: Shape, question: Question) -> sa.Select[*tuple[object, ...]]:

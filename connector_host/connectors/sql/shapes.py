@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from connector_host.connectors.contract import Attribute, AttributeType, Entry, Mutability, ObjectType, Value
+from connector_host.connectors.contract import Attribute, AttributeType, Entry, Mutability, ObjectType, Value, to_text
 from connector_host.connectors.sql import anchors
 from connector_host.connectors.sql.codecs import codec_for
-from connector_host.connectors.sql.columns import AsDriver, Codec, Unfit, to_text
+from connector_host.connectors.sql.columns import AsDriver, Codec, Unfit
 from connector_host.connectors.sql.statements import Statements
 from connector_host.errors import ConfigurationError
 

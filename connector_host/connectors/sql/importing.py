@@ -1,0 +1,122 @@
+"""Imports: every row at one moment, through a cursor that the server keeps, so that memory stays bounded."""
+
+from __future__ import annotations
+
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING, Any
+
+import structlog
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from connector_host.connectors.sql import checks, conditions, discovery, queries, shapes
+from connector_host.connectors.sql.dialects import dialect_of
+from connector_host.connectors.sql.engines import open_engine, parse_url
+from connector_host.connectors.sql.passwords import password_of
+from connector_host.connectors.sql.sqlstate import Failure, Happened, to_error, understand
+from connector_host.errors import ConfigurationError
+from connector_host.observability import events
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sqlalchemy import Connection
+
+    from connector_host.connectors.contract import Condition, ObjectType, Value
+    from connector_host.connectors.sql.dialects import ServerCursor
+    from connector_host.connectors.sql.shapes import Shape
+    from connector_host.settings import SqlSettings
+
+log = structlog.get_logger()
+
+IMPORT_S = 3_600.0
+"""Seconds that one statement of an import may take: it may have to sort the whole table first."""
+BATCH = 1_000
+"""Rows that are fetched at once."""
+
+
+class SqlImporter:
+    """One connection in one consistent transaction."""
+
+    def __init__(self, name: str, connection: Connection, shape: Shape) -> None:
+        self._name = name
+        self._connection = connection
+        self._shape = shape
+        self._reported: set[str] = set()
+
+    @property
+    def object_type(self) -> ObjectType:
+        """The object type, as it was discovered when the importer was opened."""
+        return self._shape.object_type
+
+    def batches(self, condition: Condition, *, sort_by: str | None = None) -> Iterator[list[dict[str, Value | None]]]:
+        """Yield the rows that match as values by attribute name (see contract.Importer)."""
+        shape = self._shape
+        values: list[object] = []
+        question = conditions.ask(condition, shape, values)
+        statement = queries.everything(self._connection, shape, question, sort_by)
+        given = statement.bound({f"v{number}": value for number, value in enumerate(values)})
+        # The driver's own cursor: SQLAlchemy's rows would cost as much again as reading them.
+        with (
+            _translated(shape.dialect.name),
+            _wrapped(self._connection),
+            closing(_server_cursor(self._connection, shape.dialect.server_cursor)) as cursor,
+        ):
+            cursor.execute(statement.text, given)
+            while part := cursor.fetchmany(BATCH):
+                yield [shape.values(row, self._unreadable) for row in part]
+
+    def _unreadable(self, column: str) -> None:
+        if column not in self._reported:
+            self._reported.add(column)
+            log.warning(events.COLUMN_UNREADABLE, connector=self._name, column=column)
+
+
+@contextmanager
+def open_importer(name: str, settings: SqlSettings) -> Iterator[SqlImporter]:
+    """Connect, discover the table, and give an importer; nothing is left open afterwards."""
+    url = parse_url(settings.database, password_of(settings))
+    dialect = dialect_of(url)
+    engine = open_engine(url, size=1, statement_s=IMPORT_S, purpose="importing")
+    try:
+        with _translated(dialect.name), engine.connect() as connection:
+            facts = discovery.discover(connection, dialect, settings.table, settings.database_schema)
+            if facts is None:
+                raise ConfigurationError(checks.missing_table(connection, dialect, settings))
+            shape = shapes.build(facts, settings, dialect, None)
+            yield SqlImporter(name, connection, shape)
+    finally:
+        engine.dispose()
+
+
+def _server_cursor(connection: Connection, kind: ServerCursor) -> Any:  # noqa: ANN401 - the driver's door
+    """Return a cursor whose rows stay on the server until they are fetched."""
+    driver: Any = connection.connection.driver_connection
+    match kind:
+        case "named":
+            return driver.cursor(name="import")
+        case "unbuffered":
+            from pymysql.cursors import SSCursor  # noqa: PLC0415 - only where this driver is installed
+
+            return driver.cursor(SSCursor)
+        case "plain":
+            return driver.cursor()
+
+
+@contextmanager
+def _wrapped(connection: Connection) -> Iterator[None]:
+    """Wrap what the driver raises by itself as SQLAlchemy would."""
+    try:
+        yield
+    except connection.dialect.loaded_dbapi.Error as error:
+        raise DBAPIError(None, None, error) from error
+
+
+@contextmanager
+def _translated(database: str) -> Iterator[None]:
+    """Let no driver's error leave this block."""
+    try:
+        yield
+    except DBAPIError as error:
+        raise to_error(understand(error, database)) from error
+    except SQLAlchemyError as error:
+        raise to_error(Failure(Happened.CONNECTION, type(error).__name__)) from error

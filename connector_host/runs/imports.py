@@ -1,0 +1,209 @@
+"""Imports: full, delta by snapshot, delta by watermark; from an importer's stream to delivered changes.
+
+    full        every object, as an addition; nothing is remembered but the run itself
+    snapshot    what differs from the digests of the last run; sees deletions, on any database
+    watermark   what has a later time or number than the last run saw; cannot see deletions
+
+The order that makes a run count exactly once: deliver the file, then commit the state. Cut off in between, the next
+run finds the same changes again and replaces the file that nobody was told of.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import IO, TYPE_CHECKING, Literal, TypeAlias
+
+from connector_host.connectors.contract import EVERYTHING, AttributeType, Comparator, Compare, Value, to_text
+from connector_host.errors import ConfigurationError, HostError
+from connector_host.runs.changes import Change, Encode, Format, digestible, encoder
+from connector_host.runs.outputs import delivered
+from connector_host.runs.state import Counts, ImportState
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from connector_host.connectors.contract import Attribute, Condition, Importer
+
+    Rows = list[dict[str, Value | None]]
+
+Profile: TypeAlias = Literal["full", "snapshot", "watermark"]
+
+DELETE_SHARE_MAX = 0.2
+"""How much of what was known may be gone before a snapshot refuses to call it deleted."""
+DELETES_ALWAYS = 10
+"""So few may always be gone: a fifth of a handful is one person."""
+OVERLAP_S = 300.0
+"""How far a watermark goes back: a transaction that took its time and committed late lies below the last one
+(sql-connectors.md §3.7)."""
+
+
+class TooManyDeletions(HostError):
+    """More objects are gone than a run may delete without being told; nothing was delivered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What one run is asked to do."""
+
+    profile: Profile = "full"
+    output: Path | None = None
+    """None is standard output."""
+    form: Format = "ndjson"
+    watermark: str | None = None
+    """The attribute that grows with each change; for the watermark profile."""
+    overlap: float = OVERLAP_S
+    """Seconds, or numbers where the attribute counts."""
+    accept_deletions: bool = False
+    """Deliver deletions however many they are."""
+
+
+def run(
+    importer: Importer, state: ImportState, request: Request, progress: Callable[[Counts], None] = lambda _: None
+) -> Counts:
+    """Carry out one run and return what it met; raises what the importer raises, or TooManyDeletions.
+
+    Whatever is raised, nothing was delivered to a file, and the next run starts from where this one did.
+    """
+    attributes = [attribute.name for attribute in importer.object_type.attributes]
+    head, encode = encoder(request.form, attributes)
+    mark = _Watermark.of(importer, state, request) if request.profile == "watermark" else None
+    counts = Counts()
+    number = state.begin(request.profile)
+    try:
+        with delivered(request.output) as stream:
+            stream.write(head)
+            delivery = _Delivery(stream, encode, counts, progress)
+            if request.profile == "full":
+                _full(importer, delivery)
+            else:
+                _delta(importer, state, delivery, number, mark)
+            if request.profile == "snapshot":
+                _deletions(state, delivery, number, accepted=request.accept_deletions)
+    except BaseException as failure:
+        state.fail(number, counts, str(failure) if isinstance(failure, HostError) else type(failure).__name__)
+        raise
+    if mark is not None:
+        mark.move(state)
+    state.succeed(number, counts)
+    return counts
+
+
+@dataclass(slots=True)
+class _Delivery:
+    """The stream, and what has gone into it."""
+
+    stream: IO[bytes]
+    encode: Encode
+    counts: Counts
+    progress: Callable[[Counts], None]
+
+    def write(self, changes: list[Change]) -> None:
+        self.stream.write(self.encode(changes))
+        self.progress(self.counts)
+
+
+def _full(importer: Importer, delivery: _Delivery) -> None:
+    anchor = importer.object_type.anchor
+    for rows in importer.batches(EVERYTHING):
+        delivery.counts.read += len(rows)
+        delivery.counts.adds += len(rows)
+        delivery.write([Change("add", _text(row[anchor]), row) for row in rows])
+
+
+# ── delta ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _delta(importer: Importer, state: ImportState, delivery: _Delivery, number: int, mark: _Watermark | None) -> None:
+    """Deliver the rows whose digest is new; a watermark only spares reading those that cannot be."""
+    anchor = importer.object_type.anchor
+    batches = importer.batches(EVERYTHING) if mark is None else mark.batches(importer)
+    for rows in batches:
+        digests = {_text(row[anchor]): state.digest(digestible(row)) for row in rows}
+        known = state.known(list(digests))
+        changes: list[Change] = []
+        for row in rows:
+            key = _text(row[anchor])
+            before = known.get(key)
+            if before == digests[key]:
+                continue
+            delivery.counts.adds += before is None
+            delivery.counts.modifies += before is not None
+            changes.append(Change("add" if before is None else "modify", key, row))
+        state.keep(number, digests.items())
+        delivery.counts.read += len(rows)
+        delivery.write(changes)
+
+
+def _text(anchor: Value | None) -> str:
+    """Return an anchor's text; one that nothing enforces may be null, which is no text."""
+    return "" if anchor is None else to_text(anchor)
+
+
+def _deletions(state: ImportState, delivery: _Delivery, number: int, *, accepted: bool) -> None:
+    gone, all_known = state.count_unseen(number), state.count()
+    if gone > max(DELETES_ALWAYS, DELETE_SHARE_MAX * all_known) and not accepted:
+        raise TooManyDeletions(
+            f"{gone} of {all_known} users are gone since the last run. Nothing was delivered: look whether the table "
+            "is whole, then run again with --accept-deletions."
+        )
+    changes: list[Change] = []
+    for anchor in state.unseen(number):
+        changes.append(Change("delete", anchor, {}))
+        if len(changes) == 1_000:  # noqa: PLR2004 - as many as a batch has rows
+            delivery.write(changes)
+            changes.clear()
+    delivery.counts.deletes = gone
+    delivery.write(changes)
+    state.forget_unseen(number)
+
+
+@dataclass(slots=True)
+class _Watermark:
+    """The attribute that grows, from where to read, and the greatest value that was met."""
+
+    attribute: Attribute
+    start: datetime | int | None
+    greatest: datetime | int | None
+
+    @classmethod
+    def of(cls, importer: Importer, state: ImportState, request: Request) -> _Watermark:
+        """Return the watermark of a request; raises ConfigurationError where the attribute cannot be one."""
+        attribute = importer.object_type.by_name.get(request.watermark or "")
+        if attribute is None or attribute.type not in (AttributeType.DATE_TIME, AttributeType.INTEGER):
+            raise ConfigurationError(
+                f"{request.watermark or 'No attribute'} can be no watermark: name an attribute that is a date and "
+                "time or a whole number, and that grows with each change."
+            )
+        kept = state.mark(attribute.name)
+        if kept is None:
+            return cls(attribute, None, None)
+        if attribute.type is AttributeType.INTEGER:
+            return cls(attribute, int(kept) - int(request.overlap), int(kept))
+        moment = datetime.fromisoformat(kept)
+        return cls(attribute, moment - timedelta(seconds=request.overlap), moment)
+
+    def batches(self, importer: Importer) -> Iterator[Rows]:
+        """Yield what is not earlier than the last run's mark and the overlap; everything at first."""
+        condition: Condition = EVERYTHING
+        if self.start is not None:
+            condition = Compare(self.attribute.name, Comparator.GE, self.start)
+        for rows in importer.batches(condition):
+            for row in rows:
+                self._meet(row[self.attribute.name])
+            yield rows
+
+    def _meet(self, value: Value | None) -> None:
+        if isinstance(value, datetime):
+            self.greatest = value if not isinstance(self.greatest, datetime) else max(self.greatest, value)
+        elif isinstance(value, int):
+            self.greatest = value if not isinstance(self.greatest, int) else max(self.greatest, value)
+
+    def move(self, state: ImportState) -> None:
+        """Move the mark to the greatest value that was met; never by a clock of ours."""
+        match self.greatest:
+            case datetime():
+                state.move_mark(self.attribute.name, self.greatest.astimezone(UTC).isoformat())
+            case int():
+                state.move_mark(self.attribute.name, str(self.greatest))

@@ -1,0 +1,35 @@
+"""Outputs: where an import delivers. A file appears whole and on the disk, or not at all."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import contextmanager
+from typing import IO, TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@contextmanager
+def delivered(path: Path | None) -> Iterator[IO[bytes]]:
+    """Give a stream to write to; it is delivered when the block ends well, and nothing of it is left otherwise.
+
+    Without a path it is standard output, which cannot be taken back.
+    """
+    if path is None:
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+        return
+    part = path.with_name(path.name + ".part")
+    try:
+        # 0600: the file holds personal data.
+        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        part.replace(path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise

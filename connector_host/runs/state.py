@@ -1,0 +1,183 @@
+"""What imports remember between runs: a keyed digest of each row, a watermark, and the history, in one SQLite file.
+
+    runs       number, profile, when, how many of what, what went wrong
+    snapshot   anchor, digest of the values, number of the run that saw it last
+    marks      watermark of an attribute
+
+Digests are keyed with a secret of the file, so that nobody can find a person's values by trying. All that one run
+changes becomes true in one commit, after its output was delivered.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+import sqlite3
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+from connector_host import clock
+from connector_host.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+VERSION = 1
+TABLES = """
+    CREATE TABLE runs (
+        number INTEGER PRIMARY KEY, profile TEXT NOT NULL, started TEXT NOT NULL, ended TEXT,
+        read INTEGER NOT NULL DEFAULT 0, adds INTEGER NOT NULL DEFAULT 0, modifies INTEGER NOT NULL DEFAULT 0,
+        deletes INTEGER NOT NULL DEFAULT 0, error TEXT
+    );
+    CREATE TABLE snapshot (anchor TEXT PRIMARY KEY, digest BLOB NOT NULL, seen INTEGER NOT NULL) WITHOUT ROWID;
+    CREATE INDEX snapshot_seen ON snapshot (seen);
+    CREATE TABLE marks (attribute TEXT PRIMARY KEY, value TEXT NOT NULL);
+    CREATE TABLE secret (value BLOB NOT NULL);
+"""
+
+
+@dataclass(slots=True)
+class Counts:
+    """What one run met and made."""
+
+    read: int = 0
+    adds: int = 0
+    modifies: int = 0
+    deletes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run of the history; one without an end was cut off."""
+
+    number: int
+    profile: str
+    started: str
+    ended: str | None
+    counts: Counts
+    error: str | None
+
+
+class ImportState:
+    """The file, for one run at a time: a second process waits a moment and is then refused."""
+
+    def __init__(self, path: Path) -> None:
+        try:
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+            self._file = sqlite3.connect(path, isolation_level=None, timeout=1)
+            self._prepare()
+        except (OSError, sqlite3.DatabaseError) as failure:
+            raise ConfigurationError(f"{path}: cannot be used as the state of imports ({failure}).") from failure
+        self._secret: bytes = self._file.execute("SELECT value FROM secret").fetchone()[0]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def _prepare(self) -> None:
+        version = self._file.execute("PRAGMA user_version").fetchone()[0]
+        if version == 0:
+            self._file.executescript(f"BEGIN; {TABLES} PRAGMA user_version = {VERSION}; COMMIT;")
+            self._file.execute("INSERT INTO secret VALUES (?)", (secrets.token_bytes(32),))
+        elif version != VERSION:
+            raise sqlite3.DatabaseError(f"made by another version: format {version}, not {VERSION}")
+
+    # ── runs ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def begin(self, profile: str) -> int:
+        """Write down that a run begins, then open the transaction of all that it changes; returns its number."""
+        number = self._file.execute(
+            "INSERT INTO runs (profile, started) VALUES (?, ?) RETURNING number", (profile, _now())
+        ).fetchone()[0]
+        self._file.execute("BEGIN IMMEDIATE")
+        return int(number)
+
+    def succeed(self, number: int, counts: Counts) -> None:
+        """Make true all that the run changed; called after its output was delivered."""
+        self._end(number, counts, None)
+        self._file.execute("COMMIT")
+
+    def fail(self, number: int, counts: Counts, error: str) -> None:
+        """Forget all that the run changed, and write down why."""
+        self._file.execute("ROLLBACK")
+        self._end(number, counts, error)
+
+    def _end(self, number: int, counts: Counts, error: str | None) -> None:
+        self._file.execute(
+            "UPDATE runs SET ended = ?, read = ?, adds = ?, modifies = ?, deletes = ?, error = ? WHERE number = ?",
+            (_now(), counts.read, counts.adds, counts.modifies, counts.deletes, error, number),
+        )
+
+    def history(self, limit: int = 20) -> list[Run]:
+        """Return the last runs, the latest first."""
+        rows = self._file.execute(
+            "SELECT number, profile, started, ended, read, adds, modifies, deletes, error "
+            "FROM runs ORDER BY number DESC LIMIT ?",
+            (limit,),
+        )
+        return [
+            Run(number, profile, started, ended, Counts(*counted), error)
+            for number, profile, started, ended, *counted, error in rows
+        ]
+
+    # ── snapshot ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def digest(self, content: bytes) -> bytes:
+        """Return 128 bits that stand for the content in this file alone."""
+        return hashlib.blake2b(content, digest_size=16, key=self._secret).digest()
+
+    def known(self, anchors: Sequence[str]) -> Mapping[str, bytes]:
+        """Return the digests of those anchors that were there before."""
+        rows = self._file.execute(
+            "SELECT anchor, digest FROM snapshot WHERE anchor IN (SELECT value FROM json_each(?))",
+            (json.dumps(anchors),),
+        )
+        return dict(rows)
+
+    def keep(self, number: int, digests: Iterable[tuple[str, bytes]]) -> None:
+        """Remember rows as this run saw them."""
+        self._file.executemany(
+            "INSERT INTO snapshot VALUES (?, ?, ?) "
+            "ON CONFLICT (anchor) DO UPDATE SET digest = excluded.digest, seen = excluded.seen",
+            ((anchor, digest, number) for anchor, digest in digests),
+        )
+
+    def count(self) -> int:
+        """Return how many rows are remembered."""
+        return int(self._file.execute("SELECT count(*) FROM snapshot").fetchone()[0])
+
+    def unseen(self, number: int) -> Iterator[str]:
+        """Yield the anchors that this run did not see any more."""
+        rows = self._file.execute("SELECT anchor FROM snapshot WHERE seen < ? ORDER BY anchor", (number,))
+        return (anchor for (anchor,) in rows)
+
+    def count_unseen(self, number: int) -> int:
+        """Return how many there are of them."""
+        return int(self._file.execute("SELECT count(*) FROM snapshot WHERE seen < ?", (number,)).fetchone()[0])
+
+    def forget_unseen(self, number: int) -> None:
+        """Forget the rows that this run did not see."""
+        self._file.execute("DELETE FROM snapshot WHERE seen < ?", (number,))
+
+    # ── marks ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def mark(self, attribute: str) -> str | None:
+        """Return the watermark of an attribute; None before its first run."""
+        row = self._file.execute("SELECT value FROM marks WHERE attribute = ?", (attribute,)).fetchone()
+        return None if row is None else str(row[0])
+
+    def move_mark(self, attribute: str, value: str) -> None:
+        """Move the watermark."""
+        self._file.execute(
+            "INSERT INTO marks VALUES (?, ?) ON CONFLICT (attribute) DO UPDATE SET value = excluded.value",
+            (attribute, value),
+        )
+
+
+def _now() -> str:
+    return clock.now().isoformat(timespec="seconds")

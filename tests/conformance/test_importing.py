@@ -1,0 +1,140 @@
+"""Imports, alike on every database and driver: full, by snapshot and by watermark, each exactly once."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sqlite3
+from dataclasses import replace
+
+import pytest
+
+from connector_host.connectors.registry import open_importer
+from connector_host.errors import ConfigurationError
+from connector_host.runs import imports
+from connector_host.runs.imports import Request, TooManyDeletions
+from connector_host.runs.state import ImportState
+
+
+@pytest.fixture
+def people(employees):
+    employees.execute(
+        *(
+            f"""INSERT INTO "Employees" ("Login", "Name", "Number", "Salary", "Hired")
+                VALUES ('user{number}', 'Name {number}', {number}, 10.50, '2026-01-{number:02d} 12:00:00')"""
+            for number in range(1, 21)
+        )
+    )
+    return employees
+
+
+@pytest.fixture
+def imported(people, tmp_path):
+    """A function that runs one import and returns what was delivered."""
+
+    def run(profile="full", **changes):
+        request = replace(Request(profile, tmp_path / "out"), **changes)
+        with (
+            ImportState(tmp_path / "state") as state,
+            open_importer("HR", people.settings(accept_unenforced_anchor=True)) as importer,
+        ):
+            imports.run(importer, state, request)
+        lines = (tmp_path / "out").read_text().splitlines()
+        return [json.loads(line) for line in lines] if request.form == "ndjson" else []
+
+    return run
+
+
+async def test_a_full_import_delivers_every_row_with_every_attribute(people, imported):
+    found = imported()
+    assert len(found) == 20
+    assert {row["change"] for row in found} == {"add"}
+    first = next(row for row in found if row["anchor"] == "user1")
+    # SQLite keeps no zeros after the point.
+    assert first["values"]["Salary"] == ("10.5" if people.database == "sqlite" else "10.50")
+    assert first["values"]["Hired"] == "2026-01-01T12:00:00Z"
+    assert first["values"]["Active"] is True
+    assert first["values"]["Email"] is None
+    assert "Photo" not in first["values"]
+
+
+async def test_a_snapshot_sees_what_is_new_different_or_gone_and_nothing_twice(people, imported):
+    assert len(imported("snapshot")) == 20
+    assert imported("snapshot") == []
+    people.execute(
+        """UPDATE "Employees" SET "Name" = 'Other' WHERE "Login" = 'user1'""",
+        """DELETE FROM "Employees" WHERE "Login" = 'user2'""",
+        """INSERT INTO "Employees" ("Login", "Name") VALUES ('newer', 'x')""",
+    )
+    found = {row["anchor"]: row for row in imported("snapshot")}
+    assert {anchor: row["change"] for anchor, row in found.items()} == {
+        "user1": "modify",
+        "user2": "delete",
+        "newer": "add",
+    }
+    assert found["user1"]["values"]["Name"] == "Other"
+    assert imported("snapshot") == []
+
+
+async def test_a_table_that_lost_most_rows_is_not_called_deleted(people, imported):
+    imported("snapshot")
+    people.execute("""DELETE FROM "Employees" WHERE "Number" > 3""")
+    with pytest.raises(TooManyDeletions, match="17 of 20"):
+        imported("snapshot")
+    assert len(imported("snapshot", accept_deletions=True)) == 17
+
+
+@pytest.mark.parametrize("mark", ["Hired", "Number"])
+async def test_a_watermark_reads_what_came_later_and_repeats_nothing(people, imported, mark):
+    assert len(imported("watermark", watermark=mark, overlap=1)) == 20
+    assert imported("watermark", watermark=mark, overlap=1) == []
+    people.execute("""INSERT INTO "Employees" ("Login", "Name", "Number", "Hired")
+                      VALUES ('late', 'x', 21, '2026-01-21 12:00:00')""")
+    assert [row["anchor"] for row in imported("watermark", watermark=mark, overlap=1)] == ["late"]
+
+
+async def test_a_row_that_was_committed_late_with_an_earlier_mark_is_not_missed(people, imported):
+    """sql-connectors.md §3.7: a transaction that took its time lies below the last watermark."""
+    imported("watermark", watermark="Hired", overlap=3600)
+    people.execute("""INSERT INTO "Employees" ("Login", "Name", "Hired")
+                      VALUES ('tied', 'x', '2026-01-20 12:00:00'), ('late', 'x', '2026-01-20 11:30:00')""")
+    found = imported("watermark", watermark="Hired", overlap=3600)
+    assert sorted(row["anchor"] for row in found) == ["late", "tied"]
+
+
+async def test_a_text_can_be_no_watermark(imported):
+    with pytest.raises(ConfigurationError, match="can be no watermark"):
+        imported("watermark", watermark="Name")
+
+
+async def test_what_was_not_delivered_is_found_again(people, imported, tmp_path, monkeypatch):
+    def cut(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(imports, "_deletions", cut)
+    with pytest.raises(KeyboardInterrupt):
+        imported("snapshot")
+    assert not (tmp_path / "out").exists()
+    monkeypatch.undo()
+    assert len(imported("snapshot")) == 20
+    with ImportState(tmp_path / "state") as state:
+        assert [(run.counts.adds, run.error) for run in state.history()] == [(20, None), (20, "KeyboardInterrupt")]
+
+
+async def test_the_state_holds_no_values(people, imported, tmp_path):
+    imported("snapshot")
+    content = (tmp_path / "state").read_bytes()
+    assert b"user1" in content
+    assert b"Name 1" not in content
+    with sqlite3.connect(tmp_path / "state") as file:
+        assert len(file.execute("SELECT value FROM secret").fetchone()[0]) == 32
+    file.close()
+
+
+async def test_an_import_as_csv_has_a_row_each_and_quotes_what_it_must(people, imported, tmp_path):
+    people.execute("""UPDATE "Employees" SET "Name" = 'a, ''b'' c' WHERE "Login" = 'user1'""")
+    imported(form="csv")
+    rows = list(csv.DictReader((tmp_path / "out").read_text().splitlines()))
+    assert len(rows) == 20
+    first = next(row for row in rows if row["anchor"] == "user1")
+    assert (first["change"], first["Name"], first["Number"]) == ("add", "a, 'b' c", "1")

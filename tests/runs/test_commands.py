@@ -1,0 +1,65 @@
+"""`connector-host import`, as a person types it."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+
+import pytest
+from click.testing import CliRunner
+
+from connector_host.cli import main
+
+
+@pytest.fixture
+def config(tmp_path):
+    with sqlite3.connect(tmp_path / "hr.db") as database:
+        database.execute("CREATE TABLE users (login varchar(20) NOT NULL UNIQUE, name varchar(20))")
+        database.executemany("INSERT INTO users VALUES (?, ?)", [(f"user{number}", "x") for number in range(30)])
+    database.close()
+    file = tmp_path / "connector-host.toml"
+    file.write_text(
+        f"""
+        [host]
+        certificate = "certificate.pem"
+        key = "key.pem"
+        [connectors.HR]
+        database = "sqlite:///{tmp_path}/hr.db"
+        table = "users"
+        anchor = "login"
+        """
+    )
+    return file
+
+
+def typed(config, *words):
+    return CliRunner().invoke(main, ["import", "--config", str(config), *words])
+
+
+def test_a_full_import_goes_to_standard_output(config):
+    done = typed(config, "HR")
+    assert done.exit_code == 0
+    assert [json.loads(line)["anchor"] for line in done.stdout.splitlines()] == [f"user{n}" for n in range(30)]
+    assert "30 read, 30 adds" in done.stderr
+
+
+def test_runs_are_remembered_with_their_counts(config, tmp_path):
+    assert typed(config, "--profile", "snapshot", "--output", str(tmp_path / "out")).exit_code == 0
+    assert typed(config, "--profile", "snapshot", "--output", str(tmp_path / "out")).exit_code == 0
+    history = json.loads(typed(config, "--history", "--json").stdout)
+    assert [(run["run"], run["read"], run["adds"], run["error"]) for run in history] == [
+        (2, 30, 0, None),
+        (1, 30, 30, None),
+    ]
+
+
+def test_an_emptied_table_stops_the_run_and_says_what_to_do(config, tmp_path):
+    typed(config, "--profile", "snapshot", "--output", str(tmp_path / "out"))
+    with sqlite3.connect(tmp_path / "hr.db") as database:
+        database.execute("DELETE FROM users")
+    database.close()
+    done = typed(config, "--profile", "snapshot", "--output", str(tmp_path / "second"))
+    assert done.exit_code == 1
+    assert "30 of 30 users are gone" in done.stderr
+    assert "--accept-deletions" in done.stderr
+    assert not (tmp_path / "second").exists()
