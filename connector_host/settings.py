@@ -274,6 +274,8 @@ class HostSettings(Settings):
     """The certificate and its chain, PEM, leaf first."""
     key: Path = Field(examples=["tls/key.pem"])
     """The private key of the certificate, PEM."""
+    header_bytes: int = Field(default=32_768, ge=1_024)
+    """The longest request line and the longest header; the longest filter fits in, escaped for the URL."""
     stop_s: float = Field(default=20.0, gt=0)
     """Seconds that requests in hand are given to end when the service stops."""
     state: Path = Path("state")

@@ -128,7 +128,13 @@ class _Run:
                 await serve_metrics(metrics, host.metrics_port)
 
         listener = Listener(
-            application, host.listen, host.port, live.context, host.stop_s, companions=(watch.keep, warm, hear, meter)
+            application,
+            host.listen,
+            host.port,
+            live.context,
+            host.stop_s,
+            host.header_bytes,
+            companions=(watch.keep, warm, hear, meter),
         )
         await serve(listener, ready=ready)
 

@@ -28,9 +28,6 @@ EXIT_CONFIGURATION: Final = 78
 EXIT_TEMPORARY: Final = 75
 """EX_TEMPFAIL: starting again later may help, once the port is free."""
 
-_LINE_BYTES = 16_384
-"""The longest request line: a filter of the greatest length that settings allow by default, escaped."""
-
 
 class CannotListen(HostError):
     """The address cannot be listened on; the text says why and what to do."""
@@ -46,6 +43,8 @@ class Listener:
     tls: ssl.SSLContext
     stop_s: float
     """Seconds that requests in hand are given to end."""
+    header_bytes: int = 32_768
+    """The longest request line and the longest header."""
     companions: tuple[Callable[[], Awaitable[None]], ...] = ()
     """What runs beside it for as long as it serves: each goes on until it is cancelled."""
 
@@ -64,7 +63,8 @@ async def serve(listener: Listener, *, ready: Callable[[int], None]) -> None:
             handle_signals=False,
             access_log=None,
             shutdown_timeout=listener.stop_s,
-            max_line_size=_LINE_BYTES,
+            max_line_size=listener.header_bytes,
+            max_field_size=listener.header_bytes,
         )
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
