@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import secrets
@@ -22,13 +23,14 @@ from directory import Answer, Directory
 
 if TYPE_CHECKING:
     from types import TracebackType
-    from typing import Self
+    from typing import Self, TextIO
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAMS = Path(sys.executable).parent
 CONNECTOR = "HR"
 TENANT = "demo"
 START_S = 30.0
+LOCK = ".lock"
 STOP_S = 30.0
 
 PARTS = {
@@ -71,6 +73,7 @@ class Chain:
         self.relay_trust = self.certificates / "relay" / "authority.pem"
         self.host_trust = self.certificates / "host" / "authority.pem"
         self.host_port, self.relay_port = _port(8585), _port(8443)
+        self._lock: TextIO | None = None
 
     @property
     def url(self) -> str:
@@ -86,15 +89,28 @@ class Chain:
         """Stop everything, the outermost part first."""
         for part in reversed(PARTS):
             self.stop(part)
+        if self._lock is not None:
+            self._lock.close()
 
     def prepare(self) -> None:
         """Start from nothing: a fresh database, fresh certificates, fresh tokens."""
-        shutil.rmtree(self.folder, ignore_errors=True)
-        self.folder.mkdir(mode=0o700)
+        self.folder.mkdir(mode=0o700, exist_ok=True)
+        self._lock_folder()
+        for old in self.folder.iterdir():
+            if old.name != LOCK:
+                shutil.rmtree(old) if old.is_dir() else old.unlink()
         employees.create(self.database)
         for part in ("host", "relay"):
             shutil.rmtree(self.certificates / part, ignore_errors=True)
             self.command("connector-host", "cert", "issue", "--host", "localhost", "--out", self.certificates / part)
+
+    def _lock_folder(self) -> None:
+        """Keep a second run out of this one's files; the lock goes with the process."""
+        self._lock = (self.folder / LOCK).open("w")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Failed(f"Another run is up in {self.folder}: end it first (Ctrl-C where it runs).") from None
 
     def describe_table(self, *more: object) -> str:
         """Run `connector-host init` as an administrator would, and return what it printed."""

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from chain import Chain, Failed
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -49,3 +50,12 @@ def test_it_says_where_to_go_on(story):
 def test_it_leaves_no_program_behind(story):
     running = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
     assert str(ROOT / ".demo") not in running
+
+
+def test_a_second_run_leaves_the_first_one_alone(tmp_path):
+    with Chain(tmp_path / "run", tmp_path / "certs") as first:
+        first.prepare()
+        with Chain(first.folder, first.certificates) as second, pytest.raises(Failed, match="Another run is up"):
+            second.prepare()
+        assert first.database.exists()
+        assert first.relay_trust.exists()
