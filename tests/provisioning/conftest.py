@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pytest
+import sqlalchemy as sa
 
 from tests.endpoint.service import serve
 from tests.provisioning.rig import Rig
+from tests.servers import PASSWORD
 
 
 @pytest.fixture
@@ -14,3 +16,13 @@ async def rig(tmp_path):
         rig = Rig(tmp_path, service)
         yield rig
         rig.state.close()
+
+
+@pytest.fixture
+def postgresql_url(postgresql_server):
+    """A fresh database, as a state's URL."""
+    server = postgresql_server
+    url = sa.URL.create(
+        "postgresql+psycopg", server.user, PASSWORD, server.host, server.port, database=server.database()
+    )
+    return url.render_as_string(hide_password=False)

@@ -1,0 +1,196 @@
+"""The engine runs jobs by the clock, one engine a job, and tells people what is new."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import socket
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from aiohttp import web
+
+from connector_host import clock
+from connector_host.errors import ConfigurationError
+from connector_host.provisioning.cycles import Options
+from connector_host.provisioning.engine import next_run
+from connector_host.provisioning.errors import JobHeld
+from connector_host.provisioning.reports import Ending, Kind, Report
+from connector_host.provisioning.state.leading import lead
+from connector_host.provisioning.state.records import JobState
+from connector_host.provisioning.state.store import State
+from tests.provisioning.jobs import job
+from tests.provisioning.rig import Rig, person, until
+
+
+@contextlib.asynccontextmanager
+async def serving(engine):
+    task = asyncio.create_task(engine.serve(["staff"]))
+    try:
+        yield
+    finally:
+        engine.stop.set()
+        await task
+
+
+async def test_a_job_runs_at_once_and_again_after_its_interval(rig):
+    rig.people(person(1))
+    async with serving(rig.engine(interval_min=0.02)):
+        await until(lambda: "u00001" in rig.rows())
+        rig.people(person(1), person(2))
+        await until(lambda: "u00002" in rig.rows())
+
+
+async def test_a_stopped_job_waits_until_it_is_started(rig):
+    rig.people(person(1))
+    rig.state.job("staff")
+    rig.state.set_job("staff", stopped=True)
+    with pytest.raises(ConfigurationError, match="stopped"):
+        await rig.run()
+    async with serving(rig.engine()):
+        await asyncio.sleep(0.2)  # nothing must happen, which no event could tell
+        assert rig.rows() == {}
+        rig.state.set_job("staff", stopped=False)
+        await until(lambda: "u00001" in rig.rows())
+
+
+async def test_stopping_by_the_state_ends_a_cycle_under_way(rig):
+    rig.people(*(person(n) for n in range(2_000)))
+    engine = rig.engine(target=rig.document["target"] | {"requests_per_s": 100})
+    cycle = asyncio.create_task(engine.run_once("staff", Options()))
+    await until(lambda: len(rig.rows()) > 5)
+    rig.state.set_job("staff", stopped=True)
+    report = await asyncio.wait_for(cycle, 5)
+    assert report.ending == "stopped"
+    assert len(rig.rows()) < 500
+
+
+async def test_an_engine_that_cannot_read_its_source_lives_on(rig):
+    async with serving(rig.engine(interval_min=0.001)):
+        await until(lambda: rig.job().next_run is not None)
+        rig.people(person(1))
+        rig.state.set_job("staff", next_run=None)
+        await until(lambda: "u00001" in rig.rows())
+
+
+async def test_one_engine_leads_a_job_on_sqlite(rig):
+    rig.people(person(1))
+    other = State(str(rig.state.engine.url))
+    with lead(other, "staff"), pytest.raises(JobHeld):
+        await rig.run()
+    assert (await rig.run()).ending == "finished"
+    other.close()
+
+
+async def test_on_postgresql_a_lead_ends_with_its_connection(postgresql_url):
+    one, other = State(postgresql_url), State(postgresql_url)
+    one.migrate()
+    other.migrate()
+    with lead(one, "staff") as held:
+        assert held.is_held()
+        with pytest.raises(JobHeld), lead(other, "staff"):
+            pass
+        with other.engine.begin() as connection:
+            connection.exec_driver_sql(
+                "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND pid <> pg_backend_pid()"
+            )
+        assert not held.is_held()
+        with lead(other, "staff") as taken:
+            assert taken.is_held()
+    one.close()
+    other.close()
+
+
+async def test_a_whole_job_runs_on_postgresql_state(rig, postgresql_url):
+    both = Rig(rig.folder, rig.service, postgresql_url)
+    both.people(person(1), person(2))
+    assert (await both.run()).counts["created"] == 2
+    both.people(person(1, given="Ada"))
+    report = await both.run()
+    assert (report.counts["updated"], report.counts["deleted"]) == (1, 1)
+    assert len(both.log()) == 4
+    both.state.close()
+
+
+BEGUN = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+
+
+def run_after(ending, **changes):
+    settings = job(**changes)
+    report = Report("staff", 1, Kind.FULL, ending=ending)
+    return datetime.fromtimestamp(next_run(settings, JobState("staff", b"", quarantine_attempts=1), report, BEGUN), UTC)
+
+
+def test_the_schedule_is_forty_minutes_an_interval_or_cron(monkeypatch):
+    monkeypatch.setattr(clock, "now", lambda: BEGUN + timedelta(minutes=5))
+    assert run_after(Ending.FINISHED) == BEGUN + timedelta(minutes=40)
+    assert run_after(Ending.FINISHED, interval_min=7.5) == BEGUN + timedelta(minutes=7.5)
+    assert run_after(Ending.FINISHED, cron="0 */2 * * *") == BEGUN + timedelta(hours=2)
+    assert run_after(Ending.UNAVAILABLE) == BEGUN + timedelta(minutes=6)
+    assert run_after(Ending.QUARANTINED) == BEGUN + timedelta(hours=12, minutes=5)
+
+
+async def test_a_webhook_is_told_of_quarantine_and_recovery_without_anybodys_values(rig):
+    told = []
+
+    async def take(request):
+        told.append(await request.json())
+        return web.Response()
+
+    app = web.Application()
+    app.router.add_post("/hook", take)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    notify = {"webhook": f"http://127.0.0.1:{runner.addresses[0][1]}/hook"}
+    rig.people(person(1))
+    await rig.run(notify=notify, target=rig.document["target"] | {"token": "not-the-right-token"})
+    await rig.run(notify=notify, target=rig.document["target"] | {"token": "not-the-right-token"})
+    await rig.run(notify=notify)
+    await runner.cleanup()
+    assert [one["event"] for one in told] == ["quarantined", "recovered"]
+    assert "Given1" not in json.dumps(told)
+
+
+async def test_mail_is_sent_where_an_address_is_given(rig):
+    received = []
+
+    async def smtp(reader, writer):
+        writer.write(b"220 test\r\n")
+        in_data = False
+        while line := await reader.readline():
+            received.append(line.decode().rstrip())
+            word = line.split(b" ")[0].strip().upper()
+            if in_data:
+                if line == b".\r\n":
+                    in_data = False
+                    writer.write(b"250 ok\r\n")
+            elif word == b"DATA":
+                in_data = True
+                writer.write(b"354 go\r\n")
+            elif word == b"QUIT":
+                writer.write(b"221 bye\r\n")
+                break
+            else:
+                writer.write(b"250 ok\r\n")
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(smtp, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    rig.people(person(1))
+    await rig.run(notify={"email": "it@example.org", "smtp": f"smtp://127.0.0.1:{port}"})
+    server.close()
+    await server.wait_closed()
+    assert "Subject: Provisioning job staff: initial cycle finished" in received
+    assert "To: it@example.org" in received
+
+
+async def test_a_notice_that_cannot_be_sent_does_not_hurt_the_cycle(rig):
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    rig.people(person(1))
+    notify = {"email": "it@example.org", "smtp": f"smtp://127.0.0.1:{port}", "webhook": f"http://127.0.0.1:{port}/"}
+    assert (await rig.run(notify=notify)).ending == "finished"
