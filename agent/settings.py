@@ -140,6 +140,11 @@ class AgentSettings(Settings, frozen=True, kw_only=True):
     """The connector host's URL, without a path: `https://localhost:8585`. Requests go there and nowhere else."""
     host_trust: Path | None = None
     """The authorities, PEM, that the host's certificate must come from; left out, those of the operating system."""
+    proxy: str | None = None
+    """An HTTP proxy that the way to the relay leads through, `http://[USER@]NAME:PORT`; left out, the environment's
+    HTTPS_PROXY and NO_PROXY count."""
+    proxy_password_file: Path | None = None
+    """A file that holds the password for the proxy and nothing else."""
     passthrough: bool = False
     """Carry clients' TLS connections to the host untouched, too, where the relay's administrator set that up: then the
     host alone sees and checks what is asked."""

@@ -6,6 +6,7 @@ that was enrolled anew needs no restart.
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -22,6 +23,7 @@ from agent.errors import AgentError, ConfigurationError
 from agent.link.credentials import AgentName, name_in
 from agent.link.messages import EnrolmentAnswer, EnrolmentRequest
 from agent.link.tls import trusting
+from agent.outbound.proxies import Way
 from connector_host.clock import now
 from connector_host.errors import ConfigurationError as UnusableFile
 from connector_host.tls.files import load_identity
@@ -127,11 +129,13 @@ async def enrol(settings: AgentSettings, relay: URL, state: Path, token: str) ->
     """
     key, request = new_request(settings.name)
     wanted = EnrolmentRequest(settings.tenant, token, settings.name, request.decode())
+    data, way = msgspec.json.encode(wanted), Way(settings)
     trust = trusting(settings.relay_trust, "agent.relay_trust")
     try:
         async with (
-            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=ANSWER_S)) as client,
-            client.post(relay / "enroll", data=msgspec.json.encode(wanted), ssl=trust) as response,
+            asyncio.timeout(ANSWER_S),
+            way.client as client,
+            client.post(relay / "enroll", data=data, ssl=trust, proxy=way.url, proxy_headers=way.headers) as response,
         ):
             body = await response.read()
     except aiohttp.ClientConnectorCertificateError as failure:

@@ -24,6 +24,7 @@ from agent.link.session import WINDOW_BYTES, Session
 from agent.link.tls import trusting
 from agent.outbound.backoff import Backoff
 from agent.outbound.credentials import load
+from agent.outbound.proxies import Way
 from agent.outbound.renewal import Renewal
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ class Dialler:
         relays = (settings.relay,) if isinstance(settings.relay, str) else settings.relay
         self._urls = [parse_relay(url) / "link" / settings.tenant for url in relays]
         self._forwarder = forwarder
+        self._way = Way(settings)
         self._probe = probe
         self._renewal = Renewal(settings)
         self._links: set[Link] = set()
@@ -67,7 +69,7 @@ class Dialler:
 
     async def run(self) -> None:
         """Dial and dial again until `stop`; then return once the last link has ended."""
-        async with aiohttp.ClientSession(trust_env=False) as client, asyncio.TaskGroup() as tasks:
+        async with self._way.client as client, asyncio.TaskGroup() as tasks:
             for number in range(self._settings.links):
                 tasks.create_task(self._hold(client, tasks, self._urls[number % len(self._urls)]))
             tasks.create_task(self._renew())
@@ -133,6 +135,8 @@ class Dialler:
             socket = await client.ws_connect(
                 url,
                 ssl=trust,
+                proxy=self._way.url,
+                proxy_headers=self._way.headers,
                 headers={"Authorization": shown},
                 max_msg_size=MESSAGE_BYTES,
                 timeout=aiohttp.ClientWSTimeout(ws_close=1.0),
@@ -169,6 +173,10 @@ class Dialler:
         match failure:
             case aiohttp.WSServerHandshakeError(status=status):
                 reason = _STATUS_WORDS.get(status, f"the relay answered {status}")
+            case aiohttp.ClientHttpProxyError(status=status):
+                reason = f"the proxy answered {status}: check agent.proxy, its user and password"
+            case aiohttp.ClientProxyConnectionError():
+                reason = f"the proxy cannot be reached: {failure}"
             case aiohttp.ClientConnectorCertificateError():
                 reason = f"the relay's certificate is not accepted: {failure.certificate_error}"
             case TimeoutError():

@@ -1,0 +1,52 @@
+"""How the relay is reached where the way out leads through an HTTP proxy: by configuration, else by environment.
+
+The environment's HTTPS_PROXY and NO_PROXY are read by aiohttp itself. The connection through the proxy is TLS with the
+relay, so the proxy sees no more than the relay's name.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import aiohttp
+from yarl import URL
+
+from agent.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from agent.settings import AgentSettings
+
+
+class Way:
+    """The way to the relay, as arguments of aiohttp."""
+
+    def __init__(self, settings: AgentSettings) -> None:
+        """Read the settings; raises ConfigurationError where the configured proxy is none."""
+        self.url, self.headers = _configured(settings)
+
+    @property
+    def client(self) -> aiohttp.ClientSession:
+        """Return a new session; the environment counts only where no proxy is configured."""
+        return aiohttp.ClientSession(trust_env=self.url is None)
+
+
+def _configured(settings: AgentSettings) -> tuple[URL | None, dict[str, str] | None]:
+    if settings.proxy is None:
+        return None, None
+    url = URL(settings.proxy)
+    if url.scheme != "http" or not url.host or url.path != "/" or url.password is not None:
+        wanted = "write http://[USER@]NAME:PORT, and the password into agent.proxy_password_file"
+        raise ConfigurationError(f"agent.proxy: is no proxy: {wanted}.")
+    if url.user is None:
+        return url, None
+    return url.with_user(None), {"Proxy-Authorization": aiohttp.encode_basic_auth(url.user, _password(settings))}
+
+
+def _password(settings: AgentSettings) -> str:
+    file = settings.proxy_password_file
+    if file is None:
+        return ""
+    try:
+        return file.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as failure:
+        raise ConfigurationError(f"agent.proxy_password_file: {file} cannot be read ({failure}).") from failure

@@ -1,0 +1,123 @@
+"""The agent's way out may lead through an HTTP proxy, with a password, by configuration or by environment."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from contextlib import asynccontextmanager
+
+import pytest
+from yarl import URL
+
+from agent import events
+from agent.errors import ConfigurationError
+from agent.outbound.credentials import enrol
+from agent.outbound.proxies import Way
+from agent.settings import AgentSettings
+from tests.agent.relay.test_enrolment import invite
+
+USER, PASSWORD = "agent", "a proxy's password"
+
+
+class Proxy:
+    """An HTTP proxy that knows CONNECT and nothing else, and wants a password."""
+
+    def __init__(self):
+        self.url, self.asked = "", []
+
+    async def serve(self, reader, writer):
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        self.asked.append(head.split("\r\n")[0])
+        wanted = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
+        if f"Proxy-Authorization: Basic {wanted}" not in head:
+            writer.write(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
+            writer.close()
+            return
+        name, _, port = head.split()[1].rpartition(":")
+        inner_reader, inner_writer = await asyncio.open_connection(name, int(port))
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        await asyncio.gather(self._pump(reader, inner_writer), self._pump(inner_reader, writer))
+
+    async def _pump(self, reader, writer):
+        try:
+            while data := await reader.read(65_536):
+                writer.write(data)
+                await writer.drain()
+        except OSError:
+            pass
+        finally:
+            writer.close()
+
+
+@asynccontextmanager
+async def proxy_server():
+    proxy = Proxy()
+    server = await asyncio.start_server(proxy.serve, "127.0.0.1", 0)
+    proxy.url = f"http://{USER}@127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    try:
+        yield proxy
+    finally:
+        server.close()
+
+
+@pytest.fixture
+async def proxy():
+    async with proxy_server() as server:
+        yield server
+
+
+@pytest.fixture
+def password_file(tmp_path):
+    file = tmp_path / "proxy-password"
+    file.write_text(PASSWORD + "\n")
+    return file
+
+
+async def test_the_link_leads_through_the_configured_proxy(chain, host, client, proxy, password_file):
+    await chain.start_relay()
+    await chain.start_agent(host.url, proxy=proxy.url, proxy_password_file=password_file)
+    async with client.get(chain.address()) as response:
+        assert response.status == 200
+    assert proxy.asked == [f"CONNECT localhost:{chain.port} HTTP/1.1"]
+
+
+async def test_enrolment_leads_through_the_proxy(chain, host, proxy, password_file):
+    await chain.start_relay()
+    settings = chain.agent_settings(host.url, proxy=proxy.url, proxy_password_file=password_file)
+    await enrol(settings, URL(chain.url), settings.state, invite(chain))
+    assert proxy.asked == [f"CONNECT localhost:{chain.port} HTTP/1.1"]
+
+
+async def test_the_environment_names_the_proxy_where_the_configuration_does_not(chain, host, proxy, monkeypatch):
+    address = proxy.url.removeprefix(f"http://{USER}@")
+    monkeypatch.setenv("HTTPS_PROXY", f"http://{USER}:{PASSWORD.replace(' ', '%20')}@{address}")
+    await chain.start_relay()
+    await chain.start_agent(host.url)
+    assert proxy.asked
+    monkeypatch.setenv("NO_PROXY", "localhost")
+    await chain.stop("one")
+    proxy.asked.clear()
+    await chain.start_agent(host.url, "two")
+    assert not proxy.asked
+
+
+async def test_a_proxy_that_refuses_is_named(chain, host, proxy):
+    await chain.start_relay()
+    await chain.start_agent(host.url, proxy=proxy.url, connected=False)
+    failed = await chain.log.wait_for(events.LINK_FAILED)
+    assert "the proxy answered 407" in failed["reason"]
+
+
+async def test_a_proxy_that_is_down_is_named(chain, host):
+    await chain.start_relay()
+    await chain.start_agent(host.url, proxy="http://127.0.0.1:1", connected=False)
+    failed = await chain.log.wait_for(events.LINK_FAILED)
+    assert "the proxy cannot be reached" in failed["reason"]
+
+
+@pytest.mark.parametrize("proxy", ["https://proxy:1", "proxy:3128", "http://user:secret@proxy:1", "http://proxy/path"])
+def test_what_is_no_proxy_is_refused_without_repeating_it(tmp_path, proxy):
+    settings = AgentSettings(relay="https://r", tenant="t", host="https://h", proxy=proxy, state=tmp_path)
+    with pytest.raises(ConfigurationError, match="is no proxy") as caught:
+        Way(settings)
+    assert "secret" not in str(caught.value)
