@@ -9,8 +9,10 @@ from connector_host.cli.audit import audit
 from connector_host.cli.certificates import cert
 from connector_host.cli.checking import check, discover
 from connector_host.cli.configuration import configuration, reload
+from connector_host.cli.importing import import_users
 from connector_host.cli.init import init
 from connector_host.cli.provision import provision
+from connector_host.cli.services import service
 from connector_host.cli.serving import serve
 from connector_host.cli.speaking import speaking
 from connector_host.cli.tokens import secret, token
@@ -30,5 +32,19 @@ def main() -> None:
     """
 
 
-for command in (init, check, discover, serve, token, secret, cert, configuration, reload, audit, provision):
+for command in (
+    init,
+    check,
+    discover,
+    serve,
+    token,
+    secret,
+    cert,
+    configuration,
+    reload,
+    audit,
+    service,
+    provision,
+    import_users,
+):
     main.add_command(speaking(command))

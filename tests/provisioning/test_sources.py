@@ -1,0 +1,180 @@
+"""Sources hand over keys, values and changes: files and SQL."""
+
+from __future__ import annotations
+
+import sqlite3
+import tracemalloc
+
+import pytest
+
+from connector_host.provisioning.errors import SourceFailed
+from connector_host.provisioning.expressions.signatures import Kind
+from connector_host.provisioning.settings import CsvSettings, NdjsonSettings, SqlSettings
+from connector_host.provisioning.sources.opening import open_source
+
+
+async def users_of(source, mark=None):
+    users, last = [], None
+    async for batch in source.read(mark):
+        users += batch.users
+        last = batch.mark or last
+    return users, last
+
+
+def csv_source(path, **changes):
+    return open_source(CsvSettings.model_validate({"type": "csv", "path": path, "key": "id"} | changes))
+
+
+async def test_a_csv_file_gives_its_columns_and_rows(tmp_path):
+    path = tmp_path / "people.csv"
+    path.write_text('\ufeffid;name;groups\n1;"A;B\n2";x|y\n\n2;C;\n', encoding="utf-8")
+    source = csv_source(path, delimiter=";", many_delimiter="|")
+    assert set(await source.attributes()) == {"id", "name", "groups"}
+    users, _ = await users_of(source)
+    assert [(user.key, user.values["name"], user.values["groups"]) for user in users] == [
+        ("1", "A;B\n2", ("x", "y")),
+        ("2", "C", ""),
+    ]
+    assert (await source.fetch("2")).values["name"] == "C"
+    assert await source.fetch("9") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("name\nx\n", "no column id"),
+        ("id,name\n1\n", "line 2: 1 values"),
+        ("id,name\n,x\n", "line 2: the key id has no value"),
+        ('id,name\n1,"x\n', "line 2"),
+        ("id,name\n1,\ud83d\n", "utf-8"),
+    ],
+)
+async def test_a_file_that_is_not_whole_fails_and_says_where(tmp_path, text, reason):
+    path = tmp_path / "people.csv"
+    path.write_bytes(text.encode("utf-8", "surrogatepass"))
+    with pytest.raises(SourceFailed, match=reason):
+        await users_of(csv_source(path))
+
+
+async def test_a_file_that_is_not_there_fails(tmp_path):
+    with pytest.raises(SourceFailed, match="cannot be read"):
+        await users_of(csv_source(tmp_path / "nowhere.csv"))
+
+
+async def test_ndjson_objects_flatten_into_paths(tmp_path):
+    path = tmp_path / "people.ndjson"
+    path.write_text('{"id": 7, "name": {"givenName": "A"}, "mails": ["x", "y"], "on": true}\n\n{"id": "8"}\n')
+    source = open_source(NdjsonSettings.model_validate({"type": "ndjson", "path": path, "key": "id"}))
+    assert await source.attributes() is None
+    users, _ = await users_of(source)
+    assert users[0].values == {"id": 7, "name.givenName": "A", "mails": ("x", "y"), "on": True}
+    assert [user.key for user in users] == ["7", "8"]
+
+
+@pytest.mark.parametrize("text", ["{", "[1]", '{"name": "no key"}'])
+async def test_a_line_that_is_no_user_fails(tmp_path, text):
+    path = tmp_path / "people.ndjson"
+    path.write_text(text + "\n")
+    with pytest.raises(SourceFailed, match="line 1"):
+        await users_of(open_source(NdjsonSettings.model_validate({"type": "ndjson", "path": path, "key": "id"})))
+
+
+async def test_reading_a_large_file_does_not_fill_the_memory(tmp_path):
+    path = tmp_path / "people.csv"
+    with path.open("w") as file:
+        file.write("id,name\n")
+        file.writelines(f"{n},{'x' * 200}\n" for n in range(100_000))
+    count = 0
+    tracemalloc.start()
+    async for batch in csv_source(path).read(None):
+        count += len(batch.users)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert count == 100_000
+    assert peak < 5_000_000
+
+
+@pytest.fixture
+def database(tmp_path):
+    path = tmp_path / "hr.sqlite"
+    with sqlite3.connect(path) as connection:
+        connection.executescript(
+            "CREATE TABLE staff (id INTEGER PRIMARY KEY, name TEXT, version INTEGER, hired DATE);"
+            "INSERT INTO staff VALUES (1, 'Ada', 1, '2020-01-01'), (2, 'Bo', 2, NULL), (3, 'Cy', 3, NULL);"
+        )
+    connection.close()
+
+    def run(sql):
+        with sqlite3.connect(path) as connection:
+            connection.execute(sql)
+        connection.close()
+
+    run.url = f"sqlite:///{path}"
+    return run
+
+
+def sql_source(url, **changes):
+    document = {"type": "sql", "database": url, "query": "SELECT * FROM staff;", "key": "id"} | changes
+    return open_source(SqlSettings.model_validate(document))
+
+
+async def test_a_query_gives_its_columns_and_rows(database):
+    source = sql_source(database.url)
+    assert await source.attributes() == dict.fromkeys(("id", "name", "version", "hired"), Kind.ANY)
+    users, mark = await users_of(source)
+    assert (users[0].key, users[0].values["name"], users[0].values["hired"], mark) == ("1", "Ada", "2020-01-01", None)
+    assert (await source.fetch("2")).values["name"] == "Bo"
+    assert await source.fetch("nobody") is None
+    await source.close()
+
+
+async def test_a_mark_column_gives_what_has_changed_and_nothing_is_lost_at_the_edge(database):
+    source = sql_source(database.url, mark="version")
+    users, mark = await users_of(source)
+    assert len(users) == 3
+    database("UPDATE staff SET name = 'Ada2', version = 4 WHERE id = 1")
+    database("INSERT INTO staff VALUES (9, 'Same', 3, NULL)")
+    changed, later = await users_of(source, mark)
+    assert sorted(user.key for user in changed) == ["1", "3", "9"]
+    again, _ = await users_of(source, later)
+    assert [user.key for user in again] == ["1"]
+    await source.close()
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"query": "SELECT nothing FROM nowhere"}, "broke off"),
+        ({"key": "nope"}, "no column nope"),
+        ({"key": "hired"}, "no value in the key"),
+    ],
+)
+async def test_a_query_that_cannot_serve_fails_without_quoting_anything(database, changes, reason):
+    source = sql_source(database.url, **changes)
+    with pytest.raises(SourceFailed, match=reason) as caught:
+        await users_of(source)
+    assert "nothing" not in str(caught.value)
+    await source.close()
+
+
+async def test_a_query_of_postgresql_streams_and_keeps_its_types(postgresql_url):
+    import sqlalchemy as sa
+
+    engine = sa.create_engine(postgresql_url)
+    with engine.begin() as connection:
+        connection.exec_driver_sql(
+            "CREATE TABLE staff AS SELECT n AS id, 'N' || n AS name, now() AS changed, true AS active, 1.50 AS rate,"
+            " ARRAY['a', 'b'] AS tags FROM generate_series(1, 1000) n"
+        )
+    engine.dispose()
+    source = sql_source(postgresql_url, mark="changed")
+    users, mark = await users_of(source)
+    assert len(users) == 1_000
+    assert (users[0].values["active"], str(users[0].values["rate"]), users[0].values["tags"]) == (
+        True,
+        "1.50",
+        ("a", "b"),
+    )
+    changed, _ = await users_of(source, mark)
+    assert len(changed) == 1_000
+    await source.close()

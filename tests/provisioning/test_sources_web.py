@@ -1,0 +1,199 @@
+"""Sources behind HTTPS: another SCIM service, and Microsoft Graph as a local server that answers in its shapes."""
+
+from __future__ import annotations
+
+import json
+from contextlib import asynccontextmanager
+
+import pytest
+from aiohttp import web
+
+from connector_host.provisioning.errors import MarkTooOld, SourceFailed
+from connector_host.provisioning.settings import GraphSettings, ScimSettings
+from connector_host.provisioning.sources.contract import Presence
+from connector_host.provisioning.sources.opening import open_source
+from tests.endpoint.service import TOKEN
+from tests.provisioning.rig import person
+from tests.provisioning.test_sources import users_of
+
+
+async def test_another_scim_service_is_read_page_by_page(rig):
+    rig.people(*(person(n) for n in range(25)))
+    await rig.run()
+    document = {
+        "type": "scim",
+        "url": rig.document["target"]["url"],
+        "trust": rig.document["target"]["trust"],
+        "secret": TOKEN,
+        "page_size": 10,
+    }
+    source = open_source(ScimSettings.model_validate(document))
+    users, _ = await users_of(source)
+    assert len({user.key for user in users}) == 25
+    one = await source.fetch("u00003")
+    assert one.values["name.givenName"] == "Given3"
+    assert one.values['emails[type eq "work"].value'] == "u3@example.org"
+    assert await source.fetch("nobody") is None
+    await source.close()
+
+
+async def test_a_scim_source_that_refuses_the_token_fails(rig):
+    document = {"type": "scim", "url": rig.document["target"]["url"], "trust": rig.document["target"]["trust"]}
+    source = open_source(ScimSettings.model_validate(document | {"secret": "wrong"}))
+    with pytest.raises(SourceFailed, match="401"):
+        await users_of(source)
+    await source.close()
+
+
+class Graph:
+    """Answers as Microsoft Graph does: tokens, pages, delta links, removals, throttling, marks that are too old."""
+
+    def __init__(self):
+        self.users = {
+            f"id-{n}": {"id": f"id-{n}", "displayName": f"Name {n}", "accountEnabled": True} for n in range(5)
+        }
+        self.changes = []
+        self.tokens = 0
+        self.busy = 0
+        self.origin = ""
+
+    def routes(self):
+        return [
+            web.post("/contoso/oauth2/v2.0/token", self.token),
+            web.get("/v1.0/users/delta", self.delta),
+            web.get("/v1.0/users/{id}", self.user),
+        ]
+
+    async def token(self, request):
+        form = await request.post()
+        assert form["grant_type"] == "client_credentials"
+        if form["client_secret"] != "right":
+            return web.json_response({"error": "invalid_client"}, status=401)
+        self.tokens += 1
+        return web.json_response({"token_type": "Bearer", "expires_in": 3599, "access_token": "a-token"})
+
+    async def delta(self, request):
+        assert request.headers["Authorization"] == "Bearer a-token"
+        if self.busy:
+            self.busy -= 1
+            return web.json_response({"error": {"code": "TooManyRequests"}}, status=429, headers={"Retry-After": "0"})
+        token = request.query.get("$deltatoken")
+        if token == "old":
+            return web.json_response({"error": {"code": "syncStateNotFound"}}, status=410)
+        if token is not None:
+            return self.page(self.changes, delta="next")
+        if "$skiptoken" in request.query:
+            return self.page(list(self.users.values())[3:], delta="first")
+        assert request.query["$select"] == "id,displayName,accountEnabled"
+        return self.page(list(self.users.values())[:3], skip="page2")
+
+    def page(self, items, *, delta=None, skip=None):
+        link = {"@odata.deltaLink": f"{self.origin}/v1.0/users/delta?$deltatoken={delta}"}
+        if skip is not None:
+            link = {"@odata.nextLink": f"{self.origin}/v1.0/users/delta?$skiptoken={skip}"}
+        return web.json_response({"@odata.context": f"{self.origin}/v1.0/$metadata#users", **link, "value": items})
+
+    async def user(self, request):
+        found = self.users.get(request.match_info["id"])
+        if found is None:
+            return web.json_response({"error": {"code": "Request_ResourceNotFound"}}, status=404)
+        return web.json_response(found)
+
+
+@asynccontextmanager
+async def graph_source(secret="right"):  # noqa: S107 - a test server's
+    graph = Graph()
+    app = web.Application()
+    app.add_routes(graph.routes())
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    graph.origin = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    settings = {
+        "type": "graph",
+        "tenant": "contoso",
+        "client": "app",
+        "secret": secret,
+        "attributes": ["displayName", "accountEnabled"],
+        "url": f"{graph.origin}/v1.0",
+        "authority": graph.origin,
+    }
+    source = open_source(GraphSettings.model_validate(settings))
+    try:
+        yield graph, source
+    finally:
+        await source.close()
+        await runner.cleanup()
+
+
+async def test_graph_gives_everybody_and_a_delta_link_as_the_mark():
+    async with graph_source() as (graph, source):
+        users, mark = await users_of(source)
+        assert [user.key for user in users] == [f"id-{n}" for n in range(5)]
+        assert "deltatoken=first" in mark
+        assert graph.tokens == 1
+
+
+async def test_graph_changes_are_fetched_whole_and_removals_are_soft_or_hard():
+    async with graph_source() as (graph, source):
+        _, mark = await users_of(source)
+        graph.users["id-1"]["displayName"] = "Changed"
+        graph.changes = [
+            {"id": "id-1", "displayName": "Changed"},
+            {"id": "id-2", "@removed": {"reason": "changed"}},
+            {"id": "id-3", "@removed": {"reason": "deleted"}},
+        ]
+        users, later = await users_of(source, mark)
+        assert users[0].values == {"id": "id-1", "displayName": "Changed", "accountEnabled": True}
+        assert [user.presence for user in users] == [Presence.HERE, Presence.SOFT_DELETED, Presence.GONE]
+        assert "deltatoken=next" in later
+
+
+async def test_graph_throttling_is_waited_for():
+    async with graph_source() as (graph, source):
+        graph.busy = 2
+        users, _ = await users_of(source)
+        assert len(users) == 5
+
+
+async def test_a_mark_that_graph_has_forgotten_means_reading_all_again():
+    async with graph_source() as (graph, source):
+        with pytest.raises(MarkTooOld):
+            await users_of(source, f"{graph.origin}/v1.0/users/delta?$deltatoken=old")
+
+
+async def test_the_token_never_goes_to_another_host():
+    async with graph_source() as (_, source):
+        with pytest.raises(SourceFailed, match="another host"):
+            await users_of(source, "http://127.0.0.2:1/v1.0/users/delta?$deltatoken=x")
+
+
+async def test_a_wrong_client_secret_says_so_and_not_what_it_was():
+    async with graph_source("wr0ng-secret") as (_, source):
+        with pytest.raises(SourceFailed, match="invalid_client") as caught:
+            await users_of(source)
+        assert "wr0ng" not in str(caught.value)
+
+
+async def test_a_job_over_graph_follows_its_changes(rig):
+    mappings = [
+        {"target": "userName", "source": "id", "match": 1},
+        {"target": "name.givenName", "source": "displayName"},
+    ]
+    async with graph_source() as (graph, source):
+        settings = source._settings.model_dump(mode="json") | {"secret": "right"}
+        job = {"source": settings, "mappings": mappings, "enabled_attribute": "accountEnabled"}
+        assert (await rig.run(**job)).counts["created"] == 5
+        graph.users["id-1"]["displayName"] = "Changed"
+        graph.changes = [
+            {"id": "id-1", "displayName": "Changed"},
+            {"id": "id-2", "@removed": {"reason": "changed"}},
+            {"id": "id-3", "@removed": {"reason": "deleted"}},
+        ]
+        report = await rig.run(**job)
+        assert (report.kind, report.counts["read"]) == ("incremental", 3)
+        rows = rig.rows()
+        assert (rows["id-1"]["FirstName"], rows["id-2"]["Enabled"], "id-3" in rows) == ("Changed", 0, False)
+        graph.changes = []
+        assert (await rig.run(**job)).counts["read"] == 0
+        assert json.loads(rig.job().last_report)["kind"] == "incremental"
