@@ -13,6 +13,7 @@ import hashlib
 import os
 import secrets
 import stat
+import subprocess
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 KEY_NAME: Final = "connector-host.key"
+CREDENTIAL: Final = Path("/etc/credstore.encrypted") / KEY_NAME
 _KEY_BYTES: Final = 32
 
 
@@ -51,7 +53,14 @@ def find_key(folder: Path, environment: Mapping[str, str] | None = None) -> Key 
     if held and (credential := Path(held) / KEY_NAME).exists():
         return _read(credential, strict=False)
     file = folder / KEY_NAME
-    return _read(file, strict=True) if file.exists() else None
+    if file.exists():
+        return _read(file, strict=True)
+    return _decrypted(CREDENTIAL) if CREDENTIAL.exists() else None
+
+
+def has_key(folder: Path) -> bool:
+    """Return whether there is a key for the configuration in this folder, without opening it."""
+    return (folder / KEY_NAME).exists() or CREDENTIAL.exists()
 
 
 def make_key(folder: Path) -> Key:
@@ -73,6 +82,19 @@ def _read(path: Path, *, strict: bool) -> Key:
         raise SecretUnusable(f"{path}: is no key. Restore it from a backup, or set the passwords anew.") from failure
     if len(material) != _KEY_BYTES:
         raise SecretUnusable(f"{path}: is no key of {_KEY_BYTES} bytes. Restore it from a backup.")
+    return Key(material, path)
+
+
+def _decrypted(path: Path) -> Key:
+    """Ask systemd-creds for the key that was handed over to systemd; only root may."""
+    command = ("systemd-creds", "decrypt", f"--name={KEY_NAME}", str(path), "-")
+    try:
+        done = subprocess.run(command, capture_output=True, check=True, timeout=30)  # noqa: S603 - a fixed list
+        material = base64.b64decode(done.stdout)
+    except (OSError, subprocess.SubprocessError, binascii.Error) as failure:
+        raise SecretUnusable(
+            f"{path}: systemd holds the key, and gives it to root only. Run this with sudo."
+        ) from failure
     return Key(material, path)
 
 

@@ -1,0 +1,145 @@
+"""`connector-host service`: the host as a service of this machine."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from connector_host.cli.speaking import config_option, fail
+
+if TYPE_CHECKING:
+    from connector_host.settings import Configuration
+    from connector_host.units.descriptions import Unit
+
+NAME = "connector-host"
+
+
+@click.group()
+def service() -> None:
+    """Run the host as a service: installed once, started with the machine, restarted when it fails."""
+
+
+@service.command("install")
+@config_option
+@click.option("--no-start", is_flag=True, help="Only put it in place.")
+@click.option("--print", "only_print", is_flag=True, help="Print the unit file and change nothing.")
+def install(config: Path, *, no_start: bool, only_print: bool) -> None:
+    """Install the host as a hardened systemd service with an account of its own, and start it.
+
+    The folder of the configuration is handed to that account, so give the configuration a folder of its own. The key
+    that passwords are sealed with is handed over to systemd, which gives it to this service alone.
+
+    \b
+    Example:
+      sudo connector-host service install --config /etc/connector-host/connector-host.toml
+    """
+    from connector_host.settings import load
+    from connector_host.units.systemd import Systemd, render
+
+    unit = unit_of(config.absolute(), load(config))
+    if only_print:
+        click.echo(render(unit))
+        return
+    _demand_own_folder(unit.folder)
+    Systemd().install(unit, start=not no_start)
+    click.echo(f"{NAME} is installed{'' if no_start else ' and runs'}. Its log: journalctl --unit {NAME} --follow")
+
+
+@service.command("uninstall")
+def uninstall() -> None:
+    """Stop the service and take it away; configuration, state and account stay.
+
+    \b
+    Example:
+      sudo connector-host service uninstall
+    """
+    from connector_host.units.systemd import Systemd
+
+    Systemd().uninstall(NAME)
+    click.echo(f"{NAME} is no service any more; its configuration and state are untouched.")
+
+
+@service.command("start")
+def start() -> None:
+    """Start the service.
+
+    \b
+    Example:
+      sudo connector-host service start
+    """
+    from connector_host.units.systemd import Systemd
+
+    Systemd().start(NAME)
+    click.echo(f"{NAME} runs.")
+
+
+@service.command("stop")
+def stop() -> None:
+    """Stop the service, after the requests in hand have ended.
+
+    \b
+    Example:
+      sudo connector-host service stop
+    """
+    from connector_host.units.systemd import Systemd
+
+    Systemd().stop(NAME)
+    click.echo(f"{NAME} has stopped.")
+
+
+@service.command("status")
+def status() -> None:
+    """Say whether the service runs, with the end of its log; exits with 1 where it does not.
+
+    \b
+    Example:
+      connector-host service status
+    """
+    from connector_host.units.systemd import Systemd
+
+    running, text = Systemd().status(NAME)
+    click.echo(text)
+    raise SystemExit(0 if running else 1)
+
+
+def unit_of(config: Path, configuration: Configuration) -> Unit:
+    """Return the host as a unit; folders of SQLite databases must stay writable inside its sandbox."""
+    from sqlalchemy import make_url
+
+    from connector_host.units.descriptions import Unit
+    from connector_host.vault.keys import KEY_NAME, has_key
+
+    urls = [make_url(connector.database) for connector in configuration.connectors.values()]
+    databases = {Path(url.database).parent for url in urls if url.get_backend_name() == "sqlite" and url.database}
+    return Unit(
+        name=NAME,
+        description="Connector host: SCIM 2.0 for SQL databases",
+        command=(_program(), "serve", "--config", str(config)),
+        folder=config.parent,
+        state_variable="CONNECTOR_HOST__HOST__STATE",
+        stop_s=configuration.host.stop_s,
+        reloads=True,
+        watchdog_s=30,
+        writable=tuple(sorted(databases - {config.parent})),
+        credential=KEY_NAME if has_key(config.parent) else "",
+    )
+
+
+def _program() -> str:
+    found = shutil.which("connector-host", path=str(Path(sys.executable).parent)) or shutil.which("connector-host")
+    if found is None:
+        fail("The program connector-host is not on the PATH.")
+    return str(Path(found).absolute())
+
+
+def _demand_own_folder(folder: Path) -> None:
+    # The folders of the system and of people are one or two parts long, or a home.
+    if len(folder.parts) <= _SHORTEST or folder.parent == Path("/home") or folder == Path.home():
+        fail(f"{folder} would be handed to the service's account. Move the configuration to /etc/connector-host first.")
+
+
+_SHORTEST = 2

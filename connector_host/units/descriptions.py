@@ -1,0 +1,38 @@
+"""What a service manager must know of a program, whichever manager it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """One program as a service."""
+
+    name: str
+    """Of the service, of its account, and of its folder for state."""
+    description: str
+    command: tuple[str, ...]
+    """The program by its absolute path, then its arguments."""
+    folder: Path
+    """Where its configuration is: it belongs to the service's account, which renews certificates there."""
+    state_variable: str = ""
+    """The environment variable that names the folder for state; empty where the program keeps none."""
+    stop_s: float = 30.0
+    """How long stopping may take before the program is killed."""
+    reloads: bool = False
+    """Whether SIGHUP makes it read its configuration again."""
+    watchdog_s: int = 0
+    """How long it may be silent before it is restarted; 0 where it sends no sign of life."""
+    writable: tuple[Path, ...] = ()
+    """Further folders that it writes to, such as the one of an SQLite database."""
+    credential: str = ""
+    """The name of the key that the service manager holds for it; empty where it holds none."""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    exits_for_good: tuple[int, ...] = (78,)
+    """Exit codes after which starting again does not help."""

@@ -1,0 +1,190 @@
+"""A hardened systemd unit, and the steps that put it in place, start it, stop it and take it away (systemd.exec(5))."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from connector_host.errors import HostError
+
+if TYPE_CHECKING:
+    from connector_host.units.descriptions import Unit
+
+Runner = Callable[[Sequence[str]], "subprocess.CompletedProcess[str]"]
+
+CREDENTIALS: Final = Path("/etc/credstore.encrypted")
+
+_SANDBOX: Final = """\
+NoNewPrivileges=yes
+CapabilityBoundingSet=
+AmbientCapabilities=
+ProtectSystem=strict
+ProtectHome=yes
+ProtectProc=invisible
+ProcSubset=pid
+PrivateTmp=yes
+PrivateDevices=yes
+PrivateUsers=yes
+ProtectClock=yes
+ProtectControlGroups=yes
+ProtectHostname=yes
+ProtectKernelLogs=yes
+ProtectKernelModules=yes
+ProtectKernelTunables=yes
+LockPersonality=yes
+MemoryDenyWriteExecute=yes
+RemoveIPC=yes
+RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX
+RestrictNamespaces=yes
+RestrictRealtime=yes
+RestrictSUIDSGID=yes
+SystemCallArchitectures=native
+SystemCallFilter=@system-service
+SystemCallFilter=~@privileged @resources
+UMask=0077
+"""
+
+
+class ServiceFailed(HostError):
+    """A step on the service failed; the text says which and why."""
+
+
+def render(unit: Unit) -> str:
+    """Return the unit file."""
+    service = [
+        f"Type={'notify' if unit.watchdog_s else 'exec'}",
+        f"ExecStart={' '.join(_quoted(part) for part in unit.command)}",
+        *(["ExecReload=/bin/kill -HUP $MAINPID"] if unit.reloads else []),
+        f"User={unit.name}",
+        f"Group={unit.name}",
+        f"StateDirectory={unit.name}",
+        "StateDirectoryMode=0700",
+        *([f"Environment={unit.state_variable}=%S/{unit.name}"] if unit.state_variable else []),
+        *(f"Environment={_quoted(f'{name}={value}')}" for name, value in unit.environment.items()),
+        *([f"LoadCredentialEncrypted={unit.credential}"] if unit.credential else []),
+        *([f"WatchdogSec={unit.watchdog_s}"] if unit.watchdog_s else []),
+        "Restart=on-failure",
+        "RestartSec=5",
+        f"RestartPreventExitStatus={' '.join(map(str, unit.exits_for_good))}",
+        f"TimeoutStopSec={round(unit.stop_s) + 10}",
+        *(f"ReadWritePaths={_quoted(str(path))}" for path in (unit.folder, *unit.writable)),
+    ]
+    return "\n".join(
+        [
+            "# Written by `service install`; changes belong into a drop-in: systemctl edit " + unit.name,
+            "[Unit]",
+            f"Description={unit.description}",
+            "Wants=network-online.target",
+            "After=network-online.target",
+            "StartLimitIntervalSec=300",
+            "StartLimitBurst=10",
+            "",
+            "[Service]",
+            *service,
+            _SANDBOX,
+            "[Install]",
+            "WantedBy=multi-user.target",
+            "",
+        ]
+    )
+
+
+def run(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    """Run one program of the system and return what came of it."""
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)  # noqa: S603 - a fixed list
+
+
+@dataclass(frozen=True, slots=True)
+class Systemd:
+    """This machine's systemd; `root` is another folder where a package or an image is built."""
+
+    run: Runner = run
+    root: Path = Path("/")
+
+    def install(self, unit: Unit, *, start: bool = True) -> None:
+        """Make the account, hand it the configuration, write the unit, and start it; raises ServiceFailed."""
+        self._demand_root()
+        # A description may hold a colon, which the account's own field may not.
+        self._write(f"etc/sysusers.d/{unit.name}.conf", f'u {unit.name} - "{unit.name}" /nonexistent\n')
+        self._do("systemd-sysusers", str(self._path(f"etc/sysusers.d/{unit.name}.conf")))
+        if unit.folder.exists():
+            self._do("chown", "--recursive", f"{unit.name}:{unit.name}", str(unit.folder))
+            self._do("chmod", "--recursive", "g-rwx,o-rwx", str(unit.folder))
+        if unit.credential:
+            self._hold_key(unit)
+        self._write(f"etc/systemd/system/{unit.name}.service", render(unit))
+        self._do("systemctl", "daemon-reload")
+        if start:
+            self._do("systemctl", "enable", "--now", f"{unit.name}.service")
+
+    def uninstall(self, name: str) -> None:
+        """Stop it and take the unit away; configuration, state and account stay."""
+        self._demand_root()
+        unit = self._path(f"etc/systemd/system/{name}.service")
+        if not unit.exists():
+            raise ServiceFailed(f"There is no service {name} to uninstall.")
+        self._do("systemctl", "disable", "--now", f"{name}.service")
+        unit.unlink()
+        self._path(f"etc/sysusers.d/{name}.conf").unlink(missing_ok=True)
+        self._do("systemctl", "daemon-reload")
+
+    def start(self, name: str) -> None:
+        """Start it; raises ServiceFailed with the end of its log where it does not come up."""
+        self._control("start", name)
+
+    def stop(self, name: str) -> None:
+        """Stop it, and return when it has stopped."""
+        self._control("stop", name)
+
+    def status(self, name: str) -> tuple[bool, str]:
+        """Return whether it runs, and what systemd says of it."""
+        done = self.run(("systemctl", "status", "--no-pager", "--lines=10", f"{name}.service"))
+        return done.returncode == 0, (done.stdout or done.stderr).rstrip()
+
+    def _control(self, verb: str, name: str) -> None:
+        done = self.run(("systemctl", verb, f"{name}.service"))
+        if done.returncode:
+            log = self.run(("journalctl", "--no-pager", "--lines=5", "--output=cat", f"--unit={name}.service"))
+            raise ServiceFailed(f"systemctl {verb} {name} failed: {done.stderr.strip()}\n{log.stdout.strip()}".rstrip())
+
+    def _hold_key(self, unit: Unit) -> None:
+        """Hand the key over to systemd, which gives it to this service alone; the file with it goes."""
+        key = unit.folder / unit.credential
+        held = self._path(str(CREDENTIALS / unit.credential).lstrip("/"))
+        if not key.exists():
+            return
+        held.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._do("systemd-creds", "encrypt", f"--name={unit.credential}", str(key), str(held))
+        key.unlink()
+
+    def _do(self, *command: str) -> None:
+        done = self.run(command)
+        if done.returncode:
+            raise ServiceFailed(f"{' '.join(command)} failed: {done.stderr.strip() or done.stdout.strip()}")
+
+    def _write(self, path: str, content: str) -> None:
+        target = self._path(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(content, encoding="utf-8")
+
+    def _path(self, path: str) -> Path:
+        return self.root / path
+
+    def _demand_root(self) -> None:
+        if self.root == Path("/") and getattr(os, "geteuid", int)() != 0:
+            raise ServiceFailed("Installing a service needs root. Run it again with sudo.")
+        if self.root == Path("/") and shutil.which("systemctl") is None:
+            raise ServiceFailed(
+                "There is no systemd here. Run the program under your own supervisor, or in a container."
+            )
+
+
+def _quoted(text: str) -> str:
+    """Return an argument as a unit file takes it: specifiers and quotes escaped (systemd.syntax(7))."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
+    return f'"{escaped}"' if any(character.isspace() for character in text) or '"' in text else escaped

@@ -1,0 +1,126 @@
+"""The unit is one that systemd accepts and calls safe; installing does each step once, and says what failed."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from connector_host.units.descriptions import Unit
+from connector_host.units.systemd import ServiceFailed, Systemd, render
+
+needs_systemd = pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="there is no systemd here")
+
+
+def unit(**changes):
+    usual = {
+        "name": "connector-host",
+        "description": "Connector host",
+        "command": ("/bin/true", "serve", "--config", "/etc/connector-host/connector-host.toml"),
+        "folder": Path("/etc/connector-host"),
+        "state_variable": "CONNECTOR_HOST__HOST__STATE",
+        "reloads": True,
+        "watchdog_s": 30,
+        "credential": "connector-host.key",
+    }
+    return Unit(**(usual | changes))
+
+
+class Runner:
+    """Stands at the edge of the system: takes down each command, and fails those that it is told to."""
+
+    def __init__(self, failing=None):
+        self.commands, self.failing = [], failing
+
+    def __call__(self, command):
+        self.commands.append(" ".join(command))
+        code = 1 if self.failing and command[0] == self.failing else 0
+        return subprocess.CompletedProcess(command, code, "log text" if command[0] == "journalctl" else "", "no reason")
+
+
+def test_it_says_what_systemd_must_know():
+    lines = render(unit(writable=(Path("/srv/data base"),))).splitlines()
+    assert "Type=notify" in lines
+    assert "WatchdogSec=30" in lines
+    assert "ExecReload=/bin/kill -HUP $MAINPID" in lines
+    assert "RestartPreventExitStatus=78" in lines
+    assert "Environment=CONNECTOR_HOST__HOST__STATE=%S/connector-host" in lines
+    assert 'ReadWritePaths="/srv/data base"' in lines
+    assert "LoadCredentialEncrypted=connector-host.key" in lines
+
+
+def test_what_has_a_meaning_for_systemd_is_escaped():
+    text = render(unit(command=("/bin/true", "100%", 'a "b"')))
+    assert 'ExecStart=/bin/true 100%% "a \\"b\\""' in text
+
+
+@needs_systemd
+def test_systemd_accepts_it(tmp_path):
+    file = tmp_path / "connector-host.service"
+    file.write_text(render(unit()))
+    done = subprocess.run(["systemd-analyze", "verify", file], capture_output=True, text=True, check=False, timeout=60)
+    complaints = [line for line in done.stderr.splitlines() if "connector-host" in line]
+    assert complaints == []
+
+
+@needs_systemd
+def test_systemd_calls_it_safe(tmp_path):
+    file = tmp_path / "connector-host.service"
+    file.write_text(render(unit()))
+    command = ["systemd-analyze", "security", "--offline=true", file]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    exposure = float(re.search(r"Overall exposure level.*: ([\d.]+)", done.stdout).group(1))
+    assert exposure < 2.0, done.stdout
+
+
+def test_installing_hands_over_configuration_and_key(tmp_path):
+    folder = tmp_path / "conf"
+    folder.mkdir()
+    (folder / "connector-host.key").write_text("key")
+    runner = Runner()
+    Systemd(runner, tmp_path).install(unit(folder=folder))
+    assert [command.split()[0] for command in runner.commands] == [
+        "systemd-sysusers",
+        "chown",
+        "chmod",
+        "systemd-creds",
+        "systemctl",
+        "systemctl",
+    ]
+    assert f"connector-host:connector-host {folder}" in runner.commands[1]
+    assert runner.commands[-1] == "systemctl enable --now connector-host.service"
+    assert not (folder / "connector-host.key").exists()
+    assert "User=connector-host" in (tmp_path / "etc/systemd/system/connector-host.service").read_text()
+
+
+def test_a_step_that_fails_is_told_and_the_key_stays(tmp_path):
+    folder = tmp_path / "conf"
+    folder.mkdir()
+    (folder / "connector-host.key").write_text("key")
+    with pytest.raises(ServiceFailed, match=r"systemd-creds encrypt .* failed: no reason"):
+        Systemd(Runner("systemd-creds"), tmp_path).install(unit(folder=folder))
+    assert (folder / "connector-host.key").exists()
+
+
+def test_uninstalling_leaves_the_configuration(tmp_path):
+    folder = tmp_path / "conf"
+    folder.mkdir()
+    runner = Runner()
+    systemd = Systemd(runner, tmp_path)
+    systemd.install(unit(folder=folder), start=False)
+    systemd.uninstall("connector-host")
+    assert folder.exists()
+    assert not (tmp_path / "etc/systemd/system/connector-host.service").exists()
+    with pytest.raises(ServiceFailed, match="no service"):
+        systemd.uninstall("connector-host")
+
+
+def test_a_start_that_fails_shows_the_end_of_the_log():
+    with pytest.raises(ServiceFailed, match=r"no reason\nlog text"):
+        Systemd(Runner("systemctl")).start("connector-host")
+
+
+def test_status_tells_whether_it_runs():
+    assert Systemd(Runner()).status("connector-host")[0] is True
+    assert Systemd(Runner("systemctl")).status("connector-host") == (False, "no reason")
