@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import signal
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,8 @@ from agent.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
+
+    from agent.status import AgentStatus, RelayStatus
 
 _STDIN = "-"
 EXIT_REFUSED = 1
@@ -59,6 +62,10 @@ def _parser() -> argparse.ArgumentParser:
     token.add_argument("--token", help="the token")
     token.add_argument("--token-file", metavar="FILE", help="a file that holds the token, `-` for standard input")
     enroll.set_defaults(command=_enroll)
+    status = commands.add_parser("status", help="how the agent that runs with this configuration is")
+    status.add_argument("--config", type=Path, required=True, metavar="agent.toml", help="the agent's configuration")
+    status.add_argument("--json", action="store_true", help="for scripts")
+    status.set_defaults(command=_agent_status)
     relay = commands.add_parser(
         "relay",
         help="serve SCIM clients and agents",
@@ -74,6 +81,9 @@ def _parser() -> argparse.ArgumentParser:
 def _add_administration(relay: argparse.ArgumentParser) -> None:
     """Add what an administrator of the relay types; each works while the relay runs."""
     parts = relay.add_subparsers(metavar="PART", help="without one, the relay itself runs")
+    status = parts.add_parser("status", help="how the relay that runs with this configuration is")
+    status.add_argument("--json", action="store_true", help="for scripts")
+    status.set_defaults(command=_relay_status)
     tenant = parts.add_parser("tenant", help="tenants").add_subparsers(required=True, metavar="ACTION")
     add = tenant.add_parser("add", help="add a tenant, or a further agent of one: prints a one-time enrolment token")
     add.add_argument("name", help="lower-case letters, digits and hyphens")
@@ -136,6 +146,36 @@ def _enrolment_token(parsed: argparse.Namespace) -> str:
     except (OSError, UnicodeDecodeError) as failure:
         raise ConfigurationError(f"--token-file: {parsed.token_file} cannot be read ({failure}).") from failure
     return text.strip()
+
+
+def _agent_status(parsed: argparse.Namespace) -> int:
+    from agent.outbound.reporting import STATUS_FILE  # noqa: PLC0415
+    from agent.settings import load_agent  # noqa: PLC0415
+    from agent.status import AgentStatus, read  # noqa: PLC0415
+
+    file = (load_agent(parsed.config).agent.state or Path()) / STATUS_FILE
+    return _show_status(read(file, AgentStatus, time.time()), parsed)
+
+
+def _relay_status(parsed: argparse.Namespace) -> int:
+    from agent.relay.reporting import STATUS_FILE  # noqa: PLC0415
+    from agent.settings import load_relay  # noqa: PLC0415
+    from agent.status import RelayStatus, read  # noqa: PLC0415
+
+    file = (load_relay(parsed.config).relay.state or Path()) / STATUS_FILE
+    return _show_status(read(file, RelayStatus, time.time()), parsed)
+
+
+def _show_status(status: RelayStatus | AgentStatus | None, parsed: argparse.Namespace) -> int:
+    import msgspec  # noqa: PLC0415
+
+    from agent.status import words  # noqa: PLC0415
+
+    if status is None:
+        print("Not running.", file=sys.stderr)  # noqa: T201
+        return EXIT_REFUSED
+    print(msgspec.json.encode(status).decode() if parsed.json else words(status, time.time()))  # noqa: T201
+    return 0
 
 
 def _add_tenant(parsed: argparse.Namespace) -> int:

@@ -90,6 +90,8 @@ class RelaySettings(Settings, frozen=True, kw_only=True):
     """Seconds that requests in hand are given to end when the relay stops."""
     limits: LimitSettings = LimitSettings()
     """Bounds on what SCIM clients may ask."""
+    metrics_port: Port | None = None
+    """A port on loopback for /metrics, as Prometheus reads them; left out, there is none."""
     log_format: LogFormat = "auto"
     """`json` for machines, `console` for people, `auto` decides by whether the output is a terminal."""
     log_level: LogLevel = "info"
@@ -168,6 +170,8 @@ class AgentSettings(Settings, frozen=True, kw_only=True):
     """The longest pause before a link is dialled again; each pause is drawn at random, from nothing up."""
     stop_s: Seconds = 20.0
     """Seconds that requests in hand are given to end when the agent stops."""
+    metrics_port: Port | None = None
+    """A port on loopback for /metrics, as Prometheus reads them; left out, there is none."""
     log_format: LogFormat = "auto"
     """`json` for machines, `console` for people, `auto` decides by whether the output is a terminal."""
     log_level: LogLevel = "info"

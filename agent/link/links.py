@@ -18,8 +18,9 @@ from aiohttp import WSMsgType
 from agent import events, logs
 from agent.errors import LinkLost, ProtocolViolation, StreamCancelled
 from agent.link.messages import Health
-from agent.link.session import Cancelled, Draining, Greeted, Opened, Ponged, RenewalAsked, Renewed, Session, Told
+from agent.link.notices import Cancelled, Draining, Greeted, Opened, Ponged, RenewalAsked, Renewed, Told
 from agent.link.streams import Stream
+from connector_host.clock import now
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
     from aiohttp import WSMessage
 
     from agent.link.messages import Hello
-    from agent.link.session import Event
+    from agent.link.notices import Notice
+    from agent.link.session import Session
 
 MESSAGE_BYTES: Final = 4_194_304
 """The largest WebSocket message that is read: what one batch of frames may grow to."""
@@ -92,6 +94,8 @@ class Link:
         self._room = asyncio.Event()
         self._room.set()
         self._seen_s = 0.0
+        self.since_s = int(now().timestamp())
+        """When it came about, in seconds since 1970."""
         self._over = False
         self._cut_reason = ""
 
@@ -199,7 +203,7 @@ class Link:
             if self.session.waiting_bytes or self.session.drained:
                 self.flush()
 
-    def _notice(self, event: Event, tasks: asyncio.TaskGroup) -> None:
+    def _notice(self, event: Notice, tasks: asyncio.TaskGroup) -> None:
         match event:
             case Opened(number, head, end):
                 stream = self._streams[number] = Stream(self, number, ended=end)

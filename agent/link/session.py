@@ -11,14 +11,30 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final
 
 from agent.errors import ProtocolViolation
 from agent.link.frames import CREDIT, END, EXTENSION, HEADER, PAYLOAD_BYTES, Frame, Kind, pack, unpack
 from agent.link.messages import VERSION, Health, Hello, decode, encode
+from agent.link.notices import (
+    Answered,
+    Cancelled,
+    Credited,
+    Draining,
+    Failed,
+    Greeted,
+    Opened,
+    Ponged,
+    Received,
+    RenewalAsked,
+    Renewed,
+    Told,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from agent.link.notices import Notice
 
 WINDOW_BYTES: Final = 262_144
 """Credit of a fresh stream: what one slow reader may hold back at this end, at the most."""
@@ -31,116 +47,6 @@ LAST_STREAM: Final = 2**32 - 1
 STREAM_LIMIT: Final = 10_000
 """Open streams that an agent's end accepts; far above what its own limit on requests in hand lets through."""
 PING_BYTES: Final = 8
-
-
-# ── what came in ──────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-@dataclass(frozen=True, slots=True)
-class Greeted:
-    """The other end said who it is; streams may be opened from now on."""
-
-    hello: Hello
-
-
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """The relay asks for something."""
-
-    stream: int
-    head: bytes
-    end: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Answered:
-    """The agent has the head of an answer."""
-
-    stream: int
-    head: bytes
-    end: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Received:
-    """A stretch of a body."""
-
-    stream: int
-    data: bytes
-    end: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Credited:
-    """More may be sent on this stream."""
-
-    stream: int
-
-
-@dataclass(frozen=True, slots=True)
-class Failed:
-    """There is no answer, or no more of it."""
-
-    stream: int
-    payload: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Cancelled:
-    """Nobody at the other end wants this stream any more."""
-
-    stream: int
-
-
-@dataclass(frozen=True, slots=True)
-class Draining:
-    """The other end wants no new streams on this link."""
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Ponged:
-    """The other end answered a ping."""
-
-    token: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Told:
-    """The agent says how its host is."""
-
-    health: Health
-
-
-@dataclass(frozen=True, slots=True)
-class RenewalAsked:
-    """The agent asks for its next certificate."""
-
-    request: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Renewed:
-    """The relay sends the agent's next certificate."""
-
-    certificate: bytes
-
-
-Event: TypeAlias = (
-    Greeted
-    | Opened
-    | Answered
-    | Received
-    | Credited
-    | Failed
-    | Cancelled
-    | Draining
-    | Ponged
-    | Told
-    | RenewalAsked
-    | Renewed
-)
 
 
 # ── the machine ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -178,7 +84,7 @@ class Session:
         self._outbox: deque[bytes] = deque()
         self._waiting_bytes = 0
         self._unsent: set[int] = set()
-        self._received: dict[int, Callable[[Frame], Event | None]] = {
+        self._received: dict[int, Callable[[Frame], Notice | None]] = {
             Kind.REQUEST: self._on_request,
             Kind.RESPONSE: self._on_response,
             Kind.DATA: self._on_data,
@@ -352,12 +258,12 @@ class Session:
 
     # ── receiving ─────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def receive(self, message: bytes) -> list[Event]:
+    def receive(self, message: bytes) -> list[Notice]:
         """Return what the frames of one message mean.
 
         Raises ProtocolViolation where the other end breaks the rules; the link must then be closed.
         """
-        events: list[Event] = []
+        events: list[Notice] = []
         for frame in unpack(message):
             if self.peer is None:
                 events.append(self._on_hello(frame))
@@ -372,7 +278,7 @@ class Session:
                 events.append(event)
         return events
 
-    def _on_hello(self, frame: Frame) -> Event:
+    def _on_hello(self, frame: Frame) -> Notice:
         if frame.kind != Kind.HELLO:
             raise ProtocolViolation("a frame before the hello")
         hello = decode(Hello, frame.payload)
@@ -387,7 +293,7 @@ class Session:
             self._put(Kind.HELLO, 0, encode(self._hello))
         return Greeted(hello)
 
-    def _on_request(self, frame: Frame) -> Event | None:
+    def _on_request(self, frame: Frame) -> Notice | None:
         if self._opens or frame.stream <= self._last:
             raise ProtocolViolation("a stream that may not be opened")
         if len(self._streams) >= STREAM_LIMIT:
@@ -398,7 +304,7 @@ class Session:
         self._streams[frame.stream] = _Stream(window, self._hello.window, receiving=not end)
         return Opened(frame.stream, frame.payload, end)
 
-    def _on_response(self, frame: Frame) -> Event | None:
+    def _on_response(self, frame: Frame) -> Notice | None:
         if not self._opens:
             raise ProtocolViolation("an answer from the end that asks")
         state = self._known(frame)
@@ -412,7 +318,7 @@ class Session:
             self._end_receiving(frame.stream, state)
         return Answered(frame.stream, frame.payload, end)
 
-    def _on_data(self, frame: Frame) -> Event | None:
+    def _on_data(self, frame: Frame) -> Notice | None:
         state = self._known(frame)
         if state is None:
             return None
@@ -426,7 +332,7 @@ class Session:
             self._end_receiving(frame.stream, state)
         return Received(frame.stream, frame.payload, end)
 
-    def _on_window(self, frame: Frame) -> Event | None:
+    def _on_window(self, frame: Frame) -> Notice | None:
         state = self._known(frame)
         if len(frame.payload) != CREDIT.size:
             raise ProtocolViolation("a window of the wrong length")
@@ -437,7 +343,7 @@ class Session:
             raise ProtocolViolation("a window without bounds")
         return Credited(frame.stream)
 
-    def _on_fail(self, frame: Frame) -> Event | None:
+    def _on_fail(self, frame: Frame) -> Notice | None:
         if not self._opens:
             raise ProtocolViolation("a failure from the end that asks")
         if self._known(frame) is None:
@@ -445,33 +351,33 @@ class Session:
         del self._streams[frame.stream]
         return Failed(frame.stream, frame.payload)
 
-    def _on_cancel(self, frame: Frame) -> Event | None:
+    def _on_cancel(self, frame: Frame) -> Notice | None:
         if self._known(frame) is None:
             return None
         del self._streams[frame.stream]
         return Cancelled(frame.stream)
 
-    def _on_goaway(self, frame: Frame) -> Event | None:
+    def _on_goaway(self, frame: Frame) -> Notice | None:
         self._heard_goaway = True
         self.drain("as you wish")
         return Draining(frame.payload.decode(errors="replace"))
 
-    def _on_ping(self, frame: Frame) -> Event | None:
+    def _on_ping(self, frame: Frame) -> Notice | None:
         if len(frame.payload) != PING_BYTES:
             raise ProtocolViolation("a ping of the wrong length")
         self._put(Kind.PONG, 0, frame.payload)
         return None
 
-    def _on_pong(self, frame: Frame) -> Event | None:
+    def _on_pong(self, frame: Frame) -> Notice | None:
         return Ponged(frame.payload)
 
-    def _on_health(self, frame: Frame) -> Event | None:
+    def _on_health(self, frame: Frame) -> Notice | None:
         return Told(decode(Health, frame.payload))
 
-    def _on_renew(self, frame: Frame) -> Event | None:
+    def _on_renew(self, frame: Frame) -> Notice | None:
         return RenewalAsked(frame.payload)
 
-    def _on_renewed(self, frame: Frame) -> Event | None:
+    def _on_renewed(self, frame: Frame) -> Notice | None:
         return Renewed(frame.payload)
 
     def _known(self, frame: Frame) -> _Stream | None:

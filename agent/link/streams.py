@@ -11,7 +11,8 @@ from collections import deque
 from typing import TYPE_CHECKING, Protocol
 
 from agent.errors import AgentError, StreamCancelled, StreamFailed
-from agent.link.session import WINDOW_BYTES, Answered, Cancelled, Credited, Failed, Received
+from agent.link.notices import Answered, Cancelled, Credited, Failed, Received
+from agent.link.session import WINDOW_BYTES
 
 if TYPE_CHECKING:
     from agent.link.session import Session

@@ -26,6 +26,7 @@ from agent.outbound.backoff import Backoff
 from agent.outbound.credentials import load
 from agent.outbound.proxies import Way
 from agent.outbound.renewal import Renewal
+from connector_host.clock import now
 
 if TYPE_CHECKING:
     from agent.link.messages import Health
@@ -63,7 +64,9 @@ class Dialler:
         self._way = Way(settings)
         self._probe = probe
         self._renewal = Renewal(settings)
-        self._links: set[Link] = set()
+        self._links: dict[Link, str] = {}
+        self.last_error = ""
+        """When and why no link came about, the last time that none did."""
         self._stopping = asyncio.Event()
         probe.tell = self._tell
 
@@ -73,6 +76,10 @@ class Dialler:
             for number in range(self._settings.links):
                 tasks.create_task(self._hold(client, tasks, self._urls[number % len(self._urls)]))
             tasks.create_task(self._renew())
+
+    def links(self) -> list[tuple[str, Link]]:
+        """Return the links that are up, each with the relay's URL."""
+        return [(url, link) for link, url in self._links.items() if link.usable]
 
     def stop(self) -> None:
         """Want no new requests; links end by themselves once what they carry has ended."""
@@ -148,8 +155,8 @@ class Dialler:
         link = Link(socket, Session(hello, opens=False, reply=reply), heartbeat, self._forwarder.serve)
         link.on_renewal = self._renewal.take
         ended = tasks.create_task(link.run())
-        self._links.add(link)
-        ended.add_done_callback(lambda _: self._links.discard(link))
+        self._links[link] = str(url.origin())
+        ended.add_done_callback(lambda _: self._links.pop(link, None))
         if self._stopping.is_set():
             link.drain("the agent is about to stop")
         greeting = asyncio.create_task(link.greeted.wait())
@@ -183,6 +190,7 @@ class Dialler:
                 reason = f"the relay does not answer within {self._settings.relay_connect_s:g} s"
             case _:
                 reason = str(failure)
+        self.last_error = f"{now():%Y-%m-%d %H:%M:%S} {reason}"
         origin, again_s = str(url.origin()), round(pause_s, 2)
         logs.event(events.LINK_FAILED, level=logging.WARNING, relay=origin, reason=reason, again_s=again_s)
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from agent import events, logs
@@ -19,6 +20,7 @@ from agent.link.piping import pipe
 from agent.outbound.allowed import refusal
 from agent.outbound.host import BROKEN, HostCertificateRefused, HostUnreachable
 from agent.outbound.probe import look
+from connector_host.clock import now
 
 if TYPE_CHECKING:
     from aiohttp.http_parser import RawResponseMessage
@@ -44,10 +46,16 @@ class Forwarder:
     """Requests that are carried at once; more are refused, so that another agent may take them."""
     draining: bool = False
     carried: int = 0
+    answered: Counter[int] = field(default_factory=Counter)
+    """Requests that the host answered, by status."""
+    failed: Counter[str] = field(default_factory=Counter)
+    """Requests without an answer, by reason."""
+    last_error: str = ""
+    """When and why the last of them failed."""
 
     async def serve(self, stream: Stream, packed: bytes) -> None:
         """Carry the request of this stream; returns when the stream is over, however it ended."""
-        exchange = _Exchange(stream, self.pool, self.passthrough)
+        exchange = _Exchange(stream, self)
         if self.draining:
             exchange.give_up(Reason.DRAINING, "The agent is about to stop.")
             return
@@ -64,12 +72,16 @@ class Forwarder:
 @dataclass(slots=True)
 class _Exchange:
     stream: Stream
-    pool: HostPool
-    passthrough: bool
+    forwarder: Forwarder
     sent: bool = False
     answered: bool = False
     request_id: str = ""
     violation: str | None = None
+
+    @property
+    def pool(self) -> HostPool:
+        """Return the connections to the host."""
+        return self.forwarder.pool
 
     async def run(self, packed: bytes) -> None:
         try:
@@ -78,7 +90,7 @@ class _Exchange:
             self.give_up(Reason.MALFORMED, f"The relay sent {violation}.")
             return
         self.request_id = head.request_id
-        if head.method == "CONNECT" and self.passthrough:
+        if head.method == "CONNECT" and self.forwarder.passthrough:
             await self._carry_untouched()
         elif reason := refusal(head.method, head.target):
             self.give_up(Reason.NOT_ALLOWED, reason)
@@ -187,6 +199,7 @@ class _Exchange:
         self.stream.respond(encode(_response(message)), end=over)
         if not over:
             await self._download(body)
+        self.forwarder.answered[message.code] += 1
         logs.event(events.REQUEST_ANSWERED, request_id=self.request_id, method=head.method, status=message.code)
 
     async def _download(self, body: StreamReader) -> None:
@@ -208,6 +221,8 @@ class _Exchange:
             answered=self.answered,
             detail=detail,
         )
+        self.forwarder.failed[reason] += 1
+        self.forwarder.last_error = f"{now():%Y-%m-%d %H:%M:%S} {detail}"
         self.stream.fail(encode(Failure(reason, self.sent, detail)))
 
 

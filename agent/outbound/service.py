@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agent import __version__, events, logs
+from agent import __version__, events, logs, metrics
 from agent.link.tls import trusting
 from agent.outbound.credentials import load
 from agent.outbound.dialling import Dialler, read_token
 from agent.outbound.forwarding import Forwarder
 from agent.outbound.host import HostPool, parse_host
 from agent.outbound.probe import Probe
+from agent.outbound.reporting import Reporter
 
 if TYPE_CHECKING:
     from agent.settings import AgentSettings
@@ -32,16 +34,19 @@ async def run(settings: AgentSettings, stop: asyncio.Event) -> None:
     probing = asyncio.create_task(probe.run())
     dialling = asyncio.create_task(dialler.run())
     stopping = asyncio.create_task(stop.wait())
+    reporter = Reporter(settings, dialler, forwarder, probe)
+    reporting = asyncio.create_task(reporter.keep(settings.state or Path()))
     try:
-        await asyncio.wait({dialling, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        async with metrics.served(settings.metrics_port, reporter.figures, "agent.metrics_port"):
+            await asyncio.wait({dialling, stopping}, return_when=asyncio.FIRST_COMPLETED)
         logs.event(events.AGENT_STOPPING, in_flight=forwarder.carried)
         forwarder.draining = True
         dialler.stop()
         await asyncio.wait({dialling}, timeout=settings.stop_s)
     finally:
-        for task in (stopping, probing, dialling):
+        for task in (stopping, probing, reporting, dialling):
             task.cancel()
-        await asyncio.gather(probing, dialling, return_exceptions=True)
+        await asyncio.gather(probing, reporting, dialling, return_exceptions=True)
         pool.close()
     if not dialling.cancelled():
         dialling.result()

@@ -129,6 +129,7 @@ async def carry(agents: Agents, asked: Asked) -> Carried | Problem:
         if outcome.final or asked.body.consumed or (outcome.sent and not _may_repeat(asked, record, repeated=repeated)):
             return problem
         repeated = repeated or outcome.sent
+        agents.repeats[asked.tenant] += 1
         logs.event(
             events.REQUEST_REPEATED,
             tenant=asked.tenant,

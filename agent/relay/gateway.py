@@ -86,6 +86,8 @@ class Gateway:
     retry_after_s: int
     in_flight: Counter[str] = field(default_factory=Counter)
     """Requests under way, by tenant."""
+    answered: Counter[tuple[str, int]] = field(default_factory=Counter)
+    """Requests answered, by tenant and status."""
     _idle: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
@@ -161,6 +163,7 @@ class Gateway:
                 response = self._problem(answers.answer_lost(outcome.link.peer.name, outcome.head.status), identity)
             finally:
                 outcome.close()
+        self.answered[tenant, response.status] += 1
         logs.event(
             events.REQUEST_ANSWERED,
             tenant=tenant,

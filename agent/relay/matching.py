@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import defaultdict
+from collections import Counter, defaultdict
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,8 @@ class Agents:
     """The live links of all tenants; no tenant ever sees another's."""
 
     def __init__(self) -> None:
+        self.repeats: Counter[str] = Counter()
+        """Attempts that were made again, by tenant."""
         self._news: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
         self._links: defaultdict[str, list[Link]] = defaultdict(list)
 
@@ -75,6 +77,6 @@ class Agents:
             links.append(picked)
         return picked
 
-    def all(self) -> Iterator[Link]:
-        """Return every live link."""
-        return (link for links in list(self._links.values()) for link in list(links))
+    def all(self) -> Iterator[tuple[str, Link]]:
+        """Return every live link with its tenant."""
+        return ((tenant, link) for tenant, links in list(self._links.items()) for link in list(links))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
-from agent import __version__, events, logs
+from agent import __version__, events, logs, metrics
 from agent.errors import ConfigurationError
 from agent.link.links import Heartbeat
 from agent.link.tls import ask_for_certificates, showing
@@ -21,6 +21,7 @@ from agent.relay.gateway import Gateway
 from agent.relay.listening import Doors, Port
 from agent.relay.matching import Agents
 from agent.relay.passthrough import Passthrough
+from agent.relay.reporting import Reporter
 from agent.relay.store import Store
 from agent.relay.tenants import Tenants
 from connector_host.clock import now
@@ -65,11 +66,15 @@ async def run(configuration: RelayConfiguration, stop: asyncio.Event) -> None:
         number = port.open(settings.listen, settings.port)
         url = f"https://{settings.name}:{number}"
         logs.event(events.RELAY_READY, url=url, listen=settings.listen, port=number, version=__version__)
+        reporter = Reporter(gateway, admission, settings.certificate, url)
         looking = asyncio.create_task(_look_at_store(records, tenants, admission))
+        reporting = asyncio.create_task(reporter.keep(folder))
         try:
-            await stop.wait()
+            async with metrics.served(settings.metrics_port, reporter.figures, "relay.metrics_port"):
+                await stop.wait()
         finally:
             looking.cancel()
+            reporting.cancel()
         await port.stop_accepting()
         await _drain(gateway, agents, admission, settings.stop_s)
     finally:
@@ -100,6 +105,6 @@ async def _drain(gateway: Gateway, agents: Agents, admission: Admission, stop_s:
     """Let every request in hand end, while agents are sent to other nodes."""
     logs.event(events.RELAY_STOPPING, in_flight=gateway.under_way)
     admission.draining = True
-    for link in agents.all():
+    for _, link in agents.all():
         link.drain("the relay is about to stop")
     await gateway.idle(stop_s)

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
 
 from agent.link.messages import Hello
-from agent.link.session import Answered, Cancelled, Failed, Opened, Received, Session
+from agent.link.notices import Answered, Cancelled, Failed, Opened, Received
+from agent.link.session import Session
 
 WINDOW = 64
 

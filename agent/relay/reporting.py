@@ -1,0 +1,102 @@
+"""What the relay says about itself: its status file, and its figures."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from agent import __version__
+from agent.metrics import Figure
+from agent.status import EVERY_S, LinkStatus, RelayStatus, write
+from connector_host.clock import now
+from connector_host.tls.files import load_chain
+from connector_host.tls.identity import days_left
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from agent.link.links import Link
+    from agent.relay.admission import Admission
+    from agent.relay.gateway import Gateway
+
+STATUS_FILE: Final = "relay-status.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Reporter:
+    """Looks at the running relay."""
+
+    gateway: Gateway
+    admission: Admission
+    certificate: Path
+    url: str
+
+    async def keep(self, folder: Path) -> None:
+        """Write the status every so often, for ever."""
+        while True:
+            write(folder / STATUS_FILE, self.status())
+            await asyncio.sleep(EVERY_S)
+
+    def status(self) -> RelayStatus:
+        """Return how the relay is now."""
+        return RelayStatus(
+            at_s=int(now().timestamp()),
+            version=__version__,
+            url=self.url,
+            certificate_days=self._certificate_days(),
+            links=[self._link(tenant, link) for tenant, link in self.gateway.agents.all()],
+            under_way=dict(self.gateway.in_flight),
+        )
+
+    def figures(self) -> Iterable[Figure]:
+        """Return the relay's figures."""
+        gateway = self.gateway
+        links = list(gateway.agents.all())
+        answered = [
+            ((("tenant", tenant), ("status", str(status))), float(count))
+            for (tenant, status), count in gateway.answered.items()
+        ]
+        yield Figure("relay_requests_total", "counter", "Requests answered, by status.", answered)
+        under_way = [((("tenant", tenant),), float(count)) for tenant, count in gateway.in_flight.items()]
+        yield Figure("relay_requests_under_way", "gauge", "Requests under way.", under_way)
+        repeats = [((("tenant", tenant),), float(count)) for tenant, count in gateway.agents.repeats.items()]
+        yield Figure("relay_repeats_total", "counter", "Attempts made again, here or elsewhere.", repeats)
+        for name, text, figure in (
+            ("relay_links", "Links that are up.", lambda _: 1.0),
+            (
+                "relay_link_in_flight",
+                "Requests under way on the links of an agent.",
+                lambda link: float(link.in_flight),
+            ),
+            ("relay_host_unreachable", "Links whose agent does not reach its host.", _unreachable),
+        ):
+            samples: dict[tuple[tuple[str, str], ...], float] = {}
+            for tenant, link in links:
+                labels = (("tenant", tenant), ("agent", link.peer.name))
+                samples[labels] = samples.get(labels, 0.0) + figure(link)
+            yield Figure(name, "gauge", text, list(samples.items()))
+        days = [((), float(self._certificate_days()))]
+        yield Figure("relay_certificate_days", "gauge", "Days until the relay's certificate ends.", days)
+
+    def _link(self, tenant: str, link: Link) -> LinkStatus:
+        name = self.admission.named.get(link)
+        return LinkStatus(
+            peer=link.peer.name,
+            tenant=tenant,
+            id=name.agent if name is not None else "",
+            version=link.peer.software,
+            since_s=link.since_s,
+            round_trip_ms=None if link.round_trip_s is None else round(link.round_trip_s * 1000, 2),
+            in_flight=link.in_flight,
+            host_reachable=link.health.reachable,
+            detail=link.health.detail,
+        )
+
+    def _certificate_days(self) -> int:
+        return days_left(load_chain(self.certificate)[0], now())
+
+
+def _unreachable(link: Link) -> float:
+    return 0.0 if link.health.reachable else 1.0

@@ -1,0 +1,121 @@
+"""How a running program is, in a small file that `status` reads: no port, no password, the same on every system."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from typing import Final, TypeVar
+
+import msgspec
+
+from agent.errors import ConfigurationError
+
+EVERY_S: Final = 2.0
+STALE_S: Final = 10.0
+"""A file that is older was left by a program that does not run any more, or hangs."""
+
+
+class LinkStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """One link, seen from either end."""
+
+    peer: str
+    """The agent's name at the relay, the relay's URL at the agent."""
+    tenant: str
+    id: str = ""
+    version: str = ""
+    since_s: int
+    """When it came about, in seconds since 1970."""
+    round_trip_ms: float | None
+    in_flight: int
+    host_reachable: bool
+    detail: str = ""
+
+
+class RelayStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """How a relay is."""
+
+    at_s: int
+    """When this was written, in seconds since 1970."""
+    version: str
+    url: str
+    certificate_days: int
+    links: list[LinkStatus]
+    under_way: dict[str, int]
+    """Requests under way, by tenant."""
+
+
+class AgentStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """How an agent is."""
+
+    at_s: int
+    """When this was written, in seconds since 1970."""
+    version: str
+    agent: str
+    tenant: str
+    host: str
+    host_reachable: bool
+    host_detail: str
+    certificate_days: int | None
+    """Until the agent's own certificate ends; None for an agent with a token."""
+    links: list[LinkStatus]
+    in_flight: int
+    last_error: str
+    """What went wrong last, empty where nothing did."""
+
+
+Status = TypeVar("Status", RelayStatus, AgentStatus)
+
+
+def write(file: Path, status: RelayStatus | AgentStatus) -> None:
+    """Put the status there in one step; a status that cannot be written is not worth stopping for."""
+    with suppress(OSError):
+        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        handle, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
+        with os.fdopen(handle, "wb") as draft:
+            draft.write(msgspec.json.encode(status))
+        Path(name).replace(file)
+
+
+def read(file: Path, kind: type[Status], now_s: float) -> Status | None:
+    """Return what the running program wrote last; None where none runs.
+
+    Raises ConfigurationError where the file is there and cannot be read.
+    """
+    try:
+        status = msgspec.json.decode(file.read_bytes(), type=kind)
+    except FileNotFoundError:
+        return None
+    except (OSError, msgspec.MsgspecError) as failure:
+        raise ConfigurationError(f"{file}: cannot be read ({failure}).") from failure
+    return status if now_s - status.at_s <= STALE_S else None
+
+
+def words(status: RelayStatus | AgentStatus, now_s: float) -> str:
+    """Return the status for a person."""
+    links = [_line(link, now_s) for link in status.links] or ["  There is no link between agent and relay."]
+    if isinstance(status, RelayStatus):
+        days = status.certificate_days
+        head = [f"Relay {status.version} at {status.url}, certificate good for {days} days."]
+        tail = [f"Tenant {name}: {count} under way." for name, count in status.under_way.items() if count]
+    else:
+        shown = (
+            "shows a token"
+            if status.certificate_days is None
+            else f"certificate good for {status.certificate_days} days"
+        )
+        reached = "reachable" if status.host_reachable else f"not reachable: {status.host_detail}"
+        head = [
+            f"Agent {status.agent} {status.version} of tenant {status.tenant}, {shown}.",
+            f"Connector host {status.host}: {reached}.",
+        ]
+        tail = [f"Last error: {status.last_error}"] if status.last_error else []
+    return "\n".join([*head, *links, *tail])
+
+
+def _line(link: LinkStatus, now_s: float) -> str:
+    trip = "-" if link.round_trip_ms is None else f"{link.round_trip_ms:.1f} ms"
+    lame = "" if link.host_reachable else f", host not reachable: {link.detail}"
+    age = int(now_s - link.since_s)
+    return f"  {link.tenant}  {link.peer}  up {age} s, round trip {trip}, {link.in_flight} in flight{lame}"

@@ -1,0 +1,140 @@
+"""What relay and agent say about themselves: status for people and scripts, figures for Prometheus."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import time
+
+import aiohttp
+import msgspec
+import pytest
+
+from agent import status
+from agent.cli import main
+from agent.errors import ConfigurationError
+from agent.metrics import Figure, render
+from tests.agent.chain import USERS
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+async def status_of(folder, name, fits):
+    """Return the status once it is as it should be."""
+    async with asyncio.timeout(8):
+        while True:
+            file = folder / name
+            if file.exists() and fits(found := json.loads(file.read_bytes())):
+                return found
+            await asyncio.sleep(0.05)
+
+
+async def scrape(port):
+    async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{port}/metrics") as response:
+        assert response.content_type == "text/plain"
+        return (await response.text()).splitlines()
+
+
+async def test_relay_and_agent_tell_how_they_are(chain, host, client):
+    await chain.start_relay()
+    await chain.start_agent(host.url, state=chain.folder / "agent-state")
+    relay = await status_of(chain.folder / "relay-state", "relay-status.json", lambda found: found["links"])
+    (link,) = relay["links"]
+    assert (link["peer"], link["tenant"], link["host_reachable"]) == ("one", "acme", True)
+    assert relay["url"] == chain.url
+    assert relay["certificate_days"] > 300
+    agent = await status_of(chain.folder / "agent-state", "agent-status.json", lambda found: found["links"])
+    assert (agent["agent"], agent["host_reachable"], agent["certificate_days"]) == ("one", True, None)
+    assert agent["links"][0]["peer"] == chain.url
+
+
+async def test_the_last_error_and_an_unreachable_host_are_shown(chain, client):
+    await chain.start_relay()
+    await chain.start_agent("https://localhost:1", state=chain.folder / "agent-state")
+    async with client.get(chain.address()):
+        pass
+    agent = await status_of(chain.folder / "agent-state", "agent-status.json", lambda found: found["last_error"])
+    assert not agent["host_reachable"]
+    assert "https://localhost:1 cannot be reached" in agent["last_error"]
+
+
+async def test_figures_count_what_was_answered(chain, host, client):
+    relay_port, agent_port = free_port(), free_port()
+    await chain.start_relay(metrics_port=relay_port)
+    await chain.start_agent(host.url, metrics_port=agent_port, state=chain.folder / "agent-state")
+    for path in (USERS, USERS, "/metrics"):
+        async with client.get(chain.address(path)):
+            pass
+    relay, agent = await scrape(relay_port), await scrape(agent_port)
+    assert 'relay_requests_total{tenant="acme",status="200"} 2' in relay
+    assert 'relay_requests_total{tenant="acme",status="404"} 1' in relay
+    assert 'relay_links{tenant="acme",agent="one"} 1' in relay
+    assert 'agent_requests_total{status="200"} 2' in agent
+    assert 'agent_failures_total{reason="not_allowed"} 1' in agent
+    assert "agent_host_reachable 1" in agent
+
+
+def test_labels_are_escaped():
+    figure = Figure("f", "gauge", "Help.", [((("name", 'a"b\\c\nd'),), 1.0)])
+    assert render([figure]).splitlines()[-1] == r'f{name="a\"b\\c\nd"} 1'
+
+
+def agent_status(at_s, **fields):
+    return status.AgentStatus(
+        **{
+            "at_s": at_s,
+            "version": "1",
+            "agent": "one",
+            "tenant": "acme",
+            "host": "https://localhost:8585",
+            "host_reachable": True,
+            "host_detail": "",
+            "certificate_days": 20,
+            "links": [],
+            "in_flight": 0,
+            "last_error": "",
+        }
+        | fields
+    )
+
+
+def test_a_status_that_is_old_is_of_a_program_that_does_not_run(tmp_path):
+    file = tmp_path / "status.json"
+    assert status.read(file, status.AgentStatus, 100) is None
+    status.write(file, agent_status(100))
+    assert status.read(file, status.AgentStatus, 100 + status.STALE_S) == agent_status(100)
+    assert status.read(file, status.AgentStatus, 101 + status.STALE_S) is None
+
+
+def test_a_status_file_that_is_none_is_named(tmp_path):
+    (tmp_path / "status.json").write_text("{")
+    with pytest.raises(ConfigurationError, match=r"status\.json"):
+        status.read(tmp_path / "status.json", status.AgentStatus, 0)
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({}, "certificate good for 20 days"),
+        ({"certificate_days": None}, "shows a token"),
+        ({"host_reachable": False, "host_detail": "it is down"}, "not reachable: it is down"),
+        ({"last_error": "bad luck"}, "Last error: bad luck"),
+        ({}, "There is no link"),
+    ],
+)
+def test_a_person_reads_sentences(fields, words):
+    assert words in status.words(agent_status(0, **fields), 0)
+
+
+def test_the_command_shows_the_status_and_fails_where_nothing_runs(tmp_path, capsys):
+    config = tmp_path / "agent.toml"
+    config.write_text('[agent]\nrelay = "https://r"\ntenant = "acme"\nhost = "https://h"\n')
+    assert main(["status", "--config", str(config)]) == 1
+    status.write(tmp_path / "state" / "agent-status.json", agent_status(int(time.time())))
+    assert main(["status", "--config", str(config), "--json"]) == 0
+    assert msgspec.json.decode(capsys.readouterr().out)["agent"] == "one"
