@@ -1,0 +1,159 @@
+"""The commands, as real processes against a real SCIM service."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import json
+import signal
+import subprocess
+
+import pytest
+
+from tests.endpoint.service import TOKEN
+from tests.provisioning import jobs_in_files
+from tests.provisioning.jobs_in_files import PROGRAM, kill, run_beside, spawn
+from tests.provisioning.rig import person, until
+
+
+@pytest.fixture
+def config(rig):
+    token = rig.folder / "token"
+    token.write_text(TOKEN + "\n")
+    trust = rig.document["target"]["trust"]
+    return jobs_in_files.write(rig.folder, rig.document["target"]["url"], token, trust)
+
+
+async def test_the_first_steps_of_an_administrator(rig, config):
+    rig.people(*(person(n) for n in range(3)))
+    checked = await run_beside(config, "check")
+    assert checked.returncode == 0, checked.stdout
+    assert "answers the probe" in checked.stdout
+    planned = await run_beside(config, "dry-run", "staff", "--report", rig.folder / "plan.ndjson")
+    assert "3 created" in planned.stdout
+    assert len((rig.folder / "plan.ndjson").read_text().splitlines()) == 3
+    assert rig.rows() == {}
+    done = await run_beside(config, "run", "--once")
+    assert (done.returncode, "3 created" in done.stdout) == (0, True)
+    assert rig.rows()["u00001"]["LastName"] == "FAMILY1"
+    shown = json.loads((await run_beside(config, "status", "--json")).stdout)[0]
+    assert (shown["condition"], shown["links"]) == ("well", 3)
+    exported = await run_beside(config, "log", "staff", "--format", "csv", "--output", rig.folder / "log.csv")
+    assert exported.returncode == 0, exported.stderr
+    with (rig.folder / "log.csv").open(newline="") as file:
+        assert {row["sourceIdentity"] for row in csv.DictReader(file)} == {"0", "1", "2"}
+
+
+async def test_users_who_failed_show_in_exit_code_status_and_log(rig, config):
+    rig.people(person(1, department="x" * 21), person(2))
+    done = await run_beside(config, "run", "--once")
+    assert done.returncode == 2
+    assert "1 failed" in done.stdout
+    assert "1 UnprocessableEntity" in (await run_beside(config, "status")).stdout
+    assert "UnprocessableEntity" in (await run_beside(config, "log", "staff", "--status", "failure")).stdout
+
+
+async def test_one_user_on_demand_shows_five_steps(rig, config):
+    rig.people(person(1))
+    done = await run_beside(config, "user", "staff", "1")
+    assert done.returncode == 0, done.stderr
+    for step in ("test connection", "import", "scope", "match", "action"):
+        assert step in done.stdout
+
+
+async def test_held_back_deletes_are_allowed_by_a_command(rig, config):
+    rig.people(*(person(n) for n in range(150)))
+    await run_beside(config, "run", "--once")
+    rig.people(person(0))
+    held = await run_beside(config, "run", "--once")
+    assert (held.returncode, "QuarantineTooManyDeletes" in held.stdout) == (1, True)
+    assert "149 staged" in (await run_beside(config, "allow-deletes", "staff")).stdout
+    assert "149 deleted" in (await run_beside(config, "run", "--once")).stdout
+    assert set(rig.rows()) == {"u00000"}
+
+
+async def test_stop_start_restart_and_links(rig, config):
+    rig.people(person(1))
+    await run_beside(config, "run", "--once")
+    await run_beside(config, "stop", "staff")
+    refused = await run_beside(config, "run", "--once")
+    assert (refused.returncode, "stopped" in refused.stderr) == (1, True)
+    await run_beside(config, "start", "staff")
+    await run_beside(config, "restart", "staff", "--scope", "Full")
+    assert "1 matched" in (await run_beside(config, "run", "--once")).stdout
+    await run_beside(config, "links", "staff", "--forget", "1")
+    assert json.loads((await run_beside(config, "links", "staff", "--json")).stdout) == []
+
+
+async def test_a_job_that_could_not_work_is_explained(rig, config):
+    rig.people(person(1))
+    config.write_text(config.read_text().replace("ToUpper([family])", "ToUpper([nachname], 7, 8)"))
+    checked = await run_beside(config, "check")
+    assert checked.returncode == 1
+    assert "column 1: ToUpper takes" in checked.stdout
+    config.write_text(config.read_text().replace('url = "https:', 'url = "http:').replace("localhost", "example.org"))
+    assert "in the clear" in (await run_beside(config, "check")).stderr
+
+
+async def test_a_signal_finishes_the_users_in_hand_and_the_service_goes_on_there(rig, config):
+    rig.people(*(person(n) for n in range(1_500)))
+    engine = spawn(config, "run")
+    await until(lambda: len(rig.rows()) > 20)
+    engine.send_signal(signal.SIGTERM)
+    assert await asyncio.to_thread(engine.wait, 20) == 0
+    count = len(rig.rows())
+    assert 20 < count < 1_500
+    assert rig.state.counts("staff")["links"] == count
+    assert "finished" in (await run_beside(config, "run", "--once")).stdout
+    assert len(rig.rows()) == 1_500
+
+
+async def test_killed_again_and_again_nothing_is_lost_or_doubled(rig, config):
+    rig.people(*(person(n) for n in range(600)))
+    for enough in (50, 200, 330, 450):
+        engine = spawn(config, "run", "--once")
+        await until(lambda wanted=enough: len(rig.rows()) > wanted, 30)
+        kill(engine)
+    last = await run_beside(config, "run", "--once")
+    assert "finished" in last.stdout, last.stderr
+    assert {row["FirstName"] for row in rig.rows().values()} == {f"Given{n}" for n in range(600)}
+    assert rig.state.counts("staff") == {"links": 600, "failures": 0, "staged": 0}
+    assert rig.log(action="update") == []
+
+
+async def test_two_engines_share_the_work_and_one_takes_over_when_the_other_dies(rig, config, postgresql_url):
+    text = config.read_text().replace('"sqlite:///state.sqlite"', json.dumps(postgresql_url))
+    config.write_text(text)
+    rig.people(*(person(n) for n in range(800)))
+    engines = [spawn(config, "run"), spawn(config, "run")]
+    try:
+        await until(lambda: len(rig.rows()) > 100, 30)
+        kill(engines.pop(0))
+        await until(lambda: len(rig.rows()) == 800, 30)
+    finally:
+        for engine in engines:
+            engine.send_signal(signal.SIGTERM)
+            await asyncio.to_thread(engine.wait, 20)
+    assert "finished" in (await run_beside(config, "run", "--once")).stdout
+    assert len(rig.rows()) == 800
+
+
+def expression(*arguments, given=None):
+    command = [PROGRAM, "provision", "expression", "test", *arguments]
+    return subprocess.run(command, input=given, capture_output=True, text=True, check=False)
+
+
+def test_an_expression_is_tried_on_a_sample_user(tmp_path):
+    sample = tmp_path / "sample.json"
+    sample.write_text('{"name": {"givenName": "Zoë"}, "mails": ["a", "b"]}')
+    done = expression("NormalizeDiacritics([name.givenName])", "--user", str(sample))
+    assert (done.returncode, done.stdout) == (0, "Zoe\n")
+    wrong = expression('Append([a], "b"', "--set", "a=1")
+    assert (wrong.returncode, wrong.stderr.splitlines()[-1].startswith("column 16")) == (1, True)
+
+
+def test_expressions_are_tried_line_by_line(tmp_path):
+    done = expression("--set", "mail=abc", given='Left([mail], 2)\n\nNope()\nIgnoreFlowIfNullOrEmpty("")\n')
+    assert done.stdout.splitlines()[0] == "ab"
+    assert "there is no function Nope" in done.stdout
+    assert done.stdout.splitlines()[-1] == "(left out of the flow)"
