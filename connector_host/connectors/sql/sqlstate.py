@@ -37,6 +37,8 @@ class Happened(StrEnum):
     FOREIGN_KEY = "foreign key"
     CHECK = "check"
     BAD_VALUE = "bad value"
+    RULE = "rule"
+    """A trigger refused the change, by its author's own decision."""
     COMPUTED = "computed column"
     DEADLOCK = "deadlock"
     """A deadlock or a serialisation failure: the whole transaction is undone, and may be tried again."""
@@ -64,6 +66,7 @@ CODES: Mapping[str, Mapping[str, Happened]] = {
         "23001": _H.FOREIGN_KEY,
         "23514": _H.CHECK,
         "22": _H.BAD_VALUE,
+        **dict.fromkeys(("P0001", "P0004", "09000", "45000"), _H.RULE),
         "428C9": _H.COMPUTED,
         "40": _H.DEADLOCK,
         "40003": _H.CONNECTION,
@@ -94,6 +97,7 @@ CODES: Mapping[str, Mapping[str, Happened]] = {
         **dict.fromkeys(("1452", "1451", "1216", "1217"), _H.FOREIGN_KEY),
         **dict.fromkeys(("3819", "4025"), _H.CHECK),
         **dict.fromkeys(("1406", "1264", "1292", "1366", "1265", "1411", "1690"), _H.BAD_VALUE),
+        **dict.fromkeys(("1642", "1643", "1644"), _H.RULE),
         **dict.fromkeys(("1906", "3105"), _H.COMPUTED),
         **dict.fromkeys(("1213", "1020"), _H.DEADLOCK),
         "1205": _H.LOCKED,
@@ -112,6 +116,7 @@ CODES: Mapping[str, Mapping[str, Happened]] = {
         "1299": _H.NOT_NULL,
         "787": _H.FOREIGN_KEY,
         "275": _H.CHECK,
+        "1811": _H.RULE,
         **dict.fromkeys(("20", "3091", "18"), _H.BAD_VALUE),
         **dict.fromkeys(("5", "6"), _H.LOCKED),
         "9": _H.TIME_LIMIT,
@@ -124,6 +129,7 @@ CODES: Mapping[str, Mapping[str, Happened]] = {
     "odbc": {
         "23": _H.UNIQUE,
         "22": _H.BAD_VALUE,
+        "45": _H.RULE,
         "40": _H.DEADLOCK,
         "08": _H.CONNECTION,
         "HYT00": _H.TIME_LIMIT,
@@ -135,7 +141,9 @@ CODES: Mapping[str, Mapping[str, Happened]] = {
 }
 
 # SQLite's ODBC driver says HY000 to everything, and its native library one code for several facts: only the text
-# tells (sql-connectors.md §3.6). These texts are constants of SQLite's source and are not translated.
+# tells (sql-connectors.md §3.6). These texts are constants of SQLite's source and are not translated; a trigger may
+# say the same, so that a code which tells goes before them.
+SQLITE_CONSTRAINT = 19
 SQLITE_TEXTS: Mapping[str, Happened] = {
     "UNIQUE constraint failed": _H.UNIQUE,
     "NOT NULL constraint failed": _H.NOT_NULL,
@@ -167,8 +175,23 @@ LOST_TEXTS = (
 """What ODBC drivers say under a SQLSTATE that says nothing (HY000) when their connection is gone. After the first
 of these psqlODBC even calls a COMMIT a success, so the transaction must be given up at once."""
 
-TURNED_AWAY = re.compile(r"authentication failed|no pg_hba\.conf entry|(role|database) .* does not exist")
-"""What PostgreSQL says under the code of a failed connection when it answered, but does not want the login."""
+NATIVE_CODE = re.compile(r".*\((\d+)\) \(SQL\w+\)", re.DOTALL)
+"""The vendor's code in pyodbc's text: the last number before the name of the ODBC function. What stands before it may
+be anybody's words: MariaDB repeats the value in `Duplicate entry 'x (2013)' for key 'PRIMARY' (1062) (SQLExecDirectW)`.
+"""
+
+KEY_OF_CLASH = re.compile(r".*' for key '(?:\w+\.)?([^']+)'", re.DOTALL)
+"""The key in MySQL's `Duplicate entry '…' for key '…'`: the value before it may hold quotation marks of any kind."""
+
+SAYS_NOTHING = frozenset({"HY000", "S1000"})
+"""SQLSTATEs of a driver that has none for what happened; only its own words are left then."""
+
+TURNED_AWAY = re.compile(
+    r"authentication failed|no password supplied|no pg_hba\.conf entry|permission denied for database"
+    r"|(role|database) \".*\" (does not exist|is not permitted to log in)"
+)
+"""What PostgreSQL says where it answered but does not want the login. No driver hands out the SQLSTATE of a connection
+that did not come about (psycopg has none, psqlODBC says 08001 to everything), so only there the words decide."""
 
 ENDS_TRANSACTION = frozenset({Happened.DEADLOCK, Happened.CONNECTION, Happened.FULL})
 """After these nothing of the transaction is left, not even what came before the failed statement."""
@@ -183,6 +206,9 @@ class Failure:
     """SQLSTATE or vendor code, for the log."""
     names: tuple[str, ...] = ()
     """Constraints and columns that the database named, the most telling first."""
+    all_named: bool = False
+    """Whether every name is meant: SQLite names each column of a composite key. Elsewhere values may stand among them.
+    """
 
 
 def understand(error: DBAPIError, database: str) -> Failure:
@@ -193,9 +219,9 @@ def understand(error: DBAPIError, database: str) -> Failure:
         return _sqlite(origin, text)
     code = _code(origin, text, database)
     happened = _look_up(database, code)
-    if happened is Happened.OTHER and any(words in text for words in LOST_TEXTS):
+    if code in SAYS_NOTHING and any(words in text for words in LOST_TEXTS):
         happened = Happened.CONNECTION
-    if happened is Happened.CONNECTION and TURNED_AWAY.search(text):
+    if code in ("08", "08001") and TURNED_AWAY.search(text):
         happened = Happened.LOGIN
     if error.connection_invalidated and happened is not Happened.LOGIN:
         happened = Happened.CONNECTION
@@ -203,15 +229,27 @@ def understand(error: DBAPIError, database: str) -> Failure:
 
 
 def _sqlite(origin: BaseException, text: str) -> Failure:
-    number = getattr(origin, "sqlite_errorcode", None)
-    code = str(number) if number is not None else "HY000"
-    happened = next((meaning for words, meaning in SQLITE_TEXTS.items() if words in text), None)
-    if happened is None and number is not None:
-        table = CODES["sqlite"]
-        happened = table.get(code) or table.get(str(number & 0xFF))
-    _, _, tail = text.partition("constraint failed: ")
+    number: int | None = getattr(origin, "sqlite_errorcode", None)
+    native = NATIVE_CODE.match(text)
+    if number is None and native is not None:
+        number = int(native[1])
+    message = re.sub(r"^HY000 \[HY000\] \[SQLite\]", "", text)
+    _, _, tail = message.partition("constraint failed: ")
     names = tuple(part.strip().rpartition(".")[2].split(" ")[0].rstrip(")") for part in tail.split(",")) if tail else ()
-    return Failure(happened or Happened.OTHER, code, names)
+    code = "HY000" if number is None else str(number)
+    return Failure(_sqlite_happened(number, message), code, names, all_named=True)
+
+
+def _sqlite_happened(number: int | None, message: str) -> Happened:
+    """Return what a code means; the text is asked only where the code stands for several facts."""
+    table = CODES["sqlite"]
+    if number is not None and (known := table.get(str(number)) or table.get(str(number & 0xFF))):
+        return known
+    told = next((meaning for words, meaning in SQLITE_TEXTS.items() if words in message), Happened.OTHER)
+    if number is None or number & 0xFF != SQLITE_CONSTRAINT:
+        return told
+    # Over ODBC every constraint has this one code, and so has what a trigger says by RAISE.
+    return told if re.match(r"(\w+ ){1,2}constraint failed", message) else Happened.RULE
 
 
 def _code(origin: BaseException, text: str, database: str) -> str:
@@ -223,8 +261,9 @@ def _code(origin: BaseException, text: str, database: str) -> str:
     if isinstance(first, int):  # PyMySQL
         return str(first)
     if isinstance(first, str) and re.fullmatch(r"[0-9A-Z]{5}", first):  # pyodbc: SQLSTATE, and the number in the text
-        native = re.search(r"\((\d{4})\)", text)
-        return native[1] if database == "mysql" and native else first
+        native = NATIVE_CODE.match(text)
+        # Below 1,000 are numbers of the driver's own.
+        return native[1] if database == "mysql" and native and len(native[1]) > 3 else first  # noqa: PLR2004 - the same
     # psycopg has no SQLSTATE where it could not speak with the server at all, or was turned away by it.
     return "08"
 
@@ -240,6 +279,8 @@ def _names(origin: BaseException, text: str) -> tuple[str, ...]:
     """Return what the error's first line puts between quotation marks, the last first: values stand before names."""
     diagnosis = getattr(origin, "diag", None)
     told = [getattr(diagnosis, key, None) for key in ("constraint_name", "column_name")]
+    if clash := KEY_OF_CLASH.match(text):
+        return (clash[1],)
     first_line = text.split("\n", 1)[0]
     quoted = re.findall(r"[\"'`„«»](?:\w+\.)?([^\"'`“”«»]+)[\"'`“”«»]", first_line)
     return tuple(str(name) for name in (*told, *reversed(quoted)) if name)
@@ -252,6 +293,7 @@ OF_VALUES: Mapping[Happened, str] = {
     Happened.NOT_NULL: "is required: the database takes no null here.",
     Happened.FOREIGN_KEY: "Another table is tied to this value or user, so the database refuses the change.",
     Happened.CHECK: "A check constraint of the database refuses this value.",
+    Happened.RULE: "A rule of the database (a trigger) refuses this change.",
     Happened.BAD_VALUE: "The database cannot keep this value: it is too long or of another type.",
 }
 """What is wrong where a value is to blame, in words that repeat none."""
@@ -293,9 +335,9 @@ def _attributes(failure: Failure, facts: TableFacts) -> tuple[str, ...]:
     named: dict[str, tuple[str, ...]] = {name: (name,) for name in columns}
     named |= dict(facts.checks)
     named |= {key.name: key.columns for key in facts.keys if key.name}
-    if failure.happened is Happened.UNIQUE and "PRIMARY" in failure.names:
-        return next((key.columns for key in facts.keys if key.primary), ())
+    if failure.happened is Happened.UNIQUE:
+        named.setdefault("PRIMARY", next((key.columns for key in facts.keys if key.primary), ()))
     told = [name for name in failure.names if name in named]
-    if len(told) > 1 and all(name in columns for name in told):
-        return tuple(told)  # SQLite names every column of a composite key
+    if failure.all_named and len(told) > 1 and all(name in columns for name in told):
+        return tuple(told)
     return named[told[0]] if told else ()

@@ -50,7 +50,10 @@ BACKOFF_S = 0.02
 Outcome: TypeAlias = Exported | BaseException
 
 OF_ONE_EXPORT = frozenset(
-    {Happened.DEADLOCK, Happened.UNIQUE, Happened.FOREIGN_KEY, Happened.CHECK, Happened.NOT_NULL, Happened.BAD_VALUE}
+    {
+        *(Happened.DEADLOCK, Happened.UNIQUE, Happened.FOREIGN_KEY, Happened.CHECK, Happened.NOT_NULL),
+        *(Happened.BAD_VALUE, Happened.RULE, Happened.OTHER),
+    }
 )
 """What one export may bring over a whole transaction, as late as at its commit: each is then run alone."""
 
