@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,12 +14,15 @@ from connector_host.cli.checking import print_anchors, print_columns
 from connector_host.cli.speaking import DEFAULT_CONFIG, findings_document, json_option, print_findings, print_json
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from connector_host.connectors.survey import Relation, TableSurvey
     from connector_host.errors import Finding
     from connector_host.setup.access import Login
     from connector_host.setup.plans import ConnectorPlan, HostPlan
     from connector_host.setup.writing import Written
 
+_PORT = 8585
 _FILE = click.Path(dir_okay=False, path_type=Path)
 
 
@@ -40,14 +43,18 @@ class Options:
     directory: str | None
     host: str | None
     listen: str
-    port: int
+    port: int | None
     certificate: Path | None
     key: Path | None
     issue_certificate: Path | None
     token_file: Path | None
+    from_ecma2host: Path | None
     force: bool
     yes: bool
     as_json: bool
+    columns: tuple[str, ...] | None = None
+    flows: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     @property
     def asks(self) -> bool:
@@ -69,7 +76,7 @@ class Options:
 @click.option("--directory", type=click.Choice(["entra", "okta", "other"]), help="Which directory will call.")
 @click.option("--host", help="The name that clients use; the certificate must be for it.  [default: localhost]")
 @click.option("--listen", default="127.0.0.1", show_default=True, help="The address to listen on.")
-@click.option("--port", type=click.IntRange(0, 65_535), default=8585, show_default=True, help="The TLS port.")
+@click.option("--port", type=click.IntRange(0, 65_535), help="The TLS port.  [default: 8585]")
 @click.option("--certificate", type=_FILE, help="Your certificate and its chain, PEM.")
 @click.option("--key", type=_FILE, help="Its private key, PEM.")
 @click.option(
@@ -79,6 +86,7 @@ class Options:
     help="Issue a certificate into DIR where none is given.  [default: tls beside the file]",
 )
 @click.option("--token-file", type=_FILE, help="Write the token there (readable by you only) instead of showing it.")
+@click.option("--from-ecma2host", type=_FILE, metavar="FILE.xml", help="Take over an export of Microsoft's ECMA2Host.")
 @click.option("--force", is_flag=True, help="Replace a configuration that is there.")
 @click.option("--yes", is_flag=True, help="Ask nothing: take what is proposed.")
 @json_option
@@ -95,11 +103,12 @@ def init(**given: Any) -> None:  # noqa: ANN401 - click's door; Options types it
       connector-host init
       connector-host init --yes --database-url sqlite:///contoso.sqlite --table Employees --anchor ContosoLogin \\
           --map 'Email=emails[type eq "work"].value' --token-file scim-token
+      connector-host init --from-ecma2host export.xml --database-url mssql+pyodbc://scim@db/hr
     """
     from connector_host.errors import failures
     from connector_host.setup.writing import refuse_overwriting, write
 
-    options = Options(**given)
+    options = _taken_over(Options(**given))
     refuse_overwriting(options.config, force=options.force)
     login, connector = _describe(options)
     host = _host_plan(options)
@@ -107,6 +116,30 @@ def init(**given: Any) -> None:  # noqa: ANN401 - click's door; Options types it
     sections = asyncio.run(_check(written))
     _report(options, written, connector, sections)
     raise SystemExit(1 if any(failures(findings) for findings in sections.values()) else 0)
+
+
+def _taken_over(options: Options) -> Options:
+    """Lay what another product's export says under what was given; mappings in the directory go on to work."""
+    if options.from_ecma2host is None:
+        return options
+    from connector_host.setup.ecma2host import choose, read_export
+
+    found = choose(read_export(options.from_ecma2host), options.name)
+    for note in found.notes:
+        click.secho(f"note: {note}", err=True, fg="yellow")
+    return replace(
+        options,
+        name=found.name,
+        port=found.port if options.port is None else options.port,
+        table=options.table or found.table,
+        schema=options.schema or (None if options.table else found.schema),
+        anchor=options.anchor or found.anchor or None,
+        no_suggestions=True,
+        directory=options.directory or "entra",
+        columns=found.columns or None,
+        flows=found.flows,
+        notes=found.notes,
+    )
 
 
 async def _check(written: Written) -> dict[str, list[Finding]]:
@@ -144,10 +177,12 @@ def _describe(options: Options) -> tuple[Login, ConnectorPlan]:
         attributes=attributes,
         reasons=reasons,
         accept_unenforced_anchor=not candidate.enforced,
-        columns=exposed_columns(survey, suggestions),
+        columns=options.columns or exposed_columns(survey, suggestions),
         left_out=left_out(survey, suggestions),
-        drops=directory.drops,
-        drops_reason=directory.reason,
+        preset=directory.preset,
+        preset_reason=directory.reason,
+        flows=options.flows,
+        notes=options.notes,
     )
 
 
@@ -165,8 +200,6 @@ def _plan(config: Path, *, name: str, login: Login, **decided: Any) -> Connector
 
 
 def _login(options: Options) -> Login:
-    from dataclasses import replace
-
     from connector_host.setup.access import of_url
 
     url = options.database_url
@@ -293,7 +326,7 @@ def _host_plan(options: Options) -> HostPlan:
         key = Path(click.prompt("Its private key, PEM")) if answer else None
     folder = options.issue_certificate or options.config.absolute().parent / "tls"
     certificate, key = certificate_for(name, certificate, key, folder)
-    return HostPlan(name, options.listen, options.port, certificate, key)
+    return HostPlan(name, options.listen, _PORT if options.port is None else options.port, certificate, key)
 
 
 # ── the end ───────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -1,18 +1,15 @@
-"""Which directory will call, and what its first requests hold that this product would refuse (DESIGN §2.2).
-
-Each preset drops just that class, so that the first user arrives; every other class stays refused.
-"""
+"""Which directory will call: by its name for people, and the preset that its first requests need (DESIGN §2.2)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final
-
-from connector_host.connectors.contract import RefusalKind
+from typing import TYPE_CHECKING, Final, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+Preset = Literal["strict", "entra", "okta"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,23 +17,23 @@ class Directory:
     """A directory that may call, as a person chooses it."""
 
     title: str
-    drops: tuple[RefusalKind, ...]
+    preset: Preset
     reason: str
-    """Why these classes are dropped instead of refused; a comment in the file."""
+    """What the preset leaves out instead of refusing it; a comment in the file."""
 
 
 DIRECTORIES: Final[Mapping[str, Directory]] = MappingProxyType(
     {
         "entra": Directory(
             "Microsoft Entra ID",
-            (RefusalKind.REFERENCE,),
-            "Entra's standard mapping sends manager with every user; remove it there, or leave it out here.",
+            "entra",
+            "Entra's standard mapping sends manager and further values with every user: both are left out.",
         ),
         "okta": Directory(
             "Okta",
-            (RefusalKind.PASSWORD,),
-            "Okta sends a password with every new user; it is never stored.",
+            "okta",
+            "Okta sends a password and further values with every new user: they are left out and never stored.",
         ),
-        "other": Directory("another SCIM client", (), "Whatever is refused is answered with the reason."),
+        "other": Directory("another SCIM client", "strict", "Whatever is refused is answered with the reason."),
     }
 )

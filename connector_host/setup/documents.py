@@ -9,6 +9,8 @@ import json
 import re
 from typing import TYPE_CHECKING
 
+from connector_host.mistakes import toml
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -24,6 +26,7 @@ def render(host: HostPlan, connector: ConnectorPlan, folder: Path) -> str:
 def connector_lines(plan: ConnectorPlan, folder: Path) -> Iterator[str]:
     """Yield one `[connectors.NAME]` with its tables."""
     key = f"connectors.{_bare(plan.name)}"
+    yield from (f"# {_one_line(note)}" for note in plan.notes)
     yield f"[{key}]"
     yield 'type = "sql"'
     yield f"database = {quoted(plan.database)}"
@@ -48,11 +51,15 @@ def connector_lines(plan: ConnectorPlan, folder: Path) -> Iterator[str]:
     for column, path in plan.attributes.items():
         reason = plan.reasons.get(column, "")
         yield f"{_bare(column)} = {quoted(path)}" + (f"  # {_one_line(reason)}" if reason else "")
-    if plan.drops:
+    for flow, facts in plan.flows.items():
         yield ""
-        yield f"# {plan.drops_reason}"
+        yield f"[{key}.{flow}]"
+        yield from (f"{name} = {toml(value)}" for name, value in facts.items())
+    if plan.preset != "strict":
+        yield ""
+        yield f"# {plan.preset_reason}"
         yield f"[{key}.refusals]"
-        yield from (f'{kind.value} = "drop"' for kind in plan.drops)
+        yield f"preset = {quoted(plan.preset)}"
 
 
 def quoted(text: str) -> str:

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from connector_host.connectors.contract import RefusalKind
     from connector_host.connectors.survey import TableSurvey
+    from connector_host.setup.directories import Preset
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +45,12 @@ class ConnectorPlan:
     password_sealed_file: Path | None = None
     accept_unenforced_anchor: bool = False
     columns: tuple[str, ...] | None = None
-    drops: tuple[RefusalKind, ...] = ()
-    drops_reason: str = ""
+    preset: Preset = "strict"
+    preset_reason: str = ""
+    flows: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    """What `disable` and `delete` do, where it is not the default."""
+    notes: tuple[str, ...] = ()
+    """What was not taken over from another product; comments in the file."""
     left_out: Mapping[str, str] = field(default_factory=dict)
     """Column to the reason why it is not served; a comment in the file."""
 

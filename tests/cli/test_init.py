@@ -7,6 +7,7 @@ import socket
 import stat
 import subprocess
 import tomllib
+from pathlib import Path
 from urllib.parse import quote
 
 import pytest
@@ -137,7 +138,7 @@ def test_without_suggestions_only_what_is_given_is_mapped(folder):
 
 @pytest.mark.parametrize(
     ("directory", "refusals"),
-    [("entra", {"reference": "drop"}), ("okta", {"password": "drop"}), ("other", None)],
+    [("entra", {"preset": "entra"}), ("okta", {"preset": "okta"}), ("other", None)],
 )
 def test_a_directory_gets_the_preset_that_its_first_request_needs(folder, directory, refusals):
     folder.init("--table", "Employees", "--directory", directory)
@@ -165,4 +166,22 @@ def test_a_person_answers_questions(folder):
     assert process.returncode == 0, output
     assert "Did you mean Email?" in output
     assert connector(folder, "HR")["attributes"]["Email"] == "nickName"
-    assert connector(folder, "HR")["refusals"] == {"reference": "drop"}
+    assert connector(folder, "HR")["refusals"] == {"preset": "entra"}
+
+
+def test_what_another_product_exported_is_taken_over_under_the_same_url(folder):
+    sample = Path(__file__).parents[1] / "setup" / "samples" / "ecma2host.xml"
+    text = sample.read_text().replace("[dbo].[Employees]", "Employees")
+    (folder.path / "export.xml").write_text(text)
+    done = folder.init("--from-ecma2host", "export.xml", "--token-file", "token")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "note: Photo is left out" in done.stderr
+    written = connector(folder, "SQL")
+    assert (written["anchor"], written["attributes"]) == ("ContosoLogin", {})
+    assert written["columns"] == ["ContosoLogin", "FirstName", "LastName", "Email"]
+    assert "# Photo is left out" in folder.read("connector-host.toml")
+    with folder.serve() as host:
+        urn = "urn:ietf:params:scim:schemas:extension:ECMA2Host:2.0:User"
+        query = f'/Users?filter={quote(urn)}:ContosoLogin+eq+"bsimon"'.replace('"', "%22")
+        status, found = host.ask("GET", query, connector="SQL")
+    assert (status, found["Resources"][0][urn]["FirstName"]) == (200, "Britta")

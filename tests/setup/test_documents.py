@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from connector_host.connectors.contract import RefusalKind
 from connector_host.settings import Configuration
 from connector_host.setup.documents import quoted, render
 from connector_host.setup.plans import ConnectorPlan, HostPlan
@@ -75,11 +74,14 @@ def test_choices_are_written():
             schema="hr",
             accept_unenforced_anchor=True,
             columns=("Login", "Mail"),
-            drops=(RefusalKind.REFERENCE,),
-            drops_reason="because",
+            preset="okta",
+            preset_reason="because",
+            flows={"delete": {"action": "set", "column": "Here", "deleted": False, "present": True}},
+            notes=("first\nsecond",),
         )
     )
     connector = document["connectors"]["HR"]
     assert (connector["schema"], connector["accept_unenforced_anchor"]) == ("hr", True)
     assert connector["columns"] == ["Login", "Mail"]
-    assert connector["refusals"] == {"reference": "drop"}
+    assert connector["refusals"] == {"preset": "okta"}
+    assert connector["delete"]["column"] == "Here"
