@@ -9,6 +9,7 @@ from connector_host.cli.audit import audit
 from connector_host.cli.certificates import cert
 from connector_host.cli.checking import check, discover
 from connector_host.cli.configuration import configuration, reload
+from connector_host.cli.exporting import export_user, grants
 from connector_host.cli.importing import import_users
 from connector_host.cli.init import init
 from connector_host.cli.provision import provision
@@ -46,5 +47,7 @@ for command in (
     service,
     provision,
     import_users,
+    export_user,
+    grants,
 ):
     main.add_command(speaking(command))

@@ -64,11 +64,13 @@ def import_users(  # noqa: PLR0913, PLR0917 - one parameter an option
       connector-host import HR --history
     """
     from connector_host.connectors.registry import open_importer
+    from connector_host.observability import logs
     from connector_host.runs.imports import Request, run
     from connector_host.runs.state import ImportState
     from connector_host.settings import load
     from connector_host.setup.tokens import connector_named
 
+    logs.configure("auto", "warning")
     name, settings = connector_named(load(config), connector)
     with ImportState(state or config.with_name(f"imports-{name}.sqlite")) as kept:
         if history:

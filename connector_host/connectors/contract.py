@@ -18,6 +18,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 if TYPE_CHECKING:
+    from connector_host.connectors.errors import ConnectorError
     from connector_host.errors import Finding
 
 Value: TypeAlias = str | bool | int | Decimal | datetime
@@ -267,6 +268,29 @@ class Exported:
     """False where the object already was as asked, and nothing was written."""
     dropped: tuple[Refusal, ...] = field(default=())
     """Values of refused classes that the policy leaves out instead of refusing the export."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """One statement as it was sent; its parameters hold what the caller gave."""
+
+    text: str
+    parameters: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsal:
+    """What an export would do: it was carried out and undone."""
+
+    statements: tuple[Spoken, ...]
+    outcome: Exported | None
+    """What would have become of it; None where it would fail."""
+    error: ConnectorError | None
+    """What the caller would be told where it would fail."""
+    executed: bool
+    """False where the connected system cannot undo a change, so that nothing was sent."""
+    remark: str = ""
+    """What a reader should know; empty where there is nothing."""
 
 
 class Importer(Protocol):

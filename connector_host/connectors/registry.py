@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
-    from connector_host.connectors.contract import Connector, Importer
+    from connector_host.connectors.contract import Connector, Export, Importer, Rehearsal
     from connector_host.connectors.survey import Relation, TableSurvey
     from connector_host.settings import ConnectorSettings
 
@@ -33,6 +33,27 @@ def open_importer(name: str, settings: ConnectorSettings) -> AbstractContextMana
     from connector_host.connectors.sql.importing import open_importer as opened  # noqa: PLC0415 - the same
 
     return opened(name, settings)
+
+
+def rehearse(settings: ConnectorSettings, export: Export) -> Rehearsal:
+    """Carry out an export by its very statements and undo it. Blocks.
+
+    Raises ConfigurationError or Unavailable where there is nothing to rehearse on; every other failure is part of
+    what is returned.
+    """
+    from connector_host.connectors.sql import rehearsing  # noqa: PLC0415 - the same
+
+    return rehearsing.rehearse(settings, export)
+
+
+def grants(settings: ConnectorSettings, login: str) -> tuple[str, ...]:
+    """Return the statements that give a login what the mapping needs and no more. Blocks.
+
+    Empty where the database has no privileges. Raises ConfigurationError, Denied or Unavailable.
+    """
+    from connector_host.connectors.sql import surveying  # noqa: PLC0415 - the same
+
+    return surveying.grants(settings, login)
 
 
 def list_relations(database: str, password: str | None = None) -> tuple[Relation, ...]:

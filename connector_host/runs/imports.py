@@ -138,6 +138,8 @@ def _delta(importer: Importer, state: ImportState, delivery: _Delivery, number: 
 
 def _text(anchor: Value | None) -> str:
     """Return an anchor's text; one that nothing enforces may be null, which is no text."""
+    if type(anchor) is str:  # by far the most, and this runs for every row
+        return anchor
     return "" if anchor is None else to_text(anchor)
 
 

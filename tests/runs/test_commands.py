@@ -63,3 +63,31 @@ def test_an_emptied_table_stops_the_run_and_says_what_to_do(config, tmp_path):
     assert "30 of 30 users are gone" in done.stderr
     assert "--accept-deletions" in done.stderr
     assert not (tmp_path / "second").exists()
+
+
+def export(config, *words):
+    return CliRunner().invoke(main, ["export", "--config", str(config), "HR", *words])
+
+
+def test_a_dry_run_shows_the_statements_and_changes_nothing(config):
+    done = export(config, "--dry-run", "--create", '{"login": "anna", "name": "Anna"}')
+    assert done.exit_code == 0
+    assert "INSERT INTO" in done.stdout
+    assert "Everything was undone" in done.stdout
+    assert export(config, "--dry-run", "--delete", "anna").exit_code == 1
+
+
+def test_an_export_that_is_meant_is_carried_out(config):
+    done = export(config, "--create", '{"login": "anna", "name": "Anna"}')
+    assert json.loads(done.stdout)["id"] == "anna"
+    assert json.loads(export(config, "--update", "anna", "--values", '{"name": null}').stdout)["values"]["name"] is None
+    assert export(config, "--delete", "anna").exit_code == 0
+    failed = export(config, "--dry-run", "--json", "--delete", "anna")
+    assert json.loads(failed.stdout)["error"] == "There is no user with this id."
+
+
+@pytest.mark.parametrize(
+    "words", [(), ("--create", "{}", "--delete", "x"), ("--update", "x"), ("--create", "no json"), ("--create", "[1]")]
+)
+def test_what_is_typed_wrongly_is_said_and_nothing_runs(config, words):
+    assert export(config, *words).exit_code == 2

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from connector_host.connectors.sql import anchors, discovery, shapes
+from connector_host.connectors.sql import anchors, discovery, privileges, shapes
 from connector_host.connectors.sql.columns import Unfit
-from connector_host.connectors.sql.privileges import missing_privileges
 from connector_host.connectors.sql.sqlstate import Happened, understand
 from connector_host.errors import ConfigurationError, Finding, Level
 
@@ -68,13 +67,13 @@ def _table(connection: Connection, dialect: Dialect, settings: SqlSettings, know
         yield Finding(Level.FAILURE, "table", text, "Write the name as the database spells it.")
         return
     yield Finding(Level.OK, "table", f"{settings.table} has {len(facts.columns)} columns.")
-    yield from _privileges(connection, dialect, settings)
     try:
         shape = shapes.build(facts, settings, dialect, known)
     except ConfigurationError as failure:
         subject, _, text = str(failure).partition(": ")
         yield Finding(Level.FAILURE, subject, text, "Change the configuration or the table, and check again.")
         return
+    yield from _privileges(connection, shape, settings)
     yield from _anchor(connection, shape)
     yield from _columns(facts, shape, settings)
     yield from _changed(known, facts)
@@ -92,17 +91,20 @@ def missing_table(connection: Connection, dialect: Dialect, settings: SqlSetting
     return f"table: there is no {named} that the login can see."
 
 
-def _privileges(connection: Connection, dialect: Dialect, settings: SqlSettings) -> Iterator[Finding]:
-    missing = missing_privileges(connection, dialect, settings.table, settings.database_schema)
-    if missing is None:
+def _privileges(connection: Connection, shape: Shape, settings: SqlSettings) -> Iterator[Finding]:
+    rights = privileges.held(connection, shape, settings)
+    if rights is None:
         yield Finding(Level.OK, "privileges", "This database has no privileges to check.")
-    elif missing:
-        words = ", ".join(missing)
-        yield Finding(
-            Level.FAILURE, "privileges", f"The login may not {words}.", f"GRANT {words} ON the table to the login."
-        )
+        return
+    if rights.missing:
+        words = ", ".join(rights.missing)
+        mend = "Run what `connector-host grants` prints as an administrator of the database."
+        yield Finding(Level.FAILURE, "privileges", f"The login may not {words}.", mend)
     else:
-        yield Finding(Level.OK, "privileges", "The login may SELECT, INSERT, UPDATE and DELETE.")
+        yield Finding(Level.OK, "privileges", "The login may do all that the mapping needs.")
+    for words in rights.excess:
+        mend = "Use a login of its own, with what `connector-host grants` prints and no more."
+        yield Finding(Level.WARNING, "privileges", f"The login {words}.", mend)
 
 
 def _anchor(connection: Connection, shape: Shape) -> Iterator[Finding]:

@@ -235,4 +235,4 @@ class SqlConnector:
         proof = anchors.prove(connection, shape)
         if not proof.holds:
             raise ConfigurationError(f"anchor: {anchors.contradiction(shape, proof)}")
-        log.warning(events.ANCHOR_UNENFORCED, connector=self._name, anchor=shape.object_type.anchor)
+        log.warning(events.ANCHOR_UNENFORCED, connector=self._name, column=shape.object_type.anchor)

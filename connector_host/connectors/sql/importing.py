@@ -63,7 +63,7 @@ class SqlImporter:
         ):
             cursor.execute(statement.text, given)
             while part := cursor.fetchmany(BATCH):
-                yield [shape.values(row, self._unreadable) for row in part]
+                yield shape.batch(part, self._unreadable)
 
     def _unreadable(self, column: str) -> None:
         if column not in self._reported:

@@ -1,64 +1,191 @@
-"""Privileges: what the login may do with the table, as far as the database tells without a write."""
+"""Privileges: what a connector needs of its login, what the login has, and the statements that grant the rest.
+
+As far as the database tells without a write. Where the configuration names its columns, single columns are enough;
+otherwise the whole table is needed, since columns that appear later are to be served, too.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import OID
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from sqlalchemy import Connection
 
-    from connector_host.connectors.sql.dialects import Dialect
+    from connector_host.connectors.sql.shapes import Shape
+    from connector_host.settings import SqlSettings
 
-NEEDED = ("SELECT", "INSERT", "UPDATE", "DELETE")
+Right: TypeAlias = Literal["SELECT", "INSERT", "UPDATE", "DELETE"]
 
 
-def missing_privileges(
-    connection: Connection, dialect: Dialect, table: str, schema: str | None
-) -> tuple[str, ...] | None:
-    """Return which of the needed privileges the login lacks; None where the database has no privileges.
+@dataclass(frozen=True, slots=True)
+class Rights:
+    """What a login has of what it needs, and what it has beside."""
 
-    A privilege on every column alone counts as none: columns that appear later would not be covered.
-    """
-    match dialect.name:
+    missing: tuple[Right, ...]
+    excess: tuple[str, ...]
+    """Rights that nothing here needs, in words."""
+
+
+def needed(shape: Shape, settings: SqlSettings) -> Mapping[Right, tuple[str, ...]]:
+    """Return the rights that the mapping needs; the columns of each, none where it is the whole table."""
+    if settings.columns is None:
+        return {"SELECT": (), "INSERT": (), "UPDATE": (), "DELETE": ()}
+    exposed = shape.columns.values()
+    written = tuple(column.attribute.name for column in exposed if not column.discovered.facts.always)
+    # MariaDB wants INSERT on whatever RETURNING hands out, computed columns included.
+    inserted = tuple(shape.columns) if shape.dialect.name == "mysql" else written
+    return {
+        "SELECT": tuple(shape.columns),
+        "INSERT": inserted,
+        "UPDATE": tuple(name for name in written if name != shape.object_type.anchor),
+        "DELETE": (),
+    }
+
+
+# ── what the login has ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def held(connection: Connection, shape: Shape, settings: SqlSettings) -> Rights | None:
+    """Return what the login lacks and has too much; None where the database has no privileges."""
+    wanted = needed(shape, settings)
+    match shape.dialect.name:
         case "postgresql":
-            return _postgresql(connection, table, schema)
+            return _postgresql(connection, settings, wanted)
         case "mysql":
-            return _mysql(connection, table, schema)
+            return _mysql(connection, settings, wanted)
         case _:
             return None
 
 
-def _postgresql(connection: Connection, table: str, schema: str | None) -> tuple[str, ...]:
+def _postgresql(connection: Connection, settings: SqlSettings, wanted: Mapping[Right, tuple[str, ...]]) -> Rights:
     found = sa.text(
-        "SELECT c.oid FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace "
+        "SELECT c.oid, r.rolsuper, r.rolcreaterole OR r.rolcreatedb AS creates, "
+        "pg_has_role(c.relowner, 'USAGE') AS owns, has_table_privilege(c.oid, 'TRUNCATE') AS truncates "
+        "FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace "
+        "JOIN pg_roles AS r ON r.rolname = current_user "
         "WHERE c.relname = :table AND n.nspname = coalesce(:schema, current_schema())"
-    ).bindparams(sa.bindparam("table", table, sa.String()), sa.bindparam("schema", schema, sa.String()))
-    oid = connection.execute(found).scalar_one()
-    allowed = sa.select(*(sa.func.has_table_privilege(sa.cast(int(oid), OID), need).label(need) for need in NEEDED))
-    row = connection.execute(allowed).mappings().one()
-    return tuple(need for need in NEEDED if row[need] not in (True, 1, "1"))
-
-
-def _mysql(connection: Connection, table: str, schema: str | None) -> tuple[str, ...]:
-    """Ask information_schema at its three levels; each row is about the session's own login or its roles."""
-    granted: set[str] = set()
-    statements = (
-        "SELECT privilege_type FROM information_schema.user_privileges",
-        (
-            "SELECT privilege_type FROM information_schema.schema_privileges "
-            "WHERE coalesce(:schema, database()) LIKE table_schema"
-        ),
-        (
-            "SELECT privilege_type FROM information_schema.table_privileges "
-            "WHERE table_schema = coalesce(:schema, database()) AND table_name = :table"
-        ),
+    ).bindparams(
+        sa.bindparam("table", settings.table, sa.String()),
+        sa.bindparam("schema", settings.database_schema, sa.String()),
     )
-    for statement in statements:
-        asked = sa.text(statement)
-        names = {"schema": schema, "table": table}
-        known = {name: value for name, value in names.items() if f":{name}" in statement}
-        granted |= {str(value).upper() for value in connection.execute(asked, known).scalars()}
-    return tuple(need for need in NEEDED if need not in granted)
+    row = connection.execute(found).mappings().one()
+    table = sa.cast(int(row["oid"]), OID)
+    missing = [
+        right
+        for right, columns in wanted.items()
+        if not _true(connection.execute(sa.select(sa.func.has_table_privilege(table, right))).scalar())
+        and not (columns and all(_may(connection, table, column, right) for column in columns))
+    ]
+    excess = {
+        "is a superuser": row["rolsuper"],
+        "may create roles or databases": row["creates"],
+        "owns the table, and so may alter and drop it": row["owns"],
+        "may truncate the table": row["truncates"],
+    }
+    told = tuple(words for words, so in excess.items() if _true(so))
+    return Rights(tuple(missing), told[:1] if _true(row["rolsuper"]) else told)
+
+
+def _may(connection: Connection, table: sa.Cast[int], column: str, right: Right) -> bool:
+    asked = sa.select(sa.func.has_column_privilege(table, sa.cast(column, sa.Text()), right))
+    return _true(connection.execute(asked).scalar())
+
+
+def _true(value: object) -> bool:
+    return value in (True, 1, "1")
+
+
+def _mysql(connection: Connection, settings: SqlSettings, wanted: Mapping[Right, tuple[str, ...]]) -> Rights:
+    """Ask information_schema at its four levels; each row is about the session's own login or its roles."""
+    names = {"schema": settings.database_schema, "table": settings.table}
+    in_table = "table_schema = coalesce(:schema, database()) AND table_name = :table"
+    levels = {
+        "user_privileges": "1 = 1",
+        "schema_privileges": "coalesce(:schema, database()) LIKE table_schema",
+        "table_privileges": in_table,
+    }
+    granted = {
+        level: {str(value).upper() for value in _asked(connection, "privilege_type", level, where, names)}
+        for level, where in levels.items()
+    }
+    of_columns = {str(value) for value in _asked(connection, _PAIRS, "column_privileges", in_table, names)}
+    everywhere = set().union(*granted.values())
+    missing = [
+        right
+        for right, columns in wanted.items()
+        if right not in everywhere and not (columns and all(f"{right} {column}" in of_columns for column in columns))
+    ]
+    beyond = sorted(everywhere - {*wanted, "USAGE"})
+    excess = [f"has {len(beyond)} more rights, among them {', '.join(beyond[:3])}"] if beyond else []
+    if granted["user_privileges"] & set(wanted):
+        excess.append("has rights on every database of the server")
+    return Rights(tuple(missing), tuple(excess))
+
+
+_PAIRS = "concat(upper(privilege_type), ' ', column_name)"
+
+
+def _asked(
+    connection: Connection, what: str, level: str, where: str, names: Mapping[str, str | None]
+) -> Sequence[object]:
+    # Made of constants of this module alone.
+    statement = f"SELECT {what} FROM information_schema.{level} WHERE {where}"  # noqa: S608
+    known = {name: value for name, value in names.items() if f":{name}" in statement}
+    return connection.execute(sa.text(statement), known).scalars().all()
+
+
+# ── what grants it ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def grants(connection: Connection, shape: Shape, settings: SqlSettings, login: str) -> tuple[str, ...]:
+    """Return the statements that give a login what the mapping needs and no more; empty where there are no rights.
+
+    Names are quoted by SQLAlchemy's own rules for the database, whatever they hold.
+    """
+    quote = connection.dialect.identifier_preparer.quote_identifier
+    schema = settings.database_schema
+    rights = ", ".join(
+        f"{right} ({', '.join(quote(column) for column in columns)})" if columns else right
+        for right, columns in needed(shape, settings).items()
+    )
+    match shape.dialect.name:
+        case "postgresql":
+            schema = schema or str(connection.scalar(sa.text("SELECT current_schema()")))
+            table = f"{quote(schema)}.{quote(settings.table)}"
+            sequences = [
+                f"GRANT USAGE ON SEQUENCE {sequence} TO {quote(login)};"
+                for sequence in _sequences(connection, table, shape)
+            ]
+            return (
+                f"GRANT USAGE ON SCHEMA {quote(schema)} TO {quote(login)};",
+                f"GRANT {rights} ON {table} TO {quote(login)};",
+                *sequences,
+            )
+        case "mysql":
+            schema = schema or str(connection.scalar(sa.text("SELECT database()")))
+            account = str(connection.scalar(sa.text("SELECT current_user()"))) if not login else f"{login}@%"
+            name, _, host = account.rpartition("@")
+            spelled = f"{_quoted_text(name)}@{_quoted_text(host)}"
+            return (f"GRANT {rights} ON {quote(schema)}.{quote(settings.table)} TO {spelled};",)
+        case _:
+            return ()
+
+
+def _sequences(connection: Connection, table: str, shape: Shape) -> list[str]:
+    """Return the sequences behind serial columns, which need a right of their own; identity columns need none."""
+    serial = [
+        name for name, column in shape.columns.items() if (column.discovered.facts.default or "").startswith("nextval(")
+    ]
+    asked = sa.select(sa.func.pg_get_serial_sequence(sa.bindparam("table"), sa.bindparam("column")))
+    found = (connection.scalar(asked, {"table": table, "column": name}) for name in serial)
+    return [str(sequence) for sequence in found if sequence is not None]
+
+
+def _quoted_text(text: str) -> str:
+    return "'" + text.replace("\\", "\\\\").replace("'", "''") + "'"

@@ -161,7 +161,7 @@ class _Session:
                 if isinstance(error, DBAPIError)
                 else Failure(Happened.CONNECTION, type(error).__name__)
             )
-            log.warning(events.DATABASE_ERROR, happened=failure.happened.value, code=failure.code)
+            log.warning(events.DATABASE_ERROR, outcome=failure.happened.value, sqlstate=failure.code)
             self._notice(failure)
             self.close()
             return to_error(failure), failure.happened is Happened.CONNECTION
@@ -180,7 +180,7 @@ class _Session:
             connection.invalidate()
             connection.close()
         except SQLAlchemyError as error:
-            log.debug(events.DATABASE_ERROR, code=type(error).__name__)
+            log.debug(events.DATABASE_ERROR, reason=type(error).__name__)
 
 
 def _deliver(answers: list[Answer]) -> None:
@@ -192,7 +192,7 @@ def _deliver(answers: list[Answer]) -> None:
         try:
             loop.call_soon_threadsafe(_tell, share)
         except RuntimeError:  # the loop ended meanwhile: nobody is there to be told
-            log.warning(events.DATABASE_ERROR, code="nobody waits")
+            log.warning(events.DATABASE_ERROR, reason="nobody waits")
 
 
 def _tell(answers: list[Answer]) -> None:

@@ -85,6 +85,15 @@ class Shape:
                     on_unreadable(name)
         return values
 
+    def batch(
+        self, rows: Sequence[Sequence[Any]], on_unreadable: Callable[[str], None]
+    ) -> list[dict[str, Value | None]]:
+        """Return many rows as values; a row that needs no decoding costs one dictionary and nothing else."""
+        if self._decoders:
+            return [self.values(row, on_unreadable) for row in rows]
+        names: Any = tuple(self.columns)
+        return [dict(zip(names, row)) for row in rows]  # noqa: B905 - checked per row it would cost as much again
+
     @cached_property
     def _decoders(self) -> tuple[tuple[str, Callable[[object], Value]], ...]:
         """Return the columns whose results are not values as they come."""

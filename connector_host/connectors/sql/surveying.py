@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from connector_host.connectors.sql import anchors, discovery
+from connector_host.connectors.sql import anchors, checks, discovery, privileges, shapes
 from connector_host.connectors.sql.dialects import dialect_of
 from connector_host.connectors.sql.engines import open_engine, parse_url
+from connector_host.connectors.sql.passwords import password_of
 from connector_host.connectors.sql.sqlstate import Failure, Happened, to_error, understand
 from connector_host.connectors.survey import TableSurvey
 from connector_host.errors import ConfigurationError
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from connector_host.connectors.sql.dialects import Dialect
     from connector_host.connectors.sql.discovery import TableFacts
     from connector_host.connectors.survey import AnchorCandidate, Relation
+    from connector_host.settings import SqlSettings
 
 STATEMENT_S = 30.0
 """Seconds that one look at the catalogue may take; a person waits for it."""
@@ -47,6 +49,16 @@ def survey_table(database: str, password: str | None, *, table: str, schema: str
         anchors=candidates,
         refusal=_refusal(facts, candidates),
     )
+
+
+def grants(settings: SqlSettings, login: str) -> tuple[str, ...]:
+    """Return the statements that give a login what the mapping needs and no more."""
+    with _connected(settings.database, password_of(settings)) as (connection, dialect):
+        facts = discovery.discover(connection, dialect, settings.table, settings.database_schema)
+        if facts is None:
+            raise ConfigurationError(checks.missing_table(connection, dialect, settings))
+        shape = shapes.build(facts, settings, dialect, None)
+        return privileges.grants(connection, shape, settings, login)
 
 
 @contextmanager

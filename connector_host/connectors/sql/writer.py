@@ -138,7 +138,7 @@ class Writer:
                     outcomes |= self._run(running)
                 except BaseException as failure:
                     # A writer that dies would leave everybody waiting; they hear what killed it instead.
-                    log.exception(events.DATABASE_ERROR, code="writer")
+                    log.exception(events.DATABASE_ERROR, reason="writer")
                     outcomes |= dict.fromkeys(running, failure)
             _deliver(outcomes)
         self._disconnect()
@@ -296,7 +296,7 @@ class Writer:
             failure = understand(error, self._database)
         else:
             failure = Failure(Happened.CONNECTION, type(error).__name__)
-        log.warning(events.DATABASE_ERROR, happened=failure.happened.value, code=failure.code)
+        log.warning(events.DATABASE_ERROR, outcome=failure.happened.value, sqlstate=failure.code)
         self._notice(failure)
         return failure
 
@@ -315,7 +315,7 @@ class Writer:
             connection.invalidate()
             connection.close()
         except SQLAlchemyError as error:
-            log.debug(events.DATABASE_ERROR, code=type(error).__name__)
+            log.debug(events.DATABASE_ERROR, reason=type(error).__name__)
 
 
 def _starts(job: Job, outcomes: Outcomes) -> bool:
@@ -337,7 +337,7 @@ def _deliver(outcomes: Outcomes) -> None:
         try:
             loop.call_soon_threadsafe(_tell, share)
         except RuntimeError:  # the loop ended while its exports ran: nobody is there to be told
-            log.warning(events.DATABASE_ERROR, code="nobody waits")
+            log.warning(events.DATABASE_ERROR, reason="nobody waits")
 
 
 def _tell(outcomes: Outcomes) -> None:

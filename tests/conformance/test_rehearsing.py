@@ -1,0 +1,112 @@
+"""Dry runs that do not lie, and the least rights that a mapping needs, on every database and driver."""
+
+from __future__ import annotations
+
+import pytest
+
+from connector_host.connectors.contract import Add, Delete, Modify
+from connector_host.connectors.errors import Conflict, ConnectorError, NotFound
+from connector_host.connectors.registry import grants, rehearse
+from connector_host.errors import Level
+
+ANNA = Add({"Login": "anna", "Name": "Anna"})
+
+
+def count(platform):
+    return platform.execute('SELECT count(*) FROM "Employees"')[0][0]
+
+
+async def test_a_creation_is_executed_shown_and_undone(employees):
+    found = rehearse(employees.settings(), ANNA)
+    assert found.executed
+    assert found.outcome.entry.values["Shout"] == "ANNA"
+    insertion = next(one for one in found.statements if one.text.startswith("INSERT"))
+    assert "Anna" in insertion.parameters.values()
+    assert count(employees) == 0
+
+
+async def test_what_the_database_would_refuse_is_refused_in_the_rehearsal(employees):
+    employees.execute("""INSERT INTO "Employees" ("Login", "Name") VALUES ('anna', 'x')""")
+    found = rehearse(employees.settings(), ANNA)
+    assert found.outcome is None
+    assert isinstance(found.error, Conflict)
+    assert found.error.attributes == ("Login",)
+
+
+async def test_changes_and_deletions_are_rehearsed_too(employees):
+    employees.execute("""INSERT INTO "Employees" ("Login", "Name") VALUES ('anna', 'Anna')""")
+    changed = rehearse(employees.settings(), Modify("anna", lambda _: {"Name": "Anne"}))
+    assert changed.outcome.entry.values["Name"] == "Anne"
+    assert not rehearse(employees.settings(), Modify("anna", lambda _: {"Name": "Anna"})).outcome.written
+    assert rehearse(employees.settings(), Delete("anna")).outcome.written
+    assert isinstance(rehearse(employees.settings(), Delete("bob")).error, NotFound)
+    assert employees.execute('SELECT "Name" FROM "Employees"')[0][0] == "Anna"
+
+
+async def test_a_constraint_that_is_looked_at_only_on_commit_is_looked_at(employees):
+    employees.only("postgresql")
+    employees.execute(
+        'ALTER TABLE "Employees" ADD CONSTRAINT late UNIQUE ("Number") DEFERRABLE INITIALLY DEFERRED',
+        """INSERT INTO "Employees" ("Login", "Name", "Number") VALUES ('bob', 'Bob', 7)""",
+    )
+    found = rehearse(employees.settings(), Add({**ANNA.values, "Number": 7}))
+    assert isinstance(found.error, Conflict)
+    assert found.error.attributes == ("Number",)
+
+
+async def test_where_a_rollback_undoes_nothing_nothing_is_executed(employees):
+    employees.only("mariadb")
+    employees.execute('ALTER TABLE "Employees" ENGINE = MyISAM')
+    found = rehearse(employees.settings(), ANNA)
+    assert (found.executed, found.statements) == (False, ())
+    assert "cannot undo" in found.remark
+    assert count(employees) == 0
+
+
+@pytest.fixture
+def least(employees):
+    """A login that was given what `grants` prints, for a mapping of a few columns, and nothing else."""
+    employees.only("postgresql", "mariadb")
+    password = "PASSWORD 'least'" if employees.database == "postgresql" else "IDENTIFIED BY 'least'"
+    if employees.database == "postgresql" and employees.execute("SELECT 1 FROM pg_roles WHERE rolname = 'least'"):
+        employees.execute("DROP OWNED BY least")
+    employees.execute("DROP USER IF EXISTS least", f"CREATE USER least {password}")
+    yield employees
+    employees.execute(*(["DROP OWNED BY least"] if employees.database == "postgresql" else []), "DROP USER least")
+
+
+@pytest.mark.parametrize("columns", [None, ["Login", "Name", "Email", "Shout"]])
+async def test_the_printed_grants_are_enough_and_no_more(least, columns):
+    settings = least.settings(columns=columns)
+    connection = least.connect()
+    cursor = connection.cursor()
+    for statement in grants(settings, "least"):
+        cursor.execute(statement)
+    connection.close()
+    connector = least.open(database=least.url.replace("scim@", "least@"), password="least", columns=columns)
+    assert (await connector.export(ANNA)).entry.anchor == "anna"
+    assert (await connector.export(Modify("anna", lambda _: {"Name": "Anne"}))).written
+    assert (await connector.export(Delete("anna"))).written
+    findings = [finding for finding in await connector.check() if finding.subject == "privileges"]
+    assert [finding.level for finding in findings] == [Level.OK]
+    await connector.close()
+
+
+async def test_a_login_that_may_do_everything_is_told_of(employees, connector):
+    employees.only("postgresql", "mariadb")
+    findings = [finding for finding in await connector.check() if finding.subject == "privileges"]
+    assert Level.WARNING in {finding.level for finding in findings}
+
+
+async def test_names_in_grants_are_quoted(platform):
+    platform.only("postgresql", "mariadb")
+    platform.execute('DROP TABLE IF EXISTS "x y"', 'CREATE TABLE "x y" (id int PRIMARY KEY)')
+    statements = grants(platform.settings(table="x y", anchor="id"), "o'\"`brien")
+    quoted = '"o\'""`brien"' if platform.database == "postgresql" else "'o''\"`brien'"
+    assert quoted in statements[-1]
+    assert platform.spelled('"x y"') in statements[-1]
+
+
+async def test_a_rehearsal_raises_only_where_there_is_nothing_to_rehearse_on(employees):
+    with pytest.raises((ConnectorError, Exception), match="there is no"):
+        rehearse(employees.settings(table="Nowhere"), ANNA)
