@@ -6,12 +6,13 @@ POST, PUT and PATCH all go through here, so that refusals and coercion are the s
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from connector_host.connectors.contract import Refusal, RefusalKind, Value
 from connector_host.connectors.errors import InvalidValue
 from connector_host.scim import paths, vocabulary
 from connector_host.scim.coercion import coerce, coerce_truth, is_empty, unwrap
+from connector_host.scim.errors import invalid_syntax
 from connector_host.scim.flows import Complex, Multi, Row, SchemaFlow, Single, Slot, slots
 from connector_host.scim.paths import Ignored, Selected, Target, Whole
 
@@ -19,6 +20,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from connector_host.scim.flows import Flows, Node
+
+
+_KEYS_MAX: Final = 5_000
+"""Attributes of one object: no database has tables with as many columns."""
+_TOLD_MAX: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +77,10 @@ class Statement:
             raise InvalidValue(slot.path, "cannot be cleared: on_null is reject for this column.")
 
     def refuse(self, kind: RefusalKind, attribute: str) -> None:
-        """Add a refusal, by name only."""
+        """Add a refusal, by name only; of one class the first few are told, since one is enough to refuse."""
+        told = [refusal.attribute for refusal in self.refusals if refusal.kind is kind]
+        if len(told) >= _TOLD_MAX or attribute in told:
+            return
         self.refusals.append(Refusal(kind, attribute, vocabulary.REASONS[kind]))
 
 
@@ -79,8 +88,9 @@ def state(flows: Flows, document: Mapping[str, object], into: Statement, *, repl
     """Flatten a document: a resource, or the value of a PATCH without a path, with dotted and URN keys alike.
 
     With `replace`, a multi-valued attribute that is named is replaced as a whole. Raises InvalidValue for a value that
-    its column cannot hold.
+    its column cannot hold, and ScimError invalidSyntax for more attributes than any table has columns.
     """
+    _demand_few(document)
     for key, value in document.items():
         state_at(paths.resolve_key(flows, key), value, into, replace=replace)
     return into
@@ -128,18 +138,43 @@ def clear(target: Target, into: Statement) -> None:
                 into.say(slot, None)
 
 
+def _demand_few(document: Mapping[str, object]) -> None:
+    if len(document) > _KEYS_MAX:
+        raise invalid_syntax(f"An object of the body holds more than {_KEYS_MAX} attributes.")
+
+
 def _state_ignored(name: str, value: object, into: Statement) -> None:
     """Look into a value that has no column: only what belongs to a refused class may not pass in silence."""
-    if name.lower() in vocabulary.WRITTEN_BY_HOST:
-        return
-    if isinstance(value, list) and len([part for part in value if not is_empty(part)]) > 1:
-        into.refuse(RefusalKind.MULTI_VALUED, name)
-    elif _holds_reference(value):
-        into.refuse(RefusalKind.REFERENCE, f"{name}.$ref")
-    elif isinstance(value, dict):
-        for key, part in value.items():
-            if (kind := vocabulary.refused_kind(key.rpartition(":")[2])) is not None and not is_empty(part):
-                into.refuse(kind, f"{name}:{key}" if name.lower().startswith("urn:") else f"{name}.{key}")
+    if name.lower() not in vocabulary.WRITTEN_BY_HOST:
+        _look_into(name, value, into, ":" if name.lower().startswith("urn:") else ".")
+
+
+def _look_into(name: str, value: object, into: Statement, mark: str = ".") -> bool:
+    """Refuse what belongs to a refused class however deep it is, and return whether the value says anything.
+
+    The depth is bounded where the body is read.
+    """
+    match value:
+        case list():
+            said = sum(_look_into(name, part, into, mark) for part in value)
+            if said > 1:
+                into.refuse(RefusalKind.MULTI_VALUED, name)
+            return said > 0
+        case dict():
+            return any([_look_at(f"{name}{mark}{key}", str(key), part, into) for key, part in value.items()])
+        case _:
+            return not is_empty(value)
+
+
+def _look_at(name: str, key: str, value: object, into: Statement) -> bool:
+    paths.demand_short(key)
+    kind = vocabulary.refused_within(key.rpartition(":")[2])
+    if kind is None:
+        return _look_into(name, value, into)
+    says = not is_empty(value)
+    if says:
+        into.refuse(kind, name)
+    return says
 
 
 def _holds_reference(value: object) -> bool:
@@ -157,6 +192,7 @@ def _state_schema(schema: SchemaFlow, value: object, into: Statement, *, replace
         return
     if not isinstance(bare, dict):
         raise InvalidValue(schema.urn, "expected an object of attributes.")
+    _demand_few(bare)
     for key, part in bare.items():
         state_at(paths.resolve_in(schema, str(key)), part, into, replace=replace)
 
@@ -189,8 +225,8 @@ def _state_subs(name: str, subs: Mapping[str, Slot], value: Mapping[str, object]
     for key, part in value.items():
         if key.lower() in subs:
             into.assign(subs[key.lower()], part)
-        elif (kind := vocabulary.refused_kind(key)) is not None and not is_empty(part):
-            into.refuse(kind, f"{name}.{key}")
+        else:
+            _look_at(f"{name}.{key}", key, part, into)
 
 
 def _state_multi(node: Multi, value: object, into: Statement, *, replace: bool) -> None:
@@ -235,6 +271,8 @@ def _state_rows(target: Selected, value: object, into: Statement) -> None:
         if target.sub:
             if (slot := row.subs.get(target.sub)) is not None:
                 into.assign(slot, value)
+            else:
+                _look_at(f"{target.node.name}.{target.sub}", target.sub, value, into)
         else:
             bare = value[0] if isinstance(value, list) and len(value) == 1 else value
             if isinstance(bare, list) and not is_empty(bare):

@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Final
 
 import msgspec
 
 from connector_host.scim.errors import invalid_syntax
 
-_DECODER: Final = msgspec.json.Decoder(float_hook=Decimal)
+_NUMBER_CHARS: Final = 1_000
+"""The longest number: the widest decimal column of any database that is served takes a few hundred digits."""
+
+
+def _exact(text: str) -> Decimal:
+    """Return the number as it is written; raise ScimError where it is longer than any column, or no exponent fits."""
+    if len(text) > _NUMBER_CHARS:
+        raise invalid_syntax(f"The body holds a number of more than {_NUMBER_CHARS} characters.")
+    try:
+        return Decimal(text)
+    except InvalidOperation as failure:
+        raise invalid_syntax("The body holds a number whose exponent is beyond all reason.") from failure
+
+
+_DECODER: Final = msgspec.json.Decoder(float_hook=_exact)
 _DEPTH_MAX: Final = 32
 """Levels of a document; SCIM's own have five at the most."""
 

@@ -25,7 +25,8 @@ TRUTH: Final[Mapping[str, bool]] = {"true": True, "false": False, "1": True, "0"
 _NUMBER: Final = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,4})?")
 _MOMENT: Final = re.compile(r"\d{4}-\d\d-\d\d([Tt ]\d\d:\d\d(:\d\d([.,]\d+)?)?\s?([Zz]|[+-]\d\d:?\d\d)?)?")
 _DIGITS_MAX: Final = 400
-"""Digits of a number written as text; beyond that even the largest column of any database overflows."""
+"""Digits of a number, before or after its point; beyond that even the largest column of any database overflows."""
+_MOMENT_CHARS: Final = 100
 
 
 def coerce(slot: Slot, raw: object) -> Value | None:
@@ -79,7 +80,7 @@ def _text(attribute: Attribute, path: str, raw: object) -> Value:
         case int():
             text = str(raw)
         case Decimal():
-            text = format(raw, "f") if raw.adjusted() < _DIGITS_MAX else str(raw)
+            text = format(raw, "f") if abs(raw.adjusted()) < _DIGITS_MAX else str(raw)
         case _:
             raise InvalidValue(path, "expected text.")
     if "\x00" in text:
@@ -148,7 +149,7 @@ def _number(raw: object) -> Decimal | None:
 
 def _moment(_: Attribute, path: str, raw: object) -> Value:
     """Read RFC 7643 §2.3.5; a moment without an offset is UTC, as .NET's utcNow() writes it."""
-    if isinstance(raw, str) and _MOMENT.fullmatch(raw.strip()):
+    if isinstance(raw, str) and len(raw) <= _MOMENT_CHARS and _MOMENT.fullmatch(raw.strip()):
         try:
             moment = datetime.fromisoformat(raw.strip().upper().replace(" +", "+").replace(" Z", "Z"))
             return (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).astimezone(UTC)

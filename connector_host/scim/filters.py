@@ -8,12 +8,10 @@ which is what Entra's first probe for PLACEHOLDER needs; a filter that cannot be
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from decimal import Decimal
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from scim2_models import SCIMException, ScimFilter
 from scim2_models.path import (
     ORDERING_OPERATORS,
     STRING_OPERATORS,
@@ -43,6 +41,7 @@ from connector_host.scim import vocabulary
 from connector_host.scim.coercion import coerce, coerce_truth
 from connector_host.scim.conditions import all_of, any_of, negation
 from connector_host.scim.errors import ScimError, invalid_filter
+from connector_host.scim.filter_syntax import parse
 from connector_host.scim.flows import Complex, Multi, Row, Single, Slot, slots
 from connector_host.scim.paths import Identity, Selected, Whole, resolve_path
 
@@ -52,11 +51,6 @@ if TYPE_CHECKING:
     from connector_host.scim.flows import Flows
     from connector_host.scim.paths import Target
     from connector_host.settings import LimitSettings
-
-_UNQUOTED: Final = re.compile(
-    r'\beq\s+(?!true\b|false\b|null\b|-?\d+(?:\.\d+)?(?:[\s)\]]|$))([^\s"()\[\]]+)', re.IGNORECASE
-)
-_STRING: Final = re.compile(r'("(?:[^"\\]|\\.)*")')
 
 
 def read_filter(flows: Flows, text: str, limits: LimitSettings) -> Condition:
@@ -78,33 +72,6 @@ def _depth(node: FilterNode) -> int:
             return 1 + max(_depth(term) for term in terms)
         case _:
             return 0
-
-
-def parse(text: str) -> FilterNode:
-    """Parse a filter; values without quotes, as Microsoft's sample sends them, are taken for `eq`."""
-    try:
-        return ScimFilter(text).ast
-    except SCIMException as failure:
-        quoted = _quoted(text)
-        if quoted != text:
-            try:
-                return ScimFilter(quoted).ast
-            except SCIMException:
-                pass
-        raise invalid_filter(_mistake(text, failure)) from failure
-
-
-def _mistake(text: str, failure: SCIMException) -> str:
-    """Say where the mistake is; the library takes the end of the filter for its last word."""
-    if getattr(getattr(failure.__cause__, "token", None), "type", "") == "$END":
-        return f"The filter cannot be read: it ends too early, at column {len(text) + 1}."
-    return f"The filter cannot be read: {failure.detail}."
-
-
-def _quoted(text: str) -> str:
-    """Quote bare values of `eq`, outside of what is quoted already."""
-    parts = _STRING.split(text)
-    return "".join(part if part.startswith('"') else _UNQUOTED.sub(r'eq "\1"', part) for part in parts)
 
 
 def _condition(flows: Flows, node: FilterNode) -> Condition:

@@ -7,6 +7,7 @@ Any path may be asked for; what is not in the tree is `Ignored`, and says so if 
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final, TypeAlias
@@ -15,10 +16,10 @@ from scim2_models import Path, SCIMException
 from scim2_models.path import AttrPath, CompareOperator, Comparison, FilterNode, Present, ValuePath
 
 from connector_host.scim import entra, vocabulary
-from connector_host.scim.errors import invalid_path
+from connector_host.scim.errors import invalid_path, invalid_syntax
 from connector_host.scim.flows import Complex, Multi, Row, SchemaFlow, Single, Slot
 from connector_host.scim.mappings import split_urn
-from connector_host.scim.vocabulary import refused_kind
+from connector_host.scim.vocabulary import refused_kind, refused_within
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
     from connector_host.connectors.contract import RefusalKind
     from connector_host.scim.flows import Flows
 
+_PATH_CHARS: Final = 512
+"""The longest path, and the longest key of a document: the grammar takes some microseconds for each character."""
+_PLAIN: Final = re.compile(r"([A-Za-z$][A-Za-z0-9_$-]*)(?:\.([A-Za-z$][A-Za-z0-9_$-]*))?")
+"""An attribute and its sub-attribute, which need no grammar."""
 _KNOWN_URNS: Final = tuple(urn.lower() for urn in (vocabulary.CORE, vocabulary.ENTERPRISE, vocabulary.ECMA))
 
 
@@ -73,6 +78,8 @@ Target: TypeAlias = Slot | Single | Complex | Multi | Selected | Whole | Identit
 
 def resolve_path(flows: Flows, text: str) -> Target:
     """Resolve the path of a PATCH operation or of a query; raise ScimError invalidPath where it cannot be read."""
+    if len(text) > _PATH_CHARS:
+        raise invalid_path(f"The path is longer than {_PATH_CHARS} characters.")
     try:
         return _resolve(flows, text)
     except SCIMException as failure:
@@ -80,26 +87,37 @@ def resolve_path(flows: Flows, text: str) -> Target:
 
 
 def resolve_key(flows: Flows, key: str) -> Target:
-    """Resolve a key of a document; a key that is no path at all is an attribute that nobody knows."""
+    """Resolve a key of a document; a key that is no path at all is an attribute that nobody knows.
+
+    Raises ScimError invalidSyntax for a key that is too long.
+    """
+    demand_short(key)
     if (node := flows.core.nodes.get(key.lower())) is not None:
         return node
     try:
         return _resolve(flows, key)
     except SCIMException:
-        return Ignored(key, refused_kind(key))
+        return Ignored(key, refused_within(key))
+
+
+def demand_short(key: str) -> None:
+    """Raise ScimError invalidSyntax for a key that is too long to be the name of anything."""
+    if len(key) > _PATH_CHARS:
+        raise invalid_syntax(f"The name of an attribute is longer than {_PATH_CHARS} characters.")
 
 
 def resolve_in(schema: SchemaFlow, key: str) -> Target:
-    """Resolve a key of the object that holds a schema's attributes."""
+    """Resolve a key of the object that holds a schema's attributes; raises ScimError as `resolve_key` does."""
+    demand_short(key)
     if (node := schema.nodes.get(key.lower())) is not None:
         return node
     try:
         return _attribute(schema, schema.urn, key)
     except SCIMException:
-        return Ignored(f"{schema.urn}:{key}", refused_kind(key))
+        return Ignored(f"{schema.urn}:{key}", refused_within(key))
 
 
-@lru_cache(maxsize=4_096)
+@lru_cache(maxsize=1_024)
 def _resolve(flows: Flows, text: str) -> Target:
     lowered = entra.mended_urn(text).lower()
     if not lowered.startswith("urn:"):
@@ -117,6 +135,8 @@ def _resolve(flows: Flows, text: str) -> Target:
 def _attribute(schema: SchemaFlow | None, urn: str, text: str) -> Target:
     """Resolve what follows the URN; a SCIMException tells that it is no path."""
     prefix = "" if urn == vocabulary.CORE else f"{urn}:"
+    if plain := _PLAIN.fullmatch(text):
+        return _plain(schema, prefix, plain[1], plain[2] or "")
     match Path(text).ast:
         case AttrPath(attr=name, sub_attr=sub):
             return _plain(schema, prefix, name, sub or "")
@@ -129,7 +149,7 @@ def _attribute(schema: SchemaFlow | None, urn: str, text: str) -> Target:
         case Present(attr_path=AttrPath(attr=name, sub_attr=sub)):
             return _selected(schema, prefix, name, Present(AttrPath(sub or "value")), "")
         case _:
-            return Ignored(f"{prefix}{text}")
+            return Ignored(f"{prefix}{text}", refused_within(text))
 
 
 def _plain(schema: SchemaFlow | None, prefix: str, name: str, sub: str) -> Target:

@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from connector_host.scim import vocabulary
+from connector_host.scim.errors import ScimError
 from connector_host.scim.mappings import split_urn
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+_CHARS_MAX: Final = 32_768
 _ALWAYS: Final = frozenset({"id", "schemas"})
 _CORE: Final = vocabulary.CORE.lower()
 
@@ -88,7 +90,12 @@ class Projection:
 
 
 def read_projection(attributes: str, excluded: str) -> Projection | None:
-    """Return what the two parameters ask for, or None for everything; `attributes` goes before the other."""
+    """Return what the two parameters ask for, or None for everything; `attributes` goes before the other.
+
+    Raises ScimError invalidValue where they are longer than anybody's list of attributes.
+    """
+    if max(len(attributes), len(excluded)) > _CHARS_MAX:
+        raise ScimError(400, f"attributes and excludedAttributes may be {_CHARS_MAX} characters long.", "invalidValue")
     if attributes.strip():
         return Projection(_chosen(attributes), excludes=False)
     return Projection(_chosen(excluded), excludes=True) if excluded.strip() else None

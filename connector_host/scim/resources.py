@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from connector_host.connectors.contract import Add, Mutability
 from connector_host.connectors.errors import Immutable, InvalidValue
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
 
     from connector_host.connectors.contract import Entry, Refusal, Value, Values
     from connector_host.scim.flows import Flows, Slot
+
+
+_SEGMENT_ENDS: Final = re.compile(r"[/\\]")
+_CLIMBING: Final = frozenset({".", ".."})
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +76,23 @@ def read_create(flows: Flows, body: object) -> Add:
     values = {assign.slot.attribute.name: assign.value for assign in said.assigns if is_writable(assign.slot)}
     for slot in flows.slots:
         value = values.get(slot.attribute.name)
+        if slot.is_anchor and slot.attribute.name in values:
+            _demand_addressable(slot, value)
         if value is None and slot.attribute.required:
             raise InvalidValue(slot.path, "is required and is missing or empty.")
         if value is None and slot.attribute.name in values and not slot.attribute.nullable:
             raise InvalidValue(slot.path, f"cannot be empty: column {slot.attribute.name} is NOT NULL.")
     return Add(values, tuple(said.refusals))
+
+
+def _demand_addressable(slot: Slot, value: Value | None) -> None:
+    """Raise InvalidValue for an anchor that no URL can name: clients take `.` and `..` for steps (RFC 3986 §5.2.4)."""
+    if value is None:
+        raise InvalidValue(slot.path, "is the anchor of this user and cannot be empty.")
+    if isinstance(value, str) and _CLIMBING.intersection(_SEGMENT_ENDS.split(value)):
+        raise InvalidValue(
+            slot.path, 'is the id in the URL of this user, so no part of it between slashes may be "." or "..".'
+        )
 
 
 def read_replacement(flows: Flows, body: object) -> Replacement:

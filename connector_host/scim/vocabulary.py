@@ -5,6 +5,7 @@ The attributes come from the library's own copy of RFC 7643 §4.1 and §4.3. Not
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
@@ -34,6 +35,7 @@ BULK_RESPONSE: Final = "urn:ietf:params:scim:api:messages:2.0:BulkResponse"
 PASSWORDS: Final = frozenset(
     {"password", "export_password", "userpassword", "unicodepwd", "setpassword", "changepassword"}
 )
+_NAME: Final = re.compile(r"[\w$-]+")
 REFERENCES: Final = frozenset({"manager", "members", "$ref"})
 GROUPS: Final = frozenset({"groups"})
 WRITTEN_BY_HOST: Final = frozenset({"schemas", "meta"})
@@ -69,6 +71,12 @@ def refused_kind(name: str) -> RefusalKind | None:
     if lowered in REFERENCES:
         return RefusalKind.REFERENCE
     return RefusalKind.GROUP if lowered in GROUPS else None
+
+
+def refused_within(text: str) -> RefusalKind | None:
+    """Return the class of the first name of a refused class in a text that is no plain name, as `a.b.password`."""
+    names = _NAME.findall(text)
+    return next((kind for name in names if (kind := refused_kind(name)) is not None), None)
 
 
 def _defined(attribute: SchemaAttribute) -> Defined:

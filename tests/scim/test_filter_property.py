@@ -31,7 +31,8 @@ MAPPING = {
 }
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 
-texts = st.text(alphabet="abAB%_\\'\"[ .éÉ", min_size=1, max_size=4)
+# SQLite folds the case of ASCII only, so no other letter appears in both cases here.
+texts = st.text(alphabet="abAB%_\\'\"[ .é", min_size=1, max_size=4)
 numbers = st.integers(-3, 3)
 prices = st.decimals(-3, 3, places=2)
 moments = st.integers(0, 4).map(lambda days: EPOCH + timedelta(days=days))

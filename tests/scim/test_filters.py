@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from decimal import Decimal
 
 import pytest
@@ -110,3 +111,17 @@ def test_a_filter_that_cannot_be_carried_out_is_refused_with_the_place(text, pla
 def test_a_filter_longer_than_the_limit_is_refused():
     with pytest.raises(ScimError, match="longer than 64"):
         read_filter(FLOWS, "userName eq " + "x" * 64, LimitSettings(filter_chars=64))
+
+
+def test_literals_of_one_shape_of_filter_do_not_mix():
+    for name, other in (("a", "b"), ("b", "a"), ("1", "0"), ('"', "\\")):
+        text = f"userName eq {json.dumps(name)} and name.familyName ne {json.dumps(other)} and {ECMA}:Badge gt 1"
+        first, second, _ = condition(text).conditions
+        assert (first.value, second.value) == (name, other)
+
+
+@pytest.mark.parametrize("text", ['userName eq "\\x"', 'userName eq "a\nb"', 'userName eq "a" "b"', '"a" eq "b"', '"'])
+def test_a_literal_that_json_does_not_know_is_a_mistake_with_its_place(text):
+    with pytest.raises(ScimError, match="column") as refused:
+        condition(text)
+    assert refused.value.scim_type == "invalidFilter"

@@ -1,0 +1,96 @@
+"""The text of a filter as a syntax tree: scim2-models' grammar, asked once for each shape of filter.
+
+A directory asks the same filter for every user, with another value each time. So the literals are taken out, what is
+left is parsed once and kept, and the literals are put back into its tree.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from functools import lru_cache
+from itertools import count
+from typing import TYPE_CHECKING, Final
+
+from scim2_models import SCIMException, ScimFilter
+from scim2_models.path import Comparison, FilterNode, LogicalExpr, ValuePath
+from scim2_models.path import Not as NotNode
+
+from connector_host.scim.errors import invalid_filter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+_UNQUOTED: Final = re.compile(
+    r'\beq\s+(?!true\b|false\b|null\b|-?\d+(?:\.\d+)?(?:[\s)\]]|$))([^\s"()\[\]]+)', re.IGNORECASE
+)
+_LITERAL: Final = re.compile(r'"(?:[^"\\\x00-\x1F]|\\["\\/bfnrt]|\\u[0-9A-Fa-f]{4})*"')
+"""A string literal, exactly as the grammar has it (RFC 7644 §3.4.2.2 refers to JSON)."""
+_STRING: Final = re.compile(r'("(?:[^"\\]|\\.)*+(?:"|\\?$))', re.DOTALL)
+"""Quoted text; one that never ends runs to the end, so that no character is looked at twice."""
+
+
+def parse(text: str) -> FilterNode:
+    """Parse a filter; values without quotes, as Microsoft's sample sends them, are taken for `eq`."""
+    literals = _LITERAL.findall(text)
+    try:
+        # A directory asks the same filter for every user: what differs is the literals, so the rest is parsed once.
+        return _filled(_template(_LITERAL.sub(_numbered(), text)), [_unescaped(literal) for literal in literals])
+    except SCIMException:
+        return _parse_as_it_is(text)
+
+
+def _parse_as_it_is(text: str) -> FilterNode:
+    try:
+        return ScimFilter(text).ast
+    except SCIMException as failure:
+        quoted = _quoted(text)
+        if quoted != text:
+            try:
+                return ScimFilter(quoted).ast
+            except SCIMException:
+                pass
+        raise invalid_filter(_mistake(text, failure)) from failure
+
+
+@lru_cache(maxsize=512)
+def _template(text: str) -> FilterNode:
+    return ScimFilter(text).ast
+
+
+def _numbered() -> Callable[[re.Match[str]], str]:
+    """Return what puts `"0"`, `"1"` and so on in the place of literals."""
+    numbers = count()
+    return lambda _: f'"{next(numbers)}"'
+
+
+def _unescaped(literal: str) -> str:
+    return str(json.loads(literal)) if "\\" in literal else literal[1:-1]
+
+
+def _filled(node: FilterNode, literals: Sequence[str]) -> FilterNode:
+    """Return a template with its literals: every text in it is the number of one."""
+    match node:
+        case Comparison(attr_path=path, op=op, value=str() as number):
+            return Comparison(path, op, literals[int(number)])
+        case NotNode(expr=inner):
+            return NotNode(_filled(inner, literals))
+        case LogicalExpr(op=op, terms=terms):
+            return LogicalExpr(op, tuple(_filled(term, literals) for term in terms))
+        case ValuePath(attr_path=path, val_filter=inner, sub_attr=sub):
+            return ValuePath(path, _filled(inner, literals), sub)
+        case _:
+            return node
+
+
+def _mistake(text: str, failure: SCIMException) -> str:
+    """Say where the mistake is; the library takes the end of the filter for its last word."""
+    if getattr(getattr(failure.__cause__, "token", None), "type", "") == "$END":
+        return f"The filter cannot be read: it ends too early, at column {len(text) + 1}."
+    return f"The filter cannot be read: {failure.detail}."
+
+
+def _quoted(text: str) -> str:
+    """Quote bare values of `eq`, outside of what is quoted already."""
+    parts = _STRING.split(text)
+    return "".join(part if part.startswith('"') else _UNQUOTED.sub(r'eq "\1"', part) for part in parts)
