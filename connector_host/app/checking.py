@@ -12,12 +12,14 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from connector_host import clock
 from connector_host.access.tokens import TokenGate
 from connector_host.connectors.registry import open_connector
+from connector_host.endpoint.served import Served
 from connector_host.errors import ConfigurationError, Finding, HostError, Level
 from connector_host.service.lifecycle import explain_bind
 from connector_host.setup.secrets import opened
 from connector_host.tls.files import UnusableFile, check_identity, load_chain
 
 if TYPE_CHECKING:
+    from connector_host.connectors.contract import Connector
     from connector_host.settings import Configuration, HostSettings, SqlSettings
 
 
@@ -37,11 +39,23 @@ async def check_connector(name: str, settings: SqlSettings) -> list[Finding]:
     except ConfigurationError as failure:
         return [Finding(Level.FAILURE, "settings", str(failure))]
     try:
-        return await connector.check()
+        return [*await connector.check(), *await _mapping_findings(connector, settings)]
     except HostError as failure:
         return [Finding(Level.FAILURE, "database", str(failure))]
     finally:
         await connector.close()
+
+
+async def _mapping_findings(connector: Connector, settings: SqlSettings) -> list[Finding]:
+    """Return what keeps the mapping from being served; where the table cannot be read, the connector has said so."""
+    try:
+        await Served(connector, settings, TokenGate()).renderer()
+    except ConfigurationError as failure:
+        mend = "See docs/configuration.md, or run `connector-host discover` for the columns there are."
+        return [Finding(Level.FAILURE, "mapping", str(failure), mend)]
+    except HostError:
+        return []
+    return [Finding(Level.OK, "mapping", "Every mapping and flow fits the table.")]
 
 
 def check_port(host: HostSettings) -> Finding:

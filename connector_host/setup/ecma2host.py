@@ -84,14 +84,18 @@ def _migrated(path: Path, connector: ET.Element, port: int | None) -> Migrated:
     notes = [*_notes(connector, parameters, attributes)]
     if len(anchors) != 1:
         notes.append(f"The anchor is not one attribute ({', '.join(anchors) or 'none'}): choose one with --anchor.")
+    flows = dict(_flows(connector))
+    selected = [_text(attribute, "Name") for attribute in attributes if _is_served(attribute)]
+    # There, a column that a flow sets was none of the selected attributes; here it has to be exposed.
+    selected += [str(flow["column"]) for flow in flows.values() if "column" in flow]
     return Migrated(
         name=name,
         port=port,
         table=bare,
         schema=schema or None,
         anchor=anchors[0] if len(anchors) == 1 else "",
-        columns=tuple(dict.fromkeys(_text(attribute, "Name") for attribute in attributes if _is_served(attribute))),
-        flows=dict(_flows(connector)),
+        columns=tuple(dict.fromkeys(selected)),
+        flows=flows,
         notes=tuple(notes),
     )
 

@@ -113,6 +113,15 @@ def test_check_names_what_is_wrong_and_the_mend(configured):
     assert all(failed.values())
 
 
+def test_check_tries_mappings_and_flows(configured):
+    text = configured.read("connector-host.toml")
+    configured.write(
+        "connector-host.toml", text + '[connectors.Employees.disable]\naction = "set"\ncolumn = "Nowhere"\n'
+    )
+    done = configured.run("check")
+    assert (done.returncode, "mapping" in done.stdout, "Nowhere" in done.stdout) == (1, True, True)
+
+
 def test_discover_lists_tables_and_explains_one(folder):
     tables = folder.run("discover", "--database-url", folder.url)
     assert {"Employees", "Badges", "Loose"} <= set(tables.stdout.split())

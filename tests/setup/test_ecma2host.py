@@ -28,7 +28,7 @@ def test_what_has_an_equivalent_is_kept():
     [found] = read_export(SAMPLE)
     assert (found.name, found.port, found.table, found.schema) == ("SQL", 8586, "Employees", "dbo")
     assert found.anchor == "ContosoLogin"
-    assert found.columns == ("ContosoLogin", "FirstName", "LastName", "Email")
+    assert found.columns == ("ContosoLogin", "FirstName", "LastName", "Email", "Active")
     assert found.flows == {
         "disable": {"action": "set", "column": "Active", "inactive": False, "active": True},
         "delete": {"action": "delete"},
