@@ -161,7 +161,8 @@ def _look_into(name: str, value: object, into: Statement, mark: str = ".") -> bo
                 into.refuse(RefusalKind.MULTI_VALUED, name)
             return said > 0
         case dict():
-            return any([_look_at(f"{name}{mark}{key}", str(key), part, into) for key, part in value.items()])
+            # A list and not a generator: every part is looked at.
+            return any([_look_at(f"{name}{mark}{key}", str(key), part, into) for key, part in value.items()])  # noqa: C419
         case _:
             return not is_empty(value)
 
