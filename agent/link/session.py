@@ -212,10 +212,12 @@ class Session:
         if self._streams.pop(stream, None) is not None:
             self._put(Kind.FAIL, stream, payload)
 
-    def cancel(self, stream: int) -> None:
-        """End the stream because nobody wants it any more; nothing happens where it is closed."""
-        if self._streams.pop(stream, None) is not None:
-            self._put(Kind.CANCEL, stream)
+    def cancel(self, stream: int) -> bool:
+        """End the stream because nobody wants it any more; returns False where it is closed already."""
+        if self._streams.pop(stream, None) is None:
+            return False
+        self._put(Kind.CANCEL, stream)
+        return True
 
     def ping(self, token: bytes) -> None:
         """Ask for a sign of life; the token has PING_BYTES."""

@@ -127,8 +127,8 @@ class Stream:
 
     def close(self) -> None:
         """Give up whatever is still open; harmless on a stream that ended."""
-        self._outlet.session.cancel(self.number)
-        self._outlet.flush()
+        if self._outlet.session.cancel(self.number):
+            self._outlet.flush()
 
     def notice(self, event: Answered | Received | Credited | Failed | Cancelled) -> None:
         """Take in what the session said about this stream."""

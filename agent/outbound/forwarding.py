@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 DEADLINE_LIMIT_MS: Final = 600_000
 """No request is carried for longer, whatever the relay says."""
 
+_SAID_BY_THE_RELAY: Final = frozenset({b"x-request-id"})
 _BODILESS: Final = frozenset({204, 304})
 
 
@@ -123,8 +124,13 @@ class _Exchange:
         where = f"the connector host at {self.pool.host.url.origin()}"
         try:
             async with asyncio.timeout(min(head.deadline_ms, DEADLINE_LIMIT_MS) / 1000):
-                async with self.pool.connection() as connection:
+                connection = await self.pool.borrow()
+                try:
                     await self._exchange(head, connection)
+                except BaseException:
+                    connection.close()
+                    raise
+                self.pool.give_back(connection)
         except HostCertificateRefused as failure:
             self.give_up(Reason.HOST_CERTIFICATE, str(failure))
         except HostUnreachable as failure:
@@ -234,4 +240,4 @@ def _chunk(data: bytes) -> bytes:
 def _response(message: RawResponseMessage) -> ResponseHead:
     pairs = message.raw_headers
     length = next((int(value) for name, value in pairs if name.lower() == b"content-length"), None)
-    return ResponseHead(message.code, to_block(pairs, named_by_connection(pairs)), length)
+    return ResponseHead(message.code, to_block(pairs, _SAID_BY_THE_RELAY | named_by_connection(pairs)), length)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections import deque
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
@@ -23,8 +22,6 @@ from yarl import URL
 from agent.errors import AgentError, ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
     from aiohttp.http_parser import RawResponseMessage
     from aiohttp.streams import StreamReader
 
@@ -119,18 +116,12 @@ class HostPool:
         self.host = host
         self._idle: deque[Connection] = deque()
 
-    @asynccontextmanager
-    async def connection(self) -> AsyncIterator[Connection]:
-        """Lend a connection; it is kept for the next one only where the exchange ended cleanly.
+    async def borrow(self) -> Connection:
+        """Lend a connection; raises HostUnreachable or HostCertificateRefused with nothing sent."""
+        return self._reuse() or await self._connect()
 
-        Raises HostUnreachable or HostCertificateRefused with nothing sent.
-        """
-        connection = self._reuse() or await self._connect()
-        try:
-            yield connection
-        except BaseException:
-            connection.close()
-            raise
+    def give_back(self, connection: Connection) -> None:
+        """Keep the connection for the next exchange where this one ended cleanly, else end it."""
         if connection.reusable:
             connection.idle_since_s = asyncio.get_running_loop().time()
             self._idle.append(connection)

@@ -15,6 +15,8 @@ from agent.outbound.host import BROKEN, HostCertificateRefused, HostUnreachable
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from aiohttp.http_parser import RawResponseMessage
+
     from agent.outbound.host import HostPool
 
 PROBE_S: Final = 5.0
@@ -35,13 +37,8 @@ class _Healthz(msgspec.Struct):
 async def look(pool: HostPool) -> Health:
     """Return how the host is now; whatever is wrong with it is an answer, too."""
     try:
-        async with asyncio.timeout(PROBE_S), pool.connection() as connection:
-            connection.expect_answer(bodiless=False)
-            await connection.send(f"GET /healthz HTTP/1.1\r\nHost: {pool.host.authority}\r\n\r\n".encode("ascii"))
-            message, body = await connection.answer(bodiless=False)
-            content = b""
-            while not body.at_eof() and len(content) < _BYTES:
-                content += await body.readany()
+        async with asyncio.timeout(PROBE_S):
+            message, content = await _ask(pool)
     except (HostUnreachable, HostCertificateRefused) as failure:
         return Health(reachable=False, record="", detail=str(failure))
     except TimeoutError:
@@ -49,6 +46,23 @@ async def look(pool: HostPool) -> Health:
     except BROKEN as failure:
         return Health(reachable=False, record="", detail=f"the connector host hung up ({failure})")
     return Health(reachable=True, record=_record(content) if message.code == _OK else "")
+
+
+async def _ask(pool: HostPool) -> tuple[RawResponseMessage, bytes]:
+    connection = await pool.borrow()
+    try:
+        connection.expect_answer(bodiless=False)
+        await connection.send(f"GET /healthz HTTP/1.1\r\nHost: {pool.host.authority}\r\n\r\n".encode("ascii"))
+        message, body = await connection.answer(bodiless=False)
+        content = b""
+        while not body.at_eof() and len(content) < _BYTES:
+            content += await body.readany()
+    except BaseException:
+        # An answer that may still come must never meet the next request.
+        connection.close()
+        raise
+    pool.give_back(connection)
+    return message, content
 
 
 def _record(content: bytes) -> str:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 import msgspec
 
 from agent import events, logs
-from agent.errors import LinkLost, ProtocolViolation, StreamCancelled, StreamFailed
+from agent.errors import AgentError, LinkLost, ProtocolViolation, StreamCancelled, StreamFailed
 from agent.link.headers import is_block
 from agent.link.messages import Failure, Reason, RequestHead, ResponseHead, decode, encode
 from agent.relay import answers
@@ -45,6 +45,10 @@ _FINAL: Final = frozenset({Reason.NOT_ALLOWED, Reason.MALFORMED})
 def is_safe(method: str, target: str) -> bool:
     """Return whether a request changes nothing: GET, HEAD, and a search by POST (RFC 7644 §3.4.3)."""
     return method in SAFE_METHODS or (method == "POST" and target.partition("?")[0].endswith("/.search"))
+
+
+class TooLate(AgentError):
+    """No answer came before the deadline."""
 
 
 class Body(Protocol):
@@ -150,9 +154,9 @@ async def _attempt(link: Link, asked: Asked, deadline: float, record: str) -> Ca
     left_s = deadline - asyncio.get_running_loop().time()
     head = msgspec.structs.replace(asked.head, deadline_ms=max(1, int(left_s * 1000)), record=record)
     stream = link.open(encode(head), end=body.complete and not body.first)
+    timer = asyncio.get_running_loop().call_at(deadline, stream.break_off, TooLate())
     try:
-        async with asyncio.timeout_at(deadline):
-            return Carried(await _ask(stream, body), stream, link)
+        return Carried(await _ask(stream, body), stream, link)
     except StreamFailed as failed:
         outcome = _reported(agent, failed.payload, safe=safe)
     except LinkLost as lost:
@@ -165,7 +169,7 @@ async def _attempt(link: Link, asked: Asked, deadline: float, record: str) -> Ca
     except (StreamCancelled, ProtocolViolation):
         problem = answers.link_lost(agent) if safe else answers.outcome_unknown(agent, "the agent gave it up")
         outcome = _Mishap(sent=True, problem=problem)
-    except TimeoutError:
+    except TooLate:
         limit_s = asked.head.deadline_ms / 1000
         late = (
             answers.too_slow(agent, limit_s)
@@ -176,6 +180,8 @@ async def _attempt(link: Link, asked: Asked, deadline: float, record: str) -> Ca
     except BaseException:
         link.forget(stream)
         raise
+    finally:
+        timer.cancel()
     link.forget(stream)
     logs.event(
         events.REQUEST_FAILED,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import re
-import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -40,7 +40,7 @@ def is_authority(text: str) -> bool:
 
 def request_id(given: str | None) -> str:
     """Return the client's request id where it is well formed, else a new one."""
-    return given if given is not None and _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+    return given if given is not None and _REQUEST_ID.fullmatch(given) else os.urandom(16).hex()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,5 +67,5 @@ def onward(pairs: Sequence[tuple[bytes, bytes]], caller: Caller, *, keyed: bool)
     if caller.address is not None:
         said += f"X-Forwarded-For: {caller.address}\r\n"
     if keyed and not any(name.lower() == b"idempotency-key" for name, _ in pairs):
-        said += f"{IDEMPOTENCY_KEY}: relay-{uuid.uuid4().hex}\r\n"
+        said += f"{IDEMPOTENCY_KEY}: relay-{os.urandom(16).hex()}\r\n"
     return block + said.encode("ascii")

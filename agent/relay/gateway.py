@@ -6,7 +6,6 @@ Bounds what a client may send, writes the answer as it streams, and knows nothin
 from __future__ import annotations
 
 import asyncio
-import logging
 import re
 from collections import Counter
 from contextlib import suppress
@@ -14,14 +13,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
-from multidict import CIMultiDict
 
 from agent import events, logs
 from agent.errors import AgentError
-from agent.link.headers import to_pairs
 from agent.link.messages import RequestHead
 from agent.relay import answers
 from agent.relay.answers import SCIM_JSON, Problem
+from agent.relay.bodies import ClientBody, TooLarge
+from agent.relay.delivery import deliver, encourage
 from agent.relay.fate import Asked, Carried, carry, is_safe
 from agent.relay.forwarded import REQUEST_ID, Caller, is_authority, onward, request_id
 
@@ -35,44 +34,6 @@ SERVER: Final = "provisioning-relay"
 
 _TENANT_TARGET: Final = re.compile(r"/t/(?P<tenant>[^/?]+)(?P<target>/.*)")
 _LINK_TARGET: Final = re.compile(r"/link/(?P<tenant>[^/?]+)")
-
-
-class TooLarge(AgentError):
-    """The client's body is over the limit."""
-
-
-class ClientBody:
-    """The body of a client's request, as `fate` sends it: the beginning is kept, the rest passes through once."""
-
-    def __init__(self, request: web.BaseRequest, limits: LimitSettings) -> None:
-        self.first = b""
-        self.complete = not request.body_exists
-        self.consumed = False
-        self._content = request.content
-        self._left = limits.body_bytes
-        self._replay_bytes = limits.replay_bytes
-
-    async def begin(self) -> None:
-        """Read what is kept; raises TooLarge."""
-        stretches = []
-        kept = 0
-        while not self.complete and kept <= self._replay_bytes:
-            stretches.append(await self._next())
-            kept += len(stretches[-1])
-            self.complete = self._content.at_eof()
-        self.first = b"".join(stretches)
-
-    async def more(self) -> bytes:
-        """Return the next stretch after the beginning, empty at the end; raises TooLarge."""
-        self.consumed = True
-        return await self._next()
-
-    async def _next(self) -> bytes:
-        data = await self._content.readany()
-        self._left -= len(data)
-        if self._left < 0:
-            raise TooLarge
-        return data
 
 
 @dataclass(slots=True)
@@ -138,7 +99,7 @@ class Gateway:
                 self._idle.set()
 
     async def _carry(self, request: web.BaseRequest, tenant: str, target: str, identity: str) -> web.StreamResponse:
-        await _encourage(request)
+        await encourage(request)
         body = ClientBody(request, self.limits)
         await body.begin()
         head = RequestHead(
@@ -158,7 +119,7 @@ class Gateway:
             response: web.StreamResponse = self._problem(outcome, identity)
         else:
             try:
-                response = await _deliver(request, outcome, identity)
+                response = await deliver(request, outcome, identity)
             except AgentError:
                 response = self._problem(answers.answer_lost(outcome.link.peer.name, outcome.head.status), identity)
             finally:
@@ -182,38 +143,3 @@ class Gateway:
         if problem.close:
             response.force_close()
         return response
-
-
-async def _encourage(request: web.BaseRequest) -> None:
-    """Tell a client that asked first to go on and send its body (RFC 9110 §10.1.1)."""
-    if request.headers.get("Expect", "").lower() == "100-continue":
-        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        request.writer.output_size = 0
-
-
-async def _deliver(request: web.BaseRequest, carried: Carried, identity: str) -> web.StreamResponse:
-    """Write the host's answer to the client as it comes; the connection is cut where its end never comes.
-
-    Raises AgentError while nothing was written yet.
-    """
-    head, stream = carried.head, carried.stream
-    headers = CIMultiDict(to_pairs(head.headers))
-    headers[REQUEST_ID] = identity
-    first = b"" if stream.has_ended else await stream.read()
-    if stream.has_ended and request.method != "HEAD":
-        return web.Response(status=head.status, body=first or None, headers=headers)
-    response = web.StreamResponse(status=head.status, headers=headers)
-    response.content_length = head.length
-    await response.prepare(request)
-    try:
-        data = first
-        while data:
-            await response.write(data)
-            data = await stream.read()
-    except AgentError as failure:
-        logs.event(events.REQUEST_TRUNCATED, level=logging.WARNING, request_id=identity, detail=str(failure))
-        if request.transport is not None:
-            request.transport.abort()
-        return response
-    await response.write_eof()
-    return response

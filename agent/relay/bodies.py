@@ -1,0 +1,50 @@
+"""The body of a client's request: bounded, its beginning kept so that it can be sent again, the rest passed on once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from agent.errors import AgentError
+
+if TYPE_CHECKING:
+    from aiohttp import web
+
+    from agent.settings import LimitSettings
+
+
+class TooLarge(AgentError):
+    """The client's body is over the limit."""
+
+
+class ClientBody:
+    """The body of a client's request, as `fate` sends it: the beginning is kept, the rest passes through once."""
+
+    def __init__(self, request: web.BaseRequest, limits: LimitSettings) -> None:
+        self.first = b""
+        self.complete = not request.body_exists
+        self.consumed = False
+        self._content = request.content
+        self._left = limits.body_bytes
+        self._replay_bytes = limits.replay_bytes
+
+    async def begin(self) -> None:
+        """Read what is kept; raises TooLarge."""
+        stretches = []
+        kept = 0
+        while not self.complete and kept <= self._replay_bytes:
+            stretches.append(await self._next())
+            kept += len(stretches[-1])
+            self.complete = self._content.at_eof()
+        self.first = b"".join(stretches)
+
+    async def more(self) -> bytes:
+        """Return the next stretch after the beginning, empty at the end; raises TooLarge."""
+        self.consumed = True
+        return await self._next()
+
+    async def _next(self) -> bytes:
+        data = await self._content.readany()
+        self._left -= len(data)
+        if self._left < 0:
+            raise TooLarge
+        return data

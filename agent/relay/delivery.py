@@ -1,0 +1,95 @@
+"""How an answer of the host reaches the client: a short one in one write, a long one as it streams."""
+
+from __future__ import annotations
+
+import logging
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Final
+
+from aiohttp import HttpVersion11, web
+from multidict import CIMultiDict
+
+from agent import events, logs
+from agent.errors import AgentError
+from agent.link.headers import to_pairs
+from agent.relay.forwarded import REQUEST_ID
+
+if TYPE_CHECKING:
+    from aiohttp.abc import AbstractStreamWriter
+
+    from agent.relay.fate import Carried
+
+_STATUS_LINES: Final = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
+_BODILESS: Final = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})
+
+
+class PassedOn(web.StreamResponse):
+    """A whole answer as bytes, framed for HTTP/1.1: building it header by header would double the work for each."""
+
+    def __init__(self, status: int, message: bytes, *, keep_alive: bool) -> None:
+        super().__init__(status=status)
+        self._message = message
+        self._stays_open = keep_alive
+
+    @property
+    def keep_alive(self) -> bool | None:
+        """Return whether the connection stays open: aiohttp asks for it once the answer is written."""
+        return self._stays_open
+
+    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter:
+        """Write all of it."""
+        await request.writer.write(self._message)
+        return request.writer
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        """Write nothing more: `prepare` wrote all of it."""
+
+
+async def encourage(request: web.BaseRequest) -> None:
+    """Tell a client that asked first to go on and send its body (RFC 9110 §10.1.1)."""
+    if request.headers.get("Expect", "").lower() == "100-continue":
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0
+
+
+async def deliver(request: web.BaseRequest, carried: Carried, identity: str) -> web.StreamResponse:
+    """Write the host's answer to the client as it comes; the connection is cut where its end never comes.
+
+    Raises AgentError while nothing was written yet.
+    """
+    stream = carried.stream
+    first = b"" if stream.has_ended else await stream.read()
+    if stream.has_ended and request.method != "HEAD" and request.version == HttpVersion11:
+        return _whole(request, carried, identity, first)
+    return await _stream(request, carried, identity, first)
+
+
+def _whole(request: web.BaseRequest, carried: Carried, identity: str, body: bytes) -> PassedOn:
+    head = carried.head
+    line = _STATUS_LINES.get(head.status) or b"HTTP/1.1 %d \r\n" % head.status
+    length = b"" if head.status in _BODILESS else b"Content-Length: %d\r\n" % len(body)
+    keep_alive = bool(request.keep_alive)
+    close = b"" if keep_alive else b"Connection: close\r\n"
+    ours = f"{REQUEST_ID}: {identity}\r\n\r\n".encode("ascii")
+    return PassedOn(head.status, b"".join((line, head.headers, length, close, ours, body)), keep_alive=keep_alive)
+
+
+async def _stream(request: web.BaseRequest, carried: Carried, identity: str, first: bytes) -> web.StreamResponse:
+    head, stream = carried.head, carried.stream
+    headers = CIMultiDict(to_pairs(head.headers))
+    headers[REQUEST_ID] = identity
+    response = web.StreamResponse(status=head.status, headers=headers)
+    response.content_length = head.length
+    await response.prepare(request)
+    try:
+        data = first
+        while data:
+            await response.write(data)
+            data = await stream.read()
+    except AgentError as failure:
+        logs.event(events.REQUEST_TRUNCATED, level=logging.WARNING, request_id=identity, detail=str(failure))
+        if request.transport is not None:
+            request.transport.abort()
+        return response
+    await response.write_eof()
+    return response
