@@ -51,6 +51,19 @@ def schema() -> None:
     print_json(Configuration.model_json_schema())
 
 
+@configuration.command("reference")
+def reference() -> None:
+    """Print what every key means, with types, bounds and defaults: docs/configuration.md.
+
+    \b
+    Example:
+      connector-host config reference | less
+    """
+    from connector_host.setup.reference import reference as page
+
+    click.echo(page(), nl=False)
+
+
 @click.command()
 @config_option
 def reload(config: Path) -> None:

@@ -37,6 +37,10 @@ def speaking(command: click.Command) -> click.Command:
 def _translated(run: Callable[P, R]) -> Callable[P, R]:
     @wraps(run)
     def translated(*arguments: P.args, **options: P.kwargs) -> R:
+        from connector_host.observability import logs
+
+        # Standard output is for what a command says; `serve` sets its log up as its configuration wants it.
+        logs.configure("auto", "warning")
         try:
             return run(*arguments, **options)
         except HostError as failure:

@@ -8,13 +8,14 @@ thought about is withheld, not leaked. Numbers and truth values are always shown
 
 from __future__ import annotations
 
+import io
 import logging
 import sys
 import traceback
 from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal, TextIO
+from typing import TYPE_CHECKING, Final, Literal, TextIO, cast
 
 import msgspec
 import structlog
@@ -58,7 +59,7 @@ def configure(
 
     With `values`, text that may quote people's values (a driver's words, an exception's text) is shown, too.
     """
-    stream = stream or sys.stderr
+    stream = stream or cast("TextIO", _StandardError())
     as_json = log_format == "json" or (log_format == "auto" and not stream.isatty())
     structlog.configure(
         processors=[
@@ -75,6 +76,19 @@ def configure(
     )
     logging.basicConfig(handlers=[_Forwarding()], level=logging.WARNING, force=True)
     logging.captureWarnings(capture=True)
+
+
+class _StandardError(io.TextIOBase):
+    """Whatever standard error is when a line is written; it may be exchanged while the process lives."""
+
+    def write(self, text: str) -> int:
+        return sys.stderr.write(text)
+
+    def flush(self) -> None:
+        sys.stderr.flush()
+
+    def isatty(self) -> bool:
+        return sys.stderr.isatty()
 
 
 @contextmanager
