@@ -107,6 +107,10 @@ class TenantSettings(Settings, frozen=True, kw_only=True):
     agent_token_hashes: tuple[TokenHash, ...] = ()
     """SHA-256 of each token that an agent of this tenant may show, `sha256:` and 64 hex digits; several while one is
     being replaced."""
+    client_token_hashes: tuple[TokenHash, ...] = ()
+    """SHA-256 of each token that SCIM clients may show to the relay. Where there are any, the relay demands one and
+    keeps it: the host's own token is added by the agent, from its `host_token_file`. Where there are none, the client's
+    token goes to the host, which alone checks it."""
     passthrough: tuple[HostName, ...] = ()
     """Host names whose TLS connections go to this tenant's host untouched, by the name that the client asks for (SNI):
     the host's own certificate must have the name, and its agents must set `passthrough`."""
@@ -142,6 +146,9 @@ class AgentSettings(Settings, frozen=True, kw_only=True):
     """The connector host's URL, without a path: `https://localhost:8585`. Requests go there and nowhere else."""
     host_trust: Path | None = None
     """The authorities, PEM, that the host's certificate must come from; left out, those of the operating system."""
+    host_token_file: Path | None = None
+    """A file that holds the connector host's token and nothing else; requests carry it in place of what the client
+    sent. It is read again every few seconds."""
     proxy: str | None = None
     """An HTTP proxy that the way to the relay leads through, `http://[USER@]NAME:PORT`; left out, the environment's
     HTTPS_PROXY and NO_PROXY count."""

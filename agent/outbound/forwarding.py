@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from agent.link.streams import Stream
     from agent.outbound.host import Connection, HostPool
+    from agent.outbound.tokens import HostToken
 
 DEADLINE_LIMIT_MS: Final = 600_000
 """No request is carried for longer, whatever the relay says."""
@@ -41,6 +42,7 @@ class Forwarder:
     """Answers the streams that the relay opens."""
 
     pool: HostPool
+    token: HostToken
     passthrough: bool
     """Whether connections are carried untouched, too."""
     in_flight: int
@@ -175,7 +177,8 @@ class _Exchange:
         elif length or head.method not in {"GET", "HEAD", "DELETE"}:
             framing = b"Content-Length: %d\r\n" % length
         line = f"{head.method} {head.target} HTTP/1.1\r\nHost: {self.pool.host.authority}\r\n"
-        return b"%b%b%b\r\n" % (line.encode("ascii"), head.headers, framing)
+        headers = self.forwarder.token.put_into(head.headers)
+        return b"%b%b%b\r\n" % (line.encode("ascii"), headers, framing)
 
     async def _upload(self, connection: Connection, length: int | None, done: int) -> None:
         """Send the rest of the body; a relay that goes astray ends the connection, and with it the wait."""

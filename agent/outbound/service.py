@@ -14,6 +14,7 @@ from agent.outbound.forwarding import Forwarder
 from agent.outbound.host import HostPool, parse_host
 from agent.outbound.probe import Probe
 from agent.outbound.reporting import Reporter
+from agent.outbound.tokens import HostToken
 
 if TYPE_CHECKING:
     from agent.settings import AgentSettings
@@ -24,7 +25,7 @@ async def run(settings: AgentSettings, stop: asyncio.Event) -> None:
     pool = HostPool(
         parse_host(settings.host, trusting(settings.host_trust, "agent.host_trust"), settings.host_connect_s)
     )
-    forwarder = Forwarder(pool, settings.passthrough, settings.in_flight)
+    forwarder = Forwarder(pool, HostToken(settings.host_token_file), settings.passthrough, settings.in_flight)
     probe = Probe(pool, settings.probe_s)
     dialler = Dialler(settings, forwarder, probe)
     if settings.state is None or load(settings.state) is None:

@@ -38,6 +38,7 @@ NO_SUCH_PATH: Final = Problem(
     404, "There is nothing here: SCIM clients use https://RELAY/t/TENANT/ecma2host_NAME/scim."
 )
 NO_SUCH_TENANT: Final = Problem(404, "The relay knows no such tenant: check the part of the URL after /t/.")
+NO_TOKEN: Final = Problem(401, "The bearer token is missing or not valid for this tenant at the relay.")
 BAD_HOST: Final = Problem(400, "The request has no usable Host header.", close=True)
 
 

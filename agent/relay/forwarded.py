@@ -52,6 +52,8 @@ class Caller:
     """`name:port` of the relay, as the client used it."""
     request_id: str
     address: str | None
+    known: bool = False
+    """Whether the relay itself checked the client's token, which then goes no further."""
 
 
 def onward(pairs: Sequence[tuple[bytes, bytes]], caller: Caller, *, keyed: bool) -> bytes:
@@ -59,7 +61,8 @@ def onward(pairs: Sequence[tuple[bytes, bytes]], caller: Caller, *, keyed: bool)
 
     Where `keyed`, a request that brings no idempotency key of its own gets one, so that the relay may repeat it.
     """
-    block = to_block(pairs, _SAID_BY_THE_RELAY | named_by_connection(pairs))
+    kept = frozenset({b"authorization"}) if caller.known else frozenset[bytes]()
+    block = to_block(pairs, _SAID_BY_THE_RELAY | kept | named_by_connection(pairs))
     said = (
         f"X-Forwarded-Proto: https\r\nX-Forwarded-Host: {caller.authority}\r\n"
         f"X-Forwarded-Prefix: /t/{caller.tenant}\r\n{REQUEST_ID}: {caller.request_id}\r\n"

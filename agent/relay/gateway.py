@@ -10,6 +10,7 @@ import re
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
@@ -79,14 +80,8 @@ class Gateway:
 
     async def _scim(self, request: web.BaseRequest, tenant: str, target: str) -> web.StreamResponse:
         identity = request_id(request.headers.get(REQUEST_ID))
-        if tenant not in self.tenants:
-            return self._problem(answers.NO_SUCH_TENANT, identity)
-        if not is_authority(request.host):
-            return self._problem(answers.BAD_HOST, identity)
-        if (request.content_length or 0) > self.limits.body_bytes:
-            return self._problem(answers.too_large(self.limits.body_bytes), identity)
-        if self.in_flight[tenant] >= self.limits.in_flight:
-            return self._problem(answers.too_many(self.limits.in_flight), identity)
+        if refusal := self._refusal(request, tenant):
+            return self._problem(refusal, identity)
         self.in_flight[tenant] += 1
         self._idle.clear()
         try:
@@ -98,6 +93,21 @@ class Gateway:
             if not self.under_way:
                 self._idle.set()
 
+    def _refusal(self, request: web.BaseRequest, tenant: str) -> Problem | None:
+        """Return why this request goes no further than here, or None where it may."""
+        if tenant not in self.tenants:
+            return answers.NO_SUCH_TENANT
+        demanded = self.tenants.demands_token(tenant)
+        if demanded and not self.tenants.admits_client(tenant, request.headers.get("Authorization", "")):
+            return answers.NO_TOKEN
+        if not is_authority(request.host):
+            return answers.BAD_HOST
+        if (request.content_length or 0) > self.limits.body_bytes:
+            return answers.too_large(self.limits.body_bytes)
+        if self.in_flight[tenant] >= self.limits.in_flight:
+            return answers.too_many(self.limits.in_flight)
+        return None
+
     async def _carry(self, request: web.BaseRequest, tenant: str, target: str, identity: str) -> web.StreamResponse:
         await encourage(request)
         body = ClientBody(request, self.limits)
@@ -107,7 +117,7 @@ class Gateway:
             target=target,
             headers=onward(
                 request.raw_headers,
-                Caller(tenant, request.host, identity, request.remote),
+                Caller(tenant, request.host, identity, request.remote, self.tenants.demands_token(tenant)),
                 keyed=not is_safe(request.method, target),
             ),
             request_id=identity,
@@ -137,6 +147,8 @@ class Gateway:
 
     def _problem(self, problem: Problem, identity: str) -> web.Response:
         headers = {"Content-Type": SCIM_JSON, REQUEST_ID: identity, "Server": SERVER}
+        if problem.status == HTTPStatus.UNAUTHORIZED:
+            headers["WWW-Authenticate"] = 'Bearer realm="scim"'
         if problem.retry:
             headers["Retry-After"] = str(self.retry_after_s)
         response = web.Response(status=problem.status, body=problem.body, headers=headers)

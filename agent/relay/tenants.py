@@ -20,6 +20,7 @@ class Tenants:
 
     def __init__(self, configured: Mapping[str, TenantSettings], store: Store) -> None:
         self._hashes = {name: tenant.agent_token_hashes for name, tenant in configured.items()}
+        self._client_hashes = {name: tenant.client_token_hashes for name, tenant in configured.items()}
         self._store = store
         self._names: frozenset[str] = frozenset()
         self.refresh()
@@ -33,10 +34,24 @@ class Tenants:
 
     def admits(self, name: str, token: str) -> bool:
         """Return whether this token belongs to an agent of this tenant; takes as long for one that does not exist."""
-        shown = "sha256:" + hashlib.sha256(token.encode("utf-8", "surrogateescape")).hexdigest()
-        matches = [hmac.compare_digest(shown, known) for known in self._hashes.get(name, _NOBODY)]
-        return any(matches)
+        return _is_one_of(token, self._hashes.get(name) or _NOBODY)
+
+    def demands_token(self, name: str) -> bool:
+        """Return whether SCIM clients of this tenant show a token to the relay, and not to the host."""
+        return bool(self._client_hashes.get(name))
+
+    def admits_client(self, name: str, authorization: str) -> bool:
+        """Return whether this Authorization header holds a token of a SCIM client of this tenant."""
+        scheme, _, token = authorization.partition(" ")
+        return scheme.lower() == "bearer" and _is_one_of(token.strip(), self._client_hashes.get(name) or _NOBODY)
 
     def welcomes(self, name: str, agent: str) -> bool:
         """Return whether the agent with this id was enrolled for this tenant, and is not revoked."""
         return self._store.is_welcome(name, agent)
+
+
+def _is_one_of(token: str, hashes: tuple[str, ...]) -> bool:
+    """Compare with all of them, each in constant time."""
+    shown = "sha256:" + hashlib.sha256(token.encode("utf-8", "surrogateescape")).hexdigest()
+    matches = [hmac.compare_digest(shown, known) for known in hashes]
+    return any(matches)

@@ -104,7 +104,7 @@ class Chain:
     def address(self, path=USERS, tenant="acme"):
         return f"{self.url}/t/{tenant}{path}"
 
-    async def start_relay(self, *, limits=None, tenants=("acme", "other"), passthrough=(), **keys):
+    async def start_relay(self, *, limits=None, tenants=("acme", "other"), passthrough=(), clients=(), **keys):
         keys = {"heartbeat_s": 0.2, "dead_s": 2.0, "stop_s": 5.0, "port": self.port} | keys
         keys.setdefault("state", self.folder / "relay-state")
         settings = RelaySettings(
@@ -114,8 +114,12 @@ class Chain:
             **keys,
         )
         hashes = {name: TenantSettings(agent_token_hashes=(token_hash(TOKEN + name),)) for name in tenants}
-        if passthrough:
-            hashes["acme"] = TenantSettings(agent_token_hashes=(token_hash(TOKEN + "acme"),), passthrough=passthrough)
+        if passthrough or clients:
+            hashes["acme"] = TenantSettings(
+                agent_token_hashes=(token_hash(TOKEN + "acme"),),
+                passthrough=passthrough,
+                client_token_hashes=tuple(token_hash(token) for token in clients),
+            )
         self._start("relay", relay_service.run, RelayConfiguration(relay=settings, tenants=hashes))
         self._relays += 1
         self.port = (await self.log.wait_for(events.RELAY_READY, count=self._relays))["port"]

@@ -1,0 +1,74 @@
+"""The client's token for the relay and the host's own token are two things, where the administrator wants that."""
+
+from __future__ import annotations
+
+import pytest
+
+from agent.errors import ConfigurationError
+from agent.outbound import tokens
+from agent.outbound.tokens import HostToken
+from tests.agent.chain import USERS
+
+
+def bearer(token):
+    return {"Authorization": f"Bearer {token}"}
+
+
+@pytest.fixture
+def token_file(tmp_path):
+    file = tmp_path / "host-token"
+    file.write_text("the-hosts-token\n")
+    return file
+
+
+async def test_the_host_sees_its_own_token_and_the_relay_never_does(chain, host, client, token_file):
+    await chain.start_relay(clients=("the-clients-token",))
+    await chain.start_agent(host.url, host_token_file=token_file)
+    async with client.get(chain.address(), headers=bearer("the-clients-token")) as response:
+        assert response.status == 200
+    assert host.asked[0][2].getall("Authorization") == ["Bearer the-hosts-token"]
+
+
+@pytest.mark.parametrize("headers", [{}, bearer("wrong"), bearer(""), {"Authorization": "Basic the-clients-token"}])
+async def test_a_client_without_a_token_of_the_tenant_is_refused_at_the_relay(chain, host, client, headers):
+    await chain.start_relay(clients=("the-clients-token",))
+    await chain.start_agent(host.url)
+    async with client.get(chain.address(), headers=headers) as response:
+        assert response.status == 401
+        assert response.headers["WWW-Authenticate"].startswith("Bearer")
+        assert (await response.json(content_type=None))["status"] == "401"
+    assert not host.asked
+
+
+async def test_a_token_that_the_relay_checked_goes_no_further(chain, host, client):
+    await chain.start_relay(clients=("the-clients-token",))
+    await chain.start_agent(host.url)
+    async with client.get(chain.address(), headers=bearer("the-clients-token")):
+        pass
+    assert "Authorization" not in host.asked[0][2]
+
+
+async def test_without_tokens_at_the_relay_the_clients_own_goes_to_the_host(chain, host, client):
+    await chain.start_relay()
+    await chain.start_agent(host.url)
+    async with client.get(chain.address(USERS), headers=bearer("for-the-host")):
+        pass
+    assert host.asked[0][2]["Authorization"] == "Bearer for-the-host"
+
+
+def test_a_replaced_token_is_taken_over(token_file, monkeypatch):
+    monkeypatch.setattr(tokens, "AGAIN_S", -1.0)
+    token = HostToken(token_file)
+    token_file.write_text("the-next-token")
+    assert token.put_into(b"A: b\r\nauthorization: old\r\nC: d\r\n") == (
+        b"A: b\r\nC: d\r\nAuthorization: Bearer the-next-token\r\n"
+    )
+    token_file.unlink()
+    assert token.put_into(b"") == b"Authorization: Bearer the-next-token\r\n"
+
+
+@pytest.mark.parametrize("content", ["", "two words", "a\r\nX-Header: b"])
+def test_what_is_no_token_is_refused(token_file, content):
+    token_file.write_text(content)
+    with pytest.raises(ConfigurationError, match="host_token_file"):
+        HostToken(token_file)
