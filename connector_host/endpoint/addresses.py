@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from aiohttp import web
 
-_PAIR: Final = re.compile(r'\s*(\w+)\s*=\s*(?:"([^"]*)"|([^;,\s"]*))')
 _HOST: Final = re.compile(r"[A-Za-z0-9._~-]+(:\d{1,5})?|\[[0-9A-Fa-f:.]+\](:\d{1,5})?")
 _ADDRESS: Final = re.compile(r"\[([0-9A-Fa-f:.]+)\](?::\d+)?|([0-9A-Fa-f:]{2,}|\d+(?:\.\d+){3})(?::\d+)?")
 _PREFIX: Final = re.compile(r"(/[A-Za-z0-9._~%-]+)*")
@@ -59,7 +58,8 @@ def _is_trusted(remote: str | None, trusted_proxies: Sequence[str]) -> bool:
 def _forwarded(header: str) -> dict[str, str]:
     """Return the parameters of the first hop of a Forwarded header: the one nearest to the client."""
     first = header.split(",", 1)[0]
-    return {name.lower(): quoted or bare for name, quoted, bare in _PAIR.findall(first)}
+    pairs = (pair.partition("=") for pair in first.split(";"))
+    return {name.strip().lower(): value.strip().strip('"') for name, _, value in pairs}
 
 
 def _first(request: web.Request, header: str) -> str:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _UNQUOTED: Final = re.compile(
     r'\beq\s+(?!true\b|false\b|null\b|-?\d+(?:\.\d+)?(?:[\s)\]]|$))([^\s"()\[\]]+)', re.IGNORECASE
 )
-_LITERAL: Final = re.compile(r'"(?:[^"\\\x00-\x1F]|\\["\\/bfnrt]|\\u[0-9A-Fa-f]{4})*"')
+_LITERAL: Final = re.compile(r'"(?:[^"\\\x00-\x1F]|\\["\\/bfnrt]|\\u[0-9A-Fa-f]{4})*+"')
 """A string literal, exactly as the grammar has it (RFC 7644 §3.4.2.2 refers to JSON)."""
 _STRING: Final = re.compile(r'("(?:[^"\\]|\\.)*+(?:"|\\?$))', re.DOTALL)
 """Quoted text; one that never ends runs to the end, so that no character is looked at twice."""
@@ -32,10 +32,12 @@ _STRING: Final = re.compile(r'("(?:[^"\\]|\\.)*+(?:"|\\?$))', re.DOTALL)
 
 def parse(text: str) -> FilterNode:
     """Parse a filter; values without quotes, as Microsoft's sample sends them, are taken for `eq`."""
-    literals = _LITERAL.findall(text)
+    literals = _STRING.findall(text)
+    if not all(_LITERAL.fullmatch(literal) for literal in literals):
+        return _parse_as_it_is(text)
     try:
         # A directory asks the same filter for every user: what differs is the literals, so the rest is parsed once.
-        return _filled(_template(_LITERAL.sub(_numbered(), text)), [_unescaped(literal) for literal in literals])
+        return _filled(_template(_STRING.sub(_numbered(), text)), [_unescaped(literal) for literal in literals])
     except SCIMException:
         return _parse_as_it_is(text)
 

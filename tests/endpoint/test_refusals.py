@@ -66,6 +66,55 @@ async def test_an_attribute_inside_the_object_of_a_schema_is_refused(scim, urn, 
     _is_refused(await scim.post({**USER, urn: {name: value}}), name)
 
 
+DEEP = [
+    ("urn:x:y:1", {"deep": {"manager": {"value": "1"}}}, "manager"),
+    ("urn:x:y:1", {"deep": [{"deeper": {"Groups": ["g"]}}]}, "groups"),
+    ("x", [{"password": "secret-pw"}], "password"),
+    ("x", {"a": [[{"b": {"setPassword": "secret-pw"}}]]}, "setpassword"),
+    ("x", {"y.password": "secret-pw"}, "password"),
+    ("x", {"urn:x:y:password": "secret-pw"}, "password"),
+    ("x", {"y": ["one", "two"]}, "x.y"),
+    ("x", [{"password": "secret-pw"}, {"a": 1}], "password"),
+    ("name", {"givenName": "A", "more": {"password": "secret-pw"}}, "password"),
+    ("emails", [{"type": "work", "value": "a@x", "more": {"$ref": "../Users/1"}}], "$ref"),
+    ("what is this.password", "secret-pw", "password"),
+]
+"""What hides inside of an attribute that has no column."""
+
+
+@pytest.mark.parametrize(("attribute", "value", "named"), DEEP)
+async def test_a_refused_class_is_found_however_deep_it_is(scim, barbara, attribute, value, named):
+    _is_refused(await scim.post({**USER, attribute: value}), named)
+    _is_refused(await scim.patch("bjensen", {"op": "add", "value": {attribute: value}}), named)
+    if attribute in ("x", "name"):
+        _is_refused(await scim.patch("bjensen", {"op": "add", "path": attribute, "value": value}), named)
+    assert [row["Login"] for row in scim.rows()] == ["bjensen"]
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ('emails[type eq "work"].$ref', "../Users/1"),
+        ('emails[type eq "work"].manager', {"value": "1"}),
+        ('emails[value co "@"].$ref', "../Users/1"),
+        ("emails.$ref", "../Users/1"),
+        ("name.$ref", "../Users/1"),
+        ("name.password", "secret-pw"),
+        ('emails[type eq "work"].display', {"password": "secret-pw"}),
+    ],
+)
+async def test_a_path_into_a_refused_class_is_refused(scim, barbara, path, value):
+    answer = await scim.patch("bjensen", {"op": "replace", "path": path, "value": value})
+    assert (answer.status, answer.body["scimType"]) == (400, "invalidValue"), answer.text
+    assert "secret-pw" not in answer.text
+    assert (await scim.get("/Users/bjensen")).body == barbara
+
+
+async def test_an_empty_value_deep_inside_is_passed_over(scim):
+    answer = await scim.post({**USER, "x": [{"password": "", "y": {"manager": [None, {"value": None}]}}]})
+    assert answer.status == 201
+
+
 async def test_null_and_empty_are_no_export_and_are_passed_over(scim):
     answer = await scim.post(
         {**USER, "manager": None, "groups": [], "password": "", "roles": [], "members": [None], "addresses": None}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
+import pytest
+
 from tests.endpoint.service import ECMA, ENTERPRISE, serve
 
 
@@ -51,6 +53,32 @@ async def test_a_user_is_read_by_its_anchor(scim, barbara):
     answer = await scim.get("/Users/bjensen")
     assert answer.status == 200
     assert answer.body == barbara
+
+
+@pytest.mark.parametrize("anchor", [".", "..", "a/../b", "./a", "a\\.."])
+async def test_an_anchor_that_no_url_can_name_is_refused_at_creation(scim, anchor):
+    answer = await scim.post({"userName": anchor, "name": {"givenName": "Odd"}})
+    assert (answer.status, answer.body["scimType"]) == (400, "invalidValue")
+    assert "userName" in answer.body["detail"]
+    assert "URL" in answer.body["detail"]
+    assert scim.rows() == []
+
+
+@pytest.mark.parametrize("anchor", ["", None, [], {"value": ""}])
+async def test_an_anchor_without_text_is_refused_at_creation(tmp_path, anchor):
+    ddl = "CREATE TABLE Employees (Login VARCHAR(20) NOT NULL PRIMARY KEY DEFAULT '')"
+    async with serve(tmp_path, ddl=ddl, attributes={"Login": "userName"}) as scim:
+        answer = await scim.post({"userName": anchor})
+        assert (answer.status, answer.body["scimType"]) == (400, "invalidValue")
+        assert "userName" in answer.body["detail"]
+        assert scim.rows() == []
+
+
+@pytest.mark.parametrize("anchor", ["...", "a..b", ".a", "a.", "%2e%2e"])
+async def test_dots_beside_other_letters_are_no_steps(scim, anchor):
+    created = await scim.post({"userName": anchor, "name": {"givenName": "Odd"}})
+    assert created.status == 201
+    assert (await scim.get(f"/Users/{quote(anchor, safe='')}")).status == 200
 
 
 async def test_an_anchor_of_any_characters_survives_the_url(scim):
