@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from connector_host.errors import ConfigurationError, Finding, HostError, Level
@@ -31,9 +32,8 @@ async def _source(job: JobSettings) -> tuple[list[Finding], Mapping[str, Kind] |
         try:
             attributes = await source.attributes()
             first = None
-            async for batch in source.read(None):
-                first = next(iter(batch.users), None)
-                break
+            async with aclosing(source.read(None)) as batches:
+                first = next(iter((await anext(batches)).users), None)
         finally:
             await source.close()
     except (SourceFailed, ConfigurationError) as failure:

@@ -16,7 +16,7 @@ from connector_host import clock
 from connector_host.errors import ConfigurationError
 from connector_host.observability import events
 from connector_host.provisioning import faults
-from connector_host.provisioning.cycles import Cycle, Options
+from connector_host.provisioning.cycles import Options, Parts, run_cycle
 from connector_host.provisioning.errors import JobHeld, SourceFailed
 from connector_host.provisioning.notices import Notice, tell
 from connector_host.provisioning.opening import opened
@@ -95,8 +95,8 @@ class Engine:
 
     async def _cycle(self, name: str, job: JobSettings, options: Options, stop: asyncio.Event) -> Report:
         async with opened(name, job) as one:
-            cycle = Cycle(name, job, one.flows, self.state, one.source, one.target, stop, options, self.on_progress)
-            return await cycle.run()
+            parts = Parts(name, job, one.flows, self.state, one.source, one.target, stop, options, self.on_progress)
+            return await run_cycle(parts)
 
     @asynccontextmanager
     async def _watched(self, name: str, held: Lead) -> AsyncIterator[asyncio.Event]:

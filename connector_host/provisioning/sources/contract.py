@@ -12,7 +12,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncGenerator, Mapping
 
     from connector_host.provisioning.expressions.signatures import Kind
     from connector_host.provisioning.values import Values
@@ -65,7 +65,7 @@ class Source(Protocol):
     async def attributes(self) -> Mapping[str, Kind] | None:
         """Return the attributes that users may have; None where only the users themselves could tell."""
 
-    def read(self, mark: str | None) -> AsyncIterator[Batch]:
+    def read(self, mark: str | None) -> AsyncGenerator[Batch, None]:
         """Yield the users: all of them with None, else those that have changed since the mark.
 
         When all are read, a user who is not among them is gone.

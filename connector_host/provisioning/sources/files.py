@@ -14,7 +14,7 @@ from connector_host.provisioning.sources.contract import SourceUser
 from connector_host.provisioning.sources.threads import batches, in_thread
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator, Mapping
+    from collections.abc import AsyncGenerator, Iterator, Mapping
 
     from connector_host.provisioning.sources.contract import Batch
     from connector_host.provisioning.values import Value
@@ -40,7 +40,7 @@ class FileSource:
         kind = Kind.ANY if settings.many_delimiter else Kind.TEXT
         return dict.fromkeys(await in_thread(lambda: _heading(settings)), kind)
 
-    def read(self, mark: str | None) -> AsyncIterator[Batch]:
+    def read(self, mark: str | None) -> AsyncGenerator[Batch, None]:
         """Yield every user of the file; a mark means nothing to it."""
         del mark
         return batches(self._users)

@@ -17,7 +17,7 @@ from connector_host.provisioning.sources.files import json_values
 from connector_host.provisioning.web import GONE, MISSING, Web
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncGenerator, Mapping
 
     from connector_host.provisioning.settings import GraphSettings
 
@@ -46,7 +46,7 @@ class GraphSource:
         """Return what the job selects."""
         return dict.fromkeys(("id", *self._settings.attributes), Kind.ANY)
 
-    async def read(self, mark: str | None) -> AsyncIterator[Batch]:
+    async def read(self, mark: str | None) -> AsyncGenerator[Batch, None]:
         """Yield the users of the delta query; a changed user is fetched whole: a delta may name only what changed."""
         url = mark or f"{self._settings.url}/users/delta?{urlencode({'$select': self._select()})}"
         while True:

@@ -16,7 +16,7 @@ from connector_host.provisioning.sources.contract import SourceUser
 from connector_host.provisioning.sources.threads import batches, in_thread
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator, Mapping
+    from collections.abc import AsyncGenerator, Iterator, Mapping
 
     from connector_host.provisioning.settings import LdapSettings
     from connector_host.provisioning.sources.contract import Batch
@@ -50,7 +50,7 @@ class LdapSource:
             return None
         return dict.fromkeys((self._settings.key, *self._settings.attributes), Kind.ANY)
 
-    def read(self, mark: str | None) -> AsyncIterator[Batch]:
+    def read(self, mark: str | None) -> AsyncGenerator[Batch, None]:
         """Yield the entries, those at or after the mark where there is one."""
         self._mark = mark
         text = self._settings.filter

@@ -11,7 +11,7 @@ from connector_host.provisioning.sources.files import json_values
 from connector_host.provisioning.web import MISSING, Web
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncGenerator, Mapping
 
     from connector_host.provisioning.expressions.signatures import Kind
     from connector_host.provisioning.settings import ScimSettings
@@ -33,7 +33,7 @@ class ScimSource:
         """Return None: extensions make any attribute possible."""
         return None
 
-    async def read(self, mark: str | None) -> AsyncIterator[Batch]:
+    async def read(self, mark: str | None) -> AsyncGenerator[Batch, None]:
         """Yield the users page by page; the next mark is the latest change among them."""
         start, latest = 1, mark
         query = {} if mark is None else {"filter": f'meta.lastModified ge "{mark}"'}

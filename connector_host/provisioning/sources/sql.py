@@ -19,7 +19,7 @@ from connector_host.provisioning.sources.contract import BATCH, SourceUser
 from connector_host.provisioning.sources.threads import batches, in_thread
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator, Mapping
+    from collections.abc import AsyncGenerator, Iterator, Mapping
 
     from sqlalchemy.sql import Executable
 
@@ -50,7 +50,7 @@ class SqlSource:
         """Return the columns of the query."""
         return await in_thread(lambda: dict.fromkeys(self._columns(), Kind.ANY))
 
-    def read(self, mark: str | None) -> AsyncIterator[Batch]:
+    def read(self, mark: str | None) -> AsyncGenerator[Batch, None]:
         """Yield the rows of the query, those at or after the mark where there is one."""
         self._mark = mark
         return batches(lambda: self._users(self._query(mark)), lambda: self._mark)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 from connector_host.provisioning.sources.contract import BATCH, Batch, SourceUser
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncGenerator, Callable, Iterator
 
 T = TypeVar("T")
 
@@ -21,7 +21,7 @@ async def in_thread(work: Callable[[], T]) -> T:
 
 async def batches(
     open_users: Callable[[], Iterator[SourceUser]], mark: Callable[[], str | None] = lambda: None
-) -> AsyncIterator[Batch]:
+) -> AsyncGenerator[Batch, None]:
     """Yield the users of a blocking iterator in batches, the next one being read while the last is worked on.
 
     `mark` is asked once, after the last user.

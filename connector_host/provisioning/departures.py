@@ -1,0 +1,141 @@
+"""The end of a cycle: who is gone from the source, and the disables and deletes that were staged.
+
+They wait for the end so that an accident in the source is seen before anything is lost: more of them than the job's
+threshold are held back until an administrator allows them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Final
+
+from connector_host.provisioning.acting import Turn, carry_out
+from connector_host.provisioning.deciding import Leave, Stage
+from connector_host.provisioning.errors import TargetError
+from connector_host.provisioning.state.records import Action, Changes, Link, LogEntry, Staged
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+    from connector_host.provisioning.work import Work
+
+GONE: Final = "the user is gone from the source"
+
+
+async def stage_absent(work: Work) -> None:
+    """Stage the deletion of users whom a full reading has not seen, and forget the failures of such users."""
+    state, name = work.parts.state, work.parts.name
+    after = ""
+    while due := await asyncio.to_thread(state.due, name, work.begun_at, after):
+        after = due[-1].source_key
+        await work.write(Changes(healed=[one.source_key for one in due if one.source_key not in work.failed_keys]))
+    if not work.parts.job.actions.delete:
+        return
+    async for links in _unseen(work):
+        changes = Changes()
+        for link in links:
+            turn = Turn(link.source_key, Stage(Action.DELETE, GONE), target_id=link.target_id)
+            work.settle(turn, link, None, changes)
+        await work.write(changes)
+
+
+async def _unseen(work: Work) -> AsyncIterator[list[Link]]:
+    state, name = work.parts.state, work.parts.name
+    if work.parts.options.dry:
+        # Nothing was marked as seen: who is gone is told by reading the keys of the source once more.
+        async with aclosing(work.parts.source.read(None)) as batches:
+            keys = {user.key async for batch in batches for user in batch.users}
+        links = await asyncio.to_thread(list, state.all_links(name))
+        yield [link for link in links if link.source_key not in keys]
+        return
+    after = ""
+    while stretch := await asyncio.to_thread(state.unseen, name, work.report.cycle, after):
+        after = stretch[-1].source_key
+        yield stretch
+
+
+async def deprovision(work: Work) -> str | None:
+    """Disable and delete whoever is staged; returns why that is held back, None where it is not."""
+    waiting = (await asyncio.to_thread(work.parts.state.counts, work.parts.name))["staged"]
+    if waiting == 0 or work.parts.options.dry:
+        return None
+    if reason := _held_back(work, waiting):
+        await _log_staged(work)
+        return reason
+    async for staged in _staged(work):
+        await _carry_out(work, staged)
+        if not await work.goes_on():
+            break
+    return None
+
+
+def _held_back(work: Work, waiting: int) -> str | None:
+    if work.where.deletes_allowed:
+        return None
+    if work.is_full and work.report.counts["read"] == 0:
+        return f"{waiting} users would be disabled or deleted because the source has no users at all"
+    limit = work.parts.job.accidental_deletions
+    if limit is not None and waiting > limit:
+        return f"{waiting} users would be disabled or deleted, more than {limit}"
+    return None
+
+
+async def _staged(work: Work) -> AsyncIterator[list[Staged]]:
+    after = ""
+    while stretch := await asyncio.to_thread(work.parts.state.staged, work.parts.name, after):
+        after = stretch[-1].source_key
+        yield stretch
+
+
+async def _links(work: Work, staged: Sequence[Staged]) -> dict[str, Link]:
+    return await asyncio.to_thread(work.parts.state.links, work.parts.name, [one.source_key for one in staged])
+
+
+async def _log_staged(work: Work) -> None:
+    """Log what this cycle has staged; what an earlier one did is in the log already."""
+    async for staged in _staged(work):
+        fresh = [one for one in staged if one.cycle == work.report.cycle]
+        links = await _links(work, fresh)
+        await work.write(Changes(log=[_entry(work, one, links.get(one.source_key)) for one in fresh]))
+
+
+def _entry(work: Work, staged: Staged, link: Link | None) -> LogEntry:
+    turn = Turn(staged.source_key, action=Action.STAGED_DELETE, target_id=link.target_id if link else None)
+    turn.decision = Leave(f"{staged.action} is held back: {staged.reason}", in_scope=False)
+    return turn.entry(work.context)
+
+
+async def _carry_out(work: Work, staged: Sequence[Staged]) -> None:
+    links, changes = await _links(work, staged), Changes()
+
+    async def one(item: Staged, ended: list[TargetError]) -> None:
+        link = links.get(item.source_key)
+        try:
+            turn = Turn(item.source_key) if link is None else await carry_out(work.context, item, link)
+        except TargetError as failure:
+            ended.append(failure)
+            return
+        _carried_out(work, turn, item, changes)
+
+    try:
+        await work.together(staged, one)
+    finally:
+        await work.write(changes)
+        work.parts.on_progress(work.report)
+
+
+def _carried_out(work: Work, turn: Turn, staged: Staged, changes: Changes) -> None:
+    if turn.cause is not None:
+        work.report.counts["failed"] += 1
+        changes.log.append(turn.entry(work.context))
+        return  # stays staged: the next cycle tries again
+    changes.unstaged.append(turn.key)
+    changes.healed.append(turn.key)
+    if turn.unlinked:
+        changes.unlinked.append(turn.key)
+    if turn.link is not None:
+        changes.links.append(turn.link)
+    if turn.target_id is not None:
+        work.report.counts[f"{staged.action}d"] += 1
+        changes.log.append(turn.entry(work.context))

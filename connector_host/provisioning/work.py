@@ -1,0 +1,195 @@
+"""What one cycle works with and on: the job's parts, the report, and the way of each user's outcome into the state."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeVar
+
+from connector_host import clock
+from connector_host.provisioning import faults, mappings
+from connector_host.provisioning.deciding import Create, Leave, Stage, Update
+from connector_host.provisioning.faults import Cause
+from connector_host.provisioning.reports import Ending, Kind, Planned, Report
+from connector_host.provisioning.state.records import Action, Changes, Failure, JobState, Link, Staged
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from connector_host.provisioning.acting import Context, Turn
+    from connector_host.provisioning.errors import TargetError
+    from connector_host.provisioning.mappings import Flow
+    from connector_host.provisioning.settings import JobSettings
+    from connector_host.provisioning.sources.contract import Source
+    from connector_host.provisioning.state.store import State
+    from connector_host.provisioning.targets import Target
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a cycle is run."""
+
+    dry: bool = False
+    """Write nothing, neither to the target nor to the state."""
+    patient: bool = True
+    """Leave users who failed alone until their time has come; who starts a cycle by hand is not patient."""
+    initiated_by: str = "schedule"
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a cycle is given."""
+
+    name: str
+    job: JobSettings
+    flows: tuple[Flow, ...]
+    state: State
+    source: Source
+    target: Target
+    stop: asyncio.Event
+    options: Options = Options()
+    on_progress: Callable[[Report], None] = lambda _report: None
+
+
+@dataclass(slots=True)
+class Work:
+    """A cycle under way."""
+
+    parts: Parts
+    where: JobState
+    """Where the job stood when the cycle began."""
+    report: Report
+    context: Context
+    resumed: bool
+    """Whether this cycle was begun before, and broken off."""
+    any_staged: bool
+    begun_at: float = field(default_factory=lambda: clock.now().timestamp())
+    failed_keys: set[str] = field(default_factory=set)
+
+    @property
+    def is_full(self) -> bool:
+        """Return whether every user of the source is looked at."""
+        return self.report.kind is not Kind.INCREMENTAL
+
+    async def probe(self) -> None:
+        """Ask the target for a user who cannot exist; raises TargetError unless an empty list comes back."""
+        await self.parts.target.probe(mappings.matching(self.parts.flows)[0].path.text)
+
+    async def together(self, items: Sequence[T], do: Callable[[T, list[TargetError]], Awaitable[None]]) -> None:
+        """Do something for each item, so many at a time.
+
+        What is in hand is finished when the cycle is stopped, or when one puts into the list why nothing will work
+        for anybody, which is then raised.
+        """
+        upcoming = iter(items)
+        ended: list[TargetError] = []
+
+        async def worker() -> None:
+            for item in upcoming:
+                if self.parts.stop.is_set() or ended:
+                    return
+                await do(item, ended)
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(min(self.parts.target.settings.concurrency, len(items))):
+                group.create_task(worker())
+        if ended:
+            raise ended[0]
+
+    async def goes_on(self) -> bool:
+        """Return whether the cycle is to go on; where not, the report says why."""
+        if self.parts.stop.is_set():
+            self.end(Ending.STOPPED, "stopped")
+            return False
+        looked_at = self.report.counts["read"]
+        if reason := faults.too_many(self.report.failures, looked_at, self.parts.job.quarantine):
+            await self.quarantine(faults.TOO_MANY_FAILURES, reason)
+            return False
+        return True
+
+    # ── outcomes ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def settle(self, turn: Turn, link: Link | None, before: Failure | None, changes: Changes) -> None:
+        """Count a turn, and note what it leaves behind."""
+        if turn.cause is not None:
+            self.failed(turn, before, changes)
+            return
+        if before is not None:
+            changes.healed.append(turn.key)
+        match turn.decision:
+            case Create():
+                self._done("created", turn, changes)
+            case Update(_, operations, _, _, linked):
+                self._done("updated" if operations else "unchanged" if linked else "matched", turn, changes)
+            case Stage(action, reason):
+                self.report.counts[f"to {action}"] += 1
+                self._plan(turn, action, reason)
+                changes.staged.append(Staged(turn.key, action, reason, self.report.cycle))
+                return
+            case Leave(_, in_scope):
+                self.report.counts["unchanged" if in_scope else "out of scope"] += 1
+                if link is None and self.report.kind is not Kind.FULL:
+                    changes.log.append(turn.entry(self.context))
+        if self.any_staged:
+            changes.unstaged.append(turn.key)
+
+    def failed(self, turn: Turn, before: Failure | None, changes: Changes) -> None:
+        """Count a failure, and note when the user is tried again."""
+        self.report.counts["failed"] += 1
+        self.failed_keys.add(turn.key)
+        cause = turn.cause or Cause("InternalError", "")
+        if self.parts.options.dry:
+            self.report.planned.append(Planned(turn.key, turn.target_id, Action.OTHER, f"{cause.code}: {cause.reason}"))
+        interval_s = self.parts.job.interval_min * 60
+        now = clock.now().timestamp()
+        changes.failures.append(faults.failed_again(turn.key, before, cause, now=now, interval_s=interval_s))
+        changes.log.append(turn.entry(self.context))
+
+    def _done(self, count: str, turn: Turn, changes: Changes) -> None:
+        self.report.counts[count] += 1
+        if turn.link is not None:
+            changes.links.append(turn.link)
+        decision = turn.decision
+        if isinstance(decision, Create):
+            self._plan(turn, Action.CREATE, "not in the target")
+        elif isinstance(decision, Update) and decision.operations:
+            self._plan(turn, Action.UPDATE, "changed" if decision.linked_before else "found by matching, and different")
+        if count not in ("unchanged", "matched"):
+            changes.log.append(turn.entry(self.context))
+
+    def _plan(self, turn: Turn, action: Action, reason: str) -> None:
+        if self.parts.options.dry:
+            modified = turn.decision.modified if isinstance(turn.decision, Create | Update) else ()
+            self.report.planned.append(Planned(turn.key, turn.target_id, action, reason, modified))
+
+    # ── state ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def end(self, ending: Ending, detail: str) -> None:
+        """Note how the cycle ends."""
+        self.report.ending, self.report.detail = ending, detail
+
+    async def quarantine(self, code: str, reason: str, **more: object) -> None:
+        """End the cycle and quarantine the job."""
+        self.end(Ending.QUARANTINED, f"{code}: {reason}")
+        await self.remember(
+            quarantined_at=self.where.quarantined_at or clock.now().timestamp(),
+            quarantine_code=code,
+            quarantine_reason=reason,
+            quarantine_attempts=self.where.quarantine_attempts + 1,
+            **more,
+        )
+
+    async def remember(self, **fields: object) -> None:
+        """Change columns of the job's state."""
+        if not self.parts.options.dry:
+            await asyncio.to_thread(lambda: self.parts.state.set_job(self.parts.name, **fields))
+
+    async def write(self, changes: Changes, seen: Sequence[str] = ()) -> None:
+        """Write what a batch leaves behind."""
+        if self.parts.options.dry:
+            return
+        await asyncio.to_thread(self.parts.state.write, self.parts.name, changes)
+        if seen:
+            await asyncio.to_thread(self.parts.state.mark_seen, self.parts.name, self.report.cycle, seen)
