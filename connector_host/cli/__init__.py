@@ -9,6 +9,7 @@ from connector_host.cli.audit import audit
 from connector_host.cli.certificates import cert
 from connector_host.cli.checking import check, discover
 from connector_host.cli.configuration import configuration, reload
+from connector_host.cli.doctor import doctor
 from connector_host.cli.exporting import export_user, grants
 from connector_host.cli.importing import import_users
 from connector_host.cli.init import init
@@ -45,6 +46,7 @@ for command in (
     reload,
     audit,
     service,
+    doctor,
     provision,
     import_users,
     export_user,

@@ -1,0 +1,95 @@
+"""`connector-host doctor`: what is wrong, found out from outside, and a bundle for whoever helps."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from connector_host.cli.speaking import config_option, fail, findings_document, json_option, print_findings, print_json
+
+if TYPE_CHECKING:
+    from connector_host.errors import Finding
+    from connector_host.settings import Configuration
+
+_FILE = click.Path(dir_okay=False, path_type=Path)
+
+
+@click.command()
+@config_option
+@click.option("--connector", help="Which connector; needed only where there are several.")
+@click.option("--token-file", type=_FILE, help="The connector's token, so that more than the door can be tried.")
+@click.option("--relay-url", help="The tenant URL through the relay, as the directory has it.")
+@click.option("--trust", type=_FILE, help="The authority that issued the relay's certificate, where it is your own.")
+@click.option("--bundle", type=_FILE, help="Write a bundle for whoever helps: no secret, and nobody's values.")
+@json_option
+def doctor(  # noqa: PLR0913 - one parameter an option
+    config: Path,
+    connector: str | None,
+    *,
+    token_file: Path | None,
+    relay_url: str | None,
+    trust: Path | None,
+    bundle: Path | None,
+    as_json: bool,
+) -> None:
+    """Check everything, then send what a directory's test connection sends, through every hop.
+
+    Names the hop that fails, why, and what to do. Exits with 1 where one does. Changes nothing.
+
+    \b
+    Example:
+      connector-host doctor --token-file token --relay-url https://relay.example.org/t/acme/ecma2host_HR/scim
+    """
+    from connector_host.errors import failures
+    from connector_host.settings import load
+    from connector_host.setup.access import read_secret
+    from connector_host.setup.tokens import connector_named
+
+    configuration = load(config)
+    name, _ = connector_named(configuration, connector)
+    token = read_secret(token_file).strip() if token_file else None
+    sections = asyncio.run(_examine(configuration, name, token, relay_url, trust))
+    if bundle is not None:
+        _write(bundle, configuration, sections)
+    if as_json:
+        print_json(findings_document(sections))
+    else:
+        print_findings(sections)
+        if bundle is not None:
+            click.echo(f"\n{bundle} is written. Look into it before you give it away: it is a plain zip.")
+    raise SystemExit(1 if any(failures(findings) for findings in sections.values()) else 0)
+
+
+async def _examine(
+    configuration: Configuration, name: str, token: str | None, relay_url: str | None, trust: Path | None
+) -> dict[str, list[Finding]]:
+    from connector_host import app
+    from connector_host.doctor.probing import Target, probe
+    from connector_host.doctor.trusting import trust_of
+    from connector_host.tls.contexts import client_context
+
+    host = configuration.host
+    sections = await app.check(configuration)
+    url = app.url_of(host, name)
+    address = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host.listen, host.listen)  # noqa: S104 - compared, not bound
+    target = Target("host", url, client_context(trust_of(host.certificate)), token, address)
+    sections[f"straight to {url}"] = await probe(target)
+    if relay_url is not None:
+        try:
+            context = client_context(trust)
+        except OSError as failure:
+            fail(f"{trust}: cannot be read as a certificate ({failure.strerror}).")
+        sections[f"through {relay_url}"] = await probe(Target("relay", relay_url.rstrip("/"), context, token))
+    return sections
+
+
+def _write(bundle: Path, configuration: Configuration, sections: dict[str, list[Finding]]) -> None:
+    from connector_host.doctor.bundling import write_bundle
+
+    try:
+        write_bundle(bundle, configuration, sections)
+    except OSError as failure:
+        fail(f"{bundle} cannot be written ({failure.strerror}).")

@@ -1,0 +1,119 @@
+"""The doctor names the hop that fails and why, and its bundle gives nobody away."""
+
+import asyncio
+import json
+import socket
+import zipfile
+
+import pytest
+
+from connector_host import clock
+from connector_host.doctor.probing import Target, probe
+from connector_host.errors import Level
+from connector_host.tls.contexts import client_context
+from connector_host.tls.issuing import issue_files
+from tests.folders import Folder
+
+PERSON = {
+    "schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"],
+    "userName": "ada@example.org",
+    "name": {"givenName": "Ada", "familyName": "Lovelace"},
+}
+
+
+@pytest.fixture
+def running(tmp_path):
+    folder = Folder(tmp_path)
+    with socket.create_server(("127.0.0.1", 0)) as probing:
+        port = probing.getsockname()[1]
+    assert folder.init("--table", "Employees", "--token-file", "token", "--port", port).returncode == 0
+    with folder.serve() as host:
+        yield host
+
+
+def examined(host, *arguments):
+    done = host.folder.run("doctor", "--json", *arguments)
+    sections = json.loads(done.stdout)
+    return done.returncode, {
+        name: found for name, found in sections.items() if name.startswith(("straight", "through"))
+    }
+
+
+def test_a_healthy_host_passes_every_step(running):
+    code, sections = examined(running, "--token-file", "token")
+    [steps] = sections.values()
+    assert code == 0
+    assert [step["level"] for step in steps] == ["ok"] * 4
+    assert "Entra's test connection succeeds" in steps[2]["fact"]
+
+
+def test_a_wrong_token_is_named(running):
+    running.folder.write("wrong", "no-such-token\n")
+    code, sections = examined(running, "--token-file", "wrong")
+    assert code == 1
+    assert "The token is not valid" in next(iter(sections.values()))[-1]["fact"]
+
+
+def test_without_a_token_the_door_is_tried_only(running):
+    code, sections = examined(running)
+    assert code == 0
+    assert next(iter(sections.values()))[-1]["level"] == "warning"
+
+
+def test_a_relay_that_is_not_there_is_named_beside_a_host_that_is(running):
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    code, sections = examined(running, "--token-file", "token", "--relay-url", f"https://localhost:{port}/t/a/x/scim")
+    straight, through = sections.values()
+    assert code == 1
+    assert straight[-1]["level"] == "ok"
+    assert "does not take connections" in through[-1]["fact"]
+
+
+def test_a_host_that_does_not_run_is_named(running):
+    running.stop()
+    code, sections = examined(running)
+    assert code == 1
+    assert "Start it" in next(iter(sections.values()))[-1]["mend"]
+
+
+def test_the_bundle_gives_nobody_away(running):
+    assert running.ask("POST", "/Users", PERSON)[0] == 201
+    token = running.folder.read("token").strip()
+    running.folder.run("doctor", "--token-file", "token", "--bundle", "help.zip")
+    bundle = running.folder.path / "help.zip"
+    with zipfile.ZipFile(bundle) as opened:
+        parts = {name: opened.read(name).decode() for name in opened.namelist()}
+    assert set(parts) == {"about.json", "configuration.toml", "findings.json", "exports.jsonl"}
+    assert '"operation": "add"' in parts["exports.jsonl"]
+    for text in parts.values():
+        assert token not in text
+        assert "ada@example.org" not in text
+        assert "Lovelace" not in text
+    assert bundle.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [("https://no-such-host.invalid/t/a/scim", "cannot be resolved"), ("https://127.0.0.1:1/scim", "take connections")],
+)
+async def test_what_cannot_be_reached_says_why(url, words):
+    [finding] = await probe(Target("relay", url, client_context()))
+    assert (finding.level, words in finding.fact) == (Level.FAILURE, True), finding
+
+
+async def test_a_certificate_that_is_not_believed_is_told_apart(running):
+    [finding] = await probe(Target("relay", running.url, client_context()))
+    assert "is not believed" in finding.fact
+
+
+async def test_what_speaks_no_tls_is_told_apart(tmp_path):
+    async def talk(_, writer):
+        writer.write(b"SSH-2.0-OpenSSH\r\n")
+        writer.close()
+
+    files = issue_files(tmp_path, "localhost", clock.now())
+    async with await asyncio.start_server(talk, "127.0.0.1", 0) as listener:
+        port = listener.sockets[0].getsockname()[1]
+        [finding] = await probe(Target("host", f"https://localhost:{port}/scim", client_context(files.authority)))
+    assert "does not speak TLS" in finding.fact
