@@ -86,7 +86,7 @@ async def test_an_anchor_that_nothing_enforces_may_be_accepted_by_name(loose):
         await connector.export(Add({"Login": "bob", "Name": "another"}))
     assert refused.value.attributes == ("Login",)
     warnings = [finding for finding in await connector.check() if finding.level is Level.WARNING]
-    assert [finding.subject for finding in warnings] == ["anchor"]
+    assert "anchor" in {finding.subject for finding in warnings}
     await connector.close()
 
 

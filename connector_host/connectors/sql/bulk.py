@@ -223,7 +223,7 @@ def _update(connection: Connection, shape: Shape, columns: tuple[str, ...], rows
 
 def _updating(shape: Shape, columns: tuple[str, ...]) -> sa.Update:
     changes = {column: predicates.parameter(name) for name, column in _named(columns)}
-    return sa.update(shape.table).values(changes).where(shape.anchor.sql == predicates.parameter("key_"))
+    return sa.update(shape.table).values(changes).where(predicates.is_anchor(shape, "key_"))
 
 
 def _delete(
@@ -255,7 +255,7 @@ def _remove(connection: Connection, shape: Shape, keys: list[dict[str, object]])
     statement = shape.statements.get(
         connection,
         ("delete",),
-        lambda: sa.delete(shape.table).where(shape.anchor.sql == predicates.parameter("key_")),
+        lambda: sa.delete(shape.table).where(predicates.is_anchor(shape, "key_")),
     )
     if shape.dialect.counts_many and len(keys) > 1:
         if statement.run_many(connection, keys).rowcount != len(keys):

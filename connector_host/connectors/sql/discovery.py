@@ -287,6 +287,36 @@ def _mysql_column(row: RowMapping, dialect: Dialect) -> tuple[ColumnFacts, Kind]
     return facts, kind
 
 
+def _mssql_column(row: RowMapping, dialect: Dialect) -> tuple[ColumnFacts, Kind]:
+    declared = str(row["declared"])
+    kind = kind_of(dialect, declared)
+    is_made = bool(row["is_made"])
+    size = int(row["byte_length"])
+    # Wide types count two bytes a character; -1 is max, which has no limit that matters.
+    length = None if size < 0 else size // 2 if declared.startswith("n") else size
+    is_decimal = kind.family is Family.DECIMAL
+    facts = ColumnFacts(
+        name=str(row["name"]),
+        declared=declared,
+        type=None,
+        nullable=bool(row["nullable"]),
+        default=row["default_text"],
+        generated=is_made,
+        identity=bool(row["is_identity"]),
+        always=is_made or bool(row["is_identity"]),
+        length=length if kind.family in (Family.TEXT, Family.PADDED_TEXT) else None,
+        precision=_number(row["digits"]) if is_decimal else _MSSQL_FRACTIONS.get(declared, _number(row["scale"])),
+        scale=_number(row["scale"]) if is_decimal else None,
+        collation=row["collation_name"],
+        comment=str(row["comment_text"] or ""),
+    )
+    return facts, kind
+
+
+_MSSQL_FRACTIONS = {"datetime": 2}
+"""datetime keeps three-hundredths of a second: hundredths are what survives it exactly."""
+
+
 def _plain(value: object) -> str:
     """Return text of MySQL's catalogue, which some drivers hand out as bytes."""
     return value.decode() if isinstance(value, bytes) else str(value)
@@ -297,4 +327,4 @@ def _true(value: object) -> bool:
     return value in (True, 1, "1", "t")
 
 
-_READERS = {"sqlite": _sqlite_column, "postgresql": _postgresql_column, "mysql": _mysql_column}
+_READERS = {"sqlite": _sqlite_column, "postgresql": _postgresql_column, "mysql": _mysql_column, "mssql": _mssql_column}

@@ -141,6 +141,8 @@ def _set_up_sessions(engine: Engine, dialect: Dialect, statement_s: float, purpo
         for statement in statements:
             cursor.execute(statement)
         cursor.close()
+        if dialect.driver_limits:
+            connection.timeout = max(1, round(statement_s))
         if not getattr(connection, "autocommit", True):
             connection.commit()
 

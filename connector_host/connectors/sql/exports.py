@@ -24,7 +24,7 @@ from connector_host.connectors.contract import (
     to_text,
 )
 from connector_host.connectors.errors import Conflict, ConnectorError, Immutable, InvalidValue, NotFound
-from connector_host.connectors.sql import queries
+from connector_host.connectors.sql import mssql, queries
 from connector_host.connectors.sql.columns import Unfit
 
 if TYPE_CHECKING:
@@ -132,6 +132,9 @@ def _insert_and_learn(
             if len(returned) != 1:
                 raise WrongRowCount("The database did not keep the user: look at the table's triggers.")
             return returned[0]
+        case "output_into":
+            telling = mssql.insertion(statement.values(parameters), anchor, connection.dialect)
+            return telling.run(connection, {}).scalar_one()
         case "last_insert_rowid":
             connection.execute(statement, parameters)
             number = sa.literal_column("rowid") == sa.func.last_insert_rowid()

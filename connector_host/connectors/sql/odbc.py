@@ -5,7 +5,10 @@ Registered with SQLAlchemy on import. pyodbc itself is imported only when an eng
 
 from __future__ import annotations
 
+import codecs
+import configparser
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.connectors.pyodbc import PyODBCConnector
@@ -29,6 +32,7 @@ DEFAULT_ODBC_DRIVERS: Mapping[str, str] = {
     "postgresql": "PostgreSQL Unicode",
     "mariadb": "MariaDB Unicode",
     "mysql": "MariaDB Unicode",
+    "mssql": "ODBC Driver 18 for SQL Server",
 }
 
 
@@ -89,7 +93,8 @@ registry.register("sqlite.pyodbc", __name__, "SQLiteOverODBC")
 def driver_url(url: URL, options: Mapping[str, str]) -> URL:
     """Return the URL with everything in one ODBC connection string, which is quoted as ODBC wants it.
 
-    `?driver=` names the ODBC driver, other query keys are its keywords; `?dsn=` names a data source instead.
+    `?driver=` names the ODBC driver, other query keys are its keywords; `?dsn=` names a data source instead, and
+    `?filedsn=` a file that describes one. What the URL says goes before what the file says.
     """
     backend = url.get_backend_name()
     query = {key: str(value) for key, value in url.query.items()}
@@ -98,11 +103,15 @@ def driver_url(url: URL, options: Mapping[str, str]) -> URL:
     parts: dict[str, str] = {}
     if "dsn" in query:
         parts["DSN"] = query.pop("dsn")
+    elif "filedsn" in query:
+        parts |= read_file_dsn(Path(query.pop("filedsn")))
     else:
         parts["DRIVER"] = query.pop("driver", DEFAULT_ODBC_DRIVERS.get(backend, ""))
     named = {"SERVER": url.host, "PORT": url.port, "DATABASE": url.database, "UID": url.username, "PWD": url.password}
-    parts |= {key: str(value) for key, value in named.items() if value is not None}
-    given = {key.upper() for key in query}
+    parts |= {key: str(value) for key, value in named.items() if value}
+    if backend == "mssql" and "PORT" in parts:
+        parts["SERVER"] = f"{parts.get('SERVER', 'localhost')},{parts.pop('PORT')}"
+    given = {key.upper() for key in (*query, *parts)}
     parts |= {key: value for key, value in options.items() if key.upper() not in given}
     parts |= query
     text = ";".join(f"{key}={quoted(value)}" for key, value in parts.items())
@@ -110,6 +119,25 @@ def driver_url(url: URL, options: Mapping[str, str]) -> URL:
     return url.set(
         host=None, port=None, database=None, username=None, password=None, query={"odbc_connect": text, **extra}
     )
+
+
+def read_file_dsn(path: Path) -> dict[str, str]:
+    """Return the keywords of a File DSN, written in UTF-8 or UTF-16 as Windows and its tools do.
+
+    unixODBC reads neither UTF-16 nor a byte order mark, so the file is read here. Raises ConfigurationError.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as failure:
+        raise ConfigurationError(f"database: the File DSN {path} cannot be read ({failure.strerror}).") from failure
+    is_wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    parser = configparser.RawConfigParser(interpolation=None, delimiters=("=",), comment_prefixes=(";",))
+    try:
+        parser.read_string(content.decode("utf-16" if is_wide else "utf-8-sig"))
+        section = parser["ODBC"]
+    except (UnicodeDecodeError, configparser.Error, KeyError):
+        raise ConfigurationError(f"database: the File DSN {path} has no section [ODBC] with keywords.") from None
+    return {key.upper(): value.strip("{}") for key, value in section.items()}
 
 
 def quoted(value: str) -> str:

@@ -56,12 +56,33 @@ def parameter(name: str) -> Expression:
     return sa.bindparam(name, None, type_=sa.types.NullType())
 
 
+def compared(column: SqlColumn, shape: Shape, name: str) -> Expression:
+    """Return a parameter that is compared with a column, as narrow as the column, so that an index can be used."""
+    facts = column.discovered.facts
+    if facts.declared in shape.dialect.narrow_texts:
+        # As long as the parameter may be: a longer one must not be cut to what the column holds.
+        return sa.cast(parameter(name), sa.VARCHAR(8_000))
+    return parameter(name)
+
+
+def is_anchor(shape: Shape, name: str) -> Where:
+    """Return that a row has the anchor which the parameter names."""
+    return shape.anchor.sql == compared(shape.anchor, shape, name)
+
+
+def locked(statement: sa.Select[*tuple[object, ...]], shape: Shape) -> sa.Select[*tuple[object, ...]]:
+    """Return a SELECT that locks its rows until the transaction ends, in the way of the database."""
+    if shape.dialect.lock_hint:
+        return statement.with_hint(shape.table, shape.dialect.lock_hint, shape.dialect.name)
+    return statement.with_for_update() if shape.dialect.row_locks else statement
+
+
 def folded(column: SqlColumn, shape: Shape) -> Expression:
     """Return a text column as it is compared and sorted: without regard to case, unless it is exact."""
     if not is_folded(column):
         return column.sql
     text = _as_text(column)
-    return sa.func.lower(_utf8(text) if shape.dialect.text_comparison == "collation" else text)
+    return sa.func.lower(_wide(text, shape) if shape.dialect.text_comparison == "collation" else text)
 
 
 def is_folded(column: SqlColumn) -> bool:
@@ -101,19 +122,19 @@ def _comparable(column: SqlColumn, shape: Shape, name: str) -> tuple[Expression,
         return _as_moment(column.sql), _as_moment(parameter(name))
     if is_folded(column):
         return folded(column, shape), sa.func.lower(parameter(name))
-    return column.sql, parameter(name)
+    return column.sql, compared(column, shape, name)
 
 
 def _equal(column: SqlColumn, shape: Shape, name: str) -> Where:
-    value = parameter(name)
+    value = compared(column, shape, name)
     if _is_moment_text(column, shape):
         return _as_moment(column.sql) == _as_moment(value)
     if not is_text(column):
         return column.sql == value
     if shape.dialect.text_comparison == "collation":
         # The first half may use an index; the second sees what the collation does not: accents, blanks at the end.
-        exactly = folded(column, shape) if is_folded(column) else _utf8(column.sql)
-        wanted = sa.func.lower(value) if is_folded(column) else value
+        exactly = folded(column, shape) if is_folded(column) else _wide(column.sql, shape)
+        wanted = sa.func.lower(parameter(name)) if is_folded(column) else parameter(name)
         return sa.and_(column.sql == value, _bytes(exactly) == _bytes(wanted))
     if not is_folded(column):
         return column.sql == value
@@ -143,9 +164,9 @@ def _as_text(column: SqlColumn) -> Expression:
     return sa.cast(column.sql, sa.Text())
 
 
-def _utf8(expression: Expression) -> Expression:
-    """Return text in the connection's own character set, so that bytes can be compared."""
-    return sa.cast(expression, sa.CHAR())
+def _wide(expression: Expression, shape: Shape) -> Expression:
+    """Return text in the character set of the connection's parameters, so that bytes can be compared."""
+    return sa.cast(expression, sa.Unicode() if shape.dialect.name == "mssql" else sa.CHAR())
 
 
 def _bytes(expression: Expression) -> Expression:

@@ -59,6 +59,8 @@ def held(connection: Connection, shape: Shape, settings: SqlSettings) -> Rights 
             return _postgresql(connection, settings, wanted)
         case "mysql":
             return _mysql(connection, settings, wanted)
+        case "mssql":
+            return _mssql(connection, shape, settings, wanted)
         case _:
             return None
 
@@ -128,6 +130,29 @@ def _mysql(connection: Connection, settings: SqlSettings, wanted: Mapping[Right,
     return Rights(tuple(missing), tuple(excess))
 
 
+def _mssql(
+    connection: Connection, shape: Shape, settings: SqlSettings, wanted: Mapping[Right, tuple[str, ...]]
+) -> Rights:
+    """Ask HAS_PERMS_BY_NAME, for the table and, where the mapping names them, for each column."""
+    quote = connection.dialect.identifier_preparer.quote_identifier
+    parts = (settings.database_schema, shape.table.name)
+    table = ".".join(quote(part) for part in parts if part is not None)
+
+    def may(right: Right, column: str | None = None) -> bool:
+        place = (table, "OBJECT", right) if column is None else (table, "OBJECT", right, column, "COLUMN")
+        return connection.scalar(sa.select(sa.func.has_perms_by_name(*place))) == 1
+
+    missing = tuple(
+        right
+        for right, columns in wanted.items()
+        if not may(right) and not (columns and all(may(right, column) for column in columns))
+    )
+    rules = connection.scalar(sa.text("SELECT is_srvrolemember('sysadmin')")) == 1
+    owns = connection.scalar(sa.text("SELECT is_rolemember('db_owner')")) == 1
+    excess = "is a member of sysadmin" if rules else "is a member of db_owner" if owns else ""
+    return Rights(missing, (excess,) if excess else ())
+
+
 _PAIRS = "concat(upper(privilege_type), ' ', column_name)"
 
 
@@ -173,6 +198,9 @@ def grants(connection: Connection, shape: Shape, settings: SqlSettings, login: s
             name, _, host = account.rpartition("@")
             spelled = f"{_quoted_text(name)}@{_quoted_text(host)}"
             return (f"GRANT {rights} ON {quote(schema)}.{quote(settings.table)} TO {spelled};",)
+        case "mssql":
+            schema = schema or str(connection.scalar(sa.text("SELECT schema_name()")))
+            return (f"GRANT {rights} ON {quote(schema)}.{quote(settings.table)} TO {quote(login)};",)
         case _:
             return ()
 

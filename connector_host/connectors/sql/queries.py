@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -59,20 +60,20 @@ def read(
 
 def _rows(connection: Connection, shape: Shape, keys: list[object], *, locked: bool) -> Iterator[Sequence[object]]:
     """Read rows by key, in statements of few different sizes, so that they stay prepared."""
-    locks = locked and shape.dialect.row_locks
     for start in range(0, len(keys), AT_ONCE_MAX):
         part = keys[start : start + AT_ONCE_MAX]
         size = 1 << (len(part) - 1).bit_length()
         part += part[-1:] * (size - len(part))
-        statement = shape.statements.get(connection, ("read", size, locks), lambda: _by_keys(shape, size, locks=locks))  # noqa: B023 - built at once
+        key = ("read", size, locked)
+        statement = shape.statements.get(connection, key, partial(_by_keys, shape, size, locked=locked))
         yield from statement.run(connection, {f"k{number}": key for number, key in enumerate(part)}).fetchall()
 
 
-def _by_keys(shape: Shape, size: int, *, locks: bool) -> sa.Select[*tuple[object, ...]]:
-    anchor = shape.anchor.sql
-    names = [predicates.parameter(f"k{number}") for number in range(size)]
-    statement = shape.selected.where(anchor == names[0] if size == 1 else anchor.in_(names))
-    return statement.with_for_update() if locks else statement
+def _by_keys(shape: Shape, size: int, *, locked: bool) -> sa.Select[*tuple[object, ...]]:
+    anchor = shape.anchor
+    names = [predicates.compared(anchor, shape, f"k{number}") for number in range(size)]
+    statement = shape.selected.where(anchor.sql == names[0] if size == 1 else anchor.sql.in_(names))
+    return predicates.locked(statement, shape) if locked else statement
 
 
 def search(connection: Connection, shape: Shape, query: Query, on_unreadable: OnUnreadable) -> Page:
@@ -110,7 +111,7 @@ def _page(
 def _select(shape: Shape, query: Query, question: Question) -> sa.Select[*tuple[object, ...]]:
     statement = _where(shape.selected, shape, question).order_by(*_order(query, shape))
     if query.after is not None:
-        anchor, last = shape.anchor.sql, predicates.parameter("after_")
+        anchor, last = shape.anchor.sql, predicates.compared(shape.anchor, shape, "after_")
         statement = statement.where(anchor < last if query.descending else anchor > last)
     if query.offset:
         statement = statement.offset(sa.bindparam("offset_", type_=sa.Integer()))

@@ -227,4 +227,7 @@ def is_case_exact(collation: str | None) -> bool:
     Only a collation that says so counts: PostgreSQL's and SQLite's defaults do tell them apart, but nobody
     chose that, and user names are to be found whatever their case (RFC 7643 §4.1.1).
     """
-    return collation is not None and collation.lower().endswith(("_bin", "_cs", "_bin2", "_as_cs"))
+    if collation is None:
+        return False
+    name = collation.lower()
+    return name.endswith(("_bin", "_bin2", "_cs")) or "_cs_" in name

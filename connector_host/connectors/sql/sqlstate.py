@@ -125,6 +125,24 @@ CODES: Mapping[str, Mapping[str, Happened]] = {
         "8": _H.READ_ONLY,
         "13": _H.FULL,
     },
+    # https://learn.microsoft.com/en-us/sql/relational-databases/errors-events/database-engine-events-and-errors
+    "mssql": {
+        **dict.fromkeys(("2627", "2601"), _H.UNIQUE),
+        "515": _H.NOT_NULL,
+        "547": _H.CHECK,  # foreign keys, too: one number for both
+        **dict.fromkeys(("8152", "2628", "245", "241", "242", "8114", "8115", "220", "248"), _H.BAD_VALUE),
+        **dict.fromkeys(("271", "544"), _H.COMPUTED),
+        **dict.fromkeys(("1205", "3960", "3961"), _H.DEADLOCK),
+        "1222": _H.LOCKED,
+        **dict.fromkeys(("64", "233", "258", "10053", "10054", "10060", "10928", "10929"), _H.CONNECTION),
+        **dict.fromkeys(("40197", "40501", "40613", "49918", "49919", "49920", "596"), _H.CONNECTION),
+        **dict.fromkeys(("18456", "4060"), _H.LOGIN),
+        **dict.fromkeys(("229", "230", "297", "300"), _H.DENIED),
+        **dict.fromkeys(("208", "207"), _H.SCHEMA),
+        **dict.fromkeys(("3906", "978"), _H.READ_ONLY),
+        **dict.fromkeys(("1105", "9002"), _H.FULL),
+        "50000": _H.RULE,
+    },
     # What any ODBC driver says by itself.
     "odbc": {
         "23": _H.UNIQUE,
@@ -262,6 +280,9 @@ def _code(origin: BaseException, text: str, database: str) -> str:
         return str(first)
     if isinstance(first, str) and re.fullmatch(r"[0-9A-Z]{5}", first):  # pyodbc: SQLSTATE, and the number in the text
         native = NATIVE_CODE.match(text)
+        if database == "mssql":
+            # A lost connection has the operating system's number there, a time limit none.
+            return native[1] if native and native[1] in CODES["mssql"] else first
         # Below 1,000 are numbers of the driver's own.
         return native[1] if database == "mysql" and native and len(native[1]) > 3 else first  # noqa: PLR2004 - the same
     # psycopg has no SQLSTATE where it could not speak with the server at all, or was turned away by it.

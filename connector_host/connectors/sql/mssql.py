@@ -1,0 +1,25 @@
+"""SQL Server's own way of telling the anchor that it made: OUTPUT into a variable, which works with triggers, too.
+
+OUTPUT alone is refused on a table with enabled triggers (error 334), and SCOPE_IDENTITY() knows no uniqueidentifier
+(sql-connectors.md §3.4).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from connector_host.connectors.sql.statements import Statement
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
+
+SCRIPT = "SET NOCOUNT ON; DECLARE @made TABLE (anchor nvarchar(450)); {insertion}; SELECT anchor FROM @made"
+
+
+def insertion(statement: sa.Insert, anchor: sa.Column[object], dialect: sa.Dialect) -> Statement:
+    """Return an insertion with bound values that hands out the anchor as its only row."""
+    compiled: Any = statement.returning(anchor).compile(dialect=dialect)
+    output = f"OUTPUT inserted.{dialect.identifier_preparer.quote_identifier(anchor.name)}"
+    text = str(compiled).replace(output, f"{output} INTO @made", 1)
+    order = tuple(compiled.positiontup) if compiled.positional else None
+    return Statement(SCRIPT.format(insertion=text), dict(compiled.params), order)
