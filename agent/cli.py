@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agent import __version__
+from agent import __version__, services
 from agent.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -75,6 +75,7 @@ def _parser() -> argparse.ArgumentParser:
     relay.add_argument("--config", type=Path, required=True, metavar="relay.toml", help="the relay's configuration")
     relay.set_defaults(command=_relay)
     _add_administration(relay)
+    services.add_parser(commands)
     return parser
 
 

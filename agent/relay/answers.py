@@ -39,6 +39,7 @@ NO_SUCH_PATH: Final = Problem(
 )
 NO_SUCH_TENANT: Final = Problem(404, "The relay knows no such tenant: check the part of the URL after /t/.")
 NO_TOKEN: Final = Problem(401, "The bearer token is missing or not valid for this tenant at the relay.")
+BODY_TOO_SLOW: Final = Problem(408, "The request body did not come in time.", close=True)
 BAD_HOST: Final = Problem(400, "The request has no usable Host header.", close=True)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from agent.errors import AgentError
@@ -26,15 +27,19 @@ class ClientBody:
         self._content = request.content
         self._left = limits.body_bytes
         self._replay_bytes = limits.replay_bytes
+        self._limit_s = limits.request_s
 
     async def begin(self) -> None:
-        """Read what is kept; raises TooLarge."""
+        """Read what is kept; raises TooLarge, and TimeoutError where the client takes too long to send it."""
+        if self.complete:
+            return
         stretches = []
         kept = 0
-        while not self.complete and kept <= self._replay_bytes:
-            stretches.append(await self._next())
-            kept += len(stretches[-1])
-            self.complete = self._content.at_eof()
+        async with asyncio.timeout(self._limit_s):
+            while not self.complete and kept <= self._replay_bytes:
+                stretches.append(await self._next())
+                kept += len(stretches[-1])
+                self.complete = self._content.at_eof()
         self.first = b"".join(stretches)
 
     async def more(self) -> bytes:

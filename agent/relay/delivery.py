@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
@@ -52,16 +53,17 @@ async def encourage(request: web.BaseRequest) -> None:
         request.writer.output_size = 0
 
 
-async def deliver(request: web.BaseRequest, carried: Carried, identity: str) -> web.StreamResponse:
+async def deliver(request: web.BaseRequest, carried: Carried, identity: str, stall_s: float) -> web.StreamResponse:
     """Write the host's answer to the client as it comes; the connection is cut where its end never comes.
 
-    Raises AgentError while nothing was written yet.
+    It is cut, too, where the client takes nothing for `stall_s`, so that nobody is held up by it for ever. Raises
+    AgentError while nothing was written yet.
     """
     stream = carried.stream
     first = b"" if stream.has_ended else await stream.read()
     if stream.has_ended and request.method != "HEAD" and request.version == HttpVersion11:
         return _whole(request, carried, identity, first)
-    return await _stream(request, carried, identity, first)
+    return await _stream(request, carried, identity, first, stall_s)
 
 
 def _whole(request: web.BaseRequest, carried: Carried, identity: str, body: bytes) -> PassedOn:
@@ -74,7 +76,9 @@ def _whole(request: web.BaseRequest, carried: Carried, identity: str, body: byte
     return PassedOn(head.status, b"".join((line, head.headers, length, close, ours, body)), keep_alive=keep_alive)
 
 
-async def _stream(request: web.BaseRequest, carried: Carried, identity: str, first: bytes) -> web.StreamResponse:
+async def _stream(
+    request: web.BaseRequest, carried: Carried, identity: str, first: bytes, stall_s: float
+) -> web.StreamResponse:
     head, stream = carried.head, carried.stream
     headers = CIMultiDict(to_pairs(head.headers))
     headers[REQUEST_ID] = identity
@@ -84,10 +88,12 @@ async def _stream(request: web.BaseRequest, carried: Carried, identity: str, fir
     try:
         data = first
         while data:
-            await response.write(data)
+            async with asyncio.timeout(stall_s):
+                await response.write(data)
             data = await stream.read()
-    except AgentError as failure:
-        logs.event(events.REQUEST_TRUNCATED, level=logging.WARNING, request_id=identity, detail=str(failure))
+    except (AgentError, TimeoutError) as failure:
+        detail = str(failure) or f"the client took nothing for {stall_s:g} s"
+        logs.event(events.REQUEST_TRUNCATED, level=logging.WARNING, request_id=identity, detail=detail)
         if request.transport is not None:
             request.transport.abort()
         return response

@@ -111,7 +111,10 @@ class Gateway:
     async def _carry(self, request: web.BaseRequest, tenant: str, target: str, identity: str) -> web.StreamResponse:
         await encourage(request)
         body = ClientBody(request, self.limits)
-        await body.begin()
+        try:
+            await body.begin()
+        except TimeoutError:
+            return self._problem(answers.BODY_TOO_SLOW, identity)
         head = RequestHead(
             method=request.method,
             target=target,
@@ -129,7 +132,7 @@ class Gateway:
             response: web.StreamResponse = self._problem(outcome, identity)
         else:
             try:
-                response = await deliver(request, outcome, identity)
+                response = await deliver(request, outcome, identity, self.limits.request_s)
             except AgentError:
                 response = self._problem(answers.answer_lost(outcome.link.peer.name, outcome.head.status), identity)
             finally:

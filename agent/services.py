@@ -1,0 +1,122 @@
+"""`provisioning-agent service`: the agent, or the relay, as a service of this machine."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from connector_host.errors import HostError
+from connector_host.units.descriptions import Unit
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable
+
+AGENT: Final = "provisioning-agent"
+RELAY: Final = "provisioning-relay"
+EXIT_CONFIGURATION: Final = 2
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add `service` with its actions to the command line."""
+    actions = commands.add_parser(
+        "service",
+        help="run the agent, or the relay, as a service of this machine",
+        description="Install the agent, or with --relay the relay, as a hardened systemd service with an account of "
+        "its own. The folder of the configuration is handed to that account.",
+    ).add_subparsers(required=True, metavar="ACTION")
+    _add(actions, "install", "put it in place and start it", _install, configured=True)
+    _add(actions, "uninstall", "stop it and take it away; configuration and state stay", _uninstall)
+    _add(actions, "start", "start it", _start)
+    _add(actions, "stop", "stop it", _stop)
+    _add(actions, "status", "say whether it runs, with the end of its log", _status)
+
+
+def unit_of(config: Path, *, relay: bool) -> Unit:
+    """Return agent or relay as a unit."""
+    program = shutil.which(AGENT, path=str(Path(sys.executable).parent)) or shutil.which(AGENT) or AGENT
+    return Unit(
+        name=RELAY if relay else AGENT,
+        description="Provisioning relay: SCIM clients in, agents in"
+        if relay
+        else "Provisioning agent: dials the relay",
+        command=(program, "relay" if relay else "run", "--config", str(config)),
+        folder=config.parent,
+        state_variable="RELAY__RELAY__STATE" if relay else "PROVISIONING_AGENT__AGENT__STATE",
+        exits_for_good=(EXIT_CONFIGURATION,),
+    )
+
+
+def _add(
+    actions: argparse._SubParsersAction[argparse.ArgumentParser],
+    name: str,
+    text: str,
+    run: Callable[[argparse.Namespace], int],
+    *,
+    configured: bool = False,
+) -> None:
+    parser = actions.add_parser(name, help=text, description=text.capitalize() + ".")
+    parser.add_argument("--relay", action="store_true", help="the relay instead of the agent")
+    if configured:
+        parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="agent.toml, or relay.toml")
+        parser.add_argument("--no-start", action="store_true", help="only put it in place")
+        parser.add_argument("--print", action="store_true", help="print the unit file and change nothing")
+    parser.set_defaults(command=lambda parsed: _told(run, parsed))
+
+
+def _told(run: Callable[[argparse.Namespace], int], parsed: argparse.Namespace) -> int:
+    try:
+        return run(parsed)
+    except HostError as failure:
+        print(failure, file=sys.stderr)  # noqa: T201 - for the person who typed the command
+        return 1
+
+
+def _install(parsed: argparse.Namespace) -> int:
+    from agent.settings import load_agent, load_relay  # noqa: PLC0415 - `--help` answers without them
+    from connector_host.units.systemd import Systemd, render  # noqa: PLC0415 - the same
+
+    config = parsed.config.absolute()
+    (load_relay if parsed.relay else load_agent)(config)
+    unit = unit_of(config, relay=parsed.relay)
+    if parsed.print:
+        print(render(unit))  # noqa: T201 - what was asked for
+        return 0
+    Systemd().install(unit, start=not parsed.no_start)
+    print(f"{unit.name} is installed. Its log: journalctl --unit {unit.name} --follow")  # noqa: T201 - for the person
+    return 0
+
+
+def _uninstall(parsed: argparse.Namespace) -> int:
+    from connector_host.units.systemd import Systemd  # noqa: PLC0415 - the same
+
+    Systemd().uninstall(_name(parsed))
+    return 0
+
+
+def _start(parsed: argparse.Namespace) -> int:
+    from connector_host.units.systemd import Systemd  # noqa: PLC0415 - the same
+
+    Systemd().start(_name(parsed))
+    return 0
+
+
+def _stop(parsed: argparse.Namespace) -> int:
+    from connector_host.units.systemd import Systemd  # noqa: PLC0415 - the same
+
+    Systemd().stop(_name(parsed))
+    return 0
+
+
+def _status(parsed: argparse.Namespace) -> int:
+    from connector_host.units.systemd import Systemd  # noqa: PLC0415 - the same
+
+    running, text = Systemd().status(_name(parsed))
+    print(text)  # noqa: T201 - what was asked for
+    return 0 if running else 1
+
+
+def _name(parsed: argparse.Namespace) -> str:
+    return RELAY if parsed.relay else AGENT
