@@ -33,6 +33,7 @@ Port = Annotated[int, Meta(ge=0, le=65_535)]
 Seconds = Annotated[float, Meta(gt=0)]
 Count = Annotated[int, Meta(ge=1)]
 HostName = Annotated[str, Meta(pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$")]
+Authority = Annotated[str, Meta(pattern=r"^([a-z0-9]([a-z0-9._-]{0,251}[a-z0-9])?|\[[0-9a-f:.]+\])(:[0-9]{1,5})?$")]
 TokenHash = Annotated[str, Meta(pattern=r"^sha256:[0-9a-f]{64}$")]
 
 
@@ -57,7 +58,16 @@ class LimitSettings(Settings, frozen=True, kw_only=True):
     wait_s: Annotated[float, Meta(ge=0)] = 5.0
     """Seconds that a request waits for an agent, and for a host that restarts, where none can take it at once."""
     in_flight: Count = 512
-    """Requests of one tenant that may be under way at once; more are answered with 429 and Retry-After."""
+    """Requests of one tenant that may be under way at once; more are answered with 429 and Retry-After. A request is
+    under way once its body is there."""
+    bodies: Count = 2_048
+    """Request bodies that may be awaited at once, of all clients; more are answered with 429."""
+    bodies_per_address: Count = 128
+    """Request bodies of one address that may be awaited at once; raise it where a load balancer stands in front."""
+    connections_per_address: Count = 1_024
+    """Connections that one address may hold at once; raise it where a load balancer stands in front."""
+    idle_s: Seconds = 75.0
+    """Seconds in which a connection must bring a request, its headers complete; then it is closed."""
 
 
 class RelaySettings(Settings, frozen=True, kw_only=True):
@@ -69,6 +79,10 @@ class RelaySettings(Settings, frozen=True, kw_only=True):
     """The private key of the certificate, PEM."""
     name: str = "localhost"
     """The host name that SCIM clients and agents use; the certificate's subject must match it."""
+    public: tuple[Authority, ...] = ()
+    """What else SCIM clients may write in the Host header, `NAME` or `NAME:PORT`, where another name or port leads here;
+    `name`, alone and with `port`, is always taken. Any other is answered with 421, so that no client can make the host
+    name an address in `meta.location` that is not the relay's."""
     listen: str = "127.0.0.1"
     """The address to listen on; `0.0.0.0` for all of them."""
     port: Port = 8443

@@ -40,7 +40,7 @@ WINDOW_BYTES: Final = 262_144
 """Credit of a fresh stream: what one slow reader may hold back at this end, at the most."""
 
 BATCH_BYTES: Final = 131_072
-"""About how much leaves in one WebSocket message: on a thin line a longer one would look like silence until it is whole."""
+"""About how much leaves in one WebSocket message: on a thin line, a longer one looks like silence until it is whole."""
 
 CREDIT_LIMIT: Final = 2**31 - 1
 LAST_STREAM: Final = 2**32 - 1

@@ -8,10 +8,14 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from agent.link.messages import Failure, Reason
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"})
 SCIM_JSON: Final = "application/scim+json"
 _SCHEMA: Final = "urn:ietf:params:scim:api:messages:2.0:Error"
 
@@ -27,6 +31,9 @@ class Problem:
     close: bool = False
     """Whether the client's connection ends with this answer, because the rest of its request is not read."""
 
+    allow: str = ""
+    """The methods that there are, for a 405."""
+
     @property
     def body(self) -> bytes:
         """Return the SCIM error; `status` is a string there."""
@@ -40,7 +47,23 @@ NO_SUCH_PATH: Final = Problem(
 NO_SUCH_TENANT: Final = Problem(404, "The relay knows no such tenant: check the part of the URL after /t/.")
 NO_TOKEN: Final = Problem(401, "The bearer token is missing or not valid for this tenant at the relay.")
 BODY_TOO_SLOW: Final = Problem(408, "The request body did not come in time.", close=True)
+NO_HTTP: Final = Problem(400, "The request cannot be read as HTTP (RFC 9112).", close=True)
+HEADER_TOO_LONG: Final = Problem(400, "The request line or a header is longer than the relay accepts.", close=True)
+UNFORESEEN: Final = Problem(500, "The relay failed on this request; its log says more.", close=True)
+NO_SUCH_METHOD: Final = Problem(405, "SCIM has no such method.", allow=", ".join(sorted(METHODS)))
 BAD_HOST: Final = Problem(400, "The request has no usable Host header.", close=True)
+
+
+def other_authority(names: Iterable[str]) -> Problem:
+    """Return the answer to a Host header that is not the relay's (RFC 9110 §15.5.20)."""
+    return Problem(421, f"The Host header names another service: this relay answers to {', '.join(names)}.", close=True)
+
+
+def too_many_bodies(limit: int) -> Problem:
+    """Return the answer where too many bodies are awaited; the limit is that of the address, or of all."""
+    return Problem(
+        429, f"The relay already waits for {limit} request bodies that have not come.", retry=True, close=True
+    )
 
 
 def too_large(limit_bytes: int) -> Problem:

@@ -50,12 +50,9 @@ class Gateway:
     """Requests under way, by tenant."""
     answered: Counter[tuple[str, int]] = field(default_factory=Counter)
     """Requests answered, by tenant and status."""
+    under_way: int = 0
+    """Requests under way, of all tenants."""
     _idle: asyncio.Event = field(default_factory=asyncio.Event)
-
-    @property
-    def under_way(self) -> int:
-        """Return how many requests are under way, of all tenants."""
-        return self.in_flight.total()
 
     async def idle(self, limit_s: float) -> None:
         """Return once no request is under way, or when the time is up."""
@@ -83,6 +80,7 @@ class Gateway:
         if refusal := self._refusal(request, tenant):
             return self._problem(refusal, identity)
         self.in_flight[tenant] += 1
+        self.under_way += 1
         self._idle.clear()
         try:
             return await self._carry(request, tenant, target, identity)
@@ -90,6 +88,7 @@ class Gateway:
             return self._problem(answers.too_large(self.limits.body_bytes), identity)
         finally:
             self.in_flight[tenant] -= 1
+            self.under_way -= 1
             if not self.under_way:
                 self._idle.set()
 

@@ -8,8 +8,6 @@ import sqlite3
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from aiohttp import web
-
 from agent import __version__, events, logs, metrics
 from agent.errors import ConfigurationError
 from agent.link.links import Heartbeat
@@ -21,6 +19,7 @@ from agent.relay.gateway import Gateway
 from agent.relay.listening import Doors, Port
 from agent.relay.matching import Agents
 from agent.relay.passthrough import Passthrough
+from agent.relay.protocol import Server
 from agent.relay.reporting import Reporter
 from agent.relay.store import Store
 from agent.relay.tenants import Tenants
@@ -51,19 +50,13 @@ async def run(configuration: RelayConfiguration, stop: asyncio.Event) -> None:
     heartbeat = Heartbeat(settings.heartbeat_s, settings.dead_s)
     admission = Admission(tenants, agents, enrolment, heartbeat, settings.name)
     gateway = Gateway(tenants, agents, admission, settings.limits, settings.retry_after_s)
-    header_bytes = settings.limits.header_bytes
-    server = web.Server(
-        gateway.serve,
-        handler_cancellation=True,
-        access_log=None,
-        max_line_size=header_bytes,
-        max_field_size=header_bytes,
-    )
+    server = Server(gateway.serve, settings.limits)
     passthrough = Passthrough(agents, settings.limits)
     names = {name: tenant for tenant, given in configuration.tenants.items() for name in given.passthrough}
     port = Port(Doors(server, context, names, passthrough.carry))
     try:
         number = port.open(settings.listen, settings.port)
+        gateway.authorities = frozenset({settings.name, f"{settings.name}:{number}", *settings.public})
         url = f"https://{settings.name}:{number}"
         logs.event(events.RELAY_READY, url=url, listen=settings.listen, port=number, version=__version__)
         reporter = Reporter(gateway, admission, settings.certificate, url)

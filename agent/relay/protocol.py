@@ -1,0 +1,101 @@
+"""HTTP below the gateway: how many connections one address may have, and what is said to who speaks no proper HTTP.
+
+aiohttp would answer in plain text with the bytes that it could not read, and log them: a token may be among them.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from typing import TYPE_CHECKING, Final
+
+from aiohttp import HttpVersion11, web
+from aiohttp.http_exceptions import LineTooLong
+
+from agent import events, logs
+from agent.relay import answers
+from agent.relay.answers import SCIM_JSON
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Awaitable, Callable
+
+    from agent.settings import LimitSettings
+
+_MALFORMED: Final = 400
+
+
+class Server(web.Server):
+    """aiohttp's server, within the relay's limits."""
+
+    def __init__(
+        self, serve: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]], limits: LimitSettings
+    ) -> None:
+        """Take what answers requests; idle connections, and those whose header never ends, are cut by the limits."""
+        super().__init__(serve, handler_cancellation=True)
+        self._settings = limits
+        self._addresses: Counter[str] = Counter()
+
+    def __call__(self) -> web.RequestHandler:
+        """Return the protocol of one new connection."""
+        limits = self._settings
+        return _Protocol(
+            self,
+            loop=self._loop,
+            access_log=None,
+            max_line_size=limits.header_bytes,
+            max_field_size=limits.header_bytes,
+            # aiohttp's name for the time until a complete header is there, for the first request, too.
+            keepalive_timeout=limits.idle_s,
+        )
+
+    def connection_made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
+        """Count a connection, and end it at once where its address has too many."""
+        super().connection_made(handler, transport)
+        address = _address(transport)
+        self._addresses[address] += 1
+        if self._addresses[address] > self._settings.connections_per_address:
+            logs.event(events.CONNECTION_REFUSED, level=logging.WARNING, peer=address, reason="too many connections")
+            transport.abort()
+
+    def connection_lost(self, handler: web.RequestHandler, exc: BaseException | None = None) -> None:
+        """Forget a connection."""
+        if (transport := self._connections.get(handler)) is not None:
+            address = _address(transport)
+            self._addresses[address] -= 1
+            if not self._addresses[address]:
+                del self._addresses[address]
+        super().connection_lost(handler, exc)
+
+
+def _address(transport: asyncio.Transport) -> str:
+    peer = transport.get_extra_info("peername")
+    return str(peer[0]) if isinstance(peer, tuple) else ""
+
+
+class _Protocol(web.RequestHandler):
+    """One connection, whose errors are SCIM's."""
+
+    __slots__ = ()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,  # noqa: ARG002 - aiohttp's words, which repeat what was sent
+    ) -> web.StreamResponse:
+        """Return the answer to what could not be read, or failed unforeseen; the connection ends with it."""
+        kind = type(exc).__name__ if exc is not None else None
+        level = logging.INFO if status == _MALFORMED else logging.ERROR
+        logs.event(events.REQUEST_UNREADABLE, level=level, status=status, peer=request.remote, error=kind)
+        if request.writer.output_size > 0:
+            raise ConnectionError("an answer was begun, so there is no room for another")
+        problem = answers.UNFORESEEN
+        if status == _MALFORMED:
+            problem = answers.HEADER_TOO_LONG if isinstance(exc, LineTooLong) else answers.NO_HTTP
+        # What could not be read has no version; a client that speaks HTTP/1.1 expects its answer in it.
+        request._version = HttpVersion11  # noqa: SLF001 - aiohttp takes the answer's version from there
+        response = web.Response(status=problem.status, body=problem.body, headers={"Content-Type": SCIM_JSON})
+        response.force_close()
+        return response

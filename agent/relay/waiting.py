@@ -1,0 +1,51 @@
+"""How many request bodies are awaited at once: by one address and in all, so that silence costs the silent only.
+
+Knows nothing of tenants: a request whose body has not come is not yet anybody's.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from agent.errors import AgentError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from agent.settings import LimitSettings
+
+
+class TooManyBodies(AgentError):
+    """No more bodies are awaited, of this address or of all."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"{limit} bodies are awaited already")
+        self.limit = limit
+
+
+class WaitingRoom:
+    """The bodies that are awaited now."""
+
+    def __init__(self, limits: LimitSettings) -> None:
+        self._limits = limits
+        self._awaited: Counter[str] = Counter()
+        self._all = 0
+
+    @contextmanager
+    def place(self, address: str) -> Iterator[None]:
+        """Hold a place while a body is awaited; raises TooManyBodies where there is none."""
+        if self._all >= self._limits.bodies:
+            raise TooManyBodies(self._limits.bodies)
+        if self._awaited[address] >= self._limits.bodies_per_address:
+            raise TooManyBodies(self._limits.bodies_per_address)
+        self._all += 1
+        self._awaited[address] += 1
+        try:
+            yield
+        finally:
+            self._all -= 1
+            self._awaited[address] -= 1
+            if not self._awaited[address]:
+                del self._awaited[address]
