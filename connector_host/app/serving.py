@@ -106,10 +106,16 @@ class _Run:
     ) -> None:
         host = self.configuration.host
         door = Door(networks(host.allow), LockOut(host.lock_out_failures, host.lock_out_s))
-        application = make_application(served, trusted_proxies=host.trusted_proxies, outcomes=outcomes, door=door)
-        application.middlewares.insert(0, measuring(metrics, served))
         live = LiveContext(host.certificate, host.key, client_authority=host.client_authority)
         watch = CertificateWatch(host.certificate, host.key, host.name, live)
+        application = make_application(
+            served,
+            trusted_proxies=host.trusted_proxies,
+            outcomes=outcomes,
+            door=door,
+            certificate_days=lambda: watch.days_left,
+        )
+        application.middlewares.insert(0, measuring(metrics, served))
         metrics.watch_certificate(lambda: watch.days_left)
 
         def ready(port: int) -> None:

@@ -12,7 +12,7 @@ from connector_host.endpoint.exports import Exports
 from connector_host.endpoint.repeats import carry_out_once
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from connector_host.endpoint.outcomes import Outcomes
     from connector_host.endpoint.served import Served
@@ -28,6 +28,7 @@ def make_application(
     trusted_proxies: Iterable[str] = (),
     outcomes: Outcomes | None = None,
     door: Door | None = None,
+    certificate_days: Callable[[], int | None] = lambda: None,
 ) -> web.Application:
     """Return the application that serves these connectors, by name; it closes none of them.
 
@@ -45,6 +46,7 @@ def make_application(
     application[users.TRUSTED_PROXIES] = proxies
     application[health.RECORD] = "" if outcomes is None else outcomes.identity
     application[health.ALL_SERVED] = served
+    application[health.CERTIFICATE_DAYS] = certificate_days
     application.add_routes([*_health(), *_users(), *_documents(), *_refused()])
     application.on_shutdown.append(_finish_exports)
     return application

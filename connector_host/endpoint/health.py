@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import msgspec
@@ -15,6 +15,8 @@ from connector_host.errors import HostError
 RECORD: Final = web.AppKey("record", str)
 """Names the record of outcomes; empty where none is kept."""
 ALL_SERVED: Final = web.AppKey("all_served", Mapping[str, Served])
+CERTIFICATE_DAYS: Final[web.AppKey[Callable[[], int | None]]] = web.AppKey("certificate_days")
+"""Tells the days that are left of the certificate; None where nobody looks after it."""
 
 _PATIENCE_S: Final = 5.0
 
@@ -28,13 +30,21 @@ async def healthz(request: web.Request) -> web.Response:
 
 
 async def readyz(request: web.Request) -> web.Response:
-    """Answer 200 where every connector can read its table, else 503; names no reason, since anybody may ask."""
+    """Answer 200 where every connector can read its table and the certificate is valid, else 503.
+
+    Says how many, but neither names nor reasons, since anybody may ask: those are in the log, `check` and the metrics.
+    """
     everyone = tuple(request.app[ALL_SERVED].values())
-    ready = await asyncio.gather(*(_is_ready(one) for one in everyone))
-    connectors = {
-        one.name: "ready" if is_ready else "unavailable" for one, is_ready in zip(everyone, ready, strict=True)
+    ready = sum(await asyncio.gather(*(_is_ready(one) for one in everyone)))
+    days_left = request.app[CERTIFICATE_DAYS]()
+    expired = days_left is not None and days_left < 0
+    is_ready = ready == len(everyone) and not expired
+    document = {
+        "status": "ready" if is_ready else "unavailable",
+        "connectors": {"ready": ready, "all": len(everyone)},
+        "certificate": "expired" if expired else "valid",
     }
-    return _answer({"connectors": connectors}, status=200 if all(ready) else 503)
+    return _answer(document, status=200 if is_ready else 503)
 
 
 async def _is_ready(one: Served) -> bool:

@@ -17,6 +17,7 @@ from connector_host.access.tokens import TokenGate
 from connector_host.connectors.errors import Busy, ConnectorError
 from connector_host.endpoint import answers
 from connector_host.endpoint.addresses import client_of
+from connector_host.endpoint.safeguards import guard
 from connector_host.endpoint.served import Served
 from connector_host.errors import HostError
 from connector_host.observability import events
@@ -44,7 +45,7 @@ _NOBODY: Final = TokenGate()
 
 def middlewares(served: Mapping[str, Served], door: Door, trusted_proxies: tuple[str, ...]) -> tuple[Middleware, ...]:
     """Return the middlewares, outermost first."""
-    return (identify, answer_errors, admit(served, door, trusted_proxies), limit)
+    return (guard, identify, answer_errors, admit(served, door, trusted_proxies), limit)
 
 
 @web.middleware

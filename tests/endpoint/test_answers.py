@@ -98,7 +98,10 @@ async def test_a_database_that_is_gone_is_said_to_come_back(scim):
 async def test_health_is_told_without_a_token(scim):
     assert (await scim.get("/healthz", base="", token="")).status == 200
     ready = await scim.get("/readyz", base="", token="")
-    assert (ready.status, ready.body) == (200, {"connectors": {"HR": "ready"}})
+    assert (ready.status, ready.body) == (
+        200,
+        {"status": "ready", "connectors": {"ready": 1, "all": 1}, "certificate": "valid"},
+    )
 
 
 async def test_a_service_that_cannot_reach_its_database_is_alive_but_not_ready(scim):

@@ -1,0 +1,49 @@
+"""Every answer, good or bad, is guarded; a client's trace is answered and logged."""
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
+from structlog.testing import capture_logs
+
+from connector_host.endpoint.application import make_application
+from connector_host.endpoint.safeguards import HEADERS
+
+TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+
+
+@pytest.fixture
+async def client():
+    async with TestClient(TestServer(make_application({}))) as client:
+        yield client
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/", "/ecma2host_HR/scim/Users", "/nowhere"])
+async def test_every_answer_is_guarded(client, path):
+    answer = await client.get(path)
+    assert {name: answer.headers.get(name) for name in HEADERS} == HEADERS
+    assert answer.headers["Server"] == "connector-host"
+
+
+async def test_a_trace_goes_on(client):
+    with capture_logs():
+        answer = await client.get("/healthz", headers={"traceparent": TRACE})
+    assert answer.headers["traceparent"] == TRACE
+
+
+@pytest.mark.parametrize("trace", ["", "00-" + "0" * 32 + "-00f067aa0ba902b7-01", TRACE.upper(), TRACE + "x", "hello"])
+async def test_what_is_no_trace_is_not_repeated(client, trace):
+    answer = await client.get("/healthz", headers={"traceparent": trace})
+    assert "traceparent" not in answer.headers
+
+
+def test_the_guard_is_outermost():
+    application = make_application({})
+    assert isinstance(application, web.Application)
+    assert application.middlewares[0].__name__ == "guard"
+
+
+@pytest.mark.parametrize(("days", "status", "word"), [(None, 200, "valid"), (0, 200, "valid"), (-1, 503, "expired")])
+async def test_a_host_whose_certificate_has_expired_is_not_ready(days, status, word):
+    async with TestClient(TestServer(make_application({}, certificate_days=lambda: days))) as client:
+        answer = await client.get("/readyz")
+        assert (answer.status, (await answer.json())["certificate"]) == (status, word)
