@@ -5,12 +5,15 @@ Writes nothing, and repeats no value.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
+import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from connector_host.connectors.sql import anchors, discovery, privileges, shapes
 from connector_host.connectors.sql.columns import Unfit
+from connector_host.connectors.sql.indexes import check_indexes
 from connector_host.connectors.sql.sqlstate import Happened, understand
 from connector_host.errors import ConfigurationError, Finding, Level
 
@@ -24,6 +27,14 @@ if TYPE_CHECKING:
     from connector_host.connectors.sql.shapes import Shape
     from connector_host.settings import SqlSettings
 
+ENCRYPTION = {
+    "postgresql": "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()",
+    "mysql": "SHOW STATUS LIKE 'Ssl_cipher'",
+}
+"""What tells whether the connection that asks is encrypted, in its last column."""
+
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
 SAMPLE_ROWS = 1_000
 """How many rows are looked at for values that their column's type does not allow."""
 
@@ -34,6 +45,7 @@ def check(engine: Engine, dialect: Dialect, settings: SqlSettings, known: Shape 
         with engine.connect() as connection:
             return [
                 Finding(Level.OK, "database", "The database answers and accepts the login."),
+                *_encryption(connection, dialect),
                 *_table(connection, dialect, settings, known),
             ]
     except DBAPIError as error:
@@ -44,6 +56,13 @@ def check(engine: Engine, dialect: Dialect, settings: SqlSettings, known: Shape 
 
 def _unreachable(happened: Happened) -> Finding:
     match happened:
+        case Happened.NO_DRIVER:
+            return Finding(
+                Level.FAILURE,
+                "driver",
+                "The ODBC driver or data source is not installed on this machine.",
+                "Install the driver, or write its name as `odbcinst -q -d` spells it.",
+            )
         case Happened.LOGIN:
             return Finding(
                 Level.FAILURE,
@@ -58,6 +77,32 @@ def _unreachable(happened: Happened) -> Finding:
                 "The database cannot be reached.",
                 "Check host, port and path in the URL, that the server runs, and that a firewall lets it through.",
             )
+
+
+def _encryption(connection: Connection, dialect: Dialect) -> Iterator[Finding]:
+    """Ask the server: a driver may pass over an option that it does not know (sql-connectors.md §3.3.15)."""
+    asked = ENCRYPTION.get(dialect.name)
+    if asked is None:
+        return
+    *_, answer = connection.execute(sa.text(asked)).one()
+    host = connection.engine.url.host or _odbc_host(connection)
+    if answer not in (None, "", False, 0, "0"):
+        yield Finding(Level.OK, "encryption", "The connection to the database is encrypted.")
+    elif host in LOOPBACK or not host:
+        yield Finding(Level.OK, "encryption", "The connection is not encrypted, but does not leave this machine.")
+    else:
+        yield Finding(
+            Level.WARNING,
+            "encryption",
+            "The connection to the database is not encrypted: passwords and personal data can be read on the way.",
+            "Turn TLS on in the server, and demand it in the URL, such as ?sslmode=verify-full for PostgreSQL.",
+        )
+
+
+def _odbc_host(connection: Connection) -> str:
+    """Return the server that an ODBC connection string names."""
+    found = re.search(r"(?:^|;)SERVER=([^;]*)", str(connection.engine.url.query.get("odbc_connect", "")))
+    return found[1].strip("{}") if found else ""
 
 
 def _table(connection: Connection, dialect: Dialect, settings: SqlSettings, known: Shape | None) -> Iterator[Finding]:
@@ -75,6 +120,7 @@ def _table(connection: Connection, dialect: Dialect, settings: SqlSettings, know
         return
     yield from _privileges(connection, shape, settings)
     yield from _anchor(connection, shape)
+    yield from check_indexes(connection, shape, settings)
     yield from _columns(facts, shape, settings)
     yield from _changed(known, facts)
     yield from _values(connection, shape)

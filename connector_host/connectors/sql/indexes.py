@@ -1,0 +1,87 @@
+"""Indexes: whether the columns that a directory looks users up by can be found without reading the whole table.
+
+A lookup ignores case (RFC 7643 §2.2), so an index must serve that comparison: which one does is each database's own.
+Writes nothing; it says which statement an administrator may want to run.
+"""
+
+from __future__ import annotations
+
+import re
+from importlib import resources
+from typing import TYPE_CHECKING, Final
+
+from sqlalchemy import String, bindparam, text
+
+from connector_host.connectors.sql.predicates import is_folded
+from connector_host.errors import Finding, Level
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from sqlalchemy import Connection
+
+    from connector_host.connectors.sql.shapes import Shape, SqlColumn
+    from connector_host.settings import SqlSettings
+
+MATCHED_BY: Final = frozenset({"username", "externalid"})
+"""The paths that directories match users by, unless an administrator chooses another (ecma.md §4.2)."""
+
+
+def check_indexes(connection: Connection, shape: Shape, settings: SqlSettings) -> Iterator[Finding]:
+    """Yield a warning for each column that users are probably matched by and that no index serves."""
+    leading = _leading(connection, shape, settings)
+    for column in _matched_by(shape, settings):
+        served = column.attribute.unique and not is_folded(column)
+        if not served and not any(_serves(shape, column, expression, collation) for expression, collation in leading):
+            yield Finding(
+                Level.WARNING,
+                column.attribute.name,
+                "No index serves the lookup of users by this column, so every lookup reads the whole table.",
+                f"Create one: {_statement(connection, shape, column, settings)}",
+            )
+
+
+def _matched_by(shape: Shape, settings: SqlSettings) -> list[SqlColumn]:
+    """Return the columns that users are probably matched by: by their path, or else the anchor."""
+    paths = {name.lower(): path.rpartition(":")[2].lower() for name, path in settings.attributes.items()}
+    found = [column for name, column in shape.columns.items() if paths.get(name.lower()) in MATCHED_BY]
+    return found or [shape.anchor]
+
+
+def _leading(connection: Connection, shape: Shape, settings: SqlSettings) -> Sequence[tuple[str, str]]:
+    """Return what each index of the table leads with, and its collation where the database has one for each index."""
+    file = resources.files(__package__) / "catalogue" / f"{shape.dialect.name}_indexes.sql"
+    lines = [line for line in file.read_text(encoding="utf-8").splitlines() if not line.startswith("--")]
+    given = {"table": settings.table, "schema": settings.database_schema}
+    source = "\n".join(lines)
+    known = {name: value for name, value in given.items() if f":{name}" in source}
+    statement = text(source).bindparams(*(bindparam(name, type_=String()) for name in known))
+    return [(str(row.first_key), str(row.collation_name or "")) for row in connection.execute(statement, known)]
+
+
+def _serves(shape: Shape, column: SqlColumn, leading: str, collation: str) -> bool:
+    """Return whether an index that leads with this is used for the comparison that `predicates` writes."""
+    plain = re.sub(r"::[\w ]+|[\s()\"`\[\]]", "", leading).lower()
+    name = column.attribute.name.lower()
+    if not is_folded(column):
+        return plain == name
+    match shape.dialect.text_comparison:
+        case "nocase":
+            return plain == name and collation.upper() == "NOCASE"
+        case "lower":
+            return plain == f"lower{name}"
+        case "collation":
+            return plain == name
+
+
+def _statement(connection: Connection, shape: Shape, column: SqlColumn, settings: SqlSettings) -> str:
+    """Return the statement that creates the index, with the database's own quotes."""
+    quote = connection.dialect.identifier_preparer.quote_identifier
+    name = column.attribute.name
+    table = ".".join(quote(part) for part in (settings.database_schema, settings.table) if part is not None)
+    expression = quote(name)
+    if is_folded(column) and shape.dialect.text_comparison == "nocase":
+        expression = f"{expression} COLLATE NOCASE"
+    elif is_folded(column) and shape.dialect.text_comparison == "lower":
+        expression = f"lower({expression})"
+    return f"CREATE INDEX {quote(f'{settings.table}_{name}_lookup')} ON {table} ({expression});"
