@@ -137,6 +137,8 @@ def _set_up_sessions(engine: Engine, dialect: Dialect, statement_s: float, purpo
 
     @event.listens_for(engine, "connect")
     def set_up(connection: Any, _: object) -> None:  # noqa: ANN401 - the driver's door
+        if engine.driver == "psycopg":
+            _read_infinity_as_absent(connection)
         cursor = connection.cursor()
         for statement in statements:
             cursor.execute(statement)
@@ -145,6 +147,26 @@ def _set_up_sessions(engine: Engine, dialect: Dialect, statement_s: float, purpo
             connection.timeout = max(1, round(statement_s))
         if not getattr(connection, "autocommit", True):
             connection.commit()
+
+
+def _read_infinity_as_absent(connection: Any) -> None:  # noqa: ANN401 - the driver's door
+    """Read a moment without end as no value: psycopg would fail, and one such row would stop a whole page."""
+    from psycopg import DataError  # noqa: PLC0415 - only where this driver is installed
+    from psycopg.types import datetime as loaders  # noqa: PLC0415 - the same
+
+    for name, loader in (
+        ("timestamptz", loaders.TimestamptzLoader),
+        ("timestamp", loaders.TimestampLoader),
+        ("date", loaders.DateLoader),
+    ):
+
+        def load(self: Any, data: Any, loader: Any = loader) -> Any:  # noqa: ANN401 - psycopg's protocol
+            try:
+                return loader.load(self, data)
+            except DataError:
+                return None
+
+        connection.adapters.register_loader(name, type(f"Finite{loader.__name__}", (loader,), {"load": load}))
 
 
 def _set_up_sqlite(engine: Engine, statement_s: float, purpose: Purpose) -> None:

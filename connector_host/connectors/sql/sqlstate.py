@@ -46,6 +46,8 @@ class Happened(StrEnum):
     TIME_LIMIT = "time limit"
     CONNECTION = "connection"
     LOGIN = "login"
+    NO_DRIVER = "no driver"
+    """The ODBC driver or the data source is not known on this machine."""
     DENIED = "denied"
     SCHEMA = "schema"
     """The table or a column is not there, or not any more."""
@@ -153,6 +155,7 @@ CODES: Mapping[str, Mapping[str, Happened]] = {
         "HYT00": _H.TIME_LIMIT,
         "HYT01": _H.CONNECTION,
         "28": _H.LOGIN,
+        **dict.fromkeys(("IM002", "IM003", "IM004", "01000"), _H.NO_DRIVER),
         "42S02": _H.SCHEMA,
         "42S22": _H.SCHEMA,
     },
@@ -179,6 +182,8 @@ SQLITE_TEXTS: Mapping[str, Happened] = {
     "readonly database": _H.READ_ONLY,
     "database or disk is full": _H.FULL,
     "unable to open database file": _H.CONNECTION,
+    "Can't open lib": _H.NO_DRIVER,
+    "Data source name not found": _H.NO_DRIVER,
 }
 
 LOST_TEXTS = (
@@ -325,6 +330,9 @@ OF_THE_SYSTEM: Mapping[Happened, Callable[[], ConnectorError]] = {
     Happened.TIME_LIMIT: lambda: Busy("The database took longer than the time limit for one statement."),
     Happened.CONNECTION: lambda: Unavailable("The database cannot be reached."),
     Happened.LOGIN: lambda: Unavailable("The database does not accept our login.", retry_after_s=60),
+    Happened.NO_DRIVER: lambda: Unavailable(
+        "The ODBC driver or data source is not installed on this machine.", retry_after_s=60
+    ),
     Happened.DENIED: lambda: Denied("The database does not allow its login to do this."),
     Happened.SCHEMA: lambda: Unavailable(
         "The table is not as it was discovered; it is looked at again.", retry_after_s=1

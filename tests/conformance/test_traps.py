@@ -1,0 +1,247 @@
+"""The traps of sql-connectors.md §1c and §3.3, each by its number, wherever it can be set here.
+
+Some are only named here, since a test elsewhere is about them alone: 1c.3 and 3.3.17 test_exporting (a value that does
+not fit), 1c.6 test_changing (any name), 3.3.6 test_exporting (one bad export of many), 3.3.14 test_faults (ended
+sessions). 1c.10 cannot be set: there are no multi-valued attributes.
+"""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime, timedelta, timezone
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy import event
+
+from connector_host.connectors.contract import EVERYTHING, Add, Comparator, Compare, Delete, Modify, Query
+from connector_host.connectors.errors import Conflict, ConnectorError, InvalidValue, NotFound, Unavailable
+from connector_host.connectors.registry import open_connector, open_importer
+from connector_host.connectors.sql.dialects import dialect_of
+from connector_host.connectors.sql.engines import open_engine, parse_url
+from connector_host.errors import Level
+
+ANNA = Add({"Login": "anna", "Name": "Anna"})
+
+
+def table(platform, columns, name="Trap"):
+    platform.execute(f'DROP TABLE IF EXISTS "{name}"', f'CREATE TABLE "{name}" ({columns})')
+
+
+@pytest.fixture
+def heard(connector):
+    """Every statement that the connector says from now on."""
+    statements = []
+    for engine in (connector._reading, connector._writing):
+        event.listen(engine, "before_cursor_execute", lambda *spoken: statements.append(spoken[2]))
+    return statements
+
+
+async def test_1c_1_an_error_is_never_taken_for_success(employees, connector):
+    await connector.export(ANNA)
+    with pytest.raises(Conflict):
+        await connector.export(ANNA)
+    assert employees.execute('SELECT count(*) FROM "Employees"')[0][0] == 1
+
+
+async def test_1c_2_an_update_of_nobody_is_not_found(connector):
+    with pytest.raises(NotFound):
+        await connector.export(Modify("anna", lambda _: {"Name": "x"}))
+
+
+async def test_1c_5_a_numeric_key_is_bound_as_a_number(platform):
+    table(platform, "id int PRIMARY KEY NOT NULL, name varchar(9)")
+    connector = platform.open(table="Trap", anchor="id")
+    await connector.export(Add({"id": 7, "name": "x"}))
+    assert (await connector.export(Delete("7"))).entry.values["name"] == "x"
+    await connector.close()
+
+
+async def test_1c_7_discovery_reads_no_rows_of_the_table(heard, connector):
+    await connector.describe()
+    assert heard
+    assert not any('"Employees"' in statement or "`Employees`" in statement for statement in heard)
+
+
+async def test_1c_8_an_import_and_paging_go_beyond_the_first_page(platform):
+    table(platform, "id int PRIMARY KEY NOT NULL")
+    rows = ", ".join(f"({number})" for number in range(2_500))
+    platform.execute(f'INSERT INTO "Trap" VALUES {rows}')
+    settings = platform.settings(table="Trap", anchor="id")
+    with open_importer("HR", settings) as importer:
+        batches = [len(rows) for rows in importer.batches(EVERYTHING)]
+    assert sum(batches) == 2_500
+    assert max(batches) <= 1_000
+    connector = open_connector("HR", settings)
+    last = await connector.search(Query(offset=2_400, limit=200))
+    assert (len(last.entries), last.total) == (100, 2_500)
+    await connector.close()
+
+
+@pytest.mark.parametrize("length", [397, 398, 8_191, 16_000])
+async def test_1c_9_long_text_is_not_cut(platform, length):
+    table(platform, "id int PRIMARY KEY NOT NULL, essay text")
+    connector = platform.open(table="Trap", anchor="id")
+    text = ("äöü🙂" * length)[:length]
+    done = await connector.export(Add({"id": 1, "essay": text}))
+    assert done.entry.values["essay"] == text
+    assert (await connector.read("1")).values["essay"] == text
+    await connector.close()
+
+
+async def test_3_3_1_a_number_never_matches_every_text(employees, connector):
+    """`WHERE login = 0` hits every row of MariaDB: a value of another type is refused or matches nothing."""
+    await connector.export(ANNA)
+    page = await connector.search(Query(Compare("Login", Comparator.EQ, 0)))
+    assert page.total == 0
+
+
+async def test_3_3_3_an_aware_moment_goes_into_a_column_without_a_zone_as_utc(platform):
+    naive = {"sqlite": "datetime", "postgresql": "timestamp", "mariadb": "datetime"}[platform.database]
+    table(platform, f"id int PRIMARY KEY NOT NULL, seen {naive}")
+    connector = platform.open(table="Trap", anchor="id")
+    moment = datetime(2026, 11, 23, 17, 30, tzinfo=timezone(timedelta(hours=5, minutes=30)))
+    assert (await connector.export(Add({"id": 1, "seen": moment}))).entry.values["seen"] == moment
+    assert str(platform.execute('SELECT seen FROM "Trap"')[0][0]).startswith("2026-11-23 12:00:00")
+    await connector.close()
+
+
+async def test_3_3_5_a_uuid_keeps_its_bytes(employees, connector):
+    text = "6f9619ff-8b86-d011-b42d-00c04fc964ff"
+    await connector.export(Add({**ANNA.values, "Guid": text}))
+    assert uuid.UUID(str(employees.execute('SELECT "Guid" FROM "Employees"')[0][0])) == uuid.UUID(text)
+
+
+async def test_3_3_6_no_engine_of_generic_odbc_uses_fast_executemany(employees):
+    engine = open_engine(parse_url(employees.url, employees.password), size=1, statement_s=5, purpose="writing")
+    assert not getattr(engine.dialect, "fast_executemany", False)
+
+
+async def test_3_3_7_a_moment_without_end_does_not_stop_a_page(platform):
+    platform.only("postgresql")
+    table(platform, "id int PRIMARY KEY, until timestamptz, later timestamp, day date")
+    platform.execute("""INSERT INTO "Trap" VALUES (1, 'infinity', '-infinity', 'infinity'), (2, now(), now(), now())""")
+    connector = platform.open(table="Trap", anchor="id")
+    page = await connector.search(Query())
+    assert [entry.anchor for entry in page.entries] == ["1", "2"]
+    assert isinstance(page.entries[1].values["until"], datetime)
+    if platform.driver == "native":  # psqlODBC makes the year 9999 of it, and nobody can tell
+        assert page.entries[0].values["until"] is None
+    await connector.close()
+
+
+async def test_3_3_8_an_update_that_changes_nothing_still_counts_its_row(employees):
+    employees.execute("""INSERT INTO "Employees" ("Login", "Name") VALUES ('anna', 'Anna')""")
+    engine = open_engine(parse_url(employees.url, employees.password), size=1, statement_s=5, purpose="writing")
+    users = sa.Table(
+        "Employees", sa.MetaData(), sa.Column("Login", quote=True), sa.Column("Name", quote=True), quote=True
+    )
+    with engine.begin() as connection:
+        done = connection.execute(sa.update(users).values(Name="Anna").where(users.c.Login == "anna"))
+        assert done.rowcount == 1
+    engine.dispose()
+
+
+async def test_3_3_10_no_update_asks_for_returning(connector, heard):
+    await connector.export(ANNA)
+    await connector.export(Modify("anna", lambda _: {"Name": "Anne"}))
+    updates = [statement for statement in heard if statement.startswith("UPDATE")]
+    assert updates
+    assert not any("RETURNING" in statement for statement in updates)
+
+
+AFTER = {
+    "sqlite": (
+        """CREATE TRIGGER late AFTER INSERT ON "Employees"
+           BEGIN UPDATE "Employees" SET "Number" = 42 WHERE "Login" = new."Login"; END""",
+    ),
+    "postgresql": (
+        """CREATE OR REPLACE FUNCTION late() RETURNS trigger LANGUAGE plpgsql AS
+           $$ BEGIN UPDATE "Employees" SET "Number" = 42 WHERE "Login" = new."Login"; RETURN NULL; END $$""",
+        'CREATE TRIGGER late AFTER INSERT ON "Employees" FOR EACH ROW EXECUTE FUNCTION late()',
+    ),
+}
+
+
+async def test_3_3_11_the_answer_shows_what_an_after_trigger_did(employees, connector):
+    employees.only("sqlite", "postgresql")
+    employees.execute(*AFTER[employees.database])
+    assert (await connector.export(ANNA)).entry.values["Number"] == 42
+
+
+async def test_3_3_11_a_row_that_a_trigger_took_away_is_no_success(employees, connector):
+    employees.only("postgresql")
+    employees.execute(
+        "CREATE OR REPLACE FUNCTION gone() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$",
+        'CREATE TRIGGER gone BEFORE INSERT ON "Employees" FOR EACH ROW EXECUTE FUNCTION gone()',
+    )
+    with pytest.raises(ConnectorError, match="trigger"):
+        await connector.export(ANNA)
+
+
+async def test_3_3_13_the_columns_of_a_view_have_their_types(employees):
+    employees.execute('DROP VIEW IF EXISTS "Seen"', 'CREATE VIEW "Seen" AS SELECT * FROM "Employees"')
+    employees.execute("""INSERT INTO "Employees" ("Login", "Name") VALUES ('anna', 'Anna')""")
+    connector = employees.open(table="Seen", accept_unenforced_anchor=True)
+    assert (await connector.read("anna")).values["Active"] is True
+    await connector.close()
+    employees.execute('DROP VIEW "Seen"')
+
+
+async def test_3_3_15_check_says_whether_the_connection_is_encrypted(employees, connector):
+    employees.only("postgresql", "mariadb")
+    found = [finding for finding in await connector.check() if finding.subject == "encryption"]
+    assert [finding.level for finding in found] == [Level.OK]
+    assert "does not leave this machine" in found[0].fact
+
+
+@pytest.mark.parametrize(
+    ("kept", "asked", "matches"),
+    [
+        ("é", "e", False),
+        ("e", "é", False),
+        ("A1", "a1", True),
+        ("x ", "x", False),
+        ("ß", "ss", False),
+        ("I", "i", True),
+    ],
+)
+async def test_3_3_16_only_case_is_passed_over_in_comparing(connector, kept, asked, matches):
+    await connector.export(Add({**ANNA.values, "Name": kept}))
+    page = await connector.search(Query(Compare("Name", Comparator.EQ, asked)))
+    assert bool(page.total) is matches
+
+
+async def test_3_3_16_a_zero_date_reads_as_absent(employees):
+    employees.only("mariadb")
+    connection = employees.connect()
+    cursor = connection.cursor()
+    cursor.execute("SET SESSION sql_mode = ''")
+    cursor.execute("INSERT INTO `Employees` (`Login`, `Name`, `Hired`, `Born`) VALUES ('anna', 'x', 0, 0)")
+    connection.close()
+    connector = employees.open()
+    entry = await connector.read("anna")
+    assert (entry.values["Hired"], entry.values["Born"]) == (None, None)
+    await connector.close()
+
+
+async def test_3_3_16_text_that_is_too_long_is_refused_and_never_cut(platform):
+    """The length is the database's own to enforce where we do not know it: bytes of a TINYTEXT, for one."""
+    platform.only("mariadb")
+    table(platform, "id int PRIMARY KEY, note tinytext")
+    connector = platform.open(table="Trap", anchor="id")
+    with pytest.raises(InvalidValue):
+        await connector.export(Add({"id": 1, "note": "🙂" * 255}))
+    await connector.close()
+
+
+async def test_3_3_18_a_missing_driver_and_a_missing_data_source_are_said_to_be_missing(platform):
+    if platform.driver == "native":
+        pytest.skip("is about ODBC")
+    backend = dialect_of(parse_url(platform.url, None)).name
+    scheme = "mariadb" if backend == "mysql" else backend
+    for query in ("driver=No+Such+Driver", "dsn=no_such_source"):
+        connector = platform.open(database=f"{scheme}+pyodbc://x@127.0.0.1:1/x?{query}")
+        with pytest.raises(Unavailable, match="not installed"):
+            await connector.describe()
+        await connector.close()
