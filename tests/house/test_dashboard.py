@@ -1,0 +1,28 @@
+"""The dashboard asks for metrics that there are."""
+
+import json
+import re
+from pathlib import Path
+
+from connector_host.observability.metrics import Metrics
+
+DASHBOARD = Path(__file__).parents[2] / "docs" / "grafana.json"
+
+
+def test_every_metric_of_the_dashboard_exists():
+    metrics = Metrics()
+    metrics.request_begins()
+    metrics.request_ends("HR", "GET", 401, 0.1)
+    metrics.operation_begins("HR", "add")
+    metrics.operation_ends("HR", "add", "Conflict", 0.1)
+    metrics.watch_certificate(lambda: 10)
+    there = set(re.findall(r"^(connector_host_\w+)", metrics.text().decode(), re.MULTILINE))
+    panels = json.loads(DASHBOARD.read_text(encoding="utf-8"))["panels"]
+    asked = {
+        name
+        for panel in panels
+        for target in panel["targets"]
+        for name in re.findall(r"connector_host_\w+", target["expr"])
+    }
+    assert sorted(asked - there) == []
+    assert len(asked) >= 8
