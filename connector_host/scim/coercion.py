@@ -152,7 +152,10 @@ def _moment(_: Attribute, path: str, raw: object) -> Value:
     if isinstance(raw, str) and len(raw) <= _MOMENT_CHARS and _MOMENT.fullmatch(raw.strip()):
         try:
             moment = datetime.fromisoformat(raw.strip().upper().replace(" +", "+").replace(" Z", "Z"))
-            return (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).astimezone(UTC)
+            aware = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+            # In the offset that the sender wrote: a column of dates keeps the date that was meant. It must be a moment
+            # of the years 1 to 9999 in UTC, too.
+            return aware.astimezone(UTC).astimezone(aware.tzinfo)
         except (ValueError, OverflowError):
             pass
     raise InvalidValue(path, "expected a date and time such as 2026-11-23T08:30:00Z.")

@@ -14,8 +14,8 @@ from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING
 
 from connector_host.connectors.contract import AttributeType, Value, to_text
-from connector_host.connectors.sql import moments
-from connector_host.connectors.sql.columns import Codec, Family, Kind, Parameters, Unfit
+from connector_host.connectors.sql import moments, neighbours
+from connector_host.connectors.sql.columns import Codec, Family, Kind, Neighbours, Parameters, Unfit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -144,7 +144,9 @@ def _integer(kind: Kind, facts: ColumnFacts) -> Codec:
         except ValueError:
             raise Unfit(expected) from None
 
-    return Codec(AttributeType.INTEGER, encode, decode, parse)
+    return Codec(
+        AttributeType.INTEGER, encode, decode, parse, lambda value: neighbours.whole(_as_decimal(value, expected), kind)
+    )
 
 
 def _decimal(facts: ColumnFacts, parameters: Parameters) -> Codec:
@@ -170,7 +172,21 @@ def _decimal(facts: ColumnFacts, parameters: Parameters) -> Codec:
     def decode(raw: object) -> Decimal:
         return _as_decimal(raw, "holds something else than a number")
 
-    return Codec(AttributeType.DECIMAL, encode, decode, lambda text: check(_as_decimal(text, expected)))
+    return Codec(
+        AttributeType.DECIMAL,
+        encode,
+        decode,
+        lambda text: check(_as_decimal(text, expected)),
+        lambda value: _decimals_beside(_as_decimal(value, expected), facts, parameters),
+    )
+
+
+def _decimals_beside(number: Decimal, facts: ColumnFacts, parameters: Parameters) -> Neighbours:
+    if parameters.decimal_digits is not None:  # kept in eight bytes of floating point, whatever was declared
+        return neighbours.double(number)
+    if facts.precision is None:
+        return Neighbours(number, number)
+    return neighbours.fixed(number, facts.precision, facts.scale or 0)
 
 
 def _decimal_words(facts: ColumnFacts, parameters: Parameters) -> str:
@@ -211,7 +227,11 @@ def _floating(digits: int) -> Callable[[ColumnFacts, Parameters], Codec]:
     def parse(text: str) -> Decimal:
         return decode(encode(_as_decimal(text, expected)))
 
-    return lambda _, __: Codec(AttributeType.DECIMAL, encode, decode, parse)
+    def beside(value: Value) -> Neighbours:
+        number = _as_decimal(value, expected)
+        return neighbours.single(number, digits) if digits == SINGLE_DIGITS else neighbours.double(number)
+
+    return lambda _, __: Codec(AttributeType.DECIMAL, encode, decode, parse, beside)
 
 
 # ── booleans ──────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -113,6 +113,21 @@ class Parameters:
 
 
 @dataclass(frozen=True, slots=True)
+class Neighbours:
+    """Where a value lies among all that a column can hold, as parameters."""
+
+    below: object
+    """The greatest that is not above it; None where all are above it."""
+    above: object
+    """The least that is not below it; None where all are below it."""
+
+    @property
+    def meet(self) -> bool:
+        """Return whether the column can hold the value itself."""
+        return self.below is not None and self.below == self.above
+
+
+@dataclass(frozen=True, slots=True)
 class Codec:
     """One column's way between values of the contract and values of the driver."""
 
@@ -124,9 +139,16 @@ class Codec:
     parse: Callable[[str], Value]
     """From text, an anchor's for one; raises Unfit."""
 
-    def normalised(self, value: Value) -> Value:
-        """Return the value as it will read back; raises Unfit."""
-        return self.decode(self.encode(value))
+    neighbours: Callable[[Value], Neighbours] | None = None
+    """What a value is compared with, where the column's values have an order and not every value can be among them;
+    raises Unfit where the value is of another type."""
+
+    def compared(self, value: Value) -> Neighbours:
+        """Return the parameters between which the value lies; raises Unfit where it cannot be compared at all."""
+        if self.neighbours is not None:
+            return self.neighbours(value)
+        parameter = self.encode(value)
+        return Neighbours(parameter, parameter)
 
     def from_anchor(self, text: str) -> Value:
         """Return the value whose canonical text this is; raises Unfit where there is none.

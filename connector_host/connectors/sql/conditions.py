@@ -10,7 +10,6 @@ cannot be in the column matches nothing, and never reaches the database's own co
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from decimal import Decimal
 from typing import TYPE_CHECKING, TypeAlias
 
 from connector_host.connectors.contract import (
@@ -26,7 +25,7 @@ from connector_host.connectors.contract import (
     Present,
 )
 from connector_host.connectors.errors import InvalidValue
-from connector_host.connectors.sql.columns import TEXTS, Unfit
+from connector_host.connectors.sql.columns import TEXTS, Neighbours, Unfit
 
 if TYPE_CHECKING:
     from connector_host.connectors.sql.shapes import Shape, SqlColumn
@@ -40,7 +39,7 @@ SLOT = ""
 
 @dataclass(frozen=True, slots=True)
 class Filled:
-    """The column is not null: what is left of a comparison with a number beyond all that it can hold."""
+    """The column is not null: what is left of a comparison with a value beyond all that it can hold."""
 
     attribute: str
 
@@ -94,10 +93,38 @@ def _compare(condition: Compare, shape: Shape, values: list[object]) -> Question
         if comparator in PATTERNS:
             values.append(_pattern(comparator, _text(condition)))
         else:
-            values.append(_text(condition) if is_text(column) else column.codec.encode(condition.value))
+            return _among(condition, _neighbours(condition, column), values)
     except Unfit:
-        return _beyond(condition, column)
+        return EVERYTHING if comparator is Comparator.NE else NOTHING
     return replace(condition, value=SLOT)
+
+
+def _neighbours(condition: Compare, column: SqlColumn) -> Neighbours:
+    if not is_text(column):
+        return column.codec.compared(condition.value)
+    text = _text(condition)
+    return Neighbours(text, text)
+
+
+def _among(condition: Compare, found: Neighbours, values: list[object]) -> Question:
+    """Return what holds for a value among those that the column can hold, or between two of them.
+
+    Between two, `> 1.005` and `>= 1.005` both mean `> 1.00`; beyond all of them, every value or none.
+    """
+    comparator = condition.comparator
+    if found.meet:
+        values.append(found.below)
+        return replace(condition, value=SLOT)
+    if comparator not in ORDERINGS:
+        return EVERYTHING if comparator is Comparator.NE else NOTHING
+    is_greater = comparator in (Comparator.GT, Comparator.GE)
+    bound, beside = (found.below, found.above) if is_greater else (found.above, found.below)
+    if bound is None:
+        return Filled(condition.attribute)
+    if beside is None:
+        return NOTHING
+    values.append(bound)
+    return replace(condition, comparator=Comparator.GT if is_greater else Comparator.LT, value=SLOT)
 
 
 def _text(condition: Compare) -> str:
@@ -115,18 +142,3 @@ def _pattern(comparator: Comparator, text: str) -> str:
     before = "" if comparator is Comparator.SW else "%"
     after = "" if comparator is Comparator.EW else "%"
     return before + text + after
-
-
-def _beyond(condition: Compare, column: SqlColumn) -> Question:
-    """Return what holds for a value that cannot be in the column: numbers may lie above or below all of them."""
-    if condition.comparator is Comparator.NE:
-        return EVERYTHING
-    number = condition.value
-    if condition.comparator not in ORDERINGS or isinstance(number, bool) or not isinstance(number, int | Decimal):
-        return NOTHING
-    kind = column.discovered.kind
-    is_beyond = column.attribute.type is AttributeType.DECIMAL or not kind.low <= number <= kind.high
-    if column.attribute.type not in (AttributeType.INTEGER, AttributeType.DECIMAL) or not is_beyond:
-        return NOTHING
-    holds = (number > 0) == (condition.comparator in (Comparator.LT, Comparator.LE))
-    return Filled(condition.attribute) if holds else NOTHING

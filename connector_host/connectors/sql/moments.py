@@ -5,17 +5,22 @@ What a column without a zone means is UTC, or the zone that the administrator na
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from connector_host.connectors.contract import AttributeType, Value
-from connector_host.connectors.sql.columns import MICROSECOND_DIGITS, Codec, Parameters, Unfit
+from connector_host.connectors.sql.columns import MICROSECOND_DIGITS, Codec, Neighbours, Parameters, Unfit
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from connector_host.connectors.survey import ColumnFacts
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECONDS = 10**MICROSECOND_DIGITS
+MIDDLE_YEAR = 5_000
 UNITS = {"s": timedelta(seconds=1), "ms": timedelta(milliseconds=1)}
 
 
@@ -24,10 +29,15 @@ def aware(facts: ColumnFacts, parameters: Parameters) -> Codec:
     digits = parameters.fraction_digits if facts.precision is None else facts.precision
 
     def encode(value: Value) -> object:
-        moment = _cut(_utc(value), digits)
+        return spelled(_cut(_utc(value), digits))
+
+    def spelled(moment: datetime) -> object:
         return moment if parameters.native_moments else _iso(moment)
 
-    return Codec(AttributeType.DATE_TIME, encode, to_moment, to_moment)
+    def neighbours(value: Value) -> Neighbours:
+        return _neighbours(value, digits, spelled)
+
+    return Codec(AttributeType.DATE_TIME, encode, to_moment, to_moment, neighbours)
 
 
 def naive(facts: ColumnFacts, parameters: Parameters, zone: str | None = None) -> Codec:
@@ -41,12 +51,18 @@ def naive(facts: ColumnFacts, parameters: Parameters, zone: str | None = None) -
         if there.replace(tzinfo=local).astimezone(UTC) != moment:
             # The second of two hours that the clock shows alike: it would read back an hour off.
             raise Unfit(f"cannot keep this moment: clocks in {zone} show it twice when summer time ends")
+        return spelled(there)
+
+    def spelled(there: datetime) -> object:
         return there if parameters.native_moments else _iso(there)
+
+    def neighbours(value: Value) -> Neighbours:
+        return _neighbours(value, digits, spelled, local)
 
     def decode(raw: object) -> datetime:
         return to_moment(raw, local)
 
-    return Codec(AttributeType.DATE_TIME, encode, decode, to_moment)
+    return Codec(AttributeType.DATE_TIME, encode, decode, to_moment, neighbours)
 
 
 def midnight(_: ColumnFacts, parameters: Parameters) -> Codec:
@@ -57,9 +73,21 @@ def midnight(_: ColumnFacts, parameters: Parameters) -> Codec:
         # Midnight in the offset that the sender wrote: a date has no zone to be moved to.
         if not isinstance(value, datetime) or value.timetz().replace(tzinfo=None) != time():
             raise Unfit(expected)
-        return value.date() if parameters.native_moments else value.date().isoformat()
+        return spelled(value.date())
 
-    return Codec(AttributeType.DATE_TIME, encode, to_moment, to_moment)
+    def spelled(day: date) -> object:
+        return day if parameters.native_moments else day.isoformat()
+
+    def neighbours(value: Value) -> Neighbours:
+        # The date that the sender wrote, as it is stored: 12:00 lies between it and the next one.
+        if not isinstance(value, datetime):
+            raise Unfit(expected)
+        day = value.date()
+        if value.time() == time():
+            return Neighbours(spelled(day), spelled(day))
+        return Neighbours(spelled(day), None if day == date.max else spelled(day + timedelta(days=1)))
+
+    return Codec(AttributeType.DATE_TIME, encode, to_moment, to_moment, neighbours)
 
 
 def epoch(inner: Codec, unit: str) -> Codec:
@@ -78,7 +106,43 @@ def epoch(inner: Codec, unit: str) -> Codec:
         except OverflowError:
             raise Unfit("holds a number beyond the years 1 to 9999") from None
 
-    return Codec(AttributeType.DATE_TIME, encode, decode, to_moment)
+    def neighbours(value: Value) -> Neighbours:
+        count, rest = divmod(_aware(value) - EPOCH, step)
+        return Neighbours(inner.compared(count).below, inner.compared(count + bool(rest)).above)
+
+    return Codec(AttributeType.DATE_TIME, encode, decode, to_moment, neighbours)
+
+
+def _neighbours(
+    value: Value, digits: int, spelled: Callable[[datetime], object], zone: tzinfo | None = None
+) -> Neighbours:
+    """Return the moments beside a value in a column of so many digits, and without a zone where one is given."""
+    moment = _aware(value)
+    try:
+        there = moment.astimezone(UTC) if zone is None else moment.astimezone(zone).replace(tzinfo=None, fold=0)
+        below = _cut(there, digits)
+        if zone is not None and there.replace(tzinfo=zone).astimezone(UTC) != moment:
+            above = _after_twice(there, zone)
+            below = above - _step(digits)
+        else:
+            above = below if below == there else below + _step(digits)
+    except OverflowError:
+        last = datetime.max.replace(tzinfo=UTC if zone is None else None)
+        is_early = moment.year < MIDDLE_YEAR
+        first = datetime.min.replace(tzinfo=last.tzinfo)
+        return Neighbours(None, spelled(first)) if is_early else Neighbours(spelled(_cut(last, digits)), None)
+    return Neighbours(spelled(below), spelled(above))
+
+
+def _after_twice(there: datetime, zone: tzinfo) -> datetime:
+    """Return what the clock shows when the hour that it shows twice is over; the column's moments mean the first."""
+    start = there.replace(microsecond=0)
+
+    def is_once(seconds: int) -> bool:
+        shown = (start + timedelta(seconds=seconds)).replace(tzinfo=zone)
+        return shown.utcoffset() == shown.replace(fold=1).utcoffset()
+
+    return start + timedelta(seconds=bisect_left(range(86_400), x=True, key=is_once))
 
 
 def to_moment(raw: object, zone: tzinfo | None = None) -> datetime:
@@ -108,16 +172,24 @@ def _iso(moment: datetime) -> str:
     return moment.isoformat(" ")
 
 
-def _utc(value: Value) -> datetime:
+def _aware(value: Value) -> datetime:
     if not isinstance(value, datetime) or value.tzinfo is None:
         raise Unfit("takes a date and time with its zone such as 2026-11-23T17:30:00Z")
+    return value
+
+
+def _utc(value: Value) -> datetime:
     try:
-        return value.astimezone(UTC)
+        return _aware(value).astimezone(UTC)
     except OverflowError:
         raise Unfit("takes a date and time of the years 1 to 9999 in UTC") from None
 
 
 def _cut(moment: datetime, digits: int) -> datetime:
     """Drop digits that the column does not keep: databases round them, each in its own way."""
-    unit = 10 ** max(0, MICROSECOND_DIGITS - digits)
+    unit = _step(digits).microseconds or MICROSECONDS
     return moment.replace(microsecond=moment.microsecond // unit * unit)
+
+
+def _step(digits: int) -> timedelta:
+    return timedelta(microseconds=10 ** max(0, MICROSECOND_DIGITS - digits))

@@ -59,6 +59,9 @@ def parameter(name: str) -> Expression:
 def compared(column: SqlColumn, shape: Shape, name: str) -> Expression:
     """Return a parameter that is compared with a column, as narrow as the column, so that an index can be used."""
     facts = column.discovered.facts
+    if column.discovered.kind.family is Family.SINGLE:
+        # 0.1 in eight bytes is another number than 0.1 in four.
+        return sa.cast(parameter(name), sa.REAL())
     if facts.declared in shape.dialect.narrow_texts:
         # As long as the parameter may be: a longer one must not be cut to what the column holds.
         return sa.cast(parameter(name), sa.VARCHAR(8_000))

@@ -1,0 +1,105 @@
+"""Comparisons with values that the column cannot hold are true by arithmetic, on every database and driver."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, timezone
+from decimal import Decimal
+
+import pytest
+
+from connector_host.connectors.contract import AllOf, Comparator, Compare, Not, Query
+
+EQ, NE, GT, GE, LT, LE = (Comparator(name) for name in ("eq", "ne", "gt", "ge", "lt", "le"))
+
+COLUMNS = {
+    "sqlite": "price decimal(10, 2), born date, stock int, small real, big double, seen datetime",
+    "postgresql": "price numeric(10, 2), born date, stock int, small real, big double precision, seen timestamp(0)",
+    "mariadb": "price decimal(10, 2), born date, stock int, small float, big double, seen datetime",
+}
+
+
+@pytest.fixture
+async def goods(platform):
+    platform.execute(
+        'DROP TABLE IF EXISTS "Goods"',
+        f'CREATE TABLE "Goods" (id int PRIMARY KEY NOT NULL, {COLUMNS[platform.database]})',
+        """INSERT INTO "Goods" VALUES (1, 1.00, '2019-12-31', 1, 0.1, 0.1, '2026-07-01 12:00:00'),
+           (2, 1.01, '2020-01-01', 2, 16777.2, 0.3, '2026-10-25 02:30:00'),
+           (3, 2.00, '2020-01-02', 3, -2.5, 1e300, '2026-10-25 03:00:00'), (4, {nulls})""".format(
+            nulls=", ".join(["NULL"] * 6)
+        ),
+    )
+    connector = platform.open(table="Goods", anchor="id", column={"seen": {"zone": "Europe/Berlin"}})
+    yield connector
+    await connector.close()
+
+
+async def found(connector, condition):
+    return "".join(entry.anchor for entry in (await connector.search(Query(condition))).entries)
+
+
+def price(text):
+    return "price", Decimal(text)
+
+
+def born(text):
+    return "born", datetime.fromisoformat(text)
+
+
+def stock(text):
+    return "stock", Decimal(text)
+
+
+SHIFTED = "2020-01-01T00:00:00+02:00"
+
+
+@pytest.mark.parametrize(
+    ("asked", "answers"),  # to eq, gt, ge, lt, le
+    [
+        (price("1.005"), ("", "23", "23", "1", "1")),
+        (price("1.01"), ("2", "3", "23", "1", "12")),
+        (price("1.010"), ("2", "3", "23", "1", "12")),
+        (price("-0.001"), ("", "123", "123", "", "")),
+        (price("99999999.999"), ("", "", "", "123", "123")),
+        (price("1e20"), ("", "", "", "123", "123")),
+        (price("-1e20"), ("", "123", "123", "", "")),
+        (price("1e-40"), ("", "123", "123", "", "")),
+        (stock("1.5"), ("", "23", "23", "1", "1")),
+        (stock("2.0"), ("2", "3", "23", "1", "12")),
+        (stock("1e30"), ("", "", "", "123", "123")),
+        (stock("-99999999999.5"), ("", "123", "123", "", "")),
+        (born("2020-01-01T12:00:00Z"), ("", "3", "3", "12", "12")),
+        (born("2020-01-01T00:00:00Z"), ("2", "3", "23", "1", "12")),
+        (born(SHIFTED), ("2", "3", "23", "1", "12")),
+        (born("9999-12-31T23:00:00Z"), ("", "", "", "123", "123")),
+        (("small", Decimal("0.1")), ("1", "2", "12", "3", "13")),
+        (("small", Decimal("0.10000000001")), ("", "2", "2", "13", "13")),
+        (("small", Decimal("16777.2")), ("2", "", "2", "13", "123")),
+        (("small", Decimal("1e40")), ("", "", "", "123", "123")),
+        (("big", Decimal("0.3")), ("2", "3", "23", "1", "12")),
+        (("big", Decimal("0.30000000000000000001")), ("", "3", "3", "12", "12")),
+        (("big", Decimal("1e300")), ("3", "", "3", "12", "123")),
+        (("big", Decimal("-1e400")), ("", "123", "123", "", "")),
+        (("seen", datetime(2026, 7, 1, 10, 0, 0, 500_000, tzinfo=UTC)), ("", "23", "23", "1", "1")),
+        (("seen", datetime(2026, 7, 1, 10, tzinfo=UTC)), ("1", "23", "123", "", "1")),
+        # 02:45 for the second time: after every 02:xx of the column, and before its 03:00.
+        (("seen", datetime(2026, 10, 25, 1, 45, tzinfo=UTC)), ("", "3", "3", "12", "12")),
+        (("seen", datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=14)))), ("", "123", "123", "", "")),
+        (("seen", datetime.max.replace(tzinfo=timezone(timedelta(hours=-14)))), ("", "", "", "123", "123")),
+    ],
+    ids=str,
+)
+async def test_a_comparison_is_true_by_arithmetic(goods, asked, answers):
+    name, value = asked
+    assert tuple([await found(goods, Compare(name, way, value)) for way in (EQ, GT, GE, LT, LE)]) == answers
+    others = "".join(anchor for anchor in "1234" if anchor not in answers[0])
+    assert await found(goods, Compare(name, NE, value)) == others
+
+
+async def test_what_does_not_hold_counts_the_rows_without_a_value(goods):
+    assert await found(goods, Not(Compare("price", GT, Decimal("1.005")))) == "14"
+
+
+async def test_a_range_around_one_value_finds_it(goods):
+    around = AllOf((Compare("price", GT, Decimal("1.0099")), Compare("price", LT, Decimal("1.0101"))))
+    assert await found(goods, around) == "2"
