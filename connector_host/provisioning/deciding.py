@@ -91,7 +91,7 @@ class Judge:
         trace.append(Step("scope", Status.SUCCESS, scoped.reason or "the user is in scope"))
         if not scoped.wanted:
             return self._unwanted(scoped, link)
-        values = {**user.values, mappings.SOFT_DELETED: False}
+        values = user.values
         wanted = mappings.desired(self.flows, values, creating=False)
         fresh = mappings.digests(wanted, self.salt)
         if link is not None:

@@ -124,8 +124,12 @@ class Engine:
         """Plan the next run, keep the report, drop what is too old in the log, and tell people."""
         after = await asyncio.to_thread(self.state.job, name)
         over = faults.is_over(after, job.quarantine, clock.now().timestamp())
-        fields = {"next_run": next_run(job, after, report, begun), "last_report": json.dumps(report.document())}
-        await asyncio.to_thread(lambda: self.state.set_job(name, **fields, stopped=over))
+        fields: dict[str, object] = {
+            "next_run": next_run(job, after, report, begun),
+            "last_report": json.dumps(report.document()),
+            **({"stopped": True} if over else {}),
+        }
+        await asyncio.to_thread(lambda: self.state.set_job(name, **fields))
         oldest = clock.now().timestamp() - self.settings.provisioning.log_days * faults.DAY_S
         await asyncio.to_thread(logbook.prune, self.state, name, oldest)
         _LOG.info(events.PROVISIONING_CYCLE, key=name, kind=report.kind, outcome=report.ending, **_numbers(report))

@@ -20,15 +20,15 @@ from connector_host.errors import ConfigurationError
 from connector_host.provisioning.errors import ExpressionError
 from connector_host.provisioning.expressions import Candidates, Expression, compile_expression
 from connector_host.provisioning.expressions.evaluation import Outcome
-from connector_host.provisioning.expressions.signatures import Kind
 from connector_host.provisioning.resources import ResourcePath, parse_path
 from connector_host.provisioning.values import Value, Values, is_empty
 
 if TYPE_CHECKING:
+    from connector_host.provisioning.expressions.signatures import Kind
     from connector_host.provisioning.settings.jobs import JobSettings, MappingSettings
 
 SOFT_DELETED: Final = "IsSoftDeleted"
-"""An attribute that every source has besides its own: true where the user is to be disabled."""
+"""Microsoft's own attribute of a user who is to be disabled; here the job does that by itself, at the cycle's end."""
 
 DIGEST_BYTES: Final = 8
 
@@ -88,11 +88,10 @@ def compile_mappings(job: JobSettings, attributes: Mapping[str, Kind] | None = N
 
     Raises ConfigurationError that names every mapping that is wrong, with the column where it's an expression.
     """
-    known = None if attributes is None else {**attributes, SOFT_DELETED: Kind.TRUTH}
     flows, mistakes, seen = [], [], set[str]()
     for settings in job.mappings:
         try:
-            flows.append(flow := _compile(settings, known))
+            flows.append(flow := _compile(settings, attributes))
             _check(flow, job, seen)
         except (ConfigurationError, ExpressionError) as failure:
             mistakes.append(f"mapping to {settings.target}: {failure}")
@@ -105,6 +104,8 @@ def compile_mappings(job: JobSettings, attributes: Mapping[str, Kind] | None = N
 
 def _compile(settings: MappingSettings, known: Mapping[str, Kind] | None) -> Flow:
     path = parse_path(settings.target)
+    if settings.source == SOFT_DELETED or SOFT_DELETED in (settings.expression or ""):
+        raise ConfigurationError(f"{SOFT_DELETED} is not mapped here: write where it goes into `disable` of the job.")
     if settings.source is not None and known is not None and settings.source not in known:
         raise ConfigurationError(f"the source has no attribute {settings.source}.")
     expression = None if settings.expression is None else compile_expression(settings.expression, attributes=known)

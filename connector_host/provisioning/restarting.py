@@ -43,7 +43,9 @@ def restart(state: State, job: str, scopes: Iterable[RestartScope]) -> None:
     if RestartScope.FULL in wanted:
         wanted |= {RestartScope.CONNECTOR_DATA_STORE, *USUAL}
     state.job(job)
-    fields: dict[str, object] = {"next_run": None, "stopped": False}
+    fields: dict[str, object] = {"next_run": None}
+    if wanted != {RestartScope.FORCE_DELETES}:
+        fields["stopped"] = False
     if RestartScope.CONNECTOR_DATA_STORE in wanted:
         state.forget(job, LINKS, STAGED)
         wanted.add(RestartScope.WATERMARK)

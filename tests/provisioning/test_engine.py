@@ -64,6 +64,7 @@ async def test_stopping_by_the_state_ends_a_cycle_under_way(rig):
     report = await asyncio.wait_for(cycle, 5)
     assert report.ending == "stopped"
     assert len(rig.rows()) < 500
+    assert rig.job().stopped
 
 
 async def test_an_engine_that_cannot_read_its_source_lives_on(rig):

@@ -89,6 +89,8 @@ def test_precedence_orders_the_matching_attributes():
         ([MATCH, {"target": "title", "type": "expression", "expression": "Append([mail], [nope])"}], "column 16"),
         ([MATCH, {"target": "title", "type": "expression", "expression": 'SelectUniqueValue("a","b")'}], "creation"),
         ([MATCH | {"redact": True}], "redacted"),
+        ([MATCH, {"target": "title", "source": "IsSoftDeleted"}], "`disable`"),
+        ([MATCH, {"target": "title", "type": "expression", "expression": "Guid()"}], "another one each time"),
     ],
 )
 def test_a_mapping_that_could_not_work_is_refused_when_it_is_saved(mappings, reason):

@@ -36,6 +36,11 @@ def test_the_migrations_make_exactly_the_tables_that_the_code_knows(state):
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []
 
 
+def test_the_state_is_for_its_owner_alone(tmp_path):
+    State(f"sqlite:///{tmp_path / 'private.sqlite'}").close()
+    assert (tmp_path / "private.sqlite").stat().st_mode & 0o077 == 0
+
+
 def test_what_a_batch_leaves_behind_comes_back(state):
     link = Link("k", "t", {"userName": "ab"}, enabled=True, seen=1, compared=1)
     failure = Failure("f", 2, 5.0, "EntryConflict", "why", 409)

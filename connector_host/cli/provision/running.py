@@ -86,19 +86,22 @@ def run(jobs: tuple[str, ...], config: Path, *, once: bool, as_json: bool) -> No
 
 
 async def _until_told(engine: Engine, names: list[str]) -> None:
+    _listen(engine)
+    await engine.serve(names)
+
+
+def _listen(engine: Engine) -> None:
+    """Let Ctrl-C and SIGTERM stop the engine; Windows has no handlers in the loop, so the plain ones wake it."""
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, engine.stop.set)
-    await engine.serve(names)
+        signal.signal(number, lambda *_: loop.call_soon_threadsafe(engine.stop.set))
 
 
 async def _once(engine: Engine, names: list[str]) -> list[Report]:
     from connector_host.cli.provision.progress import bar
     from connector_host.provisioning.cycles import Options
 
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, engine.stop.set)
+    _listen(engine)
     reports = []
     for name in names:
         if engine.stop.is_set():

@@ -40,6 +40,7 @@ class State:
         if self.engine.dialect.name not in ("sqlite", "postgresql"):
             raise ConfigurationError("provisioning.state: the state is kept in SQLite or PostgreSQL.")
         if self.engine.dialect.name == "sqlite":
+            _make_private(self.engine.url.database)
             sa.event.listen(self.engine, "connect", _settle_sqlite)
 
     def migrate(self) -> None:
@@ -206,6 +207,16 @@ class State:
 
 MIGRATION_LOCK: Final = 0x5C1A0001
 """The number of the advisory lock that engines take while they make tables."""
+
+
+def _make_private(database: str | None) -> None:
+    """Make the file before SQLite does, for its owner alone: the log in it names people."""
+    if database is None or Path(database).exists():
+        return
+    try:
+        Path(database).touch(mode=0o600)
+    except OSError as failure:
+        raise ConfigurationError(f"provisioning.state: {database} cannot be made ({failure.strerror}).") from failure
 
 
 def _settle_sqlite(connection: DBAPIConnection, _record: ConnectionPoolEntry) -> None:

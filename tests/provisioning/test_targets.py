@@ -1,0 +1,214 @@
+"""The target's every answer is judged: busy, silent, broken, unwilling; and no write is made twice."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import json
+from contextlib import asynccontextmanager
+
+import pytest
+from aiohttp import web
+from pydantic import ValidationError
+
+from connector_host.errors import ConfigurationError
+from connector_host.provisioning.cycles import Options
+from connector_host.provisioning.engine import Engine
+from connector_host.provisioning.settings import Provisioning, TargetSettings
+from connector_host.provisioning.state.logbook import Question, lines
+from connector_host.provisioning.state.store import State
+from connector_host.provisioning.targets import Target
+from tests.provisioning.jobs import MAPPINGS
+
+LIST = "urn:ietf:params:scim:api:messages:2.0:ListResponse"
+
+
+class Moody:
+    """A SCIM service of somebody else's, whose moods a test sets: a list of what the next writes meet."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.users = {}
+        self.moods = []
+        self.requests = []
+        self.answers = {}
+        self.state = State(f"sqlite:///{folder / 'state.sqlite'}")
+        self.state.migrate()
+
+    async def serve(self, request):
+        self.requests.append((request.method, request.headers.get("Idempotency-Key")))
+        if request.method == "GET":
+            return self.found(request)
+        mood = self.moods.pop(0) if self.moods else "well"
+        if isinstance(mood, web.Response):
+            return mood
+        if mood == "cut":
+            request.transport.abort()
+        answer = self.write(await request.json())
+        return web.json_response({"detail": "unknown"}, status=504) if mood == "silent" else answer
+
+    def found(self, request):
+        wanted = json.loads(request.query["filter"].partition(" eq ")[2])
+        hits = [user for user in self.users.values() if user["userName"] == wanted]
+        hits *= 2 if self.answers.get("double") else 1
+        return web.json_response({"schemas": [LIST], "totalResults": len(hits), "Resources": hits})
+
+    def write(self, document):
+        user = {**document, "id": str(len(self.users) + 1)}
+        self.users[user["id"]] = user
+        return web.json_response(user, status=201)
+
+    async def run(self, *, people=1, url="", **target):
+        with (self.folder / "people.csv").open("w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(("id", "mail", "given", "title"))
+            writer.writerows((n, f"u{n}@x.org", "G", "T") for n in range(people))
+        document = {
+            "source": {"type": "csv", "path": str(self.folder / "people.csv"), "key": "id"},
+            "target": {"url": self.url + url, "token": "t" * 20, "attempts": 3} | target,
+            "mappings": MAPPINGS,
+        }
+        settings = Provisioning.model_validate({"jobs": {"staff": document}})
+        return await Engine(settings, self.state).run_once("staff", Options(patient=False))
+
+    def failure(self):
+        return next(iter(lines(self.state, Question("staff", status="failure"))))
+
+    def keys(self):
+        return [key for method, key in self.requests if method == "POST"]
+
+
+@pytest.fixture
+async def moody(tmp_path):
+    service = Moody(tmp_path)
+    async with _listening(service) as service.url:
+        yield service
+    service.state.close()
+
+
+@asynccontextmanager
+async def _listening(service):
+    app = web.Application()
+    app.router.add_route("*", "/scim/Users", service.serve)
+    app.router.add_route("*", "/web{tail:.*}", _page)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    yield f"http://127.0.0.1:{runner.addresses[0][1]}/scim"
+    await runner.cleanup()
+
+
+async def _page(_request):
+    return web.Response(text="<html>")
+
+
+def busy(status, **headers):
+    return web.json_response({"detail": "later"}, status=status, headers=headers)
+
+
+@pytest.mark.parametrize("status", [429, 502, 503])
+async def test_a_busy_target_is_asked_again_after_the_time_that_it_names(moody, status):
+    moody.moods = [busy(status, **{"Retry-After": "0"})] * 2
+    report = await moody.run()
+    assert report.counts["created"] == 1
+    assert len(set(moody.keys())) == 1
+
+
+@pytest.mark.parametrize("mood", ["silent", "cut"])
+async def test_a_write_of_which_nobody_knows_is_looked_for_before_it_is_made_again(moody, mood):
+    moody.moods = [mood]
+    report = await moody.run()
+    assert report.ending == "finished"
+    assert [user["userName"] for user in moody.users.values()] == ["u0@x.org"]
+
+
+async def test_every_write_has_a_key_of_its_own_that_a_repetition_keeps(moody):
+    moody.moods = [busy(503, **{"Retry-After": "0"})]
+    await moody.run(people=3, concurrency=1)
+    keys = moody.keys()
+    assert len(keys) == 4
+    assert keys[0] == keys[1]
+    assert len(set(keys)) == 3
+
+
+async def test_a_user_that_the_target_chokes_on_fails_alone(moody):
+    moody.moods = [busy(503, **{"Retry-After": "0"})] * 3
+    report = await moody.run(people=3, concurrency=1)
+    assert (report.ending, report.counts["failed"], report.counts["created"]) == ("finished", 1, 2)
+
+
+@pytest.mark.parametrize(
+    ("answer", "code", "words"),
+    [
+        (
+            (400, {"scimType": "invalidValue", "detail": "title is too long"}),
+            "UnprocessableEntity",
+            "title is too long",
+        ),
+        ((403, {}), "InsufficientRights", "403"),
+        ((409, {"scimType": "uniqueness"}), "EntryConflict", "uniqueness"),
+        ((500, {"detail": "oops"}), "InternalServerError", "oops"),
+        ((501, {}), "NotImplemented", "501"),
+        ((418, {}), "InternalError", "418"),
+    ],
+)
+async def test_each_refusal_has_its_code_in_the_log(moody, answer, code, words):
+    moody.moods = [web.json_response(answer[1], status=answer[0])]
+    assert (await moody.run()).counts["failed"] == 1
+    entry = moody.failure()
+    assert entry["errorCode"] == code
+    assert words in entry["reason"]
+
+
+async def test_two_users_of_the_target_with_one_matching_value_are_a_fault_of_the_target(moody):
+    moody.write({"userName": "u0@x.org"})
+    moody.answers["double"] = True
+    assert (await moody.run()).counts["failed"] == 1
+    assert moody.failure()["errorCode"] == "DuplicateTargetEntries"
+
+
+async def test_what_answers_no_scim_quarantines(moody):
+    report = await moody.run(url="/../web")
+    assert report.ending == "quarantined"
+    assert "ServiceIncompatible" in report.detail
+
+
+async def test_an_answer_that_never_comes_is_a_timeout(tmp_path):
+    async def say_nothing(reader, writer):
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
+    service = Moody(tmp_path)
+    service.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/scim"
+    report = await service.run(timeout_s=0.2, attempts=1)
+    server.close()
+    service.state.close()
+    assert report.ending == "unavailable"
+    assert "no answer within 0.2 s" in report.detail
+
+
+async def test_requests_keep_to_their_limit_a_second(moody):
+    begun = asyncio.get_running_loop().time()
+    await moody.run(people=10, requests_per_s=50)
+    assert asyncio.get_running_loop().time() - begun >= 20 / 50
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"url": "http://scim.example.org"}, "in the clear"),
+        ({"url": "ftp://x"}, "no tenant URL"),
+        ({"url": "https://u:p@x.org/scim"}, "login"),
+        ({"token": None}, "token"),
+        ({"token_file": "x"}, "not by both"),
+    ],
+)
+def test_a_target_that_could_not_be_used_is_refused_when_it_is_saved(changes, reason):
+    with pytest.raises(ValidationError, match=reason):
+        TargetSettings.model_validate({"url": "https://x.org/scim", "token": "t" * 20} | changes)
+
+
+def test_a_token_that_is_no_secret_is_refused():
+    with pytest.raises(ConfigurationError, match="12 characters"):
+        Target(TargetSettings.model_validate({"url": "https://x.org/scim", "token": "short"}))
