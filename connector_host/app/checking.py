@@ -14,6 +14,7 @@ from connector_host.access.tokens import TokenGate
 from connector_host.connectors.registry import open_connector
 from connector_host.endpoint.served import Served
 from connector_host.errors import ConfigurationError, Finding, HostError, Level
+from connector_host.scim.oversights import find_oversights
 from connector_host.service.lifecycle import explain_bind
 from connector_host.setup.secrets import opened
 from connector_host.tls.files import UnusableFile, check_identity, load_chain
@@ -49,13 +50,13 @@ async def check_connector(name: str, settings: SqlSettings) -> list[Finding]:
 async def _mapping_findings(connector: Connector, settings: SqlSettings) -> list[Finding]:
     """Return what keeps the mapping from being served; where the table cannot be read, the connector has said so."""
     try:
-        await Served(connector, settings, TokenGate()).renderer()
+        flows = await Served(connector, settings, TokenGate()).flows()
     except ConfigurationError as failure:
         mend = "See docs/configuration.md, or run `connector-host discover` for the columns there are."
         return [Finding(Level.FAILURE, "mapping", str(failure), mend)]
     except HostError:
         return []
-    return [Finding(Level.OK, "mapping", "Every mapping and flow fits the table.")]
+    return find_oversights(flows)
 
 
 def check_port(host: HostSettings) -> Finding:
