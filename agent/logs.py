@@ -8,8 +8,12 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import traceback
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Literal
+
+from agent.errors import AgentError
 
 LogFormat = Literal["auto", "json", "console"]
 LogLevel = Literal["debug", "info", "warning", "error"]
@@ -36,20 +40,32 @@ def _moment(record: logging.LogRecord) -> str:
 
 
 def _fields(record: logging.LogRecord) -> dict[str, object]:
-    """Return the record's fields; an exception of a library shows its type and text, never local values."""
+    """Return the record's fields; of a library's exception type and place: its text may quote anybody."""
     fields = dict(getattr(record, "fields", {}))
-    if record.exc_info and record.exc_info[1] is not None:
-        fields["error"] = f"{type(record.exc_info[1]).__name__}: {record.exc_info[1]}"
+    if record.exc_info and (failure := record.exc_info[1]) is not None:
+        fields["error"] = f"{type(failure).__name__}: {failure}" if isinstance(failure, AgentError) else _kind(failure)
     return fields
+
+
+def _kind(failure: BaseException) -> str:
+    frames = traceback.extract_tb(failure.__traceback__)
+    place = f" at {'/'.join(Path(frames[-1].filename).parts[-2:])}:{frames[-1].lineno}" if frames else ""
+    return f"{type(failure).__name__}{place}"
+
+
+def _message(record: logging.LogRecord) -> str:
+    """Return what is logged; of a library's message its template, since arguments may be what somebody sent."""
+    is_ours = record.name.partition(".")[0] == _logger.name
+    return record.getMessage() if is_ours else f"{record.name}: {str(record.msg).partition(chr(10))[0]}"
 
 
 class _Json(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        line = {"time": _moment(record), "level": record.levelname.lower(), "event": record.getMessage()}
+        line = {"time": _moment(record), "level": record.levelname.lower(), "event": _message(record)}
         return json.dumps({**line, **_fields(record)}, default=str, ensure_ascii=False)
 
 
 class _Console(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         fields = " ".join(f"{key}={value}" for key, value in _fields(record).items())
-        return f"{_moment(record)} {record.levelname.lower():7} {record.getMessage()} {fields}".rstrip()
+        return f"{_moment(record)} {record.levelname.lower():7} {_message(record)} {fields}".rstrip()

@@ -80,9 +80,9 @@ class RelaySettings(Settings, frozen=True, kw_only=True):
     name: str = "localhost"
     """The host name that SCIM clients and agents use; the certificate's subject must match it."""
     public: tuple[Authority, ...] = ()
-    """What else SCIM clients may write in the Host header, `NAME` or `NAME:PORT`, where another name or port leads here;
-    `name`, alone and with `port`, is always taken. Any other is answered with 421, so that no client can make the host
-    name an address in `meta.location` that is not the relay's."""
+    """What else SCIM clients may write in the Host header, `NAME` or `NAME:PORT`, where another name or port leads
+    here; `name`, alone and with `port`, is always taken. Any other is answered with 421, so that no client can make the
+    host name an address in `meta.location` that is not the relay's."""
     listen: str = "127.0.0.1"
     """The address to listen on; `0.0.0.0` for all of them."""
     port: Port = 8443

@@ -27,10 +27,14 @@ class ClientBody:
         self._content = request.content
         self._left = limits.body_bytes
         self._replay_bytes = limits.replay_bytes
-        self._limit_s = limits.request_s
 
-    async def begin(self) -> None:
-        """Read what is kept; raises TooLarge, and TimeoutError where the client takes too long to send it."""
+    @property
+    def is_here(self) -> bool:
+        """Return whether nothing is to be waited for."""
+        return self.complete or self._content.is_eof()
+
+    async def begin(self, deadline: float) -> None:
+        """Read what is kept; raises TooLarge, and TimeoutError where it is not here by then, by the loop's clock."""
         if not self.complete and self._content.is_eof() and self._content.total_bytes <= self._replay_bytes:
             # All of it is here already, as with nearly every SCIM request: no clock is needed.
             self.first, self.complete = await self._next(), True
@@ -38,7 +42,7 @@ class ClientBody:
             return
         stretches = []
         kept = 0
-        async with asyncio.timeout(self._limit_s):
+        async with asyncio.timeout_at(deadline):
             while not self.complete and kept <= self._replay_bytes:
                 stretches.append(await self._next())
                 kept += len(stretches[-1])

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import Counter
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
@@ -24,6 +24,7 @@ from agent.relay.bodies import ClientBody, TooLarge
 from agent.relay.delivery import deliver, encourage
 from agent.relay.fate import Asked, Carried, carry, is_safe
 from agent.relay.forwarded import REQUEST_ID, Caller, is_authority, onward, request_id
+from agent.relay.waiting import TooManyBodies, WaitingRoom
 
 if TYPE_CHECKING:
     from agent.relay.admission import Admission
@@ -35,6 +36,18 @@ SERVER: Final = "provisioning-relay"
 
 _TENANT_TARGET: Final = re.compile(r"/t/(?P<tenant>[^/?]+)(?P<target>/.*)")
 _LINK_TARGET: Final = re.compile(r"/link/(?P<tenant>[^/?]+)")
+
+
+@dataclass(frozen=True, slots=True)
+class _Received:
+    """A request that may be carried."""
+
+    tenant: str
+    target: str
+    identity: str
+    body: ClientBody
+    deadline: float
+    """When its answer must have begun, by the loop's clock."""
 
 
 @dataclass(slots=True)
@@ -51,8 +64,14 @@ class Gateway:
     answered: Counter[tuple[str, int]] = field(default_factory=Counter)
     """Requests answered, by tenant and status."""
     under_way: int = 0
-    """Requests under way, of all tenants."""
+    """Requests under way, of all tenants, those whose body is awaited included."""
+    authorities: frozenset[str] = frozenset()
+    """What clients may write in the Host header, in lower case: the host names it in `meta.location`."""
     _idle: asyncio.Event = field(default_factory=asyncio.Event)
+    _waiting: WaitingRoom = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._waiting = WaitingRoom(self.limits)
 
     async def idle(self, limit_s: float) -> None:
         """Return once no request is under way, or when the time is up."""
@@ -79,18 +98,40 @@ class Gateway:
         identity = request_id(request.headers.get(REQUEST_ID))
         if refusal := self._refusal(request, tenant):
             return self._problem(refusal, identity)
-        self.in_flight[tenant] += 1
         self.under_way += 1
         self._idle.clear()
         try:
-            return await self._carry(request, tenant, target, identity)
+            return await self._receive(request, tenant, target, identity)
         except TooLarge:
             return self._problem(answers.too_large(self.limits.body_bytes), identity)
+        except TooManyBodies as full:
+            return self._problem(answers.too_many_bodies(full.limit), identity)
         finally:
-            self.in_flight[tenant] -= 1
             self.under_way -= 1
             if not self.under_way:
                 self._idle.set()
+
+    async def _receive(self, request: web.BaseRequest, tenant: str, target: str, identity: str) -> web.StreamResponse:
+        """Wait for the body, at the cost of its sender alone; only then it takes one of its tenant's places."""
+        deadline = asyncio.get_running_loop().time() + self.limits.request_s
+        body = ClientBody(request, self.limits)
+        with ExitStack() as held:
+            if not body.is_here:
+                held.enter_context(self._waiting.place(request.remote or ""))
+            await encourage(request)
+            try:
+                await body.begin(deadline)
+            except TimeoutError:
+                return self._problem(answers.BODY_TOO_SLOW, identity)
+            if body.complete:
+                held.close()
+            if self.in_flight[tenant] >= self.limits.in_flight:
+                return self._problem(answers.too_many(self.limits.in_flight), identity)
+            self.in_flight[tenant] += 1
+            try:
+                return await self._carry(request, _Received(tenant, target, identity, body, deadline))
+            finally:
+                self.in_flight[tenant] -= 1
 
     def _refusal(self, request: web.BaseRequest, tenant: str) -> Problem | None:
         """Return why this request goes no further than here, or None where it may."""
@@ -99,21 +140,25 @@ class Gateway:
         demanded = self.tenants.demands_token(tenant)
         if demanded and not self.tenants.admits_client(tenant, request.headers.get("Authorization", "")):
             return answers.NO_TOKEN
-        if not is_authority(request.host):
-            return answers.BAD_HOST
+        if (misdirected := self._misdirected(request)) is not None:
+            return misdirected
         if (request.content_length or 0) > self.limits.body_bytes:
             return answers.too_large(self.limits.body_bytes)
         if self.in_flight[tenant] >= self.limits.in_flight:
             return answers.too_many(self.limits.in_flight)
         return None
 
-    async def _carry(self, request: web.BaseRequest, tenant: str, target: str, identity: str) -> web.StreamResponse:
-        await encourage(request)
-        body = ClientBody(request, self.limits)
-        try:
-            await body.begin()
-        except TimeoutError:
-            return self._problem(answers.BODY_TOO_SLOW, identity)
+    def _misdirected(self, request: web.BaseRequest) -> Problem | None:
+        """Return why this cannot be a request to a SCIM service here, or None where it can."""
+        if request.method not in answers.METHODS:
+            return answers.NO_SUCH_METHOD
+        if not is_authority(request.host):
+            return answers.BAD_HOST
+        return None if request.host.lower() in self.authorities else answers.other_authority(sorted(self.authorities))
+
+    async def _carry(self, request: web.BaseRequest, received: _Received) -> web.StreamResponse:
+        tenant, target, identity, body = received.tenant, received.target, received.identity, received.body
+        left_s = received.deadline - asyncio.get_running_loop().time()
         head = RequestHead(
             method=request.method,
             target=target,
@@ -123,7 +168,7 @@ class Gateway:
                 keyed=not is_safe(request.method, target),
             ),
             request_id=identity,
-            deadline_ms=int(self.limits.request_s * 1000),
+            deadline_ms=max(1, int(left_s * 1000)),
             length=len(body.first) if body.complete else request.content_length,
         )
         outcome = await carry(self.agents, Asked(tenant, head, body, self.limits.wait_s))
@@ -151,6 +196,8 @@ class Gateway:
         headers = {"Content-Type": SCIM_JSON, REQUEST_ID: identity, "Server": SERVER}
         if problem.status == HTTPStatus.UNAUTHORIZED:
             headers["WWW-Authenticate"] = 'Bearer realm="scim"'
+        if problem.allow:
+            headers["Allow"] = problem.allow
         if problem.retry:
             headers["Retry-After"] = str(self.retry_after_s)
         response = web.Response(status=problem.status, body=problem.body, headers=headers)

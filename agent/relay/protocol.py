@@ -32,27 +32,27 @@ class Server(web.Server):
         self, serve: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]], limits: LimitSettings
     ) -> None:
         """Take what answers requests; idle connections, and those whose header never ends, are cut by the limits."""
-        super().__init__(serve, handler_cancellation=True)
-        self._settings = limits
-        self._addresses: Counter[str] = Counter()
-
-    def __call__(self) -> web.RequestHandler:
-        """Return the protocol of one new connection."""
-        limits = self._settings
-        return _Protocol(
-            self,
-            loop=self._loop,
+        super().__init__(
+            serve,
+            handler_cancellation=True,
             access_log=None,
             max_line_size=limits.header_bytes,
             max_field_size=limits.header_bytes,
             # aiohttp's name for the time until a complete header is there, for the first request, too.
             keepalive_timeout=limits.idle_s,
         )
+        self._settings = limits
+        self._addresses: Counter[str] = Counter()
+        self._peers: dict[web.RequestHandler, str] = {}
+
+    def __call__(self) -> web.RequestHandler:
+        """Return the protocol of one new connection."""
+        return _Protocol(self, loop=self._loop, **self._kwargs)
 
     def connection_made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
         """Count a connection, and end it at once where its address has too many."""
         super().connection_made(handler, transport)
-        address = _address(transport)
+        address = self._peers[handler] = _address(transport)
         self._addresses[address] += 1
         if self._addresses[address] > self._settings.connections_per_address:
             logs.event(events.CONNECTION_REFUSED, level=logging.WARNING, peer=address, reason="too many connections")
@@ -60,8 +60,7 @@ class Server(web.Server):
 
     def connection_lost(self, handler: web.RequestHandler, exc: BaseException | None = None) -> None:
         """Forget a connection."""
-        if (transport := self._connections.get(handler)) is not None:
-            address = _address(transport)
+        if (address := self._peers.pop(handler, None)) is not None:
             self._addresses[address] -= 1
             if not self._addresses[address]:
                 del self._addresses[address]

@@ -56,7 +56,7 @@ async def run(configuration: RelayConfiguration, stop: asyncio.Event) -> None:
     port = Port(Doors(server, context, names, passthrough.carry))
     try:
         number = port.open(settings.listen, settings.port)
-        gateway.authorities = frozenset({settings.name, f"{settings.name}:{number}", *settings.public})
+        gateway.authorities = authorities_of(settings, number)
         url = f"https://{settings.name}:{number}"
         logs.event(events.RELAY_READY, url=url, listen=settings.listen, port=number, version=__version__)
         reporter = Reporter(gateway, admission, settings.certificate, url)
@@ -74,6 +74,12 @@ async def run(configuration: RelayConfiguration, stop: asyncio.Event) -> None:
         await port.close()
         await server.shutdown(CUT_S)
     logs.event(events.RELAY_STOPPED)
+
+
+def authorities_of(settings: RelaySettings, port: int) -> frozenset[str]:
+    """Return what clients may write in the Host header, in lower case."""
+    name = settings.name.lower()
+    return frozenset({name, f"{name}:{port}", *settings.public})
 
 
 def state_of(settings: RelaySettings) -> Path:

@@ -57,6 +57,24 @@ async def test_a_write_that_was_sent_on_a_link_that_breaks_is_unknown(chain, hos
     assert len(host.asked) == 1
 
 
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
+async def test_a_write_that_was_sent_is_never_sent_again_through_another_agent(chain, host, client, method):
+    await chain.start_relay(limits={"wait_s": 1.0})
+    await chain.start_agent(host.url, "holds it")
+    host.answer = never
+    asked = asyncio.create_task(client.request(method, chain.address(USERS + "/1"), data=b"{}"))
+    await host.arrived.wait()
+    await chain.start_agent(host.url, "is free")
+    host.answer = None
+    await chain.kill("holds it")
+    async with await asked as response:
+        assert response.status == 504
+        assert "outcome of this request is unknown" in await error_of(response)
+    async with client.get(chain.address()) as response:
+        assert response.status == 200
+    assert [method for method, *_ in host.asked] == [method, "GET"]
+
+
 @pytest.mark.parametrize(("method", "path"), [("GET", USERS), ("POST", USERS + "/.search")])
 async def test_a_safe_request_is_repeated_once_by_another_agent(chain, host, client, method, path):
     await chain.start_relay()

@@ -41,6 +41,26 @@ async def test_the_host_learns_the_address_that_the_client_used(joined, host, cl
     assert "Via" not in headers
 
 
+@pytest.mark.parametrize("stated", ["evil.example.org", "localhost:1", "localhost.evil.example.org", "127.0.0.1"])
+async def test_a_host_header_that_is_not_the_relays_is_refused(joined, host, client, stated):
+    async with client.get(joined.address(), headers={"Host": stated}) as response:
+        error = await response.json(content_type="application/scim+json")
+        assert (response.status, error["status"]) == (421, "421")
+    assert "evil" not in error["detail"]
+    assert f"localhost:{joined.port}" in error["detail"]
+    assert not host.asked
+
+
+async def test_the_relays_own_name_and_its_public_ones_are_taken(chain, host, client):
+    await chain.start_relay(public=("scim.example.org", "lb.example.org:8443"))
+    await chain.start_agent(host.url)
+    taken = [f"LocalHost:{chain.port}", "localhost", "scim.example.org", "lb.example.org:8443"]
+    for stated in taken:
+        async with client.get(chain.address(), headers={"Host": stated}) as response:
+            assert response.status == 200
+    assert [headers["X-Forwarded-Host"] for _, _, headers, _ in host.asked] == taken
+
+
 async def test_hop_by_hop_headers_stay_on_their_hop(joined, host, client):
     hop = {"Connection": "close, X-Private", "X-Private": "1", "TE": "trailers", "Proxy-Authorization": "Basic x"}
     async with client.get(joined.address(), headers=hop):

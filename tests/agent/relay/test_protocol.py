@@ -1,0 +1,150 @@
+"""Whoever speaks no proper HTTP is answered in SCIM; none of their bytes come back, or get into the log."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+import pytest
+
+from agent import events, logs
+from agent.logs import _Console, _Json
+from tests.agent.chain import USERS
+from tests.agent.raw import answer_to, connected
+
+TARGET = f"/t/acme{USERS}"
+SECRET = "s3cret-t0ken"
+UNREADABLE = {
+    "a header over the limit": f"GET {TARGET} HTTP/1.1\r\nHost: localhost\r\nX: {SECRET * 5_000}\r\n\r\n",
+    "a line over the limit": f"GET {TARGET}?{SECRET * 5_000} HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "two framings": f"POST {TARGET} HTTP/1.1\r\nHost: localhost\r\nX: {SECRET}\r\nContent-Length: 5\r\n"
+    "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "two hosts": f"GET {TARGET} HTTP/1.1\r\nHost: {SECRET}.example\r\nHost: localhost\r\n\r\n",
+    "bare line feeds": f"GET {TARGET} HTTP/1.1\nHost: localhost\nAuthorization: Bearer {SECRET}\n\n",
+    "a bare line feed in a header": f"GET {TARGET} HTTP/1.1\r\nHost: localhost\r\n"
+    f"Authorization: Bearer {SECRET}\nX: 1\r\n\r\n",
+    "an unknown method": f"FOO {TARGET} HTTP/1.1\r\nHost: localhost\r\nX: {SECRET}\r\n\r\n",
+    "no method": f"{SECRET}\r\n\r\n",
+    "a method of signs": f"G@T{SECRET} {TARGET} HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "letters outside of ASCII": f"GET {TARGET}?filter={SECRET}é HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "no version": f"GET {TARGET} {SECRET}\r\n\r\n",
+    "a NUL": f"GET {TARGET} HTTP/1.1\r\nHost: localhost\r\nX: {SECRET}\0\r\n\r\n",
+}
+
+
+@pytest.fixture
+def written(caplog):
+    """Everything that is logged, libraries included, as the relay would write it."""
+    caplog.set_level(logging.DEBUG)
+    return lambda: "\n".join(form().format(record) for record in caplog.records for form in (_Json, _Console))
+
+
+@pytest.mark.parametrize("request_text", UNREADABLE.values(), ids=UNREADABLE.keys())
+async def test_what_is_no_http_is_answered_in_scim_without_its_own_bytes(chain, host, papers, written, request_text):
+    await chain.start_relay()
+    async with connected(papers, chain.port) as (reader, writer):
+        writer.write(request_text.encode())
+        line, headers, error = await answer_to(reader)
+        assert await reader.read() == b""
+    assert line == "HTTP/1.1 400 Bad Request"
+    assert headers["content-type"] == "application/scim+json"
+    assert error["schemas"] == ["urn:ietf:params:scim:api:messages:2.0:Error"]
+    assert error["status"] == "400"
+    for secret in (SECRET, "é"):
+        assert secret not in str(error)
+        assert secret not in str(headers)
+        assert secret not in written()
+    seen = await chain.log.wait_for(events.REQUEST_UNREADABLE)
+    assert (seen["status"], seen["peer"]) == (400, "127.0.0.1")
+    assert not host.asked
+
+
+async def test_a_crash_is_answered_in_scim_and_logged_by_its_kind(chain, client, monkeypatch, written):
+    from agent.relay.tenants import Tenants
+
+    def crash(_, tenant):
+        raise ValueError(SECRET + tenant)
+
+    await chain.start_relay()
+    monkeypatch.setattr(Tenants, "__contains__", crash)
+    async with client.get(chain.address()) as response:
+        error = await response.json(content_type="application/scim+json")
+        assert (response.status, error["status"]) == (500, "500")
+    assert SECRET not in str(error)
+    assert SECRET not in written()
+    assert (await chain.log.wait_for(events.REQUEST_UNREADABLE))["error"] == "ValueError"
+
+
+@pytest.mark.parametrize("form", [_Json, _Console])
+def test_the_log_shows_the_kind_of_a_librarys_exception_and_never_its_text(form, caplog):
+    log = logging.getLogger("aiohttp.server")
+    try:
+        int(f"Authorization: Bearer {SECRET}")
+    except ValueError:
+        log.exception("Error handling request from %s", SECRET)
+        logging.getLogger("asyncio").exception("Task exception was never retrieved\nfuture: %s", SECRET)
+    lines = [form().format(record) for record in caplog.records]
+    assert all("ValueError at relay/test_protocol.py" in line for line in lines)
+    assert not any(SECRET in line for line in lines)
+    assert len(lines) == 2
+
+
+@pytest.mark.parametrize("method", ["OPTIONS", "TRACE", "PROPFIND"])
+async def test_a_method_that_scim_has_not_is_named_as_such(chain, host, papers, method):
+    await chain.start_relay()
+    await chain.start_agent(host.url)
+    async with connected(papers, chain.port) as (reader, writer):
+        writer.write(f"{method} {TARGET} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        line, headers, error = await answer_to(reader)
+    assert line.startswith("HTTP/1.1 405 ")
+    assert headers["allow"] == "DELETE, GET, HEAD, PATCH, POST, PUT"
+    assert error["status"] == "405"
+    assert not host.asked
+
+
+@pytest.mark.parametrize("beginning", ["", "GET", f"GET {TARGET} HTTP/1.1\r\nHost: localhost\r\nX-Slow: "])
+async def test_a_connection_that_brings_no_request_is_closed(chain, papers, beginning):
+    await chain.start_relay(limits={"idle_s": 0.3})
+    async with connected(papers, chain.port) as (reader, writer):
+        writer.write(beginning.encode())
+        async with asyncio.timeout(5):
+            assert await reader.read() == b""
+
+
+async def test_an_idle_connection_is_closed_after_its_request(chain, papers):
+    await chain.start_relay(limits={"idle_s": 0.3})
+    async with connected(papers, chain.port) as (reader, writer):
+        writer.write(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        async with asyncio.timeout(5):
+            assert (await reader.read()).endswith(b"ok\n")
+
+
+async def is_turned_away(papers, port):
+    try:
+        async with connected(papers, port) as (reader, _):
+            return await reader.read() == b""
+    except ConnectionError:
+        return True
+
+
+async def test_one_address_holds_so_many_connections_and_no_more(chain, papers):
+    await chain.start_relay(limits={"connections_per_address": 2})
+    async with connected(papers, chain.port), connected(papers, chain.port) as (reader, writer):
+        assert await is_turned_away(papers, chain.port)
+        refused = await chain.log.wait_for(events.CONNECTION_REFUSED)
+        assert refused["peer"] == "127.0.0.1"
+        writer.write(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        assert (await reader.read()).endswith(b"ok\n")
+    for _ in range(4):
+        async with connected(papers, chain.port) as (reader, writer):
+            writer.write(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            if (await reader.read()).endswith(b"ok\n"):
+                break
+    else:
+        pytest.fail("connections that ended are still counted")
+
+
+async def test_an_event_of_ours_is_logged_with_its_fields(caplog):
+    caplog.set_level(logging.INFO)
+    logs.event(events.RELAY_READY, port=1)
+    assert '"event": "relay.ready", "port": 1' in _Json().format(caplog.records[-1])
