@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from connector_host.connectors.sql.columns import Family
 from connector_host.connectors.survey import AnchorCandidate
+from connector_host.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -45,6 +46,16 @@ def prove(connection: Connection, shape: Shape) -> Proof:
         sa.select(sa.func.count(), sa.func.count(column), sa.func.count(column.distinct())).select_from(shape.table)
     ).one()
     return Proof(nulls=int(total) - int(present), duplicates=int(present) - int(distinct))
+
+
+def demand_transactions(facts: TableFacts) -> None:
+    """Raise ConfigurationError where an export that fails half-way could not be undone."""
+    if facts.cannot_undo:
+        raise ConfigurationError(
+            f"table: {facts.relation.name} is kept by the storage engine {facts.cannot_undo}, which knows no "
+            "transactions: what fails half-way would stay. "
+            f"Convert it: ALTER TABLE {facts.relation.name} ENGINE=InnoDB."
+        )
 
 
 def contradiction(shape: Shape, proof: Proof) -> str:

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from connector_host.connectors.contract import Add, Delete, Entry, Export, Exported, Modify, to_text
 from connector_host.connectors.errors import Conflict, NotFound
-from connector_host.connectors.sql import exports, predicates, queries
+from connector_host.connectors.sql import exports, guarding, predicates, queries
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -42,6 +42,9 @@ def carry_out(
     Raises Disagreement or a driver's error, after which the transaction must be rolled back. Exports of one anchor
     run in the order in which they came; others may change places.
     """
+    if not shape.enforced and any(isinstance(export, Add) for export in group):
+        # Before any row is locked: who waits for it must not hold what others wait for.
+        guarding.hold(connection, shape)
     outcomes: dict[int, Outcome] = {}
     for wave in _waves(shape, group):
         deletes = {number: export for number in wave if isinstance(export := group[number], Delete)}

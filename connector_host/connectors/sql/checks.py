@@ -113,6 +113,7 @@ def _table(connection: Connection, dialect: Dialect, settings: SqlSettings, know
         return
     yield Finding(Level.OK, "table", f"{settings.table} has {len(facts.columns)} columns.")
     try:
+        anchors.demand_transactions(facts)
         shape = shapes.build(facts, settings, dialect, known)
     except ConfigurationError as failure:
         subject, _, text = str(failure).partition(": ")
@@ -155,6 +156,7 @@ def _privileges(connection: Connection, shape: Shape, settings: SqlSettings) -> 
 
 def _anchor(connection: Connection, shape: Shape) -> Iterator[Finding]:
     name = shape.object_type.anchor
+    yield from _deferred(shape.facts)
     if shape.enforced:
         yield Finding(Level.OK, "anchor", f"{name} is unique and not null, and the database keeps it so.")
         return
@@ -168,6 +170,18 @@ def _anchor(connection: Connection, shape: Shape) -> Iterator[Finding]:
         f"{name} is unique and not null in every row now, but the database does not keep it so.",
         f"Add a unique key on {name} and declare it NOT NULL.",
     )
+
+
+def _deferred(facts: TableFacts) -> Iterator[Finding]:
+    for key in facts.keys:
+        if key.deferred:
+            yield Finding(
+                Level.WARNING,
+                ", ".join(key.columns),
+                f"The unique key {key.name} is DEFERRABLE: the database looks at it as late as at the commit, so that "
+                "exports which share one have to be run again one by one to find the one that clashes.",
+                "Make it NOT DEFERRABLE, unless another application needs it so.",
+            )
 
 
 def _columns(facts: TableFacts, shape: Shape, settings: SqlSettings) -> Iterator[Finding]:

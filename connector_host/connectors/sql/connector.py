@@ -132,7 +132,13 @@ class SqlConnector:
         return exports.carry_out(connection, shape, export, self._unreadable)
 
     def _writer_of(self, export: Export, shape: Shape) -> Writer:
-        """Return the writer of an export: always the same one for the same anchor."""
+        """Return the writer of an export: always the same one for the same anchor.
+
+        Where the database doesn't keep the anchor unique, creations have one writer: what a collation takes for equal
+        is the database's secret.
+        """
+        if isinstance(export, Add) and not shape.enforced:
+            return self._writers[0]
         anchor = export.values.get(shape.object_type.anchor) if isinstance(export, Add) else export.anchor
         number = next(self._turn) if anchor is None else hash(str(anchor).casefold())
         return self._writers[number % len(self._writers)]
@@ -219,6 +225,7 @@ class SqlConnector:
         facts = discovery.discover(connection, self._dialect, settings.table, settings.database_schema)
         if facts is None:
             raise ConfigurationError(checks.missing_table(connection, self._dialect, settings))
+        anchors.demand_transactions(facts)
         known = self._known
         if known is not None and known.facts == facts:
             return known  # with all statements that were built for it

@@ -42,6 +42,8 @@ class Key:
     name: str
     columns: tuple[str, ...]
     primary: bool
+    deferred: bool = False
+    """Whether it is looked at after the statement, or as late as at the commit: DEFERRABLE."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,8 @@ class TableFacts:
     """Check constraints by name, and the columns that each mentions."""
     triggers: int
     """How many triggers fire on writes."""
+    cannot_undo: str = ""
+    """The storage engine where it knows no transactions, such as MyISAM; empty where it does."""
 
 
 def relations(connection: Connection, dialect: Dialect) -> tuple[Relation, ...]:
@@ -89,6 +93,7 @@ def discover(connection: Connection, dialect: Dialect, table: str, schema: str |
         keys=keys,
         checks={str(row["check_name"]): _mentioned(str(row["check_text"]), names) for row in checks},
         triggers=int(triggers[0]["triggers"]),
+        cannot_undo=_plain(triggers[0].get("cannot_undo") or ""),
     )
 
 
@@ -118,7 +123,12 @@ def _keys(rows: Iterable[RowMapping], columns: Iterable[RowMapping], dialect: Di
     for row in rows:
         grouped.setdefault(str(row["key_name"]), []).append(row)
     keys = [
-        Key(name, tuple(str(part["column_name"]) for part in parts), bool(parts[0]["is_primary"]))
+        Key(
+            name,
+            tuple(str(part["column_name"]) for part in parts),
+            bool(parts[0]["is_primary"]),
+            deferred=_true(parts[0].get("is_deferred")),
+        )
         for name, parts in grouped.items()
         if all(part["column_name"] is not None and not part["is_partial"] for part in parts)
     ]

@@ -24,7 +24,7 @@ from connector_host.connectors.contract import (
     to_text,
 )
 from connector_host.connectors.errors import Conflict, ConnectorError, Immutable, InvalidValue, NotFound
-from connector_host.connectors.sql import mssql, queries
+from connector_host.connectors.sql import guarding, mssql, queries
 from connector_host.connectors.sql.columns import Unfit
 
 if TYPE_CHECKING:
@@ -114,10 +114,8 @@ def _creatable(column: SqlColumn, value: Value | None) -> object:
 
 def _guard(connection: Connection, shape: Shape, key: object) -> None:
     """Refuse a second row with the anchor, since the database would not (DESIGN §2.1)."""
-    found: sa.Select[*tuple[object, ...]] = (
-        sa.select(sa.literal_column("1")).select_from(shape.table).where(shape.anchor.sql == key).limit(1)
-    )
-    if connection.execute(found).first() is not None:
+    guarding.hold(connection, shape)
+    if guarding.is_taken(connection, shape, key):
         raise Conflict([shape.object_type.anchor])
 
 

@@ -23,6 +23,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from connector_host import clock
 from connector_host.connectors.contract import Exported
 from connector_host.connectors.errors import Busy, InDoubt
+from connector_host.connectors.sql import guarding
 from connector_host.connectors.sql.bulk import Disagreement
 from connector_host.connectors.sql.sqlstate import ENDS_TRANSACTION, Failure, Happened, to_error, understand
 from connector_host.observability import events
@@ -52,7 +53,7 @@ Outcome: TypeAlias = Exported | BaseException
 OF_ONE_EXPORT = frozenset(
     {
         *(Happened.DEADLOCK, Happened.UNIQUE, Happened.FOREIGN_KEY, Happened.CHECK, Happened.NOT_NULL),
-        *(Happened.BAD_VALUE, Happened.RULE, Happened.OTHER),
+        *(Happened.BAD_VALUE, Happened.RULE),
     }
 )
 """What one export may bring over a whole transaction, as late as at its commit: each is then run alone."""
@@ -289,7 +290,16 @@ class Writer:
             self._disconnect()
             doubt = InDoubt("The connection was lost during the commit: the change may or may not have been made.")
             return dict.fromkeys(outcomes, doubt)
+        self._let_go()
         return outcomes
+
+    def _let_go(self) -> None:
+        """Give back what was held for the transaction; with the connection it goes for certain."""
+        try:
+            if self._connection is not None:
+                guarding.let_go(self._connection, self._database)
+        except SQLAlchemyError:
+            self._disconnect()
 
     def _understood(self, error: SQLAlchemyError) -> Failure:
         if isinstance(error, DBAPIError):
@@ -306,6 +316,7 @@ class Writer:
                 self._connection.rollback()
         except SQLAlchemyError:
             self._disconnect()
+        self._let_go()
 
     def _disconnect(self) -> None:
         connection, self._connection = self._connection, None

@@ -2,7 +2,8 @@
 SELECT i.relname AS key_name,
        a.attname AS column_name,
        x.indisprimary AS is_primary,
-       x.indpred IS NOT NULL OR NOT x.indisvalid AS is_partial
+       x.indpred IS NOT NULL OR NOT x.indisvalid AS is_partial,
+       NOT x.indimmediate AS is_deferred
 FROM pg_index AS x
 JOIN pg_class AS i ON i.oid = x.indexrelid
 JOIN pg_class AS c ON c.oid = x.indrelid

@@ -1,0 +1,75 @@
+"""The guard over an anchor that the database doesn't enforce (DESIGN §2.1): one creation at a time, whoever creates.
+
+A look before the insertion is worth nothing while somebody else looks at the same moment: another worker process, or
+another host. So creations hold a lock of the database until their transaction has ended.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+
+from connector_host.connectors.errors import Busy
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sqlalchemy import Connection
+
+    from connector_host.connectors.sql.shapes import Shape
+
+_NAME = "concat('connector-host:', md5(concat(coalesce(:schema, database()), '.', :table)))"
+
+TAKING: Mapping[str, str] = {
+    # Both end with the transaction.
+    "postgresql": (
+        "SELECT CASE WHEN pg_advisory_xact_lock(hashtextextended("
+        "'connector-host:' || coalesce(:schema, current_schema()) || '.' || :table, 0)) IS NULL THEN 1 ELSE 1 END"
+    ),
+    "mssql": (
+        "SET NOCOUNT ON; DECLARE @name nvarchar(255) = CONCAT('connector-host:', :schema, '.', :table), @got int; "
+        "EXEC @got = sp_getapplock @Resource = @name, @LockMode = 'Exclusive', @LockOwner = 'Transaction'; "
+        "SELECT CASE WHEN @got >= 0 THEN 1 ELSE 0 END"
+    ),
+    # Ends with the session, so that it is given back after the commit. At most 64 characters.
+    "mysql": f"SELECT GET_LOCK({_NAME}, @@innodb_lock_wait_timeout)",
+}
+"""Takes the lock and answers 1. SQLite needs none: its transactions that write begin with the lock of the file."""
+
+GIVING_BACK: Mapping[str, str] = {"mysql": f"SELECT RELEASE_LOCK({_NAME})"}
+
+HELD = "connector-host anchor"
+"""The key under which a connection remembers the lock that outlives its transaction."""
+
+
+def hold(connection: Connection, shape: Shape) -> None:
+    """Wait until nobody else creates; raises Busy where that takes too long. Costs nothing where it is held already."""
+    statement = TAKING.get(shape.dialect.name)
+    if statement is None or HELD in connection.info:
+        return
+    names = {"table": shape.table.name, "schema": shape.table.schema}
+    if connection.execute(_about(statement), names).scalar() not in (1, "1"):
+        raise Busy("Somebody else creates users at this moment.", retry_after_s=1)
+    if shape.dialect.name in GIVING_BACK:
+        connection.info[HELD] = names
+
+
+def is_taken(connection: Connection, shape: Shape, key: object) -> bool:
+    """Return whether a row has the anchor already, as the column's own collation compares."""
+    found: sa.Select[*tuple[object, ...]] = (
+        sa.select(sa.literal_column("1")).select_from(shape.table).where(shape.anchor.sql == key).limit(1)
+    )
+    return connection.execute(found).first() is not None
+
+
+def let_go(connection: Connection, database: str) -> None:
+    """Give back the lock after the transaction ended, where it doesn't end by itself."""
+    names = connection.info.pop(HELD, None)
+    if names is not None:
+        connection.execute(_about(GIVING_BACK[database]), names)
+        connection.rollback()
+
+
+def _about(statement: str) -> sa.TextClause:
+    return sa.text(statement).bindparams(*(sa.bindparam(name, type_=sa.String()) for name in ("schema", "table")))
