@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Final
 from connector_host.connectors.contract import Refusal, RefusalKind, Value
 from connector_host.connectors.errors import InvalidValue
 from connector_host.scim import paths, vocabulary
-from connector_host.scim.coercion import coerce, coerce_truth, is_empty, unwrap
+from connector_host.scim.coercion import coerce, coerce_truth, is_empty
+from connector_host.scim.entra import single_value
 from connector_host.scim.errors import invalid_syntax
 from connector_host.scim.flows import Complex, Multi, Row, SchemaFlow, Single, Slot, slots
 from connector_host.scim.paths import Ignored, Selected, Target, Whole
@@ -48,7 +49,7 @@ class Statement:
 
     def assign(self, slot: Slot, raw: object) -> None:
         """Add one slot's value, coerced; a list of several is refused as multi-valued."""
-        bare = unwrap(raw)
+        bare = single_value(raw)
         if isinstance(bare, list) and not is_empty(bare):
             self.refuse(RefusalKind.MULTI_VALUED, slot.path)
         elif _holds_reference(bare):
@@ -110,7 +111,7 @@ def state_at(target: Target, value: object, into: Statement, *, replace: bool = 
             _state_rows(target, value, into)
         case paths.Identity():
             if not is_empty(value):
-                into.ids.append(str(unwrap(value)))
+                into.ids.append(str(single_value(value)))
         case Slot():
             into.assign(target, value)
         case _:
@@ -187,7 +188,7 @@ def _holds_reference(value: object) -> bool:
 
 
 def _state_schema(schema: SchemaFlow, value: object, into: Statement, *, replace: bool) -> None:
-    bare = unwrap(value)
+    bare = single_value(value)
     if is_empty(bare) and not isinstance(bare, dict):
         clear(Whole(schema), into)
         return

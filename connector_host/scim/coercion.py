@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from connector_host.connectors.contract import Attribute, AttributeType, Value
 from connector_host.connectors.errors import InvalidValue
+from connector_host.scim.entra import single_value
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -45,7 +46,7 @@ def coerce_truth(path: str, raw: object) -> bool | None:
 
 def coerce_value(attribute: Attribute, path: str, raw: object) -> Value | None:
     """Return the value that the attribute takes, or None where the raw value is null or empty; raises InvalidValue."""
-    bare = unwrap(raw)
+    bare = single_value(raw)
     if is_empty(bare):
         return None
     return _READERS[attribute.type](attribute, path, bare)
@@ -58,17 +59,6 @@ def is_empty(raw: object) -> bool:
     if isinstance(raw, list):
         return all(is_empty(part) for part in raw)
     return raw is None or raw == ""
-
-
-def unwrap(raw: object) -> object:
-    """Return the one value inside `[x]` and `{"value": x}`, the shapes that Entra gives to a single value."""
-    while True:
-        if isinstance(raw, list) and len(raw) == 1:
-            raw = raw[0]
-        elif isinstance(raw, dict) and raw.keys() == {"value"}:
-            raw = raw["value"]
-        else:
-            return raw
 
 
 def _text(attribute: Attribute, path: str, raw: object) -> Value:

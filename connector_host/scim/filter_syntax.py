@@ -16,28 +16,24 @@ from scim2_models import SCIMException, ScimFilter
 from scim2_models.path import Comparison, FilterNode, LogicalExpr, ValuePath
 from scim2_models.path import Not as NotNode
 
+from connector_host.scim import entra
 from connector_host.scim.errors import invalid_filter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-_UNQUOTED: Final = re.compile(
-    r'\beq\s+(?!true\b|false\b|null\b|-?\d+(?:\.\d+)?(?:[\s)\]]|$))([^\s"()\[\]]+)', re.IGNORECASE
-)
 _LITERAL: Final = re.compile(r'"(?:[^"\\\x00-\x1F]|\\["\\/bfnrt]|\\u[0-9A-Fa-f]{4})*+"')
 """A string literal, exactly as the grammar has it (RFC 7644 §3.4.2.2 refers to JSON)."""
-_STRING: Final = re.compile(r'("(?:[^"\\]|\\.)*+(?:"|\\?$))', re.DOTALL)
-"""Quoted text; one that never ends runs to the end, so that no character is looked at twice."""
 
 
 def parse(text: str) -> FilterNode:
     """Parse a filter; values without quotes, as Microsoft's sample sends them, are taken for `eq`."""
-    literals = _STRING.findall(text)
+    literals = entra.QUOTED.findall(text)
     if not all(_LITERAL.fullmatch(literal) for literal in literals):
         return _parse_as_it_is(text)
     try:
         # A directory asks the same filter for every user: what differs is the literals, so the rest is parsed once.
-        return _filled(_template(_STRING.sub(_numbered(), text)), [_unescaped(literal) for literal in literals])
+        return _filled(_template(entra.QUOTED.sub(_numbered(), text)), [_unescaped(literal) for literal in literals])
     except SCIMException:
         return _parse_as_it_is(text)
 
@@ -46,7 +42,7 @@ def _parse_as_it_is(text: str) -> FilterNode:
     try:
         return ScimFilter(text).ast
     except SCIMException as failure:
-        quoted = _quoted(text)
+        quoted = entra.with_quotes(text)
         if quoted != text:
             try:
                 return ScimFilter(quoted).ast
@@ -90,9 +86,3 @@ def _mistake(text: str, failure: SCIMException) -> str:
     if getattr(getattr(failure.__cause__, "token", None), "type", "") == "$END":
         return f"The filter cannot be read: it ends too early, at column {len(text) + 1}."
     return f"The filter cannot be read: {failure.detail}."
-
-
-def _quoted(text: str) -> str:
-    """Quote bare values of `eq`, outside of what is quoted already."""
-    parts = _STRING.split(text)
-    return "".join(part if part.startswith('"') else _UNQUOTED.sub(r'eq "\1"', part) for part in parts)

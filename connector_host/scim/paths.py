@@ -121,7 +121,8 @@ def resolve_in(schema: SchemaFlow, key: str) -> Target:
 def _resolve(flows: Flows, text: str) -> Target:
     lowered = entra.mended_urn(text).lower()
     if not lowered.startswith("urn:"):
-        return _attribute(flows.core, vocabulary.CORE, text)
+        beside = entra.schema_at_top_level(flows, text)
+        return _attribute(beside or flows.core, vocabulary.CORE if beside is None else beside.urn, text)
     mended = entra.mended_urn(text)
     for urn in sorted({*flows.schemas, *_KNOWN_URNS}, key=len, reverse=True):
         if lowered == urn:
