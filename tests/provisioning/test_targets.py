@@ -40,8 +40,9 @@ class Moody:
         if request.method == "GET":
             return self.found(request)
         mood = self.moods.pop(0) if self.moods else "well"
-        if isinstance(mood, web.Response):
-            return mood
+        if isinstance(mood, tuple):
+            status, document, headers = mood
+            return web.json_response(document, status=status, headers=headers)
         if mood == "cut":
             request.transport.abort()
         answer = self.write(await request.json())
@@ -103,7 +104,7 @@ async def _page(_request):
 
 
 def busy(status, **headers):
-    return web.json_response({"detail": "later"}, status=status, headers=headers)
+    return status, {"detail": "later"}, headers
 
 
 @pytest.mark.parametrize("status", [429, 502, 503])
@@ -153,7 +154,7 @@ async def test_a_user_that_the_target_chokes_on_fails_alone(moody):
     ],
 )
 async def test_each_refusal_has_its_code_in_the_log(moody, answer, code, words):
-    moody.moods = [web.json_response(answer[1], status=answer[0])]
+    moody.moods = [(*answer, {})]
     assert (await moody.run()).counts["failed"] == 1
     entry = moody.failure()
     assert entry["errorCode"] == code
