@@ -182,6 +182,21 @@ class ColumnSettings(Settings):
         return self
 
 
+class ExportSettings(Settings):
+    """Statements of your own in place of the generated ones: `[connectors.NAME.exports]`.
+
+    `:Column` or `@Column` stands for a value, always bound. They run in order, in one transaction.
+    """
+
+    create: tuple[str, ...] = ()
+    """Create a user. Where the database makes the anchor, the last statement hands it out as its first row's first
+    column: `["CALL add_user(:Login, :Name, NULL)"]`."""
+    update: tuple[str, ...] = ()
+    """Change a user; every column has a value, the unchanged ones as they are."""
+    delete: tuple[str, ...] = ()
+    """Delete a user: the row must be gone from the table or view afterwards."""
+
+
 class SqlSettings(Settings):
     """One SQL connector: `[connectors.NAME]` with `type = "sql"`."""
 
@@ -211,6 +226,8 @@ class SqlSettings(Settings):
     appear as `urn:ietf:params:scim:schemas:extension:ECMA2Host:2.0:User:COLUMN`."""
     column: dict[str, ColumnSettings] = Field(default_factory=dict)
     """What the values of single columns mean, by column name."""
+    exports: ExportSettings = ExportSettings()
+    """Statements of your own in place of the generated ones: stored procedures, or SQL over several tables."""
     token_hashes: tuple[str, ...] = ()
     """SHA-256 of each valid bearer token, `sha256:` and 64 hex digits; several while a token is being replaced."""
     token_hash_file: Path | None = None

@@ -26,9 +26,10 @@ from connector_host.connectors.contract import (
 from connector_host.connectors.errors import Conflict, ConnectorError, Immutable, InvalidValue, NotFound
 from connector_host.connectors.sql import guarding, mssql, queries
 from connector_host.connectors.sql.columns import Unfit
+from connector_host.connectors.sql.scripted import NotOneRow
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from sqlalchemy import Connection
 
@@ -43,7 +44,10 @@ def carry_out(connection: Connection, shape: Shape, export: Export, on_unreadabl
     """Carry out one export in the connection's transaction; nothing is committed here."""
     match export:
         case Add():
-            return add(connection, shape, creation(shape, export.values), on_unreadable)
+            parameters = creation(shape, export.values)
+            if "create" in shape.scripts:
+                return _add_by_script(connection, shape, parameters, on_unreadable)
+            return add(connection, shape, parameters, on_unreadable)
         case Modify():
             return _modify(connection, shape, export, on_unreadable)
         case Delete():
@@ -71,6 +75,40 @@ def add(
     if entry is None:
         raise WrongRowCount("The database reported success, but did not keep the user: look at the table's triggers.")
     return Exported(entry, written=True)
+
+
+def _add_by_script(
+    connection: Connection, shape: Shape, parameters: dict[str, object], on_unreadable: Callable[[str], None]
+) -> Exported:
+    """Create by the administrator's own statements; a row that they hand out tells the anchor that they made."""
+    given = parameters.get(shape.object_type.anchor)
+    if given is not None and not shape.enforced:
+        _guard(connection, shape, given)
+    told = _run(connection, shape, "create", parameters)
+    key = told if given is None else given
+    if key is None:
+        raise WrongRowCount("The statements of exports.create handed out no anchor: end them with one that does.")
+    anchor = text_of_key(shape, key)
+    entry = queries.read(connection, shape, [anchor], on_unreadable).get(anchor)
+    if entry is None:
+        raise WrongRowCount("The statements of exports.create made no user with this anchor, and were undone.")
+    return Exported(entry, written=True)
+
+
+def _run(connection: Connection, shape: Shape, operation: str, values: Mapping[str, object]) -> object | None:
+    try:
+        return shape.scripts[operation].run(connection, values)
+    except NotOneRow:
+        raise WrongRowCount(f"A statement of exports.{operation} met several rows, and was undone.") from None
+
+
+def _all_parameters(shape: Shape, before: Entry, changes: Mapping[str, object]) -> dict[str, object]:
+    """Return every attribute as a parameter: as it is, and as it is to be where it changes."""
+    kept = {
+        name: None if value is None else shape.columns[name].codec.encode(value)
+        for name, value in before.values.items()
+    }
+    return {**kept, **changes}
 
 
 def text_of_key(shape: Shape, key: object) -> str:
@@ -151,8 +189,11 @@ def _modify(connection: Connection, shape: Shape, export: Modify, on_unreadable:
     if not changes:
         return Exported(before, written=False)
     key = queries.anchor_key(shape, export.anchor)
-    done = connection.execute(sa.update(shape.table).where(shape.anchor.sql == key), changes)
-    _demand_one_row(done.rowcount)
+    if "update" in shape.scripts:
+        _run(connection, shape, "update", _all_parameters(shape, before, changes))
+    else:
+        done = connection.execute(sa.update(shape.table).where(shape.anchor.sql == key), changes)
+        _demand_one_row(done.rowcount)
     after = queries.read(connection, shape, [export.anchor], on_unreadable).get(export.anchor)
     if after is None:
         raise WrongRowCount("The database reported success, but the user is gone: look at the table's triggers.")
@@ -189,6 +230,11 @@ def _delete(connection: Connection, shape: Shape, export: Delete, on_unreadable:
     before = _locked(connection, shape, export.anchor, on_unreadable)
     if export.guard is not None:
         export.guard(before)
+    if "delete" in shape.scripts:
+        _run(connection, shape, "delete", _all_parameters(shape, before, {}))
+        if queries.read(connection, shape, [export.anchor], on_unreadable):
+            raise WrongRowCount("The statements of exports.delete left the user where it was, and were undone.")
+        return Exported(before, written=True)
     key = queries.anchor_key(shape, export.anchor)
     done = connection.execute(sa.delete(shape.table).where(shape.anchor.sql == key))
     _demand_one_row(done.rowcount)
@@ -197,7 +243,9 @@ def _delete(connection: Connection, shape: Shape, export: Delete, on_unreadable:
 
 def _locked(connection: Connection, shape: Shape, anchor: str, on_unreadable: Callable[[str], None]) -> Entry:
     """Return the row with exactly this anchor, locked where the database can; raises NotFound."""
-    entry = queries.read(connection, shape, [anchor], on_unreadable, locked=True).get(anchor)
+    # What the administrator's own statements lock is theirs to say; a join may not be locked at all.
+    found = queries.read(connection, shape, [anchor], on_unreadable, locked=not shape.scripts)
+    entry = found.get(anchor)
     if entry is None:
         raise NotFound(anchor)
     return entry

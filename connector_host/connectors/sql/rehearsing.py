@@ -108,10 +108,13 @@ def _can_undo(connection: Connection, shape: Shape, settings: SqlSettings) -> bo
     """Return whether a rollback undoes a write; MyISAM, Aria and the like say nothing and keep it."""
     if shape.dialect.name != "mysql":
         return True
+    # A view and statements of one's own may reach any table of the schema: all of them must be able to undo.
+    anywhere = bool(shape.scripts) or not shape.facts.keys
     asked = sa.text(
-        "SELECT e.transactions FROM information_schema.tables AS t "
+        "SELECT count(*) FROM information_schema.tables AS t "
         "JOIN information_schema.engines AS e ON e.engine = t.engine "
-        "WHERE t.table_name = :table AND t.table_schema = coalesce(:schema, database())"
+        "WHERE e.transactions <> 'YES' AND (:anywhere = 1 OR t.table_name = :table) "
+        "AND t.table_schema = coalesce(:schema, database())"
     )
-    names = {"table": settings.table, "schema": settings.database_schema}
-    return bool(connection.execute(asked, names).scalar() == "YES")
+    names = {"table": settings.table, "schema": settings.database_schema, "anywhere": int(anywhere)}
+    return connection.execute(asked, names).scalar() == 0

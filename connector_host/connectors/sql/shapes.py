@@ -6,14 +6,14 @@ changed (DESIGN §2.8). Pure: proofs that need the rows are in anchors.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
 from connector_host.connectors.contract import Attribute, AttributeType, Entry, Mutability, ObjectType, Value, to_text
-from connector_host.connectors.sql import anchors
+from connector_host.connectors.sql import anchors, scripted
 from connector_host.connectors.sql.codecs import codec_for
 from connector_host.connectors.sql.columns import AsDriver, Codec, Unfit
 from connector_host.connectors.sql.statements import Statements
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from connector_host.connectors.sql.dialects import Dialect
     from connector_host.connectors.sql.discovery import Column, TableFacts
+    from connector_host.connectors.sql.scripted import Script
     from connector_host.settings import SqlSettings
 
 
@@ -50,6 +51,8 @@ class Shape:
     facts: TableFacts
     dialect: Dialect
     object_type: ObjectType
+    scripts: Mapping[str, Script] = field(default_factory=dict)
+    """The administrator's own statements by operation: create, update, delete; absent where ours are used."""
 
     @cached_property
     def statements(self) -> Statements:
@@ -120,7 +123,12 @@ def build(facts: TableFacts, settings: SqlSettings, dialect: Dialect, known: Sha
     )
     columns = {name: _sql_column(column, table.c[name], dialect, settings, known) for name, column in exposed.items()}
     object_type = ObjectType("User", anchor_name, tuple(column.attribute for column in columns.values()))
-    return Shape(table, columns, columns[anchor_name], enforced, facts, dialect, object_type)
+    scripts = {
+        operation: scripted.script(f"exports.{operation}", statements, columns)
+        for operation in ("create", "update", "delete")
+        if (statements := getattr(settings.exports, operation))
+    }
+    return Shape(table, columns, columns[anchor_name], enforced, facts, dialect, object_type, scripts)
 
 
 def changed_types(known: Shape, facts: TableFacts) -> tuple[str, ...]:

@@ -239,17 +239,22 @@ class Writer:
         """Run a group with each export in a savepoint, so that a bad one fails alone."""
         connection = self._begin()
         try:
-            return {job: self._in_savepoint(connection, job) for job in group}
+            return {job: self._one(connection, job, alone=len(group) == 1) for job in group}
         except BaseException:
             self._roll_back()
             raise
 
-    def _in_savepoint(self, connection: Connection, job: Job) -> Outcome:
+    def _one(self, connection: Connection, job: Job, *, alone: bool) -> Outcome:
+        """Run one export, in a savepoint where others share the transaction.
+
+        Alone it needs none: psqlODBC cannot go back to one after a procedure failed.
+        """
         savepoint: NestedTransaction | None = None
         try:
-            savepoint = connection.begin_nested()
+            savepoint = None if alone else connection.begin_nested()
             outcome = self._work.alone(connection, job.shape, job.export)
-            savepoint.commit()
+            if savepoint is not None:
+                savepoint.commit()
         except DBAPIError as error:
             failure = self._understood(error)
             if failure.happened in ENDS_TRANSACTION:
