@@ -51,6 +51,8 @@ TROUBLES: Final[tuple[tuple[type[Exception], Trouble], ...]] = (
 """The first that fits decides; what is not here is nobody's business but the log's."""
 
 MISCONFIGURED: Final = "This connector cannot serve its table as configured; see its log."
+NO_HTTP: Final = "The request cannot be read as HTTP (RFC 9112)."
+TOO_LONG: Final = "The request line or a header is longer than this service accepts."
 UNFORESEEN: Final = "An internal error happened; the log names it under this request id."
 
 UNKNOWN_OUTCOME: Final = (

@@ -161,11 +161,18 @@ _GRACE_S: Final = 1.0
 
 
 async def read_bounded(request: web.Request) -> bytes:
-    """Return the body; raise 413 where it is larger than the connector accepts."""
-    bound = request[SERVED].settings.limits.body_bytes
+    """Return the body; raise 413 where it is larger than the connector accepts, and 408 where it does not come."""
+    limits = request[SERVED].settings.limits
+    bound = limits.body_bytes
     if request.content_length is not None and request.content_length > bound:
         raise web.HTTPRequestEntityTooLarge(bound, request.content_length)
-    body = await request.read()
+    try:
+        async with asyncio.timeout(limits.request_s):
+            body = await request.read()
+    except TimeoutError as failure:
+        raise ScimError(
+            408, f"The request body did not come within {limits.request_s:g} s. Nothing was done."
+        ) from failure
     if len(body) > bound:
         raise web.HTTPRequestEntityTooLarge(bound, len(body))
     return body

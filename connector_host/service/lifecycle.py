@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 from aiohttp import web
 
+from connector_host.endpoint.protocol import Runner
 from connector_host.errors import HostError
 from connector_host.observability import events
 from connector_host.service import systemd
@@ -58,14 +59,7 @@ async def serve(listener: Listener, *, ready: Callable[[int], None]) -> None:
     stop = asyncio.Event()
     async with AsyncExitStack() as stack:
         stack.enter_context(_stopping_signals(stop))
-        runner = web.AppRunner(
-            listener.application,
-            handle_signals=False,
-            access_log=None,
-            shutdown_timeout=listener.stop_s,
-            max_line_size=listener.header_bytes,
-            max_field_size=listener.header_bytes,
-        )
+        runner = Runner(listener.application, header_bytes=listener.header_bytes, stop_s=listener.stop_s)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         port = await _bind(runner, listener)

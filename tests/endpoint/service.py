@@ -17,6 +17,7 @@ from connector_host import clock
 from connector_host.access.tokens import TokenGate, hash_token
 from connector_host.connectors.registry import open_connector
 from connector_host.endpoint.application import make_application
+from connector_host.endpoint.protocol import Runner
 from connector_host.endpoint.served import Served
 from connector_host.settings import SqlSettings
 from connector_host.tls.contexts import server_context
@@ -149,7 +150,8 @@ async def _listening(
     folder: Path, served: Served, trusted_proxies, outcomes
 ) -> AsyncIterator[tuple[str, aiohttp.ClientSession, Path]]:
     files = issue_files(Path(tempfile.mkdtemp(dir=folder)), "localhost", clock.now())
-    runner = web.AppRunner(make_application({"HR": served}, trusted_proxies=trusted_proxies, outcomes=outcomes))
+    application = make_application({"HR": served}, trusted_proxies=trusted_proxies, outcomes=outcomes)
+    runner = Runner(application, header_bytes=32_768, stop_s=5.0)
     await runner.setup()
     try:
         site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=server_context(files.certificate, files.key))

@@ -1,0 +1,84 @@
+"""HTTP below the application: what is said to who speaks no proper HTTP, and how long a silent connection is kept.
+
+aiohttp would answer in plain text with the bytes that it could not read, and log them: a token may be among them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import structlog
+from aiohttp import HttpVersion11, web
+from aiohttp.http_exceptions import LineTooLong
+
+from connector_host.endpoint import answers
+from connector_host.observability import events
+
+if TYPE_CHECKING:
+    from aiohttp.web_protocol import _RequestFactory, _RequestHandler
+
+IDLE_S: Final = 75.0
+"""Seconds in which a connection must bring a request, its headers complete: longer than clients keep theirs."""
+_LINGER_S: Final = 2.0
+"""Seconds for which the rest of a body that nobody wants is still taken, so that its sender sees the answer."""
+
+_LOG = structlog.stdlib.get_logger()
+_MALFORMED: Final = 400
+
+
+class Runner(web.AppRunner):
+    """Runs an application whose errors below HTTP are SCIM's, too."""
+
+    def __init__(self, application: web.Application, *, header_bytes: int, stop_s: float) -> None:
+        """Take the longest header, and the seconds that requests in hand are given to end."""
+        super().__init__(application, handle_signals=False, shutdown_timeout=stop_s)
+        self._header_bytes = header_bytes
+
+    async def _make_server(self) -> web.Server:
+        # The one place where aiohttp lets nobody say which protocol serves an application.
+        made = await super()._make_server()
+        return _Server(made.request_handler, made.request_factory, self._header_bytes)
+
+
+class _Server(web.Server):
+    def __init__(self, handler: _RequestHandler, factory: _RequestFactory, header_bytes: int) -> None:
+        super().__init__(
+            handler,
+            request_factory=factory,
+            access_log=None,
+            max_line_size=header_bytes,
+            max_field_size=header_bytes,
+            # aiohttp's name for the time until a complete header is there, for the first request, too.
+            keepalive_timeout=IDLE_S,
+            lingering_time=_LINGER_S,
+        )
+
+    def __call__(self) -> web.RequestHandler:
+        return _Protocol(self, loop=self._loop, **self._kwargs)
+
+
+class _Protocol(web.RequestHandler):
+    """One connection."""
+
+    __slots__ = ()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,  # noqa: ARG002 - aiohttp's words, which repeat what was sent
+    ) -> web.StreamResponse:
+        """Return the answer to what could not be read, or failed unforeseen; the connection ends with it."""
+        level = _LOG.info if status == _MALFORMED else _LOG.error
+        level(events.REQUEST_UNREADABLE, status=status, client=request.remote, error=type(exc).__name__)
+        if request.writer.output_size > 0:
+            raise ConnectionError("an answer was begun, so there is no room for another")
+        # What could not be read has no version; a client that speaks HTTP/1.1 expects its answer in it.
+        request._version = HttpVersion11  # noqa: SLF001 - aiohttp takes the answer's version from there
+        if status != _MALFORMED:
+            response = answers.error(500, answers.UNFORESEEN)
+        else:
+            response = answers.error(400, answers.TOO_LONG if isinstance(exc, LineTooLong) else answers.NO_HTTP)
+        response.force_close()
+        return response

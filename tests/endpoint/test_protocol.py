@@ -1,0 +1,104 @@
+"""Whoever speaks no proper HTTP, or stops speaking, is told so in SCIM; none of their bytes come back or are logged."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import ssl
+from contextlib import asynccontextmanager
+
+import pytest
+
+from connector_host.endpoint.outcomes import Outcomes
+from connector_host.observability import logs
+from tests.endpoint.service import TOKEN, serve
+
+TARGET = "/ecma2host_HR/scim/Users"
+SECRET = "s3cret-t0ken"
+UNREADABLE = {
+    "a header over the limit": f"GET {TARGET} HTTP/1.1\r\nHost: localhost\r\nX: {SECRET * 5_000}\r\n\r\n",
+    "a line over the limit": f"GET {TARGET}?{SECRET * 5_000} HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "two framings": f"POST {TARGET} HTTP/1.1\r\nHost: localhost\r\nX: {SECRET}\r\nContent-Length: 5\r\n"
+    "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "two hosts": f"GET {TARGET} HTTP/1.1\r\nHost: {SECRET}.example\r\nHost: localhost\r\n\r\n",
+    "bare line feeds": f"GET {TARGET} HTTP/1.1\nHost: localhost\nAuthorization: Bearer {SECRET}\n\n",
+    "an unknown method": f"FOO {TARGET} HTTP/1.1\r\nHost: localhost\r\nX: {SECRET}\r\n\r\n",
+    "letters outside of ASCII": f"GET {TARGET}?filter={SECRET}é HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "a NUL": f"GET {TARGET} HTTP/1.1\r\nHost: localhost\r\nX: {SECRET}\0\r\n\r\n",
+}
+
+
+@pytest.fixture
+def log():
+    stream = io.StringIO()
+    logs.configure("json", "debug", stream=stream)
+    yield stream
+    logs.configure("console")
+
+
+@asynccontextmanager
+async def connected(scim):
+    trust = ssl.create_default_context(cafile=str(scim.authority))
+    reader, writer = await asyncio.open_connection("localhost", int(scim.origin.rpartition(":")[2]), ssl=trust)
+    try:
+        yield reader, writer
+    finally:
+        writer.transport.abort()
+
+
+async def answer_to(reader):
+    async with asyncio.timeout(10):
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        length = int(head.lower().partition("content-length:")[2].partition("\r\n")[0])
+        return head, json.loads(await reader.readexactly(length))
+
+
+@pytest.mark.parametrize("request_text", UNREADABLE.values(), ids=UNREADABLE.keys())
+async def test_what_is_no_http_is_answered_in_scim_without_its_own_bytes(log, tmp_path, request_text):
+    async with serve(tmp_path) as scim, connected(scim) as (reader, writer):
+        writer.write(request_text.encode())
+        head, error = await answer_to(reader)
+        assert await reader.read() == b""
+    assert head.startswith("HTTP/1.1 400 Bad Request\r\n")
+    assert "application/scim+json" in head
+    assert error["schemas"] == ["urn:ietf:params:scim:api:messages:2.0:Error"]
+    assert error["status"] == "400"
+    for secret in (SECRET, "é"):
+        assert secret not in head + str(error)
+        assert secret not in log.getvalue()
+    assert "request.unreadable" in log.getvalue()
+
+
+@pytest.fixture
+async def outcomes(tmp_path):
+    record = Outcomes(tmp_path / "outcomes.sqlite3")
+    yield record
+    await record.close()
+
+
+@pytest.mark.parametrize(("method", "key"), [("POST", "Idempotency-Key: k1\r\n"), ("PATCH", "")])
+async def test_a_body_that_breaks_off_is_the_clients_fault_and_not_the_databases(tmp_path, outcomes, method, key):
+    target = TARGET if method == "POST" else f"{TARGET}/anna"
+    limits = {"request_s": 0.3}
+    async with serve(tmp_path, outcomes=outcomes, limits=limits) as scim, connected(scim) as (reader, writer):
+        writer.write(
+            f"{method} {target} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {TOKEN}\r\n{key}"
+            'Content-Length: 100\r\n\r\n{"userName": "an'.encode()
+        )
+        head, error = await answer_to(reader)
+        assert head.startswith("HTTP/1.1 408 ")
+        assert error["status"] == "408"
+        assert "request body" in error["detail"]
+        assert "database" not in error["detail"]
+        assert scim.rows() == []
+
+
+async def test_a_connection_that_brings_no_request_is_closed(tmp_path, monkeypatch):
+    from connector_host.endpoint import protocol
+
+    monkeypatch.setattr(protocol, "IDLE_S", 0.3)
+    async with serve(tmp_path) as scim, connected(scim) as (reader, writer):
+        writer.write(f"GET {TARGET} HTTP/1.1\r\nHost: localhost\r\nX-Slow: ".encode())
+        async with asyncio.timeout(5):
+            assert await reader.read() == b""
