@@ -87,7 +87,7 @@ def _condition(flows: Flows, node: FilterNode) -> Condition:
             return _compare(flows, path, op, value)
         case ValuePath(attr_path=path, val_filter=inner):
             return _value_path(flows, path, inner)
-        case _:
+        case _:  # pragma: no cover - the grammar has no other node
             raise invalid_filter(f"The filter cannot be carried out: {type(node).__name__}.")
 
 
@@ -149,8 +149,7 @@ def _compare(flows: Flows, path: AttrPath, op: CompareOperator, value: object) -
             anchor = flows.anchor
             return _compare_slot(Slot(anchor, "id", "id", AttributeType.STRING, is_anchor=True), op, value)
         case Multi(rows=rows):
-            found = tuple(row.subs["value"] for row in rows if "value" in row.subs)
-            return any_of(_compare_slot(slot, op, value) for slot in found)
+            return any_of(_compare_in_row(row, "value", op, value) for row in rows)
         case Selected(rows=rows):
             return any_of(_compare_in_row(row, target.sub, op, value) for row in rows)
         case Complex() | Whole():
@@ -274,7 +273,7 @@ def _in_row(row: Row, node: FilterNode) -> Condition:
             return _present_slot(slot) if slot is not None else NOTHING
         case Comparison(attr_path=AttrPath(attr=name), op=op, value=value):
             return _compare_in_row(row, name.lower(), op, value)
-        case _:
+        case _:  # pragma: no cover - the grammar has no other node there
             raise invalid_filter("Inside brackets only sub-attributes can be compared.")
 
 
@@ -283,7 +282,11 @@ def _compare_in_row(row: Row, name: str, op: CompareOperator, value: object) -> 
         matches = _compare_text(str(row.marks[name]).lower(), op, str(value).lower())
         return all_of((_exists(row), matches))
     slot = row.subs.get(name)
-    return _compare_slot(slot, op, value) if slot is not None else NOTHING
+    if slot is None:
+        return NOTHING
+    compared = _compare_slot(slot, op, value)
+    # A value that is not there is none of the values, so it is not unequal to anything either.
+    return all_of((_exists(row), compared)) if op is CompareOperator.ne else compared
 
 
 def _resolved(flows: Flows, path: AttrPath) -> Target:

@@ -112,7 +112,10 @@ def selection(kind, column):
 
 def anywhere(op, asked):
     """`emails co "x"`: one of the values."""
-    return (f"emails.value {op} {quoted(asked)}", lambda row: compare(row[1], op, asked) or compare(row[2], op, asked))
+    return (
+        f"emails.value {op} {quoted(asked)}",
+        lambda row: any(present(held) and compare(held, op, asked) for held in row[1:3]),
+    )
 
 
 leaves = st.one_of(
@@ -124,7 +127,7 @@ leaves = st.one_of(
     st.sampled_from([path for path in PATHS if path not in ("Work", "Home")]).flatmap(presence),
     selection("work", 1),
     selection("home", 2),
-    st.builds(anywhere, st.sampled_from(["eq", "co", "sw", "ew"]), texts),
+    st.builds(anywhere, st.sampled_from(["eq", "ne", "co", "sw", "ew"]), texts),
     st.just(('PLACEHOLDER eq "x"', lambda _: False)),
 )
 

@@ -14,6 +14,7 @@ from connector_host.settings import LimitSettings
 from tests.scim.employees import BARBARA, CORE, ECMA, ENTERPRISE, FLOWS
 
 EQ = Comparator.EQ
+NE_X = Compare("HomeEmail", Comparator.NE, "x")
 
 
 def condition(text):
@@ -45,6 +46,23 @@ def condition(text):
         ('emails[type eq "work" and value ew "x"]', AllOf((Present("Email"), Compare("Email", Comparator.EW, "x")))),
         ('emails[type eq "work"].value eq "x"', AllOf((Present("Email"), Compare("Email", EQ, "x")))),
         ('emails.type eq "home"', Present("HomeEmail")),
+        ("emails.type pr", AnyOf((Present("Email"), Present("HomeEmail")))),
+        ("emails pr", AnyOf((Present("Email"), Present("HomeEmail")))),
+        ("emails[value pr]", AnyOf((Present("Email"), Present("HomeEmail")))),
+        ('emails[type pr and type ne "home"]', Present("Email")),
+        ("emails[display pr]", NOTHING),
+        ('emails[display eq "x"]', NOTHING),
+        ('emails[type eq "home" and value ne "x"]', AllOf((Present("HomeEmail"), NE_X))),
+        ('emails[type eq "work" and (value pr or type eq "fax")]', Present("Email")),
+        ('addresses[type eq "work"]', NOTHING),
+        (f"{ENTERPRISE} pr", Present("Department")),
+        ("meta.resourceType pr", EVERYTHING),
+        ("PLACEHOLDER pr", NOTHING),
+        ('title co ""', NOTHING),
+        ('name.familyName co ""', Present("LastName")),
+        (f'schemas ne "{ENTERPRISE}"', Not(Present("Department"))),
+        ('schemas sw "urn:ietf"', EVERYTHING),
+        (f'{ECMA}:Badge ne "many"', EVERYTHING),
         ('emails[type eq "fax"]', NOTHING),
         ('meta.resourceType eq "user"', EVERYTHING),
         ('meta.resourceType eq "Group"', NOTHING),
@@ -97,6 +115,8 @@ def test_a_filter_means_this_condition(text, expected):
         (f'{ECMA}:Badge gt "many"', "Badge"),
         ("userName gt null", "userName"),
         ('name eq "x"', "name"),
+        (f'{ENTERPRISE} eq "x"', "parts"),
+        ('emails[type eq "work" and value gt null]', "emails"),
         ('userName[type eq "x"]', "userName"),
         ("not (" * 40 + "userName pr" + ")" * 40, "32"),
     ],

@@ -59,6 +59,10 @@ def written(*operations):
         ({"op": "remove", "path": 'emails[type eq "work"]'}, {"Email": None}),
         ({"op": "remove", "path": 'emails[value eq "nobody@x"]'}, {}),
         ({"op": "remove", "path": "emails"}, {"Email": None}),
+        # errata 7122: a comparison is a selection, too
+        ({"op": "remove", "path": 'emails.type eq "work"'}, {"Email": None}),
+        ({"op": "remove", "path": "emails.value pr"}, {"Email": None}),
+        ({"op": "remove", "path": 'emails eq "bjensen@example.org"'}, {"Email": None}),
         ({"op": "replace", "path": "emails.value", "value": "w"}, {"Email": "w"}),
         ({"op": "remove", "path": ENTERPRISE}, {"Department": None}),
         ({"op": "replace", "path": ENTERPRISE, "value": {"department": "D"}}, {"Department": "D"}),
