@@ -49,6 +49,7 @@ class Options:
     issue_certificate: Path | None
     token_file: Path | None
     from_ecma2host: Path | None
+    add: bool
     force: bool
     yes: bool
     as_json: bool
@@ -87,6 +88,7 @@ class Options:
 )
 @click.option("--token-file", type=_FILE, help="Write the token there (readable by you only) instead of showing it.")
 @click.option("--from-ecma2host", type=_FILE, metavar="FILE.xml", help="Take over an export of Microsoft's ECMA2Host.")
+@click.option("--add", is_flag=True, help="Add a connector to a configuration that is there.")
 @click.option("--force", is_flag=True, help="Replace a configuration that is there.")
 @click.option("--yes", is_flag=True, help="Ask nothing: take what is proposed.")
 @json_option
@@ -103,16 +105,19 @@ def init(**given: Any) -> None:  # noqa: ANN401 - click's door; Options types it
       connector-host init
       connector-host init --yes --database-url sqlite:///contoso.sqlite --table Employees --anchor ContosoLogin \\
           --map 'Email=emails[type eq "work"].value' --token-file scim-token
+      connector-host init --add --name CRM --database-url mariadb://scim@crm.example.org/crm
       connector-host init --from-ecma2host export.xml --database-url mssql+pyodbc://scim@db/hr
     """
     from connector_host.errors import failures
-    from connector_host.setup.writing import refuse_overwriting, write
+    from connector_host.setup.writing import add, refuse_overwriting, write
 
     options = _taken_over(Options(**given))
-    refuse_overwriting(options.config, force=options.force)
+    refuse_overwriting(options.config, force=options.force or options.add)
     login, connector = _describe(options)
-    host = _host_plan(options)
-    written = write(options.config, host, connector, login.password, force=options.force)
+    if options.add:
+        written = add(options.config, connector, login.password)
+    else:
+        written = write(options.config, _host_plan(options), connector, login.password, force=options.force)
     sections = asyncio.run(_check(written))
     _report(options, written, connector, sections)
     raise SystemExit(1 if any(failures(findings) for findings in sections.values()) else 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from connector_host.errors import ConfigurationError
 from connector_host.settings import load
-from connector_host.setup.documents import render
+from connector_host.setup.documents import connector_lines, render
 from connector_host.setup.secrets import seal_password
 from connector_host.setup.tokens import add_token
 from connector_host.tls.issuing import write_public
@@ -32,7 +33,9 @@ class Written:
 def refuse_overwriting(config: Path, *, force: bool) -> None:
     """Raise ConfigurationError where the file exists and nobody said that it may go."""
     if config.exists() and not force:
-        raise ConfigurationError(f"{config} exists. Give another --config, or replace it with --force.")
+        raise ConfigurationError(
+            f"{config} exists. Give another --config, add a connector to it with --add, or replace it with --force."
+        )
 
 
 def write(config: Path, host: HostPlan, connector: ConnectorPlan, password: str | None, *, force: bool) -> Written:
@@ -41,16 +44,34 @@ def write(config: Path, host: HostPlan, connector: ConnectorPlan, password: str 
     The text is proven to load before it takes its place. Raises ConfigurationError, with the old state untouched.
     """
     refuse_overwriting(config, force=force)
+    return _put(config, render(host, connector, config.absolute().parent), connector, password)
+
+
+def add(config: Path, connector: ConnectorPlan, password: str | None) -> Written:
+    """Add one connector to a configuration that is there, whose text otherwise stays as it is, comments included.
+
+    Raises ConfigurationError where it has a connector of this name, and as `write` does.
+    """
+    if connector.name in load(config).connectors:
+        raise ConfigurationError(f"{config} has a connector {connector.name} already. Give another --name.")
+    old = config.read_text(encoding="utf-8")
+    text = "\n".join([old.rstrip(), "", *connector_lines(connector, config.absolute().parent), ""])
+    return _put(config, text, connector, password)
+
+
+def _put(config: Path, text: str, connector: ConnectorPlan, password: str | None) -> Written:
     folder = config.absolute().parent
-    text = render(host, connector, folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        mode = stat.S_IMODE(config.stat().st_mode) if config.exists() else None
         _prove(text, folder)
         if connector.password_sealed_file is not None and password is not None:
             seal_password(connector.name, password, connector.password_sealed_file)
         connector.token_hash_file.unlink(missing_ok=True)
         token = add_token(connector.token_hash_file, connector.name)
         write_public(config, text.encode())
+        if mode is not None:
+            config.chmod(mode)
     except OSError as failure:
         raise ConfigurationError(f"{failure.filename or config}: cannot be written ({failure.strerror}).") from failure
     return Written(config, load(config), token)

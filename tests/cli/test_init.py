@@ -169,6 +169,27 @@ def test_a_person_answers_questions(folder):
     assert connector(folder, "HR")["refusals"] == {"preset": "entra"}
 
 
+def test_a_second_connector_is_added_and_the_rest_stays_as_it_is(configured):
+    (configured.path / "connector-host.toml").chmod(0o600)
+    before = configured.read("connector-host.toml")
+    done = configured.init("--add", "--table", "Employees", "--name", "CRM", "--token-file", "crm-token")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert configured.read("connector-host.toml").startswith(before.rstrip())
+    assert (configured.path / "connector-host.toml").stat().st_mode & 0o777 == 0o600
+    with configured.serve() as host:
+        token = configured.read("crm-token").strip()
+        assert host.ask("GET", "/Users", connector="CRM", token=token)[0] == 200
+        assert host.ask("GET", "/Users", connector="CRM")[0] == 401
+        assert host.ask("GET", "/Users")[0] == 200
+
+
+def test_a_second_connector_of_the_same_name_is_refused(configured):
+    before = {path.name: path.read_bytes() for path in configured.path.iterdir() if path.is_file()}
+    done = configured.init("--add", "--table", "Employees")
+    assert (done.returncode, "Give another --name" in done.stderr) == (1, True)
+    assert {path.name: path.read_bytes() for path in configured.path.iterdir() if path.is_file()} == before
+
+
 def test_what_another_product_exported_is_taken_over_under_the_same_url(folder):
     sample = Path(__file__).parents[1] / "setup" / "samples" / "ecma2host.xml"
     text = sample.read_text().replace("[dbo].[Employees]", "Employees")
