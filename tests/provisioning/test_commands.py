@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import csv
 import json
+import os
 import signal
 import subprocess
 
@@ -136,6 +138,32 @@ async def test_two_engines_share_the_work_and_one_takes_over_when_the_other_dies
             await asyncio.to_thread(engine.wait, 20)
     assert "finished" in (await run_beside(config, "run", "--once")).stdout
     assert len(rig.rows()) == 800
+
+
+async def test_a_terminal_shows_progress_and_a_pipe_does_not(rig, config):
+    rig.people(*(person(n) for n in range(300)))
+    piped = await run_beside(config, "run", "--once")
+    assert piped.stderr == ""
+    await run_beside(config, "restart", "staff")
+    code, shown = await asyncio.to_thread(run_on_terminal, config, "run", "--once")
+    assert code == 0
+    assert "users/s" in shown
+    assert "300/300" in shown
+
+
+def run_on_terminal(config, *arguments):
+    """Run a command whose errors go to a terminal; return its exit code and what was shown there."""
+    seen, terminal = os.openpty()
+    command = jobs_in_files.command(config, *arguments)
+    environment = os.environ | {"TERM": "xterm-256color", "COLUMNS": "120"}
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=terminal, env=environment) as process:
+        os.close(terminal)
+        shown = b""
+        with contextlib.suppress(OSError):
+            while part := os.read(seen, 65_536):
+                shown += part
+        os.close(seen)
+        return process.wait(20), shown.decode(errors="replace")
 
 
 def expression(*arguments, given=None):
