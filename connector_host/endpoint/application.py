@@ -89,6 +89,7 @@ def _documents() -> list[web.RouteDef]:
 def _refused() -> list[web.RouteDef]:
     return [
         web.get(f"{_ROOT}/Groups{_SLASH}", documents.no_groups),
+        web.post(f"{_ROOT}/Groups/.search{_SLASH}", documents.no_groups),
         web.get(f"{_ROOT}/Groups/{{id}}{_SLASH}", documents.no_group),
         web.route(_ALL, f"{_ROOT}/Groups{{rest:(/.*)?}}", documents.refuse_groups),
         web.route(_ALL, f"{_ROOT}/Me{{rest:(/.*)?}}", documents.refuse_me),

@@ -8,8 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from connector_host import clock
 from connector_host.connectors.contract import Delete, Modify, Query
-from connector_host.connectors.errors import ConnectorError, NotFound
+from connector_host.connectors.errors import Busy, ConnectorError, NotFound
 from connector_host.scim import deprovisioning, versions
 from connector_host.scim.patches import read_patch
 from connector_host.scim.queries import read_listing
@@ -38,6 +39,8 @@ class Call:
     exports: Exports
     users_url: str
     """The public URL of `/Users`."""
+    deadline_s: float
+    """When the request must be answered, by the monotonic clock."""
     if_match: str = ""
     projection: Projection | None = None
 
@@ -51,9 +54,15 @@ class Call:
         return self.renderer.render(entry, self.users_url, self.projection)
 
     async def carry_out(self, export: Export) -> Exported:
-        """Carry out one export; errors name attributes by their SCIM path."""
+        """Carry out one export; errors name attributes by their SCIM path.
+
+        Raises Busy, with nothing begun, where the time of the request is over already.
+        """
+        left_s = self.deadline_s - clock.monotonic_s()
+        if left_s <= 0:
+            raise Busy("The time limit of the request passed before this was begun; nothing was done.")
         try:
-            return await self.exports.carry_out(self.served.connector, export, self.served.settings.limits.request_s)
+            return await self.exports.carry_out(self.served.connector, export, left_s)
         except ConnectorError as failure:
             raise in_scim_words(failure, self.renderer.flows) from failure
 

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 REQUEST_ID: Final = web.RequestKey("request_id", str)
 SERVED: Final = web.RequestKey("served", Served)
+DEADLINE_S: Final = web.RequestKey("deadline_s", float)
+"""When the request must be answered, by the monotonic clock."""
 
 _LOG = structlog.stdlib.get_logger()
 _ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,64}")
@@ -149,6 +151,7 @@ async def limit(request: web.Request, handler: Handler) -> web.StreamResponse:
     one = request.get(SERVED)
     if one is None:
         return await handler(request)
+    request[DEADLINE_S] = clock.monotonic_s() + one.settings.limits.request_s
     try:
         async with asyncio.timeout(one.settings.limits.request_s + _GRACE_S):
             return await handler(request)

@@ -11,7 +11,7 @@ from connector_host.endpoint import answers, operations
 from connector_host.endpoint.addresses import public_origin
 from connector_host.endpoint.exports import Exports
 from connector_host.endpoint.operations import Call
-from connector_host.endpoint.requests import SERVED, read_bounded
+from connector_host.endpoint.requests import DEADLINE_S, SERVED, read_bounded
 from connector_host.scim import versions
 from connector_host.scim.bodies import read_body
 from connector_host.scim.projection import read_projection
@@ -41,6 +41,7 @@ async def call_of(request: web.Request) -> Call:
         await served.renderer(),
         request.app[EXPORTS],
         f"{root_url(request)}/Users",
+        request[DEADLINE_S],
         if_match=request.headers.get("If-Match", ""),
         projection=_projection(request.query),
     )

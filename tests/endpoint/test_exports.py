@@ -63,3 +63,34 @@ async def test_a_service_that_stops_finishes_the_exports_in_hand(tmp_path):
         asyncio.get_running_loop().call_later(0.2, connection.execute, "ROLLBACK")
     assert [row["Login"] for row in scim.rows()] == ["anna"]
     connection.close()
+
+
+async def test_a_bulk_request_that_runs_out_of_time_says_of_each_operation_what_is_known(tmp_path):
+    async with serve(tmp_path, limits={"request_s": 0.5}) as scim:
+        await scim.get("/Users")
+        connection = sqlite3.connect(scim.database, isolation_level=None)
+        connection.execute("BEGIN IMMEDIATE")
+        operations = [
+            {"method": "POST", "path": "/Users", "bulkId": str(number), "data": {**USER, "userName": f"u{number}"}}
+            for number in range(3)
+        ]
+        answer = await scim.call("POST", "/Bulk", {"Operations": operations, "failOnErrors": 9})
+        connection.execute("ROLLBACK")
+        connection.close()
+        assert answer.status == 200
+        assert [operation["status"] for operation in answer.body["Operations"]] == ["504", "503", "503"]
+        while not scim.rows():  # noqa: ASYNC110 - a file of another connection tells nobody
+            await asyncio.sleep(0.01)
+    assert [row["Login"] for row in scim.rows()] == ["u0"]
+
+
+async def test_what_was_not_begun_in_time_is_answered_as_not_done(tmp_path):
+    async def slowly():
+        yield b'{"userName": "anna", '
+        await asyncio.sleep(0.6)
+        yield b'"name": {"givenName": "Anna"}}'
+
+    async with serve(tmp_path, limits={"request_s": 0.5}) as slow:
+        answer = await slow.call("POST", "/Users", data=slowly())
+        assert answer.status in (408, 503)
+        assert slow.rows() == []

@@ -144,6 +144,7 @@ async def test_a_class_that_is_dropped_is_left_out_and_the_rest_is_stored(tmp_pa
 async def test_groups_are_found_empty_and_refused_when_written(scim):
     answer = await scim.get('/Groups?excludedAttributes=members&filter=displayName eq "x"')
     assert (answer.status, answer.body["totalResults"], answer.body["Resources"]) == (200, 0, [])
+    assert (await scim.call("POST", "/Groups/.search", {})).body["Resources"] == []
     for method, path in (("POST", "/Groups"), ("PATCH", "/Groups/1"), ("PUT", "/Groups/1"), ("DELETE", "/Groups/1/")):
         answer = await scim.call(method, path, {"displayName": "x"})
         assert (answer.status, answer.body["status"]) == (501, "501")
