@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from connector_host.connectors.sql import anchors, discovery, privileges, shapes
+from connector_host.connectors.sql import anchors, discovery, privileges, shapes, views
 from connector_host.connectors.sql.columns import Unfit
 from connector_host.connectors.sql.indexes import check_indexes
 from connector_host.connectors.sql.sqlstate import Happened, understand
@@ -120,7 +120,7 @@ def _table(connection: Connection, dialect: Dialect, settings: SqlSettings, know
         yield Finding(Level.FAILURE, subject, text, "Change the configuration or the table, and check again.")
         return
     yield from _privileges(connection, shape, settings)
-    yield from _anchor(connection, shape)
+    yield from _anchor(connection, shape, settings)
     yield from check_indexes(connection, shape, settings)
     yield from _columns(facts, shape, settings)
     yield from _changed(known, facts)
@@ -154,8 +154,16 @@ def _privileges(connection: Connection, shape: Shape, settings: SqlSettings) -> 
         yield Finding(Level.WARNING, "privileges", f"The login {words}.", mend)
 
 
-def _anchor(connection: Connection, shape: Shape) -> Iterator[Finding]:
+def _anchor(connection: Connection, shape: Shape, settings: SqlSettings) -> Iterator[Finding]:
     name = shape.object_type.anchor
+    passed_over = views.passed_over(connection, shape.dialect, settings)
+    if passed_over:
+        yield Finding(
+            Level.FAILURE,
+            "view",
+            f"The database cannot {', '.join(passed_over)} through the view {settings.table}.",
+            "Serve the table behind it, or give the view INSTEAD OF triggers where the database knows them.",
+        )
     yield from _deferred(shape.facts)
     if shape.enforced:
         yield Finding(Level.OK, "anchor", f"{name} is unique and not null, and the database keeps it so.")
@@ -168,7 +176,9 @@ def _anchor(connection: Connection, shape: Shape) -> Iterator[Finding]:
         Level.WARNING,
         "anchor",
         f"{name} is unique and not null in every row now, but the database does not keep it so.",
-        f"Add a unique key on {name} and declare it NOT NULL.",
+        f"Add a unique key on {name} and declare it NOT NULL."
+        if passed_over is None
+        else f"A view has no keys: make {name} unique and NOT NULL in the table behind it, which the view then shows.",
     )
 
 

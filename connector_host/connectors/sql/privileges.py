@@ -6,6 +6,7 @@ otherwise the whole table is needed, since columns that appear later are to be s
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
@@ -27,7 +28,7 @@ Right: TypeAlias = Literal["SELECT", "INSERT", "UPDATE", "DELETE"]
 class Rights:
     """What a login has of what it needs, and what it has beside."""
 
-    missing: tuple[Right, ...]
+    missing: tuple[str, ...]
     excess: tuple[str, ...]
     """Rights that nothing here needs, in words."""
 
@@ -36,6 +37,11 @@ def needed(shape: Shape, settings: SqlSettings) -> Mapping[Right, tuple[str, ...
     """Return the rights that the mapping needs; the columns of each, none where it is the whole table."""
     if settings.columns is None:
         return {"SELECT": (), "INSERT": (), "UPDATE": (), "DELETE": ()}
+    return _by_column(shape)
+
+
+def _by_column(shape: Shape) -> Mapping[Right, tuple[str, ...]]:
+    """Return the columns that each right is needed on now; rights on all of them are enough."""
     exposed = shape.columns.values()
     written = tuple(column.attribute.name for column in exposed if not column.discovered.facts.always)
     # MariaDB wants INSERT on whatever RETURNING hands out, computed columns included.
@@ -53,10 +59,10 @@ def needed(shape: Shape, settings: SqlSettings) -> Mapping[Right, tuple[str, ...
 
 def held(connection: Connection, shape: Shape, settings: SqlSettings) -> Rights | None:
     """Return what the login lacks and has too much; None where the database has no privileges."""
-    wanted = needed(shape, settings)
+    wanted = _by_column(shape)
     match shape.dialect.name:
         case "postgresql":
-            return _postgresql(connection, settings, wanted)
+            return _postgresql(connection, shape, settings, wanted)
         case "mysql":
             return _mysql(connection, settings, wanted)
         case "mssql":
@@ -65,7 +71,9 @@ def held(connection: Connection, shape: Shape, settings: SqlSettings) -> Rights 
             return None
 
 
-def _postgresql(connection: Connection, settings: SqlSettings, wanted: Mapping[Right, tuple[str, ...]]) -> Rights:
+def _postgresql(
+    connection: Connection, shape: Shape, settings: SqlSettings, wanted: Mapping[Right, tuple[str, ...]]
+) -> Rights:
     found = sa.text(
         "SELECT c.oid, r.rolsuper, r.rolcreaterole OR r.rolcreatedb AS creates, "
         "pg_has_role(c.relowner, 'USAGE') AS owns, has_table_privilege(c.oid, 'TRUNCATE') AS truncates "
@@ -78,12 +86,13 @@ def _postgresql(connection: Connection, settings: SqlSettings, wanted: Mapping[R
     )
     row = connection.execute(found).mappings().one()
     table = sa.cast(int(row["oid"]), OID)
-    missing = [
+    missing: list[str] = [
         right
         for right, columns in wanted.items()
         if not _true(connection.execute(sa.select(sa.func.has_table_privilege(table, right))).scalar())
         and not (columns and all(_may(connection, table, column, right) for column in columns))
     ]
+    missing += [f"USAGE of {sequence}" for sequence in _denied_sequences(connection, shape)]
     excess = {
         "is a superuser": row["rolsuper"],
         "may create roles or databases": row["creates"],
@@ -92,6 +101,18 @@ def _postgresql(connection: Connection, settings: SqlSettings, wanted: Mapping[R
     }
     told = tuple(words for words, so in excess.items() if _true(so))
     return Rights(tuple(missing), told[:1] if _true(row["rolsuper"]) else told)
+
+
+def _denied_sequences(connection: Connection, shape: Shape) -> list[str]:
+    """Return the sequences of defaults that the login may not draw from: every insertion would fail."""
+    defaults = (column.discovered.facts.default or "" for column in shape.columns.values())
+    named = [found[1].replace("''", "'") for text in defaults if (found := _SEQUENCE.match(text))]
+    may = sa.func.has_sequence_privilege(sa.bindparam("name", type_=sa.String()), sa.literal_column("'USAGE, UPDATE'"))
+    return [name for name in named if not _true(connection.scalar(sa.select(may), {"name": name}))]
+
+
+_SEQUENCE = re.compile(r"nextval\('((?:[^']|'')+)'::regclass\)")
+"""A default that draws from a sequence, as the catalogue spells it, with the name as it must be quoted."""
 
 
 def _may(connection: Connection, table: sa.Cast[int], column: str, right: Right) -> bool:
@@ -116,7 +137,10 @@ def _mysql(connection: Connection, settings: SqlSettings, wanted: Mapping[Right,
         level: {str(value).upper() for value in _asked(connection, "privilege_type", level, where, names)}
         for level, where in levels.items()
     }
-    of_columns = {str(value) for value in _asked(connection, _PAIRS, "column_privileges", in_table, names)}
+    granted["role"], columns_of_roles = _of_roles(connection, settings)
+    of_columns = columns_of_roles | {
+        str(value) for value in _asked(connection, _PAIRS, "column_privileges", in_table, names)
+    }
     everywhere = set().union(*granted.values())
     missing = [
         right
@@ -128,6 +152,43 @@ def _mysql(connection: Connection, settings: SqlSettings, wanted: Mapping[Right,
     if granted["user_privileges"] & set(wanted):
         excess.append("has rights on every database of the server")
     return Rights(tuple(missing), tuple(excess))
+
+
+def _of_roles(connection: Connection, settings: SqlSettings) -> tuple[set[str], set[str]]:
+    """Return the rights on the table, and on columns of it, by the roles that are enabled.
+
+    information_schema has the login's own rights only; the server says the rest as statements.
+    """
+    if connection.dialect.name == "mariadb" or getattr(connection.dialect, "is_mariadb", False):
+        if connection.scalar(sa.text("SELECT current_role()")) is None:
+            return set(), set()
+        statement = "SHOW GRANTS FOR CURRENT_ROLE"
+    else:
+        statement = "SHOW GRANTS"
+    database = settings.database_schema or str(connection.scalar(sa.text("SELECT database()")))
+    whole: set[str] = set()
+    of_columns: set[str] = set()
+    for line in connection.execute(sa.text(statement)).scalars():
+        found = _GRANT.match(str(line))
+        if found is None or not _is_about(found["database"], found["table"], database, settings.table):
+            continue
+        for right, columns in re.findall(r"([A-Z][A-Z ]+?)(?:\s*\(([^)]*)\))?(?:, |$)", found["rights"]):
+            if columns:
+                of_columns |= {f"{right} {column.strip('` ')}" for column in columns.split(",")}
+            else:
+                whole |= {"SELECT", "INSERT", "UPDATE", "DELETE"} if right.startswith("ALL") else {right}
+    return whole, of_columns
+
+
+_GRANT = re.compile(r"GRANT (?P<rights>.+?) ON `?(?P<database>.+?)`?\.`?(?P<table>[^`]+?)`? TO ")
+
+
+def _is_about(database: str, table: str, our_database: str, our_table: str) -> bool:
+    """Return whether a grant covers the table; the name of a database is a pattern where no table is named."""
+    if table != "*":
+        return (database, table) == (our_database, our_table)
+    pattern = re.escape(database).replace(r"\\_", "_").replace("%", ".*")
+    return database == "*" or re.fullmatch(re.sub(r"(?<!\\)_", ".", pattern), our_database) is not None
 
 
 def _mssql(
