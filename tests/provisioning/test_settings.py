@@ -1,0 +1,73 @@
+"""The provisioning tables of the configuration: documented key by key, absolute in their paths, clear when wrong."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+
+from connector_host.errors import ConfigurationError
+from connector_host.provisioning import settings
+from connector_host.provisioning.settings import load
+
+DOCS = Path(__file__).resolve().parents[2] / "docs" / "provisioning.md"
+MODELS = [
+    model
+    for name in settings.__all__
+    if isinstance(model := getattr(settings, name), type) and issubclass(model, BaseModel)
+]
+
+JOB = """
+[jobs.staff]
+source = { type = "csv", path = "people.csv", key = "id" }
+target = { url = "https://scim.example.org/scim", token_file = "token" }
+mappings = [{ target = "userName", source = "mail", match = 1 }]
+"""
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
+def test_every_key_is_documented_where_it_is_declared(model):
+    undocumented = [name for name, field in model.model_fields.items() if not field.description]
+    assert undocumented == []
+
+
+def test_the_example_of_the_documentation_is_a_job(tmp_path):
+    example = re.search(r"```toml\n(.*?)```", DOCS.read_text(), re.DOTALL)[1]
+    (tmp_path / "host.toml").write_text(example)
+    loaded = load(tmp_path / "host.toml", {})
+    assert set(loaded.jobs) == {"staff"}
+
+
+def test_paths_are_relative_to_the_folder_of_the_file(tmp_path):
+    (tmp_path / "host.toml").write_text(JOB)
+    loaded = load(tmp_path / "host.toml", {})
+    assert loaded.provisioning.state == f"sqlite:///{tmp_path}/provisioning.sqlite"
+    assert loaded.jobs["staff"].source.path == tmp_path / "people.csv"
+    assert loaded.jobs["staff"].target.token_file == tmp_path / "token"
+
+
+def test_the_environment_lies_over_the_file(tmp_path):
+    (tmp_path / "host.toml").write_text(JOB)
+    loaded = load(tmp_path / "host.toml", {"CONNECTOR_HOST__JOBS__STAFF__TARGET__CONCURRENCY": "3"})
+    assert loaded.jobs["staff"].target.concurrency == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("[host]\n", r"no \[jobs"),
+        (JOB.replace("[jobs.staff]", '[jobs."a b"]'), "no name for a job"),
+        (JOB.replace('"csv"', '"excel"'), "source"),
+        (JOB + 'cron = "every day"\n', "cron"),
+        (JOB + 'notify = { email = "nobody" }\n', "e-mail"),
+        (JOB + 'notify = { smtp = "mail.example.org" }\n', "smtp"),
+        (JOB + "interval_min = 0\n", "interval_min"),
+        (JOB + "unheard_of = 1\n", "unheard_of: there is no such key"),
+    ],
+)
+def test_what_is_wrong_is_named_with_its_key_when_it_is_read(tmp_path, text, reason):
+    (tmp_path / "host.toml").write_text(text)
+    with pytest.raises(ConfigurationError, match=reason):
+        load(tmp_path / "host.toml", {})
