@@ -131,7 +131,11 @@ async def test_a_host_with_a_certificate_for_another_name_is_not_believed(chain,
         await chain.start_agent(host.url, host_trust=stranger.authority)
         async with client.post(chain.address(), data=b"{}") as response:
             assert response.status == 502
-            assert "not valid for 'localhost'" in await error_of(response)
+            detail = await error_of(response)
+        assert "Agent one reports" in detail
+        assert "connector host" in detail
+        assert "not valid for 'localhost'" in detail
+        assert "Nothing was done" in detail
         assert not host.asked
 
 
