@@ -137,12 +137,11 @@ class Chain:
         } | keys
         token_file.write_text(TOKEN + keys["tenant"] if token is None else token)
         settings = AgentSettings(
-            relay=self.url,
             token_file=token_file,
             relay_trust=self.papers.authority,
             host=host_url,
             name=name,
-            **({"host_trust": self.papers.authority} | keys),
+            **({"relay": self.url, "host_trust": self.papers.authority} | keys),
         )
         before = sum(event == events.LINK_CONNECTED for event, seen in self.log.seen if seen.get("peer"))
         self._start(name, outbound_service.run, settings)
