@@ -155,3 +155,19 @@ async def test_closing_finishes_what_is_queued(file):
     await asyncio.sleep(0)
     await connector.close()
     assert all(done.written for done in await asyncio.gather(*waiting))
+
+
+async def test_a_fragile_database_is_given_so_many_exports_in_a_second(file):
+    connector = open_connector("HR", settings(file, exports_per_s=40))
+    await connector.describe()
+    began = clock.monotonic_s()
+    await asyncio.gather(*(connector.export(user(number)) for number in range(60)))
+    took_s = clock.monotonic_s() - began
+    assert 0.4 < took_s < 5
+    await connector.close()
+
+
+async def test_without_a_limit_nobody_waits(connector):
+    began = clock.monotonic_s()
+    await asyncio.gather(*(connector.export(user(number)) for number in range(60)))
+    assert clock.monotonic_s() - began < 3

@@ -18,6 +18,7 @@ from connector_host.connectors.errors import ConnectorError, Unavailable
 from connector_host.connectors.sql import anchors, bulk, checks, discovery, exports, queries, shapes
 from connector_host.connectors.sql.dialects import dialect_of
 from connector_host.connectors.sql.engines import open_engine, parse_url
+from connector_host.connectors.sql.pacing import Pace
 from connector_host.connectors.sql.passwords import password_of
 from connector_host.connectors.sql.readers import Readers
 from connector_host.connectors.sql.sqlstate import Failure, Happened
@@ -54,8 +55,9 @@ class SqlConnector:
         self._writing = open_engine(self._url, size=count, statement_s=settings.statement_s, purpose="writing")
         database = self._dialect.name
         self._readers = Readers(self._reading, database, settings.readers, name=f"{name}-read", notice=self._failed)
+        pace = Pace(settings.exports_per_s)
         self._writers = tuple(
-            Writer(self._writing, database, self, name=f"{name}-write-{number}", notice=self._failed)
+            Writer(self._writing, database, self, name=f"{name}-write-{number}", notice=self._failed, pace=pace)
             for number in range(count)
         )
         self._turn = itertools.count()

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine, NestedTransaction
 
     from connector_host.connectors.contract import Export
+    from connector_host.connectors.sql.pacing import Pace
     from connector_host.connectors.sql.shapes import Shape
 
 log = structlog.get_logger()
@@ -103,13 +104,21 @@ class _Undone(Exception):
 class Writer:
     """One thread with one connection, and the queue before it."""
 
-    def __init__(
-        self, engine: Engine, database: str, work: Work, *, name: str, notice: Callable[[Failure], None]
+    def __init__(  # noqa: PLR0913 - what it writes to, what it runs, and how it is told apart
+        self,
+        engine: Engine,
+        database: str,
+        work: Work,
+        *,
+        name: str,
+        notice: Callable[[Failure], None],
+        pace: Pace,
     ) -> None:
         self._engine = engine
         self._database = database
         self._work = work
         self._notice = notice
+        self._pace = pace
         self._connection: Connection | None = None
         self._queue: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._serve, name=name, daemon=True)
@@ -132,6 +141,7 @@ class Writer:
         open_for_more = True
         while open_for_more:
             group, open_for_more = self._take()
+            self._pace.wait(len(group))
             outcomes: Outcomes = {}
             running = [job for job in group if _starts(job, outcomes)]
             if running:
@@ -150,7 +160,7 @@ class Writer:
         if first is None:
             return [], False
         group = [first]
-        while len(group) < GROUP_MAX:
+        while len(group) < (self._pace.group_max or GROUP_MAX):
             try:
                 job = self._queue.get_nowait()
             except queue.Empty:
