@@ -21,7 +21,7 @@ from connector_host.scim.wording import in_scim_words
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from connector_host.connectors.contract import Add, Entry, Export, Exported, Revision
+    from connector_host.connectors.contract import Add, Entry, Export, Exported, Refusal, Revision
     from connector_host.endpoint.exports import Exports
     from connector_host.endpoint.served import Served
     from connector_host.scim.patches import Patch
@@ -118,10 +118,21 @@ async def replace(call: Call, anchor: str, body: object) -> Rendered | None:
 async def _modify(call: Call, anchor: str, change: Patch | Replacement) -> Rendered | None:
     revise = deprovisioning.unless_hidden(call.renderer.flows, _guarded(call, change.revise))
     if change.disables:
-        await call.carry_out(Delete(anchor, call.guard))
+        await _delete_disabled(call, anchor, revise, change.refusals)
         return None
     exported = await call.carry_out(Modify(anchor, revise, change.refusals))
     return call.render(exported.entry)
+
+
+async def _delete_disabled(call: Call, anchor: str, revise: Revision, refusals: tuple[Refusal, ...]) -> None:
+    """Delete a user, because disabling deletes; whatever else the change says is refused where it always is."""
+    if refusals:
+        await call.carry_out(Modify(anchor, lambda _: {}, refusals))
+
+    def guard(entry: Entry) -> None:
+        revise(entry)
+
+    await call.carry_out(Delete(anchor, guard))
 
 
 def _guarded(call: Call, revise: Revision) -> Revision:
@@ -132,6 +143,8 @@ async def delete(call: Call, anchor: str) -> None:
     """Delete a user as the delete flow says (RFC 7644 §3.6); raises NotFound."""
     export = deprovisioning.deletion(call.renderer.flows, anchor, call.guard)
     if export is None:
-        await read(call, anchor)
+        kept = await read(call, anchor)
+        if call.if_match and not versions.names_version(call.if_match, kept.version):
+            raise versions.changed_since()
         return
     await call.carry_out(export)

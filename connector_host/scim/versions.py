@@ -44,6 +44,11 @@ def demand(if_match: str, version_of: Callable[[Entry], str]) -> Callable[[Entry
 
     def guard(entry: Entry) -> None:
         if not names_version(if_match, version_of(entry)):
-            raise ScimError(412, "The user was changed since it was read: read it again, then repeat the change.")
+            raise changed_since()
 
     return guard
+
+
+def changed_since() -> ScimError:
+    """Return the error for a user that is no longer what the client knows."""
+    return ScimError(412, "The user was changed since it was read: read it again, then repeat the change.")

@@ -87,6 +87,10 @@ async def test_disabling_may_delete(tmp_path):
         assert (await scim.patch("anna", {"op": "replace", "path": "active", "value": "True"})).status == 200
         assert (await scim.find(quote('active eq true and userName eq "anna"'))).body["totalResults"] == 1
         assert (await scim.find(quote("active eq false"))).body["totalResults"] == 0
+        assert (await scim.patch("anna", DISABLE, headers={"If-Match": 'W/"other"'})).status == 412
+        for beside in ({"op": "add", "path": "manager", "value": "x"}, {"op": "add", "path": "userName", "value": "x"}):
+            assert (await scim.patch("anna", DISABLE, beside)).status == 400
+        assert len(scim.rows()) == 1
         assert (await scim.patch("anna", DISABLE)).status == 204
         assert scim.rows() == []
         assert (await scim.patch("anna", DISABLE)).status == 404
@@ -174,6 +178,7 @@ async def test_a_deleted_row_may_stay_readable(tmp_path):
 async def test_deleting_may_do_nothing(tmp_path):
     async with serving(tmp_path, delete={"action": "none"}) as scim:
         await scim.post(ANNA)
+        assert (await scim.delete("anna", headers={"If-Match": 'W/"other"'})).status == 412
         assert (await scim.delete("anna")).status == 204
         assert (await scim.get("/Users/anna")).status == 200
         assert (await scim.delete("nobody")).status == 404
