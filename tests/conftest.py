@@ -1,11 +1,13 @@
-"""What every test may ask for: private database servers, once a session."""
+"""What every test may ask for: private database servers, once a session; and what none may leave behind."""
 
 from __future__ import annotations
 
+import logging
 import os
 from typing import TYPE_CHECKING
 
 import pytest
+import structlog
 
 from tests.servers import MariaDB, Missing, PostgreSQL, Server
 
@@ -13,6 +15,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 MISSING = pytest.StashKey[dict[str, str]]()
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_it_was() -> Iterator[None]:
+    """Undo what a command that ran inside a test did to the logging of the process."""
+    handlers, level = logging.root.handlers[:], logging.root.level
+    yield
+    logging.captureWarnings(capture=False)
+    logging.root.handlers[:] = handlers
+    logging.root.setLevel(level)
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")

@@ -14,16 +14,6 @@ from connector_host.errors import HostError
 from connector_host.observability import logs
 
 
-@pytest.fixture(autouse=True)
-def _restore():
-    handlers, level = logging.root.handlers[:], logging.root.level
-    yield
-    logging.captureWarnings(capture=False)
-    logging.root.handlers[:] = handlers
-    logging.root.setLevel(level)
-    structlog.reset_defaults()
-
-
 @pytest.fixture
 def written():
     """Return a function that gives the lines so far, read as JSON."""
