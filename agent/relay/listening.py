@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from aiohttp import web
 
 HELLO_S: Final = 10.0
-"""Seconds in which a client must say which name it wants."""
+"""Seconds in which a client must say which name it wants, and then be done with the handshake."""
 
 _AGAIN_S: Final = 0.02
 """Between two looks at a ClientHello that came in pieces."""
@@ -103,7 +103,9 @@ class Port:
             name = await self._peek_name(connection) if doors.passthrough else None
             tenant = doors.passthrough.get(name) if name is not None else None
             if tenant is None or name is None:
-                await loop.connect_accepted_socket(doors.gateway, connection, ssl=doors.context)
+                await loop.connect_accepted_socket(
+                    doors.gateway, connection, ssl=doors.context, ssl_handshake_timeout=HELLO_S
+                )
                 return
             reader, writer = await asyncio.open_connection(sock=connection)
         except (OSError, TimeoutError):

@@ -12,6 +12,7 @@ from aiohttp import HttpVersion11, web
 from aiohttp.http_exceptions import LineTooLong
 
 from connector_host.endpoint import answers
+from connector_host.endpoint.safeguards import HEADERS
 from connector_host.observability import events
 
 if TYPE_CHECKING:
@@ -80,5 +81,6 @@ class _Protocol(web.RequestHandler):
             response = answers.error(500, answers.UNFORESEEN)
         else:
             response = answers.error(400, answers.TOO_LONG if isinstance(exc, LineTooLong) else answers.NO_HTTP)
+        response.headers.update(HEADERS)
         response.force_close()
         return response

@@ -62,6 +62,7 @@ async def test_what_is_no_http_is_answered_in_scim_without_its_own_bytes(log, tm
         assert await reader.read() == b""
     assert head.startswith("HTTP/1.1 400 Bad Request\r\n")
     assert "application/scim+json" in head
+    assert "Cache-Control: no-store" in head
     assert error["schemas"] == ["urn:ietf:params:scim:api:messages:2.0:Error"]
     assert error["status"] == "400"
     for secret in (SECRET, "é"):

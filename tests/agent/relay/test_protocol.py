@@ -111,6 +111,17 @@ async def test_a_connection_that_brings_no_request_is_closed(chain, papers, begi
             assert await reader.read() == b""
 
 
+async def test_a_connection_that_shakes_no_hands_is_closed(chain, monkeypatch):
+    from agent.relay import listening
+
+    monkeypatch.setattr(listening, "HELLO_S", 0.3)
+    await chain.start_relay()
+    reader, writer = await asyncio.open_connection("127.0.0.1", chain.port)
+    async with asyncio.timeout(5):
+        assert await reader.read() == b""
+    writer.close()
+
+
 async def test_an_idle_connection_is_closed_after_its_request(chain, papers):
     await chain.start_relay(limits={"idle_s": 0.3})
     async with connected(papers, chain.port) as (reader, writer):
