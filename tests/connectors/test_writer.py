@@ -11,7 +11,7 @@ from sqlalchemy import event
 
 from connector_host import clock
 from connector_host.connectors.contract import Add, Modify
-from connector_host.connectors.errors import Busy, Conflict
+from connector_host.connectors.errors import Busy, Conflict, Unavailable
 from connector_host.connectors.registry import open_connector
 from connector_host.connectors.sql import writer
 from connector_host.settings import SqlSettings
@@ -171,3 +171,13 @@ async def test_without_a_limit_nobody_waits(connector):
     began = clock.monotonic_s()
     await asyncio.gather(*(connector.export(user(number)) for number in range(60)))
     assert clock.monotonic_s() - began < 3
+
+
+async def test_what_comes_after_closing_is_turned_away_and_does_not_hang(file):
+    connector = open_connector("HR", settings(file))
+    await connector.describe()
+    await connector.close()
+    with pytest.raises(Unavailable, match="stopping"):
+        await connector.export(user(1))
+    with pytest.raises(Unavailable, match="stopping"):
+        await connector.read("user1")

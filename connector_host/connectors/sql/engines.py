@@ -99,6 +99,8 @@ def _connect_arguments(url: URL, statement_s: float) -> dict[str, Any]:
                 "prepare_threshold": 1,
                 # A peer that vanished without a word is noticed within the statement's own limit and a bit.
                 "keepalives_idle": 30,
+                "keepalives_interval": 10,
+                "keepalives_count": 3,
                 "tcp_user_timeout": round(statement_s * 1_000) + 10_000,
             }
         case "pymysql":

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 import structlog
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from connector_host.connectors.errors import Busy
+from connector_host.connectors.errors import Busy, Unavailable
 from connector_host.connectors.sql.sqlstate import Failure, Happened, to_error, understand
 from connector_host.observability import events
 
@@ -64,6 +64,7 @@ class Readers:
         self._notice = notice
         self._queue: queue.SimpleQueue[_Ask | str | None] = queue.SimpleQueue()
         self._points: deque[_Point] = deque()
+        self._is_closed = False
         self._threads = [
             threading.Thread(target=self._serve, name=f"{name}-{number}", daemon=True) for number in range(count)
         ]
@@ -85,12 +86,15 @@ class Readers:
 
     def close(self) -> None:
         """Answer what is queued, then let go of the connections. Blocks."""
+        self._is_closed = True
         for _ in self._threads:
             self._queue.put(None)
         for thread in self._threads:
             thread.join()
 
     def _put(self, what: _Ask | str) -> None:
+        if self._is_closed:
+            raise Unavailable("The service is stopping.")
         if self._queue.qsize() >= QUEUE_MAX:
             raise Busy("Too many reads are waiting for the database.", retry_after_s=2)
         self._queue.put(what)
@@ -101,6 +105,8 @@ class Readers:
         session = _Session(self._engine, self._database, self._notice)
         while (what := self._queue.get()) is not None:
             if isinstance(what, _Ask):
+                if what.promise.cancelled():  # nobody waits any more
+                    continue
                 _deliver([(what.promise, session.outcome(what.work))])
             elif points := self._take():
                 _deliver(self._answer(session, points))

@@ -22,7 +22,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from connector_host import clock
 from connector_host.connectors.contract import Exported
-from connector_host.connectors.errors import Busy, InDoubt
+from connector_host.connectors.errors import Busy, InDoubt, Unavailable
 from connector_host.connectors.sql import guarding
 from connector_host.connectors.sql.bulk import Disagreement
 from connector_host.connectors.sql.sqlstate import ENDS_TRANSACTION, Failure, Happened, to_error, understand
@@ -119,19 +119,23 @@ class Writer:
         self._work = work
         self._notice = notice
         self._pace = pace
+        self._is_closed = False
         self._connection: Connection | None = None
         self._queue: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._serve, name=name, daemon=True)
         self._thread.start()
 
     def submit(self, job: Job) -> None:
-        """Queue an export; raises Busy where too many wait already."""
+        """Queue an export; raises Busy where too many wait already, and Unavailable once the writer is closed."""
+        if self._is_closed:
+            raise Unavailable("The service is stopping.")
         if self._queue.qsize() >= QUEUE_MAX:
             raise Busy("Too many exports are waiting for the database.", retry_after_s=2)
         self._queue.put(job)
 
     def close(self) -> None:
         """Finish what is queued, then let go of the connection. Blocks."""
+        self._is_closed = True
         self._queue.put(None)
         self._thread.join()
 
