@@ -30,10 +30,12 @@ class Builder:
     metrics: Metrics
     trail: AuditTrail | None
     audit: AuditSettings
+    state: Path | None = None
+    """The folder for what must outlive a restart."""
 
     def build(self, name: str, settings: SqlSettings) -> Served:
         """Return the connector as it is served; raises ConfigurationError as `open_connector` and `opened` do."""
-        connector: Connector = Measured(open_connector(name, opened(name, settings)), self.metrics)
+        connector: Connector = Measured(open_connector(name, opened(name, settings), self.state), self.metrics)
         if self.trail is not None:
             connector = Audited(connector, self.trail, Disclosure(self.audit.values, frozenset(self.audit.redact)))
         return Served(connector, settings, TokenGate(settings.token_hashes, settings.token_hash_file))

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from connector_host import clock
 from connector_host.access.tokens import TokenGate
-from connector_host.connectors.registry import open_connector
+from connector_host.connectors.registry import accept_types, open_connector
 from connector_host.endpoint.served import Served
 from connector_host.errors import ConfigurationError, Finding, HostError, Level
 from connector_host.scim.oversights import find_oversights
@@ -20,23 +20,33 @@ from connector_host.setup.secrets import opened
 from connector_host.tls.files import UnusableFile, check_identity, load_chain
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from connector_host.connectors.contract import Connector
     from connector_host.settings import Configuration, HostSettings, SqlSettings
 
 
-async def check(configuration: Configuration) -> dict[str, list[Finding]]:
-    """Look at everything that an administrator can get wrong: by section of the file, what was found there."""
+async def check(configuration: Configuration, *, accept: bool = False) -> dict[str, list[Finding]]:
+    """Look at everything that an administrator can get wrong: by section of the file, what was found there.
+
+    With `accept` the types of the columns are from now on what they are now (DESIGN §2.8).
+    """
     host = configuration.host
     sections = {"host": [*check_identity(host.certificate, host.key, host.name, clock.now()), check_port(host)]}
     for name, settings in configuration.connectors.items():
-        sections[f"connectors.{name}"] = [*_token_findings(settings), *await check_connector(name, settings)]
+        if accept:
+            accept_types(name, host.state)
+        sections[f"connectors.{name}"] = [
+            *_token_findings(settings),
+            *await check_connector(name, settings, host.state),
+        ]
     return sections
 
 
-async def check_connector(name: str, settings: SqlSettings) -> list[Finding]:
+async def check_connector(name: str, settings: SqlSettings, state: Path | None = None) -> list[Finding]:
     """Return what one connector finds about its database, its table and its login."""
     try:
-        connector = open_connector(name, opened(name, settings))
+        connector = open_connector(name, opened(name, settings), state)
     except ConfigurationError as failure:
         return [Finding(Level.FAILURE, "settings", str(failure))]
     try:

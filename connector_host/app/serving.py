@@ -95,7 +95,7 @@ class _Run:
             trail = _open_trail(self.configuration.audit)
             if trail is not None:
                 stack.push_async_callback(trail.close)
-            builder = Builder(metrics, trail, self.configuration.audit)
+            builder = Builder(metrics, trail, self.configuration.audit, self.configuration.host.state)
             served = _build_all(self.configuration, builder)
             reloading = Reloading(self.path, self.configuration, builder, served)
             stack.push_async_callback(reloading.close)

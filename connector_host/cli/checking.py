@@ -25,11 +25,13 @@ if TYPE_CHECKING:
 
 @click.command()
 @config_option
+@click.option("--accept-types", is_flag=True, help="Accept types of columns that changed since they were first seen.")
 @json_option
-def check(config: Path, *, as_json: bool) -> None:
+def check(config: Path, *, accept_types: bool, as_json: bool) -> None:
     """Check configuration, certificate, port, database and privileges.
 
-    Says what is wrong and what to do about it. Nothing is changed. Exits with 1 if the host could not serve.
+    Says what is wrong and what to do about it. Nothing is changed, save by --accept-types.
+    Exits with 1 if the host could not serve.
 
     \b
     Example:
@@ -39,7 +41,7 @@ def check(config: Path, *, as_json: bool) -> None:
     from connector_host.errors import failures
     from connector_host.settings import load
 
-    sections = asyncio.run(app.check(load(config)))
+    sections = asyncio.run(app.check(load(config), accept=accept_types))
     report(sections, as_json=as_json)
     raise SystemExit(1 if any(failures(findings) for findings in sections.values()) else 0)
 

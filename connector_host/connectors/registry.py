@@ -9,20 +9,29 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
+    from pathlib import Path
 
     from connector_host.connectors.contract import Connector, Export, Importer, Rehearsal
     from connector_host.connectors.survey import Relation, TableSurvey
     from connector_host.settings import ConnectorSettings
 
 
-def open_connector(name: str, settings: ConnectorSettings) -> Connector:
+def open_connector(name: str, settings: ConnectorSettings, state: Path | None = None) -> Connector:
     """Return the connector; it connects when it is first asked, so a database that is down stops nobody here.
 
+    What it knows of the columns' types outlives the process in the folder `state`, where one is given.
     Raises ConfigurationError where the database is not served, its driver is missing, or a secret cannot be read.
     """
     from connector_host.connectors.sql.connector import SqlConnector  # noqa: PLC0415 - half a second of SQLAlchemy
 
-    return SqlConnector(name, settings)
+    return SqlConnector(name, settings, state)
+
+
+def accept_types(name: str, state: Path) -> None:
+    """Let the types of columns be what they are now; a running host sees it when it looks at the table again."""
+    from connector_host.connectors.sql.known import file_of  # noqa: PLC0415 - the same
+
+    file_of(state, name).unlink(missing_ok=True)
 
 
 def open_importer(name: str, settings: ConnectorSettings) -> AbstractContextManager[Importer]:

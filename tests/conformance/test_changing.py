@@ -6,7 +6,7 @@ import pytest
 
 from connector_host.connectors.contract import Add, AttributeType
 from connector_host.connectors.errors import InvalidValue
-from connector_host.connectors.registry import list_relations
+from connector_host.connectors.registry import accept_types, list_relations, open_connector
 from connector_host.errors import ConfigurationError, Level
 
 
@@ -46,13 +46,37 @@ async def test_a_changed_type_keeps_the_known_one_and_is_reported(employees, loo
     assert "type of the column has changed" in reported[0].fact
 
 
+async def test_a_changed_type_keeps_the_known_one_over_a_restart_until_it_is_accepted(employees, tmp_path):
+    employees.only("postgresql", "mariadb")
+    change = {"postgresql": 'ALTER COLUMN "Number" TYPE varchar(20)', "mariadb": 'MODIFY "Number" varchar(20)'}
+
+    async def served():
+        connector = open_connector("HR", employees.settings(), tmp_path)
+        types = {name: attribute.type for name, attribute in (await connector.describe()).by_name.items()}
+        reported = [finding.subject for finding in await connector.check() if "has changed" in finding.fact]
+        await connector.close()
+        return types, reported
+
+    types, reported = await served()
+    assert (types["Number"], reported) == (AttributeType.INTEGER, [])
+    employees.execute(
+        f'ALTER TABLE "Employees" {change[employees.database]}', 'ALTER TABLE "Employees" ADD "Town" varchar(30)'
+    )
+    for _ in range(2):
+        types, reported = await served()
+        assert (types["Number"], types["Town"], reported) == (AttributeType.INTEGER, AttributeType.STRING, ["Number"])
+    accept_types("HR", tmp_path)
+    types, reported = await served()
+    assert (types["Number"], reported) == (AttributeType.STRING, [])
+
+
 async def test_a_table_that_is_not_there_is_named_with_what_may_be_meant(employees):
     employees.only("postgresql", "mariadb")
     connector = employees.open(table="employees")
     with pytest.raises(ConfigurationError, match="there is Employees"):
         await connector.describe()
-    findings = await connector.check()
-    assert [finding.level for finding in findings] == [Level.OK, Level.FAILURE]
+    failures = [finding for finding in await connector.check() if finding.level is Level.FAILURE]
+    assert [finding.subject for finding in failures] == ["table"]
     await connector.close()
 
 

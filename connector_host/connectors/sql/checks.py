@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from connector_host.connectors.sql.dialects import Dialect
     from connector_host.connectors.sql.discovery import TableFacts
+    from connector_host.connectors.sql.known import Known
     from connector_host.connectors.sql.shapes import Shape
     from connector_host.settings import SqlSettings
 
@@ -39,7 +40,7 @@ SAMPLE_ROWS = 1_000
 """How many rows are looked at for values that their column's type does not allow."""
 
 
-def check(engine: Engine, dialect: Dialect, settings: SqlSettings, known: Shape | None) -> list[Finding]:
+def check(engine: Engine, dialect: Dialect, settings: SqlSettings, known: Known) -> list[Finding]:
     """Return every finding about the database, the table and its columns; blocks."""
     try:
         with engine.connect() as connection:
@@ -105,7 +106,7 @@ def _odbc_host(connection: Connection) -> str:
     return found[1].strip("{}") if found else ""
 
 
-def _table(connection: Connection, dialect: Dialect, settings: SqlSettings, known: Shape | None) -> Iterator[Finding]:
+def _table(connection: Connection, dialect: Dialect, settings: SqlSettings, known: Known) -> Iterator[Finding]:
     facts = discovery.discover(connection, dialect, settings.table, settings.database_schema)
     if facts is None:
         text = missing_table(connection, dialect, settings)
@@ -123,7 +124,7 @@ def _table(connection: Connection, dialect: Dialect, settings: SqlSettings, know
     yield from _anchor(connection, shape, settings)
     yield from check_indexes(connection, shape, settings)
     yield from _columns(facts, shape, settings)
-    yield from _changed(known, facts)
+    yield from _changed(known, facts, shape)
     yield from _values(connection, shape)
 
 
@@ -216,15 +217,14 @@ def _columns(facts: TableFacts, shape: Shape, settings: SqlSettings) -> Iterator
             )
 
 
-def _changed(known: Shape | None, facts: TableFacts) -> Iterator[Finding]:
-    if known is None:
-        return
-    for name in shapes.changed_types(known, facts):
+def _changed(known: Known, facts: TableFacts, shape: Shape) -> Iterator[Finding]:
+    exposed = {name: column for name, column in known.items() if name in shape.columns}
+    for name in shapes.changed_types(exposed, facts):
         yield Finding(
             Level.WARNING,
             name,
-            f"The type of the column has changed; it is still served as {known.columns[name].attribute.type.value}.",
-            "Restart the service to accept the new type, or change the column back.",
+            f"The type of the column has changed; it is still served as {shape.columns[name].attribute.type.value}.",
+            "Run `connector-host check --accept-types` to accept the new type, or change the column back.",
         )
 
 

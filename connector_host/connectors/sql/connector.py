@@ -19,6 +19,7 @@ from connector_host.connectors.sql import anchors, bulk, checks, discovery, expo
 from connector_host.connectors.sql.dialects import dialect_of
 from connector_host.connectors.sql.engines import open_engine, parse_url
 from connector_host.connectors.sql.pacing import Pace
+from connector_host.connectors.sql.known import Known, KnownTypes, file_of
 from connector_host.connectors.sql.passwords import password_of
 from connector_host.connectors.sql.readers import Readers
 from connector_host.connectors.sql.sqlstate import Failure, Happened
@@ -28,6 +29,7 @@ from connector_host.observability import events
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from sqlalchemy import Connection
 
@@ -45,7 +47,7 @@ QUEUE_SHARE = 0.8
 class SqlConnector:
     """One table or view of users in one database; connects when it is first asked."""
 
-    def __init__(self, name: str, settings: SqlSettings) -> None:
+    def __init__(self, name: str, settings: SqlSettings, state: Path | None = None) -> None:
         self._url = parse_url(settings.database, password_of(settings))
         self._name = name
         self._settings = settings
@@ -62,6 +64,8 @@ class SqlConnector:
         )
         self._turn = itertools.count()
         self._known: Shape | None = None
+        self._types = KnownTypes(None if state is None else file_of(state, name), settings.table)
+        self._types_then: Known = {}
         self._read_many: Callable[[Connection, list[str]], dict[str, Entry]] = self._read_nothing
         self._discovered_s = 0.0
         self._discovery = asyncio.Lock()
@@ -185,7 +189,7 @@ class SqlConnector:
         """Check on a connection of its own, so that busy readers do not hold up the answer."""
         engine = open_engine(self._url, size=1, statement_s=self._settings.statement_s)
         try:
-            return checks.check(engine, self._dialect, self._settings, self._known)
+            return checks.check(engine, self._dialect, self._settings, self._types.load())
         finally:
             engine.dispose()
 
@@ -228,13 +232,14 @@ class SqlConnector:
         if facts is None:
             raise ConfigurationError(checks.missing_table(connection, self._dialect, settings))
         anchors.demand_transactions(facts)
-        known = self._known
-        if known is not None and known.facts == facts:
+        known, types = self._known, self._types.load()
+        if known is not None and known.facts == facts and types == self._types_then:
             return known  # with all statements that were built for it
-        if known is not None:
-            for column in shapes.changed_types(known, facts):
-                log.warning(events.COLUMN_TYPE_CHANGED, connector=self._name, column=column)
-        shape = shapes.build(facts, settings, self._dialect, known)
+        for column in shapes.changed_types(types, facts):
+            log.warning(events.COLUMN_TYPE_CHANGED, connector=self._name, column=column)
+        shape = shapes.build(facts, settings, self._dialect, types)
+        self._types_then = {name: column.discovered for name, column in shape.columns.items()}
+        self._types.keep(self._types_then)
         if not shape.enforced and known is None:
             self._prove(connection, shape)
         return shape

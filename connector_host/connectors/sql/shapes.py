@@ -108,7 +108,9 @@ class Shape:
         )
 
 
-def build(facts: TableFacts, settings: SqlSettings, dialect: Dialect, known: Shape | None) -> Shape:
+def build(
+    facts: TableFacts, settings: SqlSettings, dialect: Dialect, known: Mapping[str, Column] | None = None
+) -> Shape:
     """Return the shape; raises ConfigurationError where the table cannot be served as configured."""
     exposed = _exposed(facts, settings)
     anchor_name = settings.anchor
@@ -131,13 +133,12 @@ def build(facts: TableFacts, settings: SqlSettings, dialect: Dialect, known: Sha
     return Shape(table, columns, columns[anchor_name], enforced, facts, dialect, object_type, scripts)
 
 
-def changed_types(known: Shape, facts: TableFacts) -> tuple[str, ...]:
+def changed_types(known: Mapping[str, Column], facts: TableFacts) -> tuple[str, ...]:
     """Return the exposed columns whose type is no longer the known one."""
     return tuple(
         column.facts.name
         for column in facts.columns
-        if (before := known.columns.get(column.facts.name)) is not None
-        and before.discovered.kind.family is not column.kind.family
+        if (before := known.get(column.facts.name)) is not None and before.kind.family is not column.kind.family
     )
 
 
@@ -197,13 +198,17 @@ def _unenforced(facts: TableFacts, column: Column) -> str:
 
 
 def _sql_column(
-    column: Column, sql: sa.Column[object], dialect: Dialect, settings: SqlSettings, known: Shape | None
+    column: Column,
+    sql: sa.Column[object],
+    dialect: Dialect,
+    settings: SqlSettings,
+    known: Mapping[str, Column] | None,
 ) -> SqlColumn:
     """Return the column as it is used; one whose type changed keeps the known type (DESIGN §2.8)."""
+    before = (known or {}).get(column.facts.name)
+    if before is not None and before.kind.family is not column.kind.family:
+        column = before
     facts = column.facts
-    before = known.columns.get(facts.name) if known is not None else None
-    if before is not None and before.discovered.kind.family is not column.kind.family:
-        return SqlColumn(before.attribute, before.discovered, before.codec, sql)
     try:
         codec = codec_for(column.kind, facts, dialect.parameters, settings.column.get(facts.name))
     except Unfit as unfit:

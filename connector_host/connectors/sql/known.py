@@ -1,0 +1,80 @@
+"""The types of columns as the host knows them (DESIGN §2.8): a small file that outlives the process.
+
+New columns are added by themselves; a type that changed stays as it was until the file is taken away, which is how an
+administrator accepts it. Holds names and types, never a value.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from connector_host.connectors.contract import AttributeType
+from connector_host.connectors.sql.columns import Family, Kind
+from connector_host.connectors.sql.discovery import Column
+from connector_host.connectors.survey import ColumnFacts
+from connector_host.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+Known = dict[str, Column]
+"""The columns by name, as they were when they were first seen or last accepted."""
+
+
+def file_of(state: Path, connector: str) -> Path:
+    """Return where the types of one connector are kept."""
+    return state / "types" / f"{connector}.json"
+
+
+class KnownTypes:
+    """The known columns of one table; without a file they last as long as the process."""
+
+    def __init__(self, path: Path | None, table: str) -> None:
+        self._path = path
+        self._table = table
+        self._remembered: Known = {}
+
+    def load(self) -> Known:
+        """Return the known columns; none where nothing is known, or the file is about another table."""
+        if self._path is None:
+            return dict(self._remembered)
+        try:
+            content = json.loads(self._path.read_text(encoding="utf-8"))
+            if content["table"] != self._table:
+                return {}
+            return {name: _column(kept) for name, kept in content["columns"].items()}
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            raise ConfigurationError(
+                f"state: {self._path} cannot be read. Run `connector-host check --accept-types` to make it anew from "
+                "the table as it is."
+            ) from None
+
+    def keep(self, columns: Mapping[str, Column]) -> None:
+        """Keep these columns; writes only where something is new."""
+        if dict(columns) == self.load():
+            return
+        self._remembered = dict(columns)
+        if self._path is None:
+            return
+        content = {"table": self._table, "columns": {name: asdict(column) for name, column in columns.items()}}
+        beside = self._path.with_suffix(f".{os.getpid()}")
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            beside.write_text(json.dumps(content, indent=1, sort_keys=True), encoding="utf-8")
+            beside.replace(self._path)
+        except OSError as failure:
+            raise ConfigurationError(f"state: {self._path} cannot be written ({failure.strerror}).") from failure
+
+
+def _column(kept: dict[str, Any]) -> Column:
+    facts = kept["facts"]
+    facts["allowed"] = tuple(facts["allowed"])
+    facts["type"] = None if facts["type"] is None else AttributeType(facts["type"])
+    kind = kept["kind"]
+    return Column(ColumnFacts(**facts), Kind(Family(kind["family"]), kind["low"], kind["high"]))
