@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from connector_host.connectors.contract import Add, AttributeType
+from connector_host.connectors.contract import Add, AttributeType, Comparator, Compare, Query
 from connector_host.connectors.errors import InvalidValue
 from connector_host.connectors.registry import accept_types, list_relations, open_connector
 from connector_host.errors import ConfigurationError, Level
@@ -98,6 +98,14 @@ async def test_a_healthy_table_has_no_failures(employees, connector):
     assert [finding for finding in findings if finding.level is Level.FAILURE] == []
     assert {finding.subject for finding in findings} >= {"database", "table", "privileges", "anchor", "Photo"}
     assert all(finding.fact for finding in findings)
+
+
+async def test_letters_that_sqlite_does_not_fold_are_told(employees, connector):
+    employees.execute("""INSERT INTO "Employees" ("Login", "Name") VALUES ('anna', 'x'), ('bob', 'École')""")
+    told = [finding.subject for finding in await connector.check() if "beyond ASCII" in finding.fact]
+    assert told == (["Name", "Shout"] if employees.database == "sqlite" else [])
+    page = await connector.search(Query(Compare("Name", Comparator.EQ, "éCOLE")))
+    assert page.total == (0 if employees.database == "sqlite" else 1)
 
 
 async def test_a_mapped_column_that_does_not_exist_is_a_failure(employees):

@@ -14,6 +14,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from connector_host.connectors.sql import anchors, discovery, privileges, shapes, views
 from connector_host.connectors.sql.columns import Unfit
 from connector_host.connectors.sql.indexes import check_indexes
+from connector_host.connectors.sql.predicates import is_folded
 from connector_host.connectors.sql.sqlstate import Happened, understand
 from connector_host.errors import ConfigurationError, Finding, Level
 
@@ -231,6 +232,7 @@ def _changed(known: Known, facts: TableFacts, shape: Shape) -> Iterator[Finding]
 def _values(connection: Connection, shape: Shape) -> Iterator[Finding]:
     """Look at a sample of rows for values that cannot be read as the column's type."""
     unreadable: dict[str, int] = {}
+    unfolded: set[str] = set()
     for row in connection.execute(shape.selected.limit(SAMPLE_ROWS)):
         for (name, column), raw in zip(shape.columns.items(), row, strict=True):
             try:
@@ -238,6 +240,8 @@ def _values(connection: Connection, shape: Shape) -> Iterator[Finding]:
                     column.codec.decode(raw)
             except Unfit:
                 unreadable[name] = unreadable.get(name, 0) + 1
+            if shape.dialect.name == "sqlite" and is_folded(column) and _has_other_letters(raw):
+                unfolded.add(name)
     for name, count in unreadable.items():
         yield Finding(
             Level.WARNING,
@@ -245,3 +249,14 @@ def _values(connection: Connection, shape: Shape) -> Iterator[Finding]:
             f"{count} of the first rows hold a value that the column's type does not allow; it reads as absent.",
             "Mend the rows, or change the type of the column.",
         )
+    for name in sorted(unfolded):
+        yield Finding(
+            Level.WARNING,
+            name,
+            "It holds letters beyond ASCII, whose upper and lower case SQLite takes for different letters.",
+            "Let the directory spell such values as the table does, or move the users to another database.",
+        )
+
+
+def _has_other_letters(raw: object) -> bool:
+    return isinstance(raw, str) and any(not sign.isascii() and sign.lower() != sign.upper() for sign in raw)
