@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Final
 from agent import __version__, events, logs, metrics
 from agent.errors import ConfigurationError
 from agent.link.links import Heartbeat
-from agent.link.tls import ask_for_certificates, showing
 from agent.relay.admission import Admission
 from agent.relay.authority import open_authority
+from agent.relay.certificate import LiveCertificate
 from agent.relay.enrolment import Enrolment
 from agent.relay.gateway import Gateway
 from agent.relay.listening import Doors, Port
@@ -41,10 +41,9 @@ LOOK_S: Final = 1.0
 async def run(configuration: RelayConfiguration, stop: asyncio.Event) -> None:
     """Serve until `stop` is set; raises ConfigurationError where the settings cannot be used."""
     settings = configuration.relay
-    context = showing(settings.certificate, settings.key, settings.name)
     folder = state_of(settings)
     records, authority = Store(folder), open_authority(folder, now())
-    ask_for_certificates(context, authority.certificate)
+    certificate = LiveCertificate(settings, authority.certificate)
     tenants, agents = Tenants(configuration.tenants, records), Agents()
     enrolment = Enrolment(authority, records, timedelta(days=settings.agent_days))
     heartbeat = Heartbeat(settings.heartbeat_s, settings.dead_s)
@@ -53,7 +52,7 @@ async def run(configuration: RelayConfiguration, stop: asyncio.Event) -> None:
     server = Server(gateway.serve, settings.limits)
     passthrough = Passthrough(agents, settings.limits)
     names = {name: tenant for tenant, given in configuration.tenants.items() for name in given.passthrough}
-    port = Port(Doors(server, context, names, passthrough.carry))
+    port = Port(Doors(server, certificate.context, names, passthrough.carry))
     try:
         number = port.open(settings.listen, settings.port)
         gateway.authorities = authorities_of(settings, number)
@@ -62,12 +61,14 @@ async def run(configuration: RelayConfiguration, stop: asyncio.Event) -> None:
         reporter = Reporter(gateway, admission, settings.certificate, url)
         looking = asyncio.create_task(_look_at_store(records, tenants, admission))
         reporting = asyncio.create_task(reporter.keep(folder))
+        watching = asyncio.create_task(certificate.keep())
         try:
             async with metrics.served(settings.metrics_port, reporter.figures, "relay.metrics_port"):
                 await stop.wait()
         finally:
             looking.cancel()
             reporting.cancel()
+            watching.cancel()
         await port.stop_accepting()
         await _drain(gateway, agents, admission, settings.stop_s)
     finally:

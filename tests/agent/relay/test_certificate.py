@@ -1,0 +1,69 @@
+"""The relay takes a renewed certificate over while it serves, and never one that is not for its name."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import ssl
+
+import pytest
+from cryptography import x509
+from yarl import URL
+
+from agent import events
+from agent.outbound.credentials import enrol
+from agent.relay import certificate
+from tests.agent.chain import issue_papers
+from tests.agent.relay.test_enrolment import invite
+
+
+@pytest.fixture
+async def renewable(chain, tmp_path, papers, monkeypatch):
+    """A chain whose relay runs, with certificate files that a test may replace."""
+    monkeypatch.setattr(certificate, "LOOK_S", 0.05)
+    chain.papers = issue_papers(tmp_path)
+    await chain.start_relay()
+    return chain
+
+
+def replace(papers, new):
+    for name in ("key", "certificate"):
+        shutil.copy(getattr(new, name), getattr(papers, name))
+
+
+async def shown_by(chain):
+    """Return the certificate that the relay shows, whoever issued it."""
+    pem = await asyncio.to_thread(ssl.get_server_certificate, ("localhost", chain.port))
+    return x509.load_pem_x509_certificate(pem.encode())
+
+
+async def test_a_renewed_certificate_is_shown_from_the_next_handshake_on(renewable, papers):
+    before = await shown_by(renewable)
+    replace(renewable.papers, papers)
+    await renewable.log.wait_for(events.CERTIFICATE_TAKEN)
+    after = await shown_by(renewable)
+    assert after.serial_number != before.serial_number
+    assert after == x509.load_pem_x509_certificate(papers.certificate.read_bytes())
+
+
+async def test_a_certificate_for_another_name_is_refused_and_the_old_one_goes_on(renewable, tmp_path_factory):
+    before = await shown_by(renewable)
+    replace(renewable.papers, issue_papers(tmp_path_factory.mktemp("other"), "other.example.org"))
+    refused = await renewable.log.wait_for(events.CERTIFICATE_REFUSED)
+    assert "not for localhost" in refused["reason"]
+    assert await shown_by(renewable) == before
+
+
+async def test_agents_still_show_their_certificate_in_the_handshake_after_a_renewal(
+    renewable, papers, host, monkeypatch
+):
+    # No proof inside the link counts here, so only the handshake can let the agent in.
+    monkeypatch.setattr("agent.relay.admission.is_proven", lambda *_: False)
+    settings = renewable.agent_settings(host.url)
+    identity = await enrol(settings, URL(renewable.url), settings.state, invite(renewable))
+    shutil.copy(papers.authority, renewable.papers.authority)
+    replace(renewable.papers, papers)
+    await renewable.log.wait_for(events.CERTIFICATE_TAKEN)
+    renewable.run_agent(settings)
+    connected = await renewable.log.wait_for(events.LINK_CONNECTED, id=identity.name.agent)
+    assert connected["tenant"] == "acme"
