@@ -174,7 +174,10 @@ async def test_stopping_finishes_the_users_in_hand_and_the_next_run_goes_on(rig)
     stopped = await engine.run_once("staff", Options())
     assert stopped.ending == "stopped"
     assert 0 < len(rig.rows()) < 600
+    done = min(rig.rows())
+    rig.service.run("UPDATE Employees SET Department = 'Drifted' WHERE Login = ?", done)
     finished = await rig.run()
+    assert rig.rows()[done]["Department"] == "Drifted"  # the cycle was done with it, and did not begin again
     assert (finished.cycle, finished.ending) == (stopped.cycle, "finished")
     assert len(rig.rows()) == 600
     assert len(rig.log(action="create")) == 600

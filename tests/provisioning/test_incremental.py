@@ -1,0 +1,115 @@
+"""Over a source that gives changes, a cycle reads no more than those, and still forgets nobody."""
+
+from __future__ import annotations
+
+import sqlite3
+
+import pytest
+
+from tests.provisioning.rig import MAPPINGS
+
+SCOPE = [{"clauses": [{"attribute": "department", "operator": "EQUALS", "value": "Sales"}]}]
+
+
+class Staff:
+    """A source table with a version that grows with each change."""
+
+    def __init__(self, rig):
+        self.rig = rig
+        self.path = rig.folder / "staff.sqlite"
+        self.version = 0
+        self.run("CREATE TABLE staff (id TEXT PRIMARY KEY, login, given, family, mail, department, version)")
+
+    def run(self, sql, *values):
+        with sqlite3.connect(self.path) as connection:
+            connection.execute(sql, values)
+        connection.close()
+
+    def put(self, number, department="Sales", given="Given"):
+        self.version += 1
+        row = (str(number), f"u{number}", given, "Family", f"u{number}@x.org", department, self.version)
+        self.run("INSERT OR REPLACE INTO staff VALUES (?, ?, ?, ?, ?, ?, ?)", *row)
+
+    async def cycle(self, *, patient=False, full_every=24, **changes):
+        source = {
+            "type": "sql",
+            "database": f"sqlite:///{self.path}",
+            "query": "SELECT * FROM staff",
+            "key": "id",
+            "mark": "version",
+            "full_every": full_every,
+        }
+        return await self.rig.run(patient=patient, source=source, enabled_attribute=None, **changes)
+
+
+@pytest.fixture
+def staff(rig):
+    staff = Staff(rig)
+    for number in range(5):
+        staff.put(number)
+    return staff
+
+
+async def test_only_what_has_changed_is_read(rig, staff):
+    assert (await staff.cycle()).counts["created"] == 5
+    staff.put(9)
+    staff.put(1, given="Ada")
+    report = await staff.cycle()
+    assert (report.kind, report.counts["read"] <= 3) == ("incremental", True)
+    assert (report.counts["created"], report.counts["updated"]) == (1, 1)
+    assert rig.rows()["u1"]["FirstName"] == "Ada"
+
+
+async def test_rows_that_are_gone_are_found_by_the_full_reading_that_comes_every_so_often(rig, staff):
+    await staff.cycle(full_every=3)
+    staff.run("DELETE FROM staff WHERE id = '2'")
+    kinds = []
+    while "u2" in rig.rows() and len(kinds) < 5:
+        kinds.append((await staff.cycle(full_every=3)).kind.value)
+    assert kinds == ["incremental", "incremental", "full"]
+
+
+async def test_a_user_who_failed_is_tried_again_though_nothing_changed(rig, staff):
+    rig.service.run("INSERT INTO Employees (Login, FirstName, Email) VALUES ('other', 'X', 'u7@x.org')")
+    await staff.cycle()
+    staff.put(7)
+    staff.put(8)
+    assert (await staff.cycle()).counts["failed"] == 1
+    rig.service.run("DELETE FROM Employees WHERE Login = 'other'")
+    assert (await staff.cycle()).counts["created"] == 1
+    assert "u7" in rig.rows()
+    assert rig.state.counts("staff")["failures"] == 0
+
+
+async def test_a_user_who_failed_and_is_gone_is_forgotten(rig, staff):
+    rig.service.run("INSERT INTO Employees (Login, FirstName, Email) VALUES ('other', 'X', 'u7@x.org')")
+    await staff.cycle()
+    staff.put(7)
+    await staff.cycle()
+    staff.run("DELETE FROM staff WHERE id = '7'")
+    await staff.cycle()
+    assert rig.state.counts("staff")["failures"] == 0
+
+
+async def test_a_changed_scope_means_looking_at_everybody_again(rig, staff):
+    staff.put(4, department="Research")
+    await staff.cycle()
+    report = await staff.cycle(scope=SCOPE)
+    assert (report.kind, report.counts["disabled"]) == ("full", 1)
+    assert (await staff.cycle(scope=SCOPE)).kind == "incremental"
+    assert (await staff.cycle()).kind == "full"
+    assert rig.rows()["u4"]["Enabled"] == 1
+
+
+async def test_changes_to_schedule_or_notices_mean_no_more_than_that(staff):
+    await staff.cycle()
+    assert (await staff.cycle(interval_min=5, accidental_deletions=7)).kind == "incremental"
+    assert (await staff.cycle(mappings=MAPPINGS[:3])).kind == "full"
+
+
+async def test_a_cycle_that_did_not_finish_keeps_the_old_mark(rig, staff):
+    await staff.cycle()
+    staff.put(9)
+    down = rig.document["target"] | {"url": "https://localhost:9/scim"}
+    assert (await staff.cycle(target=down)).ending == "unavailable"
+    assert (await staff.cycle()).counts["created"] == 1
