@@ -18,8 +18,8 @@ from connector_host.connectors.errors import ConnectorError, Unavailable
 from connector_host.connectors.sql import anchors, bulk, checks, discovery, exports, queries, shapes
 from connector_host.connectors.sql.dialects import dialect_of
 from connector_host.connectors.sql.engines import open_engine, parse_url
-from connector_host.connectors.sql.pacing import Pace
 from connector_host.connectors.sql.known import Known, KnownTypes, file_of
+from connector_host.connectors.sql.pacing import Pace
 from connector_host.connectors.sql.passwords import password_of
 from connector_host.connectors.sql.readers import Readers
 from connector_host.connectors.sql.sqlstate import Failure, Happened
