@@ -22,7 +22,9 @@ from connector_host.provisioning.errors import (
     CredentialsRefused,
     Incompliant,
     MarkTooOld,
+    ProvisioningError,
     SourceFailed,
+    StateUnavailable,
     TargetError,
     TargetUnavailable,
 )
@@ -152,7 +154,7 @@ async def _batch(work: Work, users: Sequence[SourceUser]) -> bool:
     changes = Changes()
     chosen = list(_chosen(work, users, links, failures, changes))
 
-    async def one(user: SourceUser, ended: list[TargetError]) -> None:
+    async def one(user: SourceUser, ended: list[ProvisioningError]) -> None:
         turn = await _turn(work, user, links.get(user.key), ended)
         if turn is not None:
             work.report.counts["read"] += 1
@@ -202,7 +204,7 @@ def _is_done(work: Work, link: Link | None) -> bool:
     return work.resumed and work.context.compare and link is not None and link.compared == work.report.cycle
 
 
-async def _turn(work: Work, user: SourceUser, link: Link | None, ended: list[TargetError]) -> Turn | None:
+async def _turn(work: Work, user: SourceUser, link: Link | None, ended: list[ProvisioningError]) -> Turn | None:
     """Take one turn; None where nothing will work for anybody, which `ended` then says."""
     try:
         return await take_turn(work.context, user, link, work.parts.stop)
@@ -214,7 +216,7 @@ async def _turn(work: Work, user: SourceUser, link: Link | None, ended: list[Tar
             ended.append(down)
             return None
         return Turn(user.key, cause=Cause(failure.code, str(failure), failure.status))
-    except TargetError as failure:
+    except (TargetError, StateUnavailable) as failure:
         ended.append(failure)
         return None
 

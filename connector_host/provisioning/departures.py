@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from connector_host.provisioning.acting import Turn, carry_out
 from connector_host.provisioning.deciding import Leave, Stage
-from connector_host.provisioning.errors import TargetError
+from connector_host.provisioning.errors import ProvisioningError, TargetError
 from connector_host.provisioning.state.records import Action, Changes, Link, LogEntry, Staged
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def _entry(work: Work, staged: Staged, link: Link | None) -> LogEntry:
 async def _carry_out(work: Work, staged: Sequence[Staged]) -> None:
     links, changes = await _links(work, staged), Changes()
 
-    async def one(item: Staged, ended: list[TargetError]) -> None:
+    async def one(item: Staged, ended: list[ProvisioningError]) -> None:
         link = links.get(item.source_key)
         try:
             turn = Turn(item.source_key) if link is None else await carry_out(work.context, item, link)

@@ -17,7 +17,7 @@ from connector_host.errors import ConfigurationError
 from connector_host.observability import events
 from connector_host.provisioning import faults
 from connector_host.provisioning.cycles import Options, Parts, run_cycle
-from connector_host.provisioning.errors import JobHeld, SourceFailed
+from connector_host.provisioning.errors import JobHeld, SourceFailed, StateUnavailable
 from connector_host.provisioning.notices import Notice, tell
 from connector_host.provisioning.opening import opened
 from connector_host.provisioning.reports import Ending, Kind, Report
@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 
 LOOK_S: Final = 1.0
 """Seconds between looks at whether a job was stopped, started, or is still led by this engine."""
+
+STATE_S: Final = 5.0
+"""Seconds after which the state is tried again."""
 
 UNAVAILABLE_S: Final = 60.0
 """Seconds after which a job is tried again whose source or target was down."""
@@ -66,9 +69,13 @@ class Engine:
 
     async def _by_the_clock(self, name: str) -> None:
         while not self.stop.is_set():
-            where = await asyncio.to_thread(self.state.job, name)
-            if not where.stopped and (where.next_run or 0) <= clock.now().timestamp():
-                await self._try(name)
+            try:
+                where = await asyncio.to_thread(self.state.job, name)
+                if not where.stopped and (where.next_run or 0) <= clock.now().timestamp():
+                    await self._try(name)
+            except StateUnavailable as failure:
+                _LOG.error(events.PROVISIONING_FAILED, key=name, reason=type(failure).__name__)
+                await self._pause(STATE_S)
             await self._pause(LOOK_S)
 
     async def _try(self, name: str) -> None:
@@ -118,7 +125,10 @@ class Engine:
             await asyncio.gather(watcher, return_exceptions=True)
 
     def _may_go_on(self, name: str, held: Lead) -> bool:
-        return held.is_held() and not self.state.is_stopped(name)
+        try:
+            return held.is_held() and not self.state.is_stopped(name)
+        except StateUnavailable:
+            return False
 
     async def _afterwards(self, name: str, job: JobSettings, before: JobState, report: Report, begun: datetime) -> None:
         """Plan the next run, keep the report, drop what is too old in the log, and tell people."""

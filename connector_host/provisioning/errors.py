@@ -4,6 +4,7 @@ ProvisioningError
 ├── ExpressionError       an expression cannot be compiled (it knows its column) or evaluated for this user
 ├── SourceFailed          the source could not be read; nothing may be concluded from what it didn't say
 │   └── MarkTooOld        it cannot tell what has changed since the mark: all must be read
+├── StateUnavailable      the state cannot be read or written at the moment
 ├── JobHeld               another engine leads the job
 └── TargetError           the target said no, or said nothing; `code` is the error code of the provisioning log
     ├── Refused             this user cannot be written as it stands
@@ -36,6 +37,10 @@ class SourceFailed(ProvisioningError):
 
 class MarkTooOld(SourceFailed):
     """The source cannot tell what has changed since the mark."""
+
+
+class StateUnavailable(ProvisioningError):
+    """The state cannot be read or written at the moment."""
 
 
 class JobHeld(ProvisioningError):

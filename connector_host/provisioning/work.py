@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from connector_host.provisioning.acting import Context, Turn
-    from connector_host.provisioning.errors import TargetError
+    from connector_host.provisioning.errors import ProvisioningError
     from connector_host.provisioning.mappings import Flow
     from connector_host.provisioning.settings import JobSettings
     from connector_host.provisioning.sources.contract import Source
@@ -77,14 +77,14 @@ class Work:
         """Ask the target for a user who cannot exist; raises TargetError unless an empty list comes back."""
         await self.parts.target.probe(mappings.matching(self.parts.flows)[0].path.text)
 
-    async def together(self, items: Sequence[T], do: Callable[[T, list[TargetError]], Awaitable[None]]) -> None:
+    async def together(self, items: Sequence[T], do: Callable[[T, list[ProvisioningError]], Awaitable[None]]) -> None:
         """Do something for each item, so many at a time.
 
         What is in hand is finished when the cycle is stopped, or when one puts into the list why nothing will work
         for anybody, which is then raised.
         """
         upcoming = iter(items)
-        ended: list[TargetError] = []
+        ended: list[ProvisioningError] = []
 
         async def worker() -> None:
             for item in upcoming:

@@ -9,6 +9,7 @@ import socket
 from datetime import UTC, datetime, timedelta
 
 import pytest
+import sqlalchemy as sa
 from aiohttp import web
 
 from connector_host import clock
@@ -22,6 +23,7 @@ from connector_host.provisioning.state.records import JobState
 from connector_host.provisioning.state.store import State
 from tests.provisioning.jobs import job
 from tests.provisioning.rig import Rig, person, until
+from tests.servers import PASSWORD
 
 
 @contextlib.asynccontextmanager
@@ -101,6 +103,23 @@ async def test_on_postgresql_a_lead_ends_with_its_connection(postgresql_url):
             assert taken.is_held()
     one.close()
     other.close()
+
+
+async def test_an_engine_outlives_a_restart_of_the_database_of_its_state(rig, own_postgresql):
+    server = own_postgresql
+    url = sa.URL.create(
+        "postgresql+psycopg", server.user, PASSWORD, server.host, server.port, database=server.database()
+    )
+    both = Rig(rig.folder, rig.service, url.render_as_string(hide_password=False))
+    both.people(person(1))
+    async with serving(both.engine(interval_min=0.02)):
+        await until(lambda: "u00001" in rig.rows())
+        await asyncio.to_thread(server.kill)
+        both.people(person(1), person(2))
+        await asyncio.sleep(1.5)  # long enough for the engine to meet the dead database
+        await asyncio.to_thread(server.start)
+        await until(lambda: "u00002" in rig.rows(), 20)
+    both.state.close()
 
 
 async def test_a_whole_job_runs_on_postgresql_state(rig, postgresql_url):

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 import click
 
 from connector_host.cli.provision.asking import links, log, status
 from connector_host.cli.provision.expressions import expression
 from connector_host.cli.provision.running import check, dry_run, run, user
 from connector_host.cli.provision.steering import allow_deletes, restart, start, stop
+
+LIBRARIES = ("alembic", "croniter", "lark", "regex", "rich")
+"""What the extra `provisioning` brings; the host alone does without."""
 
 
 @click.group()
@@ -23,6 +28,9 @@ def provision() -> None:
       connector-host provision run             every job by its schedule, until told to stop
       connector-host provision status          how the jobs are
     """
+    if missing := [name for name in LIBRARIES if find_spec(name) is None]:
+        text = f"{', '.join(missing)} is not installed: pip install 'connector-host[provisioning]'"
+        raise click.ClickException(text)
 
 
 for command in (check, dry_run, run, user, status, log, links, start, stop, restart, allow_deletes, expression):

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
-from connector_host.provisioning.errors import JobHeld
+from connector_host.provisioning.errors import JobHeld, StateUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,7 +42,11 @@ def lead(state: State, job: str) -> Iterator[Lead]:
     """Lead the job inside the block; raises JobHeld where another engine does."""
     on_postgresql = state.engine.dialect.name == "postgresql"
     engine = sa.create_engine(state.engine.url if on_postgresql else _beside(state, job), poolclass=NullPool)
-    connection = engine.connect()
+    try:
+        connection = engine.connect()
+    except SQLAlchemyError as failure:
+        engine.dispose()
+        raise StateUnavailable(f"the state cannot be locked ({type(failure).__name__}).") from failure
     try:
         if on_postgresql:
             connection = connection.execution_options(isolation_level="AUTOCOMMIT")

@@ -49,7 +49,7 @@ def lines(state: State, question: Question) -> Iterator[dict[str, Any]]:
     """Yield the lines of the log that a question asks for, as documents with COLUMNS."""
     query = sa.select(LOG).where(*_conditions(question))
     query = query.order_by(LOG.c.id.desc() if question.newest_first else LOG.c.id).limit(question.limit)
-    with state.engine.connect() as connection:
+    with state.reading() as connection:
         options = connection.execution_options(stream_results=True, yield_per=ROWS)
         for row in options.execute(query).mappings():
             yield _document(row)
@@ -77,7 +77,7 @@ def write_ndjson(documents: Iterator[Mapping[str, Any]], file: TextIO) -> int:
 
 def prune(state: State, job: str, oldest: float) -> int:
     """Delete the lines of a job that are older than this moment and return how many there were."""
-    with state.engine.begin() as connection:
+    with state.writing() as connection:
         return connection.execute(sa.delete(LOG).where(LOG.c.job == job, LOG.c.at < oldest)).rowcount
 
 

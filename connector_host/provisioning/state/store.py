@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -13,6 +14,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 
 from connector_host.errors import ConfigurationError
+from connector_host.provisioning.errors import StateUnavailable
 from connector_host.provisioning.state.records import Action, Changes, Failure, JobState, Link, LogEntry, Staged
 from connector_host.provisioning.state.tables import FAILURES, JOBS, LINKS, LOG, STAGED
 
@@ -65,11 +67,29 @@ class State:
         """Close the connections."""
         self.engine.dispose()
 
+    @contextmanager
+    def writing(self) -> Iterator[sa.Connection]:
+        """Open a transaction for the time of the block; raises StateUnavailable where the database fails."""
+        try:
+            with self.engine.begin() as connection:
+                yield connection
+        except SQLAlchemyError as failure:
+            raise StateUnavailable(f"the state cannot be written ({type(failure).__name__}).") from failure
+
+    @contextmanager
+    def reading(self) -> Iterator[sa.Connection]:
+        """Open a connection for the time of the block; raises StateUnavailable where the database fails."""
+        try:
+            with self.engine.connect() as connection:
+                yield connection
+        except SQLAlchemyError as failure:
+            raise StateUnavailable(f"the state cannot be read ({type(failure).__name__}).") from failure
+
     # ── jobs ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def job(self, name: str) -> JobState:
         """Return where a job stands; a job that was never seen stands at its beginning."""
-        with self.engine.begin() as connection:
+        with self.writing() as connection:
             row = connection.execute(sa.select(JOBS).where(JOBS.c.name == name)).mappings().first()
             if row is None:
                 fresh = self._insert(JOBS).values(name=name, salt=secrets.token_bytes(16)).on_conflict_do_nothing()
@@ -79,12 +99,12 @@ class State:
 
     def set_job(self, name: str, **fields: Any) -> None:  # noqa: ANN401 - columns of one row
         """Change columns of a job."""
-        with self.engine.begin() as connection:
+        with self.writing() as connection:
             connection.execute(sa.update(JOBS).where(JOBS.c.name == name).values(**fields))
 
     def is_stopped(self, name: str) -> bool:
         """Return whether an administrator has stopped the job."""
-        with self.engine.connect() as connection:
+        with self.reading() as connection:
             return bool(connection.scalar(sa.select(JOBS.c.stopped).where(JOBS.c.name == name)))
 
     # ── users ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -92,7 +112,7 @@ class State:
     def links(self, job: str, keys: Sequence[str]) -> dict[str, Link]:
         """Return the links of these users of the source."""
         found: dict[str, Link] = {}
-        with self.engine.connect() as connection:
+        with self.reading() as connection:
             for chunk in _chunks(keys):
                 query = sa.select(LINKS).where(LINKS.c.job == job, LINKS.c.source_key.in_(chunk))
                 found |= {row["source_key"]: _link(row) for row in connection.execute(query).mappings()}
@@ -101,13 +121,13 @@ class State:
     def link_of_target(self, job: str, target_id: str) -> Link | None:
         """Return the link that an object of the target has already."""
         query = sa.select(LINKS).where(LINKS.c.job == job, LINKS.c.target_id == target_id)
-        with self.engine.connect() as connection:
+        with self.reading() as connection:
             row = connection.execute(query).mappings().first()
         return None if row is None else _link(row)
 
     def all_links(self, job: str) -> Iterator[Link]:
         """Yield every link of a job."""
-        with self.engine.connect() as connection:
+        with self.reading() as connection:
             query = sa.select(LINKS).where(LINKS.c.job == job).order_by(LINKS.c.source_key)
             for row in connection.execution_options(stream_results=True, yield_per=CHUNK).execute(query).mappings():
                 yield _link(row)
@@ -120,13 +140,13 @@ class State:
             .order_by(LINKS.c.source_key)
             .limit(CHUNK)
         )
-        with self.engine.connect() as connection:
+        with self.reading() as connection:
             return [_link(row) for row in connection.execute(query).mappings()]
 
     def failures(self, job: str, keys: Sequence[str]) -> dict[str, Failure]:
         """Return what is known of these users' failures."""
         found: dict[str, Failure] = {}
-        with self.engine.connect() as connection:
+        with self.reading() as connection:
             for chunk in _chunks(keys):
                 query = sa.select(FAILURES).where(FAILURES.c.job == job, FAILURES.c.source_key.in_(chunk))
                 found |= {row["source_key"]: _failure(row) for row in connection.execute(query).mappings()}
@@ -140,7 +160,7 @@ class State:
             .order_by(FAILURES.c.source_key)
             .limit(CHUNK)
         )
-        with self.engine.connect() as connection:
+        with self.reading() as connection:
             return [_failure(row) for row in connection.execute(query).mappings()]
 
     def staged(self, job: str, after: str = "") -> list[Staged]:
@@ -151,7 +171,7 @@ class State:
             .order_by(STAGED.c.source_key)
             .limit(CHUNK)
         )
-        with self.engine.connect() as connection:
+        with self.reading() as connection:
             return [
                 Staged(row["source_key"], Action(row["action"]), row["reason"], row["cycle"])
                 for row in connection.execute(query).mappings()
@@ -159,7 +179,7 @@ class State:
 
     def counts(self, job: str) -> dict[str, int]:
         """Return how many links, failures and staged actions there are."""
-        with self.engine.connect() as connection:
+        with self.reading() as connection:
             return {
                 table.name: connection.scalar(sa.select(sa.func.count()).where(table.c.job == job)) or 0
                 for table in (LINKS, FAILURES, STAGED)
@@ -167,7 +187,7 @@ class State:
 
     def write(self, job: str, changes: Changes) -> None:
         """Write what a batch leaves behind, in one transaction."""
-        with self.engine.begin() as connection:
+        with self.writing() as connection:
             for chunk in _chunks(changes.unlinked):
                 connection.execute(sa.delete(LINKS).where(LINKS.c.job == job, LINKS.c.source_key.in_(chunk)))
             self._upsert(connection, LINKS, [_link_row(job, link) for link in changes.links])
@@ -182,14 +202,14 @@ class State:
 
     def mark_seen(self, job: str, cycle: int, keys: Sequence[str]) -> None:
         """Remember that this cycle has seen these users."""
-        with self.engine.begin() as connection:
+        with self.writing() as connection:
             for chunk in _chunks(keys):
                 query = sa.update(LINKS).where(LINKS.c.job == job, LINKS.c.source_key.in_(chunk), LINKS.c.seen < cycle)
                 connection.execute(query.values(seen=cycle))
 
     def forget(self, job: str, *tables: sa.Table) -> None:
         """Delete all that these tables hold about a job."""
-        with self.engine.begin() as connection:
+        with self.writing() as connection:
             for table in tables:
                 connection.execute(sa.delete(table).where(table.c.job == job))
 
