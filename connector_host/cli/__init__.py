@@ -11,7 +11,7 @@ from connector_host.cli.checking import check, discover
 from connector_host.cli.configuration import configuration, reload
 from connector_host.cli.doctor import doctor
 from connector_host.cli.exporting import export_user, grants
-from connector_host.cli.importing import import_users
+from connector_host.cli.importing import change_log, import_users
 from connector_host.cli.init import init
 from connector_host.cli.provision import provision
 from connector_host.cli.services import service
@@ -49,6 +49,7 @@ for command in (
     doctor,
     provision,
     import_users,
+    change_log,
     export_user,
     grants,
 ):

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 @config_option
 @click.option(
     "--profile",
-    type=click.Choice(["full", "snapshot", "watermark"]),
+    type=click.Choice(["full", "snapshot", "watermark", "changes"]),
     default="full",
     show_default=True,
-    help="Everything, what differs from the last run, or what has a later --watermark.",
+    help="Everything, what differs from the last run, what has a later --watermark, or what a change log names.",
 )
 @click.option("--watermark", metavar="COLUMN", help="A time or a number that grows with each change of a row.")
 @click.option("--overlap", type=float, default=300.0, show_default=True, help="How far a watermark reaches back.")
@@ -87,6 +87,33 @@ def import_users(  # noqa: PLR0913, PLR0917 - one parameter an option
         with open_importer(name, settings) as importer:
             counts = run(importer, kept, request, _progress if os.isatty(2) else lambda _: None)
     _print_counts(counts, as_json=as_json)
+
+
+@click.command("change-log")
+@click.argument("connector", required=False)
+@config_option
+@click.option("--remove", is_flag=True, help="Print what takes the log away again.")
+def change_log(connector: str | None, config: Path, *, remove: bool) -> None:
+    """Print the statements that make a change log for CONNECTOR's table, fed by triggers.
+
+    It holds the anchor and the time of each change, so that `connector-host import --profile changes` reads what has
+    changed, deletions included, and no more. Nothing is executed: run them as an administrator of the database.
+
+    \b
+    Examples:
+      connector-host change-log HR | psql hr
+      connector-host change-log HR --remove | psql hr
+    """
+    from connector_host.connectors.registry import change_log as needed
+    from connector_host.settings import load
+    from connector_host.setup.tokens import connector_named
+
+    _, settings = connector_named(load(config), connector)
+    statements = needed(settings, remove=remove)
+    if not statements:
+        raise click.ClickException("No change log is known for this database: import by snapshot instead.")
+    for statement in statements:
+        click.echo(statement)
 
 
 def _progress(counts: Counts) -> None:

@@ -9,7 +9,7 @@ Nothing here knows SCIM's wire format, and nothing here knows SQL.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -306,6 +306,18 @@ class Importer(Protocol):
         Memory is bounded whatever the number of objects. Sorted by the attribute and then by the anchor where one is
         given, in no order otherwise. Raises a ConnectorError, also on the way.
         """
+
+    def entries(self, anchors: Sequence[str]) -> dict[str, dict[str, Value | None]]:
+        """Return the objects with these anchors, as they are; one that is not there is left out."""
+
+    def last_change(self) -> datetime | None:
+        """Return the time of the latest change in the connected system's own log; None where it is empty.
+
+        Raises ConfigurationError where there is no such log.
+        """
+
+    def changed_since(self, moment: datetime) -> Iterator[list[str]]:
+        """Yield the anchors that the log names at this time or later; an anchor may come again."""
 
 
 class Connector(Protocol):

@@ -65,6 +65,16 @@ def grants(settings: ConnectorSettings, login: str) -> tuple[str, ...]:
     return surveying.grants(settings, login)
 
 
+def change_log(settings: ConnectorSettings, *, remove: bool = False) -> tuple[str, ...]:
+    """Return the statements that make a change log fed by triggers, or take it away. Blocks; runs none of them.
+
+    Empty where none is known for the database. Raises ConfigurationError, Denied or Unavailable.
+    """
+    from connector_host.connectors.sql import surveying  # noqa: PLC0415 - the same
+
+    return surveying.change_log(settings, remove=remove)
+
+
 def list_relations(database: str, password: str | None = None) -> tuple[Relation, ...]:
     """Return the tables and views that the login sees. Blocks.
 

@@ -3,6 +3,7 @@
     full        every object, as an addition; nothing is remembered but the run itself
     snapshot    what differs from the digests of the last run; sees deletions, on any database
     watermark   what has a later time or number than the last run saw; cannot see deletions
+    changes     what a change log of the database names since the last run; sees deletions
 
 The order that makes a run count exactly once: deliver the file, then commit the state. Cut off in between, the next
 run finds the same changes again and replaces the file that nobody was told of.
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
     Rows = list[dict[str, Value | None]]
 
-Profile: TypeAlias = Literal["full", "snapshot", "watermark"]
+Profile: TypeAlias = Literal["full", "snapshot", "watermark", "changes"]
 
 DELETE_SHARE_MAX = 0.2
 """How much of what was known may be gone before a snapshot refuses to call it deleted."""
@@ -77,6 +78,8 @@ def run(
             delivery = _Delivery(stream, encode, counts, progress)
             if request.profile == "full":
                 _full(importer, delivery)
+            elif request.profile == "changes":
+                _changes(importer, state, delivery, number, request)
             else:
                 _delta(importer, state, delivery, number, mark)
             if request.profile == "snapshot":
@@ -120,20 +123,57 @@ def _delta(importer: Importer, state: ImportState, delivery: _Delivery, number: 
     anchor = importer.object_type.anchor
     batches = importer.batches(EVERYTHING) if mark is None else mark.batches(importer)
     for rows in batches:
-        digests = {_text(row[anchor]): state.digest(digestible(row)) for row in rows}
-        known = state.known(list(digests))
-        changes: list[Change] = []
-        for row in rows:
-            key = _text(row[anchor])
-            before = known.get(key)
-            if before == digests[key]:
-                continue
-            delivery.counts.adds += before is None
-            delivery.counts.modifies += before is not None
-            changes.append(Change("add" if before is None else "modify", key, row))
-        state.keep(number, digests.items())
-        delivery.counts.read += len(rows)
-        delivery.write(changes)
+        delivery.write(_different(state, delivery.counts, number, {_text(row[anchor]): row for row in rows}))
+
+
+def _different(
+    state: ImportState, counts: Counts, number: int, rows: dict[str, dict[str, Value | None]]
+) -> list[Change]:
+    """Remember rows as they are, and return those that were not so before."""
+    digests = {anchor: state.digest(digestible(row)) for anchor, row in rows.items()}
+    known = state.known(list(digests))
+    changes: list[Change] = []
+    for anchor, row in rows.items():
+        before = known.get(anchor)
+        if before == digests[anchor]:
+            continue
+        counts.adds += before is None
+        counts.modifies += before is not None
+        changes.append(Change("add" if before is None else "modify", anchor, row))
+    state.keep(number, digests.items())
+    counts.read += len(rows)
+    return changes
+
+
+# The name of the log's mark; no attribute has a blank at its start.
+CHANGE_LOG = " change log"
+
+
+def _changes(importer: Importer, state: ImportState, delivery: _Delivery, number: int, request: Request) -> None:
+    """Deliver what the database's own log names since the last run; the first run reads everything.
+
+    The log is read again from before the last mark, since a slow transaction commits late with an early time; what
+    was delivered already is known by its digest.
+    """
+    latest = importer.last_change()
+    kept = state.mark(CHANGE_LOG)
+    if kept is None:
+        _delta(importer, state, delivery, number, None)
+        _deletions(state, delivery, number, accepted=request.accept_deletions)
+    else:
+        gone: dict[str, None] = {}
+        for anchors in importer.changed_since(datetime.fromisoformat(kept) - timedelta(seconds=request.overlap)):
+            rows = importer.entries(anchors)
+            gone |= dict.fromkeys(state.known([anchor for anchor in anchors if anchor not in rows]))
+            delivery.write(_different(state, delivery.counts, number, rows))
+        _refuse_too_many(len(gone), state.count(), accepted=request.accept_deletions)
+        delivery.counts.deletes = len(gone)
+        delivery.write([Change("delete", anchor, {}) for anchor in gone])
+        state.forget(list(gone))
+    state.move_mark(CHANGE_LOG, (latest or NEVER).isoformat() if latest or kept is None else kept)
+
+
+NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def _text(anchor: Value | None) -> str:
@@ -145,11 +185,7 @@ def _text(anchor: Value | None) -> str:
 
 def _deletions(state: ImportState, delivery: _Delivery, number: int, *, accepted: bool) -> None:
     gone, all_known = state.count_unseen(number), state.count()
-    if gone > max(DELETES_ALWAYS, DELETE_SHARE_MAX * all_known) and not accepted:
-        raise TooManyDeletions(
-            f"{gone} of {all_known} users are gone since the last run. Nothing was delivered: look whether the table "
-            "is whole, then run again with --accept-deletions."
-        )
+    _refuse_too_many(gone, all_known, accepted=accepted)
     changes: list[Change] = []
     for anchor in state.unseen(number):
         changes.append(Change("delete", anchor, {}))
@@ -159,6 +195,14 @@ def _deletions(state: ImportState, delivery: _Delivery, number: int, *, accepted
     delivery.counts.deletes = gone
     delivery.write(changes)
     state.forget_unseen(number)
+
+
+def _refuse_too_many(gone: int, all_known: int, *, accepted: bool) -> None:
+    if gone > max(DELETES_ALWAYS, DELETE_SHARE_MAX * all_known) and not accepted:
+        raise TooManyDeletions(
+            f"{gone} of {all_known} users are gone since the last run. Nothing was delivered: look whether the table "
+            "is whole, then run again with --accept-deletions."
+        )
 
 
 @dataclass(slots=True)

@@ -164,6 +164,10 @@ class ImportState:
         """Forget the rows that this run did not see."""
         self._file.execute("DELETE FROM snapshot WHERE seen < ?", (number,))
 
+    def forget(self, anchors: Sequence[str]) -> None:
+        """Forget rows that are gone."""
+        self._file.executemany("DELETE FROM snapshot WHERE anchor = ?", ((anchor,) for anchor in anchors))
+
     # ── marks ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def mark(self, attribute: str) -> str | None:

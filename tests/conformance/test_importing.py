@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from connector_host.connectors.registry import open_importer
+from connector_host.connectors.registry import change_log, open_importer
 from connector_host.errors import ConfigurationError
 from connector_host.runs import imports
 from connector_host.runs.imports import Request, TooManyDeletions
@@ -138,3 +138,65 @@ async def test_an_import_as_csv_has_a_row_each_and_quotes_what_it_must(people, i
     assert len(rows) == 20
     first = next(row for row in rows if row["anchor"] == "user1")
     assert (first["change"], first["Name"], first["Number"]) == ("add", "a, 'b' c", "1")
+
+
+@pytest.fixture
+def logged(people):
+    """The table of users with a change log, made by the statements that the product prints."""
+    people.execute('DROP TABLE IF EXISTS "Employees_changes"')
+    if people.database == "postgresql":
+        people.execute('DROP FUNCTION IF EXISTS "Employees_changes_log"() CASCADE')
+    connection = people.connect()
+    for statement in change_log(people.settings()):
+        connection.cursor().execute(statement)
+    connection.close()
+    return people
+
+
+async def test_a_change_log_names_what_is_new_different_or_gone(logged, imported):
+    assert len(imported("changes")) == 20
+    assert imported("changes") == []
+    logged.execute(
+        """UPDATE "Employees" SET "Name" = 'Other' WHERE "Login" = 'user1'""",
+        """DELETE FROM "Employees" WHERE "Login" = 'user2'""",
+        """INSERT INTO "Employees" ("Login", "Name") VALUES ('newer', 'x')""",
+    )
+    found = {row["anchor"]: row for row in imported("changes")}
+    assert {anchor: row["change"] for anchor, row in found.items()} == {
+        "user1": "modify",
+        "user2": "delete",
+        "newer": "add",
+    }
+    assert found["user1"]["values"]["Name"] == "Other"
+    assert imported("changes") == []
+
+
+async def test_a_change_that_was_committed_late_is_found_in_the_log(logged, imported):
+    imported("changes")
+    logged.execute("""UPDATE "Employees" SET "Name" = 'first' WHERE "Login" = 'user1'""")
+    imported("changes")
+    logged.execute("""UPDATE "Employees" SET "Name" = 'late' WHERE "Login" = 'user2'""")
+    earlier = {
+        "sqlite": "datetime(at, '-60 seconds')",
+        "postgresql": "at - interval '60 seconds'",
+        "mariadb": "at - interval 60 second",
+    }
+    logged.execute(f"""UPDATE "Employees_changes" SET at = {earlier[logged.database]} WHERE anchor = 'user2'""")
+    assert [row["anchor"] for row in imported("changes", overlap=300)] == ["user2"]
+
+
+async def test_a_change_log_can_be_taken_away_again(logged, imported):
+    connection = logged.connect()
+    for statement in change_log(logged.settings(), remove=True):
+        connection.cursor().execute(statement)
+    connection.close()
+    logged.execute("""DELETE FROM "Employees" WHERE "Login" = 'user2'""")
+    with pytest.raises(ConfigurationError, match="has no change log"):
+        imported("changes")
+
+
+async def test_most_rows_gone_from_the_log_are_not_called_deleted(logged, imported):
+    imported("changes")
+    logged.execute("""DELETE FROM "Employees" WHERE "Number" > 3""")
+    with pytest.raises(TooManyDeletions, match="17 of 20"):
+        imported("changes")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from connector_host.connectors.sql import checks, conditions, discovery, queries, shapes
+from connector_host.connectors.sql import changelog, checks, conditions, discovery, queries, shapes
 from connector_host.connectors.sql.dialects import dialect_of
 from connector_host.connectors.sql.engines import open_engine, parse_url
 from connector_host.connectors.sql.passwords import password_of
@@ -17,7 +17,8 @@ from connector_host.errors import ConfigurationError
 from connector_host.observability import events
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
+    from datetime import datetime
 
     from sqlalchemy import Connection
 
@@ -64,6 +65,27 @@ class SqlImporter:
             cursor.execute(statement.text, given)
             while part := cursor.fetchmany(BATCH):
                 yield shape.batch(part, self._unreadable)
+
+    def entries(self, anchors: Sequence[str]) -> dict[str, dict[str, Value | None]]:
+        """Return the rows with these anchors as values by attribute name (see contract.Importer)."""
+        with _translated(self._shape.dialect.name):
+            found = queries.read(self._connection, self._shape, anchors, self._unreadable)
+        return {anchor: dict(entry.values) for anchor, entry in found.items()}
+
+    def last_change(self) -> datetime | None:
+        """Return the time of the latest change in the log (see contract.Importer)."""
+        with _translated(self._shape.dialect.name):
+            if not changelog.exists(self._connection, self._shape):
+                raise ConfigurationError(
+                    f"The table {self._shape.table.name} has no change log: run what `connector-host change-log` "
+                    "prints as an administrator of the database."
+                )
+            return changelog.last(self._connection, self._shape)
+
+    def changed_since(self, moment: datetime) -> Iterator[list[str]]:
+        """Yield the anchors that the log names (see contract.Importer)."""
+        with _translated(self._shape.dialect.name):
+            yield from changelog.anchors(self._connection, self._shape, moment)
 
     def _unreadable(self, column: str) -> None:
         if column not in self._reported:

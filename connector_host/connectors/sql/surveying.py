@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from connector_host.connectors.sql import anchors, checks, discovery, privileges, shapes
+from connector_host.connectors.sql import anchors, changelog, checks, discovery, privileges, shapes
 from connector_host.connectors.sql.dialects import dialect_of
 from connector_host.connectors.sql.engines import open_engine, parse_url
 from connector_host.connectors.sql.passwords import password_of
@@ -59,6 +59,15 @@ def grants(settings: SqlSettings, login: str) -> tuple[str, ...]:
             raise ConfigurationError(checks.missing_table(connection, dialect, settings))
         shape = shapes.build(facts, settings, dialect, None)
         return privileges.grants(connection, shape, settings, login)
+
+
+def change_log(settings: SqlSettings, *, remove: bool) -> tuple[str, ...]:
+    """Return the statements that make a change log fed by triggers, or take it away."""
+    with _connected(settings.database, password_of(settings)) as (connection, dialect):
+        facts = discovery.discover(connection, dialect, settings.table, settings.database_schema)
+        if facts is None:
+            raise ConfigurationError(checks.missing_table(connection, dialect, settings))
+        return changelog.statements(connection, shapes.build(facts, settings, dialect, None), remove=remove)
 
 
 @contextmanager
