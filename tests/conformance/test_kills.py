@@ -15,7 +15,14 @@ from tests.conformance.platforms import EMPLOYEES, on_server
 from tests.servers import MariaDB, Missing, PostgreSQL
 
 
-@pytest.fixture(params=[PostgreSQL, MariaDB], ids=["postgresql", "mariadb"])
+class DurableMariaDB(MariaDB):
+    """Keeps what it committed when it is killed, unlike the one of the other tests."""
+
+    def command(self):
+        return [*super().command(), "--innodb-flush-log-at-trx-commit=1"]
+
+
+@pytest.fixture(params=[PostgreSQL, DurableMariaDB], ids=["postgresql", "mariadb"])
 def mortal(request):
     """A server of this test's own, with the table of users."""
     try:
