@@ -188,7 +188,9 @@ class Judge:
         modified = []
         for text, value in mappings.desired(self.flows, values, creating=True).items():
             flow = self.by_path[text]
-            chosen = await self._chosen(flow, value) if isinstance(value, Candidates) else mappings.to_json(value)
+            chosen = (
+                await self._chosen(flow, value) if isinstance(value, Candidates) else mappings.shaped(flow.path, value)
+            )
             put(resource, flow.path, chosen)
             if flow.path.schema and flow.path.schema not in resource["schemas"]:
                 resource["schemas"].append(flow.path.schema)
@@ -229,4 +231,4 @@ def _operation(flow: Flow, value: Desired, old: Any) -> dict[str, Any]:  # noqa:
         return {"op": "remove", "path": flow.path.text}
     # `replace` under a filter that nothing matches is an error (noTarget); `add` makes the element.
     op = "add" if old is None or flow.adds else "replace"
-    return {"op": op, "path": flow.path.text, "value": mappings.to_json(value)}
+    return {"op": op, "path": flow.path.text, "value": mappings.shaped(flow.path, value)}

@@ -32,6 +32,11 @@ SOFT_DELETED: Final = "IsSoftDeleted"
 
 DIGEST_BYTES: Final = 8
 
+COMPLEX: Final = frozenset(
+    name.lower() for name in ("emails", "phoneNumbers", "ims", "photos", "entitlements", "roles", "x509Certificates")
+)
+"""The multi-valued attributes of a core user whose elements are objects with a `value` (RFC 7643 §4.1.2)."""
+
 VOLATILE: Final = frozenset({"Guid", "RandomString"})
 """Functions whose result is another one each time: flowing it with every update would never end."""
 
@@ -180,6 +185,14 @@ def to_json(value: Desired) -> Any:  # noqa: ANN401 - JSON
             return [dict(item) if isinstance(item, Mapping) else to_json(item) for item in value]
         case _:
             return value
+
+
+def shaped(path: ResourcePath, value: Desired) -> Any:  # noqa: ANN401 - JSON
+    """Return a value as JSON has it at this path: several values of a complex attribute are objects with `value`."""
+    plain = to_json(value)
+    if isinstance(plain, list) and path.attribute.lower() in COMPLEX and path.sub is None and path.schema is None:
+        return [item if isinstance(item, Mapping) else {"value": item} for item in plain]
+    return plain
 
 
 def same(wanted: Desired, current: Any) -> bool:  # noqa: ANN401 - JSON

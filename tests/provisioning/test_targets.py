@@ -59,7 +59,7 @@ class Moody:
         self.users[user["id"]] = user
         return web.json_response(user, status=201)
 
-    async def run(self, *, people=1, url="", **target):
+    async def run(self, *, people=1, url="", mappings=MAPPINGS, **target):
         with (self.folder / "people.csv").open("w", newline="") as file:
             writer = csv.writer(file)
             writer.writerow(("id", "mail", "given", "title"))
@@ -67,7 +67,7 @@ class Moody:
         document = {
             "source": {"type": "csv", "path": str(self.folder / "people.csv"), "key": "id"},
             "target": {"url": self.url + url, "token": "t" * 20, "attempts": 3} | target,
-            "mappings": MAPPINGS,
+            "mappings": mappings,
         }
         settings = Provisioning.model_validate({"jobs": {"staff": document}})
         return await Engine(settings, self.state).run_once("staff", Options(patient=False))
@@ -166,6 +166,12 @@ async def test_two_users_of_the_target_with_one_matching_value_are_a_fault_of_th
     moody.answers["double"] = True
     assert (await moody.run()).counts["failed"] == 1
     assert moody.failure()["errorCode"] == "DuplicateTargetEntries"
+
+
+async def test_several_values_of_a_complex_attribute_arrive_as_objects(moody):
+    split = {"target": "emails", "type": "expression", "expression": 'Split("a@x.org,b@x.org", ",")'}
+    await moody.run(mappings=[*MAPPINGS, split])
+    assert moody.users["1"]["emails"] == [{"value": "a@x.org"}, {"value": "b@x.org"}]
 
 
 async def test_what_answers_no_scim_quarantines(moody):
