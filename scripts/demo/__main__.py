@@ -180,7 +180,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     os.umask(0o077)
     try:
-        with Chain() as chain:
+        with Chain(ports=(8585, 8443)) as chain:
             broken = tell_story(chain)
             show_next(chain, running=keep and not broken)
             if keep and not broken:

@@ -63,6 +63,8 @@ class Chain:
 
     folder: Path = ROOT / ".demo"
     certificates: Path = ROOT / "certs"
+    ports: tuple[int, int] = (0, 0)
+    """Those that host and relay should have, where they are free; 0 is any."""
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -72,7 +74,7 @@ class Chain:
         self.token_file = self.folder / "scim-token"
         self.relay_trust = self.certificates / "relay" / "authority.pem"
         self.host_trust = self.certificates / "host" / "authority.pem"
-        self.host_port, self.relay_port = _port(8585), _port(8443)
+        self.host_port, self.relay_port = map(_port, self.ports)
         self._lock: TextIO | None = None
 
     @property
