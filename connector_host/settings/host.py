@@ -1,0 +1,79 @@
+"""The service itself: `[host]`, and its audit trail: `[audit]`."""
+
+from __future__ import annotations
+
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, field_validator
+
+from connector_host.settings.frozen import Settings
+
+
+class HostSettings(Settings):
+    """The service itself: `[host]`."""
+
+    name: str = "localhost"
+    """The host name that clients use; the certificate's subject must match it."""
+    listen: str = "127.0.0.1"
+    """The address to listen on; loopback is enough where the agent runs on the same machine."""
+    port: int = Field(default=8585, ge=0, le=65_535)
+    """The TLS port; 0 takes any free one, which the log then names."""
+    certificate: Path = Field(examples=["tls/certificate.pem"])
+    """The certificate and its chain, PEM, leaf first."""
+    key: Path = Field(examples=["tls/key.pem"])
+    """The private key of the certificate, PEM."""
+    header_bytes: int = Field(default=32_768, ge=1_024)
+    """The longest request line and the longest header; the longest filter fits in, escaped for the URL."""
+    stop_s: float = Field(default=20.0, gt=0)
+    """Seconds that requests in hand are given to end when the service stops."""
+    state: Path = Path("state")
+    """The folder for what must outlive a restart: the outcomes of writes that came with an idempotency key."""
+    trusted_proxies: tuple[str, ...] = ("127.0.0.1", "::1")
+    """Addresses whose Forwarded headers are believed, so that `location` carries the address that the client used."""
+    allow: tuple[str, ...] = Field(default=(), examples=[("10.0.0.0/8", "127.0.0.1")])
+    """Addresses and networks that may call; empty is any. Behind a trusted proxy it is the client's own that counts."""
+    client_authority: Path | None = Field(default=None, examples=["tls/clients.pem"])
+    """An authority, PEM: only clients that show a certificate of it may connect. Keep in mind that the agent, and
+    whoever asks for `/readyz`, then needs one, too."""
+    lock_out_failures: int = Field(default=10, ge=0)
+    """Wrong tokens that one address may give within `lock_out_s` before it has to wait as long; 0 locks nobody out."""
+    lock_out_s: float = Field(default=60.0, gt=0)
+    """Seconds that wrong tokens are counted for, and that an address is then locked out for."""
+    metrics_port: int | None = Field(default=None, ge=0, le=65_535, examples=[9585])
+    """The port for Prometheus metrics, plain HTTP on 127.0.0.1 only; left out, there are none."""
+    log_format: Literal["auto", "json", "console"] = "auto"
+    """`json` for machines, `console` for people, `auto` decides by whether the output is a terminal."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least important events to log."""
+    log_values: bool = False
+    """Whether the log may quote what drivers and libraries say, which can hold people's values. Keep it off, save
+    while you look for a fault."""
+
+    @field_validator("allow")
+    @classmethod
+    def _are_networks(cls, allow: tuple[str, ...]) -> tuple[str, ...]:
+        for text in allow:
+            try:
+                ip_network(text, strict=False)
+            except ValueError:
+                raise ValueError(f"{text!r} is neither an address nor a network such as 10.0.0.0/8") from None
+        return allow
+
+
+class AuditSettings(Settings):
+    """The audit trail: `[audit]`. One line for each export, on disk before its answer is sent."""
+
+    enabled: bool = True
+    """Whether exports are recorded. While they are, a trail that cannot be written stops exports, and nothing else."""
+    folder: Path | None = Field(default=None, examples=["/var/log/connector-host/audit"])
+    """Where its files are; left out, `audit` in the `state` folder of `[host]`."""
+    rotate_bytes: int = Field(default=52_428_800, ge=4_096)
+    """The size at which the next file is begun."""
+    keep_files: int = Field(default=0, ge=0)
+    """How many files are kept, the oldest go first; 0 keeps all of them."""
+    values: bool = False
+    """Whether the values that an export writes are recorded, beside the names of the attributes."""
+    redact: tuple[str, ...] = Field(default=(), examples=[("Salary", "Birthday")])
+    """Attributes whose values are never recorded, even where values are."""

@@ -1,0 +1,163 @@
+"""The whole file: read, laid over by the environment, checked all at once, with absolute paths."""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validator
+
+from connector_host import mistakes
+from connector_host.errors import ConfigurationError
+from connector_host.settings.connectors import ConnectorSettings, SqlSettings
+from connector_host.settings.frozen import Settings
+from connector_host.settings.host import AuditSettings, HostSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pydantic.fields import FieldInfo
+
+ENVIRONMENT_PREFIX = "CONNECTOR_HOST__"
+
+FORMAT_VERSION = 1
+"""The format of the file; one that names a later format is refused, not guessed at."""
+
+CONNECTOR_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+"""What fits into a URL without escaping; names are case-sensitive, as in the product that this one replaces."""
+
+
+class Configuration(Settings):
+    """The whole file."""
+
+    version: int = Field(default=FORMAT_VERSION, ge=1)
+    """The format of this file; leave it out, or keep what `connector-host init` wrote."""
+    host: HostSettings
+    """The service itself."""
+    connectors: dict[str, ConnectorSettings] = Field(min_length=1)
+    """The connected systems by name; the name is part of the URL."""
+    audit: AuditSettings = AuditSettings()
+    """The record of every export."""
+    provisioning: dict[str, Any] = Field(default_factory=dict)
+    """Where the provisioning engine keeps its state; read by `connector-host provision`, see docs/provisioning.md."""
+    jobs: dict[str, Any] = Field(default_factory=dict)
+    """Provisioning jobs by name; read and checked by `connector-host provision`, see docs/provisioning.md."""
+
+    @field_validator("connectors")
+    @classmethod
+    def _names_fit_a_url(cls, connectors: dict[str, SqlSettings]) -> dict[str, SqlSettings]:
+        for name in connectors:
+            if not CONNECTOR_NAME.fullmatch(name):
+                raise ValueError(f"{name!r} is no name for a connector: use letters, digits, _ and -, 64 at most")
+        return connectors
+
+
+def load(path: Path, environment: Mapping[str, str] | None = None) -> Configuration:
+    """Read the file, lay the environment over it, and return the configuration.
+
+    Raises ConfigurationError that names the file and every key that is wrong, all at once, without its value.
+    """
+    document = read_document(path, environment)
+    _refuse_later_format(path, document)
+    try:
+        configuration = Configuration.model_validate(document)
+    except ValidationError as failure:
+        raise ConfigurationError(explain(path, failure)) from failure
+    return _with_absolute_paths(configuration, path.resolve().parent)
+
+
+def _refuse_later_format(path: Path, document: Mapping[str, Any]) -> None:
+    """Raise before a later format is misread: its other mistakes would only lead astray."""
+    version = document.get("version", FORMAT_VERSION)
+    if isinstance(version, int) and version > FORMAT_VERSION:
+        raise ConfigurationError(
+            f"{path}: version: the file has format {version}, this program reads up to {FORMAT_VERSION}. "
+            "Install a newer connector-host, or write the file anew with `connector-host init`."
+        )
+
+
+def read_document(path: Path, environment: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """Read the file, lay the environment over it, and return what stands there, unchecked.
+
+    Raises ConfigurationError where it cannot be read.
+    """
+    environment = os.environ if environment is None else environment
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as failure:
+        raise ConfigurationError(f"{path}: cannot be read ({failure.strerror}).") from failure
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as failure:
+        raise ConfigurationError(f"{path}: is not TOML: {failure}.") from failure
+    for name, text in environment.items():
+        if name.startswith(ENVIRONMENT_PREFIX):
+            _overlay(document, name, text)
+    return document
+
+
+def _overlay(document: dict[str, Any], name: str, text: str) -> None:
+    """Put one environment variable into the document; keys are found without regard to case."""
+    *parents, last = name.removeprefix(ENVIRONMENT_PREFIX).split("__")
+    table = document
+    for part in parents:
+        table = table.setdefault(_spelled(table, part), {})
+        if not isinstance(table, dict):
+            raise ConfigurationError(f"{name}: {part.lower()} is not a table of the configuration.")
+    key = (*parents, last)
+    table[_spelled(table, last)] = _value(text, mistakes.field_at(Configuration, tuple(part.lower() for part in key)))
+
+
+def _spelled(table: Mapping[str, Any], part: str) -> str:
+    """Return the key as the file spells it; connector names keep their case, other keys are lower case."""
+    return next((key for key in table if key.lower() == part.lower()), part.lower())
+
+
+def _value(text: str, field: FieldInfo | None) -> object:
+    """Read a variable as a TOML value where it is one, and as plain text where it is not, or where text is wanted."""
+    if field is not None and field.annotation == SecretStr | None:
+        return text
+    try:
+        value: object = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+    wants_text = field is not None and field.annotation in {str, str | None, Path, Path | None}
+    return text if wants_text and not isinstance(value, str) else value
+
+
+def explain(path: Path, failure: ValidationError, model: type[BaseModel] = Configuration) -> str:
+    """Say every mistake on a line of its own: file, line, key, what is wrong, what was meant or an example."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        text = ""
+    return mistakes.explain(path, failure, model, text)
+
+
+def _with_absolute_paths(settings: Configuration, folder: Path) -> Configuration:
+    """Make every path of the file absolute, so that the working folder does not matter."""
+    host = settings.host.model_copy(
+        update={
+            "certificate": folder / settings.host.certificate,
+            "key": folder / settings.host.key,
+            "state": folder / settings.host.state,
+            "client_authority": _beside(folder, settings.host.client_authority),
+        }
+    )
+    audit = settings.audit.model_copy(update={"folder": _beside(folder, settings.audit.folder) or host.state / "audit"})
+    connectors = {
+        name: connector.model_copy(
+            update={
+                key: folder / path
+                for key in ("password_file", "password_sealed_file", "token_hash_file")
+                if (path := getattr(connector, key)) is not None
+            }
+        )
+        for name, connector in settings.connectors.items()
+    }
+    return settings.model_copy(update={"host": host, "connectors": connectors, "audit": audit})
+
+
+def _beside(folder: Path, path: Path | None) -> Path | None:
+    return None if path is None else folder / path
