@@ -7,6 +7,7 @@ import asyncio
 import signal
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -227,10 +228,13 @@ async def _until_told(serve: Callable[[asyncio.Event], Coroutine[object, object,
     for number in (signal.SIGTERM, signal.SIGINT):
         try:
             loop.add_signal_handler(number, stop.set)
-        except NotImplementedError:
-            # Windows has no signal handlers in its event loop; the plain one must hop over to it.
-            signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))
-    await serve(stop)
+        except (NotImplementedError, RuntimeError, ValueError):
+            # Windows has no signal handlers in its event loop; the plain one must hop over to it. In a Windows service
+            # this is not the main thread, which alone hears signals: the service manager asks below.
+            with suppress(ValueError):
+                signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))
+    with services.told_to_stop(lambda: loop.call_soon_threadsafe(stop.set)):
+        await serve(stop)
 
 
 if __name__ == "__main__":

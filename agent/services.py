@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Final
 
 from connector_host.errors import HostError
 from connector_host.units.descriptions import Unit
+from connector_host.units.stopping import REQUESTS
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
 AGENT: Final = "provisioning-agent"
 RELAY: Final = "provisioning-relay"
@@ -24,7 +26,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     actions = commands.add_parser(
         "service",
         help="run the agent, or the relay, as a service of this machine",
-        description="Install the agent, or with --relay the relay, as a hardened systemd service with an account of "
+        description="Install the agent, or with --relay the relay, as a hardened service with an account of "
         "its own. The folder of the configuration is handed to that account.",
     ).add_subparsers(required=True, metavar="ACTION")
     _add(actions, "install", "put it in place and start it", _install, configured=True)
@@ -42,11 +44,17 @@ def unit_of(config: Path, *, relay: bool) -> Unit:
         description="Provisioning relay: SCIM clients in, agents in"
         if relay
         else "Provisioning agent: dials the relay",
+        entry="agent.cli:main",
         command=(program, "relay" if relay else "run", "--config", str(config)),
         folder=config.parent,
         state_variable="RELAY__RELAY__STATE" if relay else "PROVISIONING_AGENT__AGENT__STATE",
         exits_for_good=(EXIT_CONFIGURATION,),
     )
+
+
+def told_to_stop(listener: Callable[[], object]) -> AbstractContextManager[None]:
+    """Call the listener, from any thread, when a service manager asks for a stop by other means than a signal."""
+    return REQUESTS.heard_by(listener)
 
 
 def _add(
@@ -62,7 +70,7 @@ def _add(
     if configured:
         parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="agent.toml, or relay.toml")
         parser.add_argument("--no-start", action="store_true", help="only put it in place")
-        parser.add_argument("--print", action="store_true", help="print the unit file and change nothing")
+        parser.add_argument("--print", action="store_true", help="print what would be put in place, and change nothing")
     parser.set_defaults(command=lambda parsed: _told(run, parsed))
 
 
@@ -76,44 +84,44 @@ def _told(run: Callable[[argparse.Namespace], int], parsed: argparse.Namespace) 
 
 def _install(parsed: argparse.Namespace) -> int:
     from agent.settings import load_agent, load_relay  # noqa: PLC0415 - `--help` answers without them
-    from connector_host.units.systemd import Systemd, render  # noqa: PLC0415 - the same
+    from connector_host.units.managers import of_this_machine  # noqa: PLC0415 - the same
 
     config = parsed.config.absolute()
     (load_relay if parsed.relay else load_agent)(config)
-    unit = unit_of(config, relay=parsed.relay)
+    unit, manager = unit_of(config, relay=parsed.relay), of_this_machine()
     if parsed.print:
-        print(render(unit))  # noqa: T201 - what was asked for
+        print(manager.show(unit))  # noqa: T201 - what was asked for
         return 0
-    Systemd().install(unit, start=not parsed.no_start)
-    print(f"{unit.name} is installed. Its log: journalctl --unit {unit.name} --follow")  # noqa: T201 - for the person
+    manager.install(unit, start=not parsed.no_start)
+    print(f"{unit.name} is installed. Its log: {manager.log_of(unit.name)}")  # noqa: T201 - for the person
     return 0
 
 
 def _uninstall(parsed: argparse.Namespace) -> int:
-    from connector_host.units.systemd import Systemd  # noqa: PLC0415 - the same
+    from connector_host.units.managers import of_this_machine  # noqa: PLC0415 - the same
 
-    Systemd().uninstall(_name(parsed))
+    of_this_machine().uninstall(_name(parsed))
     return 0
 
 
 def _start(parsed: argparse.Namespace) -> int:
-    from connector_host.units.systemd import Systemd  # noqa: PLC0415 - the same
+    from connector_host.units.managers import of_this_machine  # noqa: PLC0415 - the same
 
-    Systemd().start(_name(parsed))
+    of_this_machine().start(_name(parsed))
     return 0
 
 
 def _stop(parsed: argparse.Namespace) -> int:
-    from connector_host.units.systemd import Systemd  # noqa: PLC0415 - the same
+    from connector_host.units.managers import of_this_machine  # noqa: PLC0415 - the same
 
-    Systemd().stop(_name(parsed))
+    of_this_machine().stop(_name(parsed))
     return 0
 
 
 def _status(parsed: argparse.Namespace) -> int:
-    from connector_host.units.systemd import Systemd  # noqa: PLC0415 - the same
+    from connector_host.units.managers import of_this_machine  # noqa: PLC0415 - the same
 
-    running, text = Systemd().status(_name(parsed))
+    running, text = of_this_machine().status(_name(parsed))
     print(text)  # noqa: T201 - what was asked for
     return 0 if running else 1
 

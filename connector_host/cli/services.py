@@ -26,27 +26,28 @@ def service() -> None:
 @service.command("install")
 @config_option
 @click.option("--no-start", is_flag=True, help="Only put it in place.")
-@click.option("--print", "only_print", is_flag=True, help="Print the unit file and change nothing.")
+@click.option("--print", "only_print", is_flag=True, help="Print what would be put in place, and change nothing.")
 def install(config: Path, *, no_start: bool, only_print: bool) -> None:
-    """Install the host as a hardened systemd service with an account of its own, and start it.
+    """Install the host as a hardened service with an account of its own, and start it.
 
-    The folder of the configuration is handed to that account, so give the configuration a folder of its own. The key
-    that passwords are sealed with is handed over to systemd, which gives it to this service alone.
+    The folder of the configuration is handed to that account, so give the configuration a folder of its own. On Linux
+    this is a systemd unit, and the key that passwords are sealed with is handed over to systemd, which gives it to this
+    service alone. On Windows it is a service of the account NT SERVICE\\connector-host.
 
     \b
     Example:
       sudo connector-host service install --config /etc/connector-host/connector-host.toml
     """
     from connector_host.settings import load
-    from connector_host.units.systemd import Systemd, render
+    from connector_host.units.managers import of_this_machine
 
-    unit = unit_of(config.absolute(), load(config))
+    unit, manager = unit_of(config.absolute(), load(config)), of_this_machine()
     if only_print:
-        click.echo(render(unit))
+        click.echo(manager.show(unit))
         return
     _demand_own_folder(unit.folder)
-    Systemd().install(unit, start=not no_start)
-    click.echo(f"{NAME} is installed{'' if no_start else ' and runs'}. Its log: journalctl --unit {NAME} --follow")
+    manager.install(unit, start=not no_start)
+    click.echo(f"{NAME} is installed{'' if no_start else ' and runs'}. Its log: {manager.log_of(NAME)}")
 
 
 @service.command("uninstall")
@@ -57,9 +58,9 @@ def uninstall() -> None:
     Example:
       sudo connector-host service uninstall
     """
-    from connector_host.units.systemd import Systemd
+    from connector_host.units.managers import of_this_machine
 
-    Systemd().uninstall(NAME)
+    of_this_machine().uninstall(NAME)
     click.echo(f"{NAME} is no service any more; its configuration and state are untouched.")
 
 
@@ -71,9 +72,9 @@ def start() -> None:
     Example:
       sudo connector-host service start
     """
-    from connector_host.units.systemd import Systemd
+    from connector_host.units.managers import of_this_machine
 
-    Systemd().start(NAME)
+    of_this_machine().start(NAME)
     click.echo(f"{NAME} runs.")
 
 
@@ -85,9 +86,9 @@ def stop() -> None:
     Example:
       sudo connector-host service stop
     """
-    from connector_host.units.systemd import Systemd
+    from connector_host.units.managers import of_this_machine
 
-    Systemd().stop(NAME)
+    of_this_machine().stop(NAME)
     click.echo(f"{NAME} has stopped.")
 
 
@@ -99,9 +100,9 @@ def status() -> None:
     Example:
       connector-host service status
     """
-    from connector_host.units.systemd import Systemd
+    from connector_host.units.managers import of_this_machine
 
-    running, text = Systemd().status(NAME)
+    running, text = of_this_machine().status(NAME)
     click.echo(text)
     raise SystemExit(0 if running else 1)
 
@@ -118,6 +119,7 @@ def unit_of(config: Path, configuration: Configuration) -> Unit:
     return Unit(
         name=NAME,
         description="Connector host: SCIM 2.0 for SQL databases",
+        entry="connector_host.cli:main",
         command=(_program(), "serve", "--config", str(config)),
         folder=config.parent,
         state_variable="CONNECTOR_HOST__HOST__STATE",

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import signal
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -19,10 +19,11 @@ from connector_host.endpoint.protocol import Runner
 from connector_host.errors import HostError
 from connector_host.observability import events
 from connector_host.service import systemd
+from connector_host.units.stopping import REQUESTS
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 
 EXIT_CONFIGURATION: Final = 78
 """EX_CONFIG of sysexits.h: starting again does not help, so the unit file tells systemd not to."""
@@ -125,21 +126,24 @@ def explain_bind(failure: OSError, address: str, port: int) -> str:
             )
 
 
-class _stopping_signals:  # noqa: N801 - reads as what it is: with _stopping_signals(stop)
-    """Sets the event on SIGTERM and SIGINT for as long as the block lasts; a second signal changes nothing."""
+@contextmanager
+def _stopping_signals(stop: asyncio.Event) -> Iterator[None]:
+    """Set the event on SIGTERM and SIGINT, or when the service manager asks, for as long as the block lasts."""
+    loop = asyncio.get_running_loop()
 
-    def __init__(self, stop: asyncio.Event) -> None:
-        self._stop = stop
-        self._loop = asyncio.get_running_loop()
+    def ask() -> None:
+        loop.call_soon_threadsafe(stop.set)
 
-    def __enter__(self) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        try:
+            loop.add_signal_handler(number, stop.set)
+        except (NotImplementedError, RuntimeError, ValueError):  # Windows; or not the main thread: a Windows service
+            with suppress(ValueError):
+                signal.signal(number, lambda *_: ask())
+    try:
+        with REQUESTS.heard_by(ask):
+            yield
+    finally:
         for number in (signal.SIGTERM, signal.SIGINT):
-            try:
-                self._loop.add_signal_handler(number, self._stop.set)
-            except NotImplementedError:  # Windows
-                signal.signal(number, lambda *_: self._loop.call_soon_threadsafe(self._stop.set))
-
-    def __exit__(self, *_: object) -> None:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            with suppress(NotImplementedError):
-                self._loop.remove_signal_handler(number)
+            with suppress(NotImplementedError, RuntimeError, ValueError):
+                loop.remove_signal_handler(number)

@@ -21,6 +21,8 @@ class Unit:
     """The program by its absolute path, then its arguments."""
     folder: Path
     """Where its configuration is: it belongs to the service's account, which renews certificates there."""
+    entry: str = ""
+    """The same program as `module:function`, for a manager that runs it inside a process of its own (Windows)."""
     state_variable: str = ""
     """The environment variable that names the folder for state; empty where the program keeps none."""
     stop_s: float = 30.0

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from connector_host.errors import HostError
+from connector_host.units.programs import Runner, ServiceFailed, run
 
 if TYPE_CHECKING:
     from connector_host.units.descriptions import Unit
-
-Runner = Callable[[Sequence[str]], "subprocess.CompletedProcess[str]"]
 
 CREDENTIALS: Final = Path("/etc/credstore.encrypted")
 
@@ -48,10 +44,6 @@ SystemCallFilter=@system-service
 SystemCallFilter=~@privileged @resources
 UMask=0077
 """
-
-
-class ServiceFailed(HostError):
-    """A step on the service failed; the text says which and why."""
 
 
 def render(unit: Unit) -> str:
@@ -94,17 +86,20 @@ def render(unit: Unit) -> str:
     )
 
 
-def run(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
-    """Run one program of the system and return what came of it."""
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)  # noqa: S603 - a fixed list
-
-
 @dataclass(frozen=True, slots=True)
 class Systemd:
     """This machine's systemd; `root` is another folder where a package or an image is built."""
 
     run: Runner = run
     root: Path = Path("/")
+
+    def show(self, unit: Unit) -> str:
+        """Return the unit file."""
+        return render(unit)
+
+    def log_of(self, name: str) -> str:
+        """Return the command that shows its log."""
+        return f"journalctl --unit {name} --follow"
 
     def install(self, unit: Unit, *, start: bool = True) -> None:
         """Make the account, hand it the configuration, write the unit, and start it; raises ServiceFailed."""

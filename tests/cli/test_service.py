@@ -1,5 +1,15 @@
 """`connector-host service` describes the very configuration that it is given."""
 
+import json
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+from connector_host.cli.services import unit_of
+from connector_host.settings import load
+from connector_host.units import hosting
+
 
 def test_the_unit_serves_this_configuration_and_may_write_its_database(configured):
     done = configured.run("service", "install", "--print")
@@ -18,3 +28,37 @@ def test_a_configuration_that_is_wrong_is_not_installed(configured):
     configured.write("connector-host.toml", configured.read("connector-host.toml").replace("table =", "tabel ="))
     done = configured.run("service", "install", "--print")
     assert (done.returncode, "Did you mean table?" in done.stderr) == (1, True)
+
+
+# The second thread stands for the service-control manager, which asks for a stop by a call.
+HOSTED = """
+import json, pathlib, sys, threading, time
+from connector_host.units import hosting
+from connector_host.units.stopping import REQUESTS
+events = []
+def report(severity, text):
+    events.append([severity, text])
+log, word, hosted = pathlib.Path(sys.argv[1]), sys.argv[2], hosting.parse(sys.argv[3:])
+def stop_when_started():
+    while not (log.exists() and word in log.read_text()):
+        time.sleep(0.05)
+    REQUESTS.ask()
+threading.Thread(target=stop_when_started, daemon=True).start()
+hosting.live(hosted, report)
+print(json.dumps(events))
+"""
+
+
+def test_the_host_itself_serves_and_stops_when_the_manager_asks(configured):
+    config = configured.path / "connector-host.toml"
+    state = configured.path / "data"
+    state.mkdir()
+    arguments = hosting.arguments_of(unit_of(config, load(config)), state, sysconfig.get_path("purelib"))
+    command = [sys.executable, "-c", HOSTED, state / hosting.LOG_FILE, "host.started", *arguments]
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, timeout=60, cwd=Path(__file__).parents[2]
+    )
+    assert done.returncode == 0, done.stderr
+    events = [json.loads(line)["event"] for line in (state / hosting.LOG_FILE).read_text().splitlines()]
+    assert events[-2:] == ["host.stopping", "host.stopped"]
+    assert (state / "connector-host.pid").exists()

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from connector_host.units.descriptions import Unit
-from connector_host.units.systemd import ServiceFailed, Systemd, render
+from connector_host.units.programs import ServiceFailed, run
+from connector_host.units.systemd import Systemd, render
 
 needs_systemd = pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="there is no systemd here")
 
@@ -124,3 +125,8 @@ def test_a_start_that_fails_shows_the_end_of_the_log():
 def test_status_tells_whether_it_runs():
     assert Systemd(Runner()).status("connector-host")[0] is True
     assert Systemd(Runner("systemctl")).status("connector-host") == (False, "no reason")
+
+
+def test_a_machine_without_a_service_manager_is_told_so():
+    with pytest.raises(ServiceFailed, match="There is no no-such-program here"):
+        run(("no-such-program",))
