@@ -15,11 +15,12 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from functools import cached_property
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
 
 if TYPE_CHECKING:
     from connector_host.connectors.errors import ConnectorError
     from connector_host.errors import Finding
+    from connector_host.observability.loads import Load
 
 Value: TypeAlias = str | bool | int | Decimal | datetime
 """A value of one attribute; a datetime is always aware."""
@@ -352,3 +353,11 @@ class Connector(Protocol):
 
     async def close(self) -> None:
         """Finish the exports in hand, then let go of every connection."""
+
+
+@runtime_checkable
+class Loaded(Protocol):
+    """A connector that can say how busy it is."""
+
+    def load(self) -> Load:
+        """Return the figures of this moment; called from any thread, so quick and without a lock that work holds."""

@@ -13,6 +13,7 @@ from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
 from connector_host import __version__
+from connector_host.observability.loads import Loads
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,6 +32,9 @@ class Metrics:
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
         GCCollector(registry=registry)
+        self.loads: Final = Loads()
+        """How busy connectors are."""
+        registry.register(self.loads)
         Gauge("connector_host_info", "The version that runs.", ["version"], registry=registry).labels(__version__).set(
             1
         )

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from connector_host import clock
-from connector_host.connectors.contract import Add, Modify
+from connector_host.connectors.contract import Add, Loaded, Modify
 from connector_host.observability.metrics import OK
 
 if TYPE_CHECKING:
@@ -22,6 +22,9 @@ class Measured:
 
     def __init__(self, connector: Connector, metrics: Metrics) -> None:
         self._connector, self._metrics = connector, metrics
+        self._load = connector.load if isinstance(connector, Loaded) else None
+        if self._load is not None:
+            metrics.loads.watch(connector.name, self._load)
 
     @property
     def name(self) -> str:
@@ -54,6 +57,8 @@ class Measured:
     async def close(self) -> None:
         """Let go of the connected system."""
         await self._connector.close()
+        if self._load is not None:
+            self._metrics.loads.forget(self.name, self._load)
 
     @contextmanager
     def _measuring(self, operation: str) -> Iterator[None]:

@@ -1,6 +1,7 @@
 """What an administrator sees of a running host: who changed what, how it does, and who is kept out."""
 
 import json
+import re
 import socket
 import sqlite3
 import urllib.request
@@ -128,6 +129,21 @@ def test_metrics_are_on_a_listener_of_their_own(configured):
     assert 'connector_host_denied_total{reason="token"} 2.0' in text
     assert "connector_host_certificate_days_left 39" in text
     assert "ada" not in text
+
+
+def test_metrics_tell_queues_connections_and_what_the_database_refused(configured):
+    port = free_port()
+    add(configured, f"metrics_port = {port}")
+    with configured.serve() as host:
+        host.wait_for("metrics.served")
+        assert [host.ask("POST", "/Users", PERSON)[0] for _ in range(2)] == [201, 409]
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+            text = answer.read().decode()
+    assert 'connector_host_queue_depth{connector="Employees",operation="export"} 0.0' in text
+    assert 'connector_host_queue_depth{connector="Employees",operation="read"} 0.0' in text
+    assert 'connector_host_database_connections{connector="Employees",purpose="writing"} 1.0' in text
+    assert 'connector_host_database_connections_max{connector="Employees",purpose="writing"} 1.0' in text
+    assert re.search(r'database_errors_total{class="unique",connector="Employees"} [1-9]', text)
 
 
 def test_a_guesser_is_locked_out(configured):

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import threading
+from collections import Counter
 from typing import TYPE_CHECKING, TypeVar
 
 import structlog
+from sqlalchemy import QueuePool
 
 from connector_host import clock
 from connector_host.connectors import refusals
@@ -26,12 +29,13 @@ from connector_host.connectors.sql.sqlstate import Failure, Happened
 from connector_host.connectors.sql.writer import Job, Outcome, Writer
 from connector_host.errors import ConfigurationError
 from connector_host.observability import events
+from connector_host.observability.loads import Load
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from sqlalchemy import Connection
+    from sqlalchemy import Connection, Engine
 
     from connector_host.connectors.sql.shapes import Shape
     from connector_host.errors import Finding
@@ -52,6 +56,9 @@ class SqlConnector:
         self._name = name
         self._settings = settings
         self._dialect = dialect_of(self._url)
+        # Before the threads, which count into it.
+        self._errors: Counter[str] = Counter()
+        self._counting = threading.Lock()
         count = 1 if self._dialect.single_writer else settings.writers
         self._reading = open_engine(self._url, size=settings.readers, statement_s=settings.statement_s)
         self._writing = open_engine(self._url, size=count, statement_s=settings.statement_s, purpose="writing")
@@ -120,6 +127,17 @@ class SqlConnector:
         """Look at everything that an administrator can get wrong, and say what to do about each."""
         return await asyncio.to_thread(self._check)
 
+    def load(self) -> Load:
+        """Return how many wait, how many connections there are, and what the database refused."""
+        with self._counting:
+            errors = dict(self._errors)
+        return Load(
+            waiting={"read": self._readers.waiting, "export": sum(writer.waiting for writer in self._writers)},
+            connections={"reading": _opened(self._reading), "writing": _opened(self._writing)},
+            connections_max={"reading": self._settings.readers, "writing": len(self._writers)},
+            errors=errors,
+        )
+
     async def close(self) -> None:
         """Finish the exports in hand, then let go of every connection."""
         await asyncio.gather(*(asyncio.to_thread(writer.close) for writer in self._writers))
@@ -172,7 +190,9 @@ class SqlConnector:
             log.warning(events.COLUMN_UNREADABLE, connector=self._name, column=column)
 
     def _failed(self, failure: Failure) -> None:
-        """Look at the table again soon where it is not as it was discovered."""
+        """Count it, and look at the table again soon where it is not as it was discovered."""
+        with self._counting:
+            self._errors[failure.happened.value] += 1
         if failure.happened is Happened.SCHEMA:
             self._discovered_s = float("-inf")
 
@@ -250,3 +270,9 @@ class SqlConnector:
         if not proof.holds:
             raise ConfigurationError(f"anchor: {anchors.contradiction(shape, proof)}")
         log.warning(events.ANCHOR_UNENFORCED, connector=self._name, column=shape.object_type.anchor)
+
+
+def _opened(engine: Engine) -> int:
+    """Return how many connections are open; a pool that is no queue (SQLite in memory) does not tell."""
+    pool = engine.pool
+    return pool.checkedin() + pool.checkedout() if isinstance(pool, QueuePool) else 0

@@ -71,6 +71,11 @@ class Readers:
         for thread in self._threads:
             thread.start()
 
+    @property
+    def waiting(self) -> int:
+        """How many reads wait."""
+        return self._queue.qsize()
+
     async def run(self, work: Callable[[Connection], Result]) -> Result:
         """Run blocking work on a connection; raises a ConnectorError in place of a driver's error."""
         promise: asyncio.Future[Result] = asyncio.get_running_loop().create_future()

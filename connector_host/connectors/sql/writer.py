@@ -125,6 +125,11 @@ class Writer:
         self._thread = threading.Thread(target=self._serve, name=name, daemon=True)
         self._thread.start()
 
+    @property
+    def waiting(self) -> int:
+        """How many exports wait."""
+        return self._queue.qsize()
+
     def submit(self, job: Job) -> None:
         """Queue an export; raises Busy where too many wait already, and Unavailable once the writer is closed."""
         if self._is_closed:
