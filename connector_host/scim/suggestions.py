@@ -5,13 +5,13 @@ Pure: names and types in, suggestions out. Knows no database and decides nothing
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from connector_host.connectors.contract import AttributeType, RefusalKind
-from connector_host.scim.synonyms import LEADING_WORDS, OPPOSITES, REFUSED, SECRETS, SYNONYMS, Synonym
+from connector_host.scim.names import holds_secret, words
+from connector_host.scim.synonyms import LEADING_WORDS, OPPOSITES, REFUSED, SYNONYMS, Synonym
 from connector_host.scim.vocabulary import ECMA, REASONS
 
 if TYPE_CHECKING:
@@ -59,12 +59,6 @@ def suggest(columns: Sequence[tuple[str, AttributeType | None]]) -> tuple[Sugges
             chosen[claim.column] = claim
             taken[claim.path] = claim.column
     return tuple(chosen.get(name) or _without_path(name, kind, shared, claims[name], taken) for name, kind in columns)
-
-
-def words(column: str) -> tuple[str, ...]:
-    """Return the words of a name in any convention: `FirstName`, `first_name`, `EMP-FIRST-NAME`, `userUPN2`."""
-    spaced = re.sub(r"([a-z0-9])([A-Z])|([A-Z]+)([A-Z][a-z])", r"\1\3 \2\4", column)
-    return tuple(word.lower() for word in re.findall(r"[^\W\d_]+|\d+", spaced))
 
 
 def _shared_word(names: Sequence[str]) -> str:
@@ -125,7 +119,7 @@ def _without_path(
 def _warning(split: tuple[str, ...], shared: str) -> _Warning | None:
     """Return why a column must not be mapped whatever its type, if so."""
     spellings = {"".join(split), "".join(_bare(split, shared))}
-    if set(split) & SECRETS or spellings & SECRETS:
+    if holds_secret(split) or holds_secret(_bare(split, shared)):
         return _Warning("holds a secret; passwords are never provisioned", expose=False)
     if found := next((kind for spelling in spellings if (kind := REFUSED.get(spelling))), None):
         return _Warning(REASONS[found].partition(";")[0], expose=found is not RefusalKind.PASSWORD)

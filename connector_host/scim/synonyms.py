@@ -370,14 +370,6 @@ LEADING_WORDS: Final = frozenset(
 )  # fmt: skip
 """First words that say whose or of which type a column is, and not what it holds."""
 
-SECRETS: Final = frozenset(
-    {
-        "password", "passwd", "pwd", "passphrase", "passwort", "kennwort", "secret", "pin", "salt", "otp", "totp",
-        "mfa", "hash", "credential", "credentials", "apikey", "token", "motdepasse", "contrasena", "ssn", "unicodepwd",
-    }
-)  # fmt: skip
-"""Words of columns that no directory should see."""
-
 REFUSED: Final[Mapping[str, RefusalKind]] = MappingProxyType(
     dict.fromkeys(
         ("manager", "managerid", "managerlogin", "manageremail", "managername", "supervisor", "supervisorid",

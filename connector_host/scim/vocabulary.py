@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from scim2_models import EnterpriseUser, User
 
 from connector_host.connectors.contract import AttributeType, RefusalKind
+from connector_host.scim.names import names_secret
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,9 +33,6 @@ SEARCH_REQUEST: Final = "urn:ietf:params:scim:api:messages:2.0:SearchRequest"
 BULK_REQUEST: Final = "urn:ietf:params:scim:api:messages:2.0:BulkRequest"
 BULK_RESPONSE: Final = "urn:ietf:params:scim:api:messages:2.0:BulkResponse"
 
-PASSWORDS: Final = frozenset(
-    {"password", "export_password", "userpassword", "unicodepwd", "setpassword", "changepassword"}
-)
 _NAME: Final = re.compile(r"[\w$-]+")
 REFERENCES: Final = frozenset({"manager", "members", "$ref"})
 GROUPS: Final = frozenset({"groups"})
@@ -66,7 +64,7 @@ class Defined:
 def refused_kind(name: str) -> RefusalKind | None:
     """Return the class of refused export that an attribute of this name belongs to, in any spelling (DESIGN §2.2)."""
     lowered = name.lower()
-    if lowered in PASSWORDS:
+    if names_secret(name):
         return RefusalKind.PASSWORD
     if lowered in REFERENCES:
         return RefusalKind.REFERENCE

@@ -90,9 +90,25 @@ def test_an_extension_attribute_cannot_be_both_simple_and_complex():
         compile_flows(EMPLOYEE, {"FirstName": "urn:x:y:User:site", "LastName": "urn:x:y:User:site.name"})
 
 
-def test_a_password_column_cannot_be_mapped_to_anything():
+PASSWORDS = [
+    "password", "pass_word", "PASS-WORD", "PasswordHash", "pwd", "user_pwd", "set_password", "NewPassword",
+    "change_password", "USERPASSWORD", "userPassphrase", "unicodePwd",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PASSWORDS)
+def test_a_password_column_is_hidden_in_any_spelling_and_cannot_be_mapped(name):
+    table = ObjectType("User", "id", (Attribute("id", AttributeType.STRING), _text(name)))
+    assert compile_flows(table, {}).hidden == (name,)
     with pytest.raises(ConfigurationError, match="password column"):
-        compile_flows(EMPLOYEE, {"password": "nickName"})
+        compile_flows(table, {name: "nickName"})
+
+
+@pytest.mark.parametrize("name", ["Passport", "Shipping", "Opinion", "Hashimoto", "Compass", "Tokens"])
+def test_a_column_that_only_sounds_like_a_password_is_shown(name):
+    assert (
+        compile_flows(ObjectType("User", "id", (Attribute("id", AttributeType.STRING), _text(name))), {}).hidden == ()
+    )
 
 
 def _text(name):

@@ -4,7 +4,8 @@ import pytest
 
 from connector_host.connectors.contract import AttributeType
 from connector_host.scim.mappings import place
-from connector_host.scim.suggestions import LIKELY, suggest, words
+from connector_host.scim.names import words
+from connector_host.scim.suggestions import LIKELY, suggest
 from connector_host.scim.synonyms import SYNONYMS
 from connector_host.scim.vocabulary import ENTERPRISE
 
