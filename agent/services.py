@@ -36,8 +36,8 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     _add(actions, "status", "say whether it runs, with the end of its log", _status)
 
 
-def unit_of(config: Path, *, relay: bool) -> Unit:
-    """Return agent or relay as a unit."""
+def unit_of(config: Path, *, relay: bool, state: Path | None = None) -> Unit:
+    """Return agent or relay as a unit; its state is beside the configuration, where `enroll` and others look, too."""
     program = shutil.which(AGENT, path=str(Path(sys.executable).parent)) or shutil.which(AGENT) or AGENT
     return Unit(
         name=RELAY if relay else AGENT,
@@ -47,7 +47,7 @@ def unit_of(config: Path, *, relay: bool) -> Unit:
         entry="agent.cli:main",
         command=(program, "relay" if relay else "run", "--config", str(config)),
         folder=config.parent,
-        state_variable="RELAY__RELAY__STATE" if relay else "PROVISIONING_AGENT__AGENT__STATE",
+        writable=() if state is None or state.is_relative_to(config.parent) else (state,),
         exits_for_good=(EXIT_CONFIGURATION,),
     )
 
@@ -87,8 +87,8 @@ def _install(parsed: argparse.Namespace) -> int:
     from connector_host.units.managers import of_this_machine  # noqa: PLC0415 - the same
 
     config = parsed.config.absolute()
-    (load_relay if parsed.relay else load_agent)(config)
-    unit, manager = unit_of(config, relay=parsed.relay), of_this_machine()
+    state = load_relay(config).relay.state if parsed.relay else load_agent(config).agent.state
+    unit, manager = unit_of(config, relay=parsed.relay, state=state), of_this_machine()
     if parsed.print:
         print(manager.show(unit))  # noqa: T201 - what was asked for
         return 0

@@ -127,7 +127,7 @@ class _Run:
             await asyncio.gather(*(_warm(one) for one in tuple(served.values())))
 
         async def hear() -> None:
-            await on_hangup(reloading.reload)
+            await on_hangup(reloading.reload, host.state)
 
         async def meter() -> None:
             if host.metrics_port is not None:

@@ -116,17 +116,18 @@ def unit_of(config: Path, configuration: Configuration) -> Unit:
 
     urls = [make_url(connector.database) for connector in configuration.connectors.values()]
     databases = {Path(url.database).parent for url in urls if url.get_backend_name() == "sqlite" and url.database}
+    own = {configuration.host.state, configuration.audit.folder or configuration.host.state}
+    outside = databases | {folder for folder in own if not folder.is_relative_to(config.parent)}
     return Unit(
         name=NAME,
         description="Connector host: SCIM 2.0 for SQL databases",
         entry="connector_host.cli:main",
         command=(_program(), "serve", "--config", str(config)),
         folder=config.parent,
-        state_variable="CONNECTOR_HOST__HOST__STATE",
         stop_s=configuration.host.stop_s,
         reloads=True,
         watchdog_s=30,
-        writable=tuple(sorted(databases - {config.parent})),
+        writable=tuple(sorted(outside - {config.parent})),
         credential=KEY_NAME if has_key(config.parent) else "",
     )
 

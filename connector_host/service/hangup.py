@@ -1,28 +1,38 @@
-"""SIGHUP: the administrator asks for the configuration to be read again (`systemctl reload`)."""
+"""SIGHUP: the administrator asks for the configuration to be read again (`systemctl reload`).
+
+Windows has no such signal: there a file in the folder for state asks (processes.py), which only those may write who
+may write the configuration, too.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import signal
 import time
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
 
 from connector_host.service import systemd
+from connector_host.service.processes import take_request
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+    from pathlib import Path
+
+_LOOK_S: Final = 1.0
 
 
-async def on_hangup(reload: Callable[[], Awaitable[bool]]) -> None:
-    """Reload once for each SIGHUP, until cancelled; those that come meanwhile are one more time together.
-
-    Where there is no such signal (Windows), this only waits.
-    """
+async def on_hangup(reload: Callable[[], Awaitable[bool]], state: Path) -> None:
+    """Reload once for each request, until cancelled; those that come meanwhile are one more time together."""
     asked = asyncio.Event()
     number = getattr(signal, "SIGHUP", None)
     loop = asyncio.get_running_loop()
-    if number is not None:
-        loop.add_signal_handler(number, asked.set)
+    looking: asyncio.Task[None] | None = None
+    if number is None:
+        looking = asyncio.create_task(_look(state, asked))
+    else:
+        with suppress(RuntimeError, ValueError):  # not the main thread, which alone hears signals
+            loop.add_signal_handler(number, asked.set)
     try:
         while True:
             await asked.wait()
@@ -31,5 +41,17 @@ async def on_hangup(reload: Callable[[], Awaitable[bool]]) -> None:
             await reload()
             systemd.notify(systemd.READY)
     finally:
+        if looking is not None:
+            looking.cancel()
         if number is not None:
-            loop.remove_signal_handler(number)
+            with suppress(RuntimeError, ValueError):
+                loop.remove_signal_handler(number)
+
+
+async def _look(state: Path, asked: asyncio.Event) -> None:
+    """Look for a request once a second."""
+    take_request(state)  # one that was meant for an earlier process
+    while True:
+        await asyncio.sleep(_LOOK_S)
+        if take_request(state):
+            asked.set()

@@ -10,6 +10,7 @@ from pathlib import Path
 from connector_host.errors import HostError
 
 _FILE = "connector-host.pid"
+_REQUEST = "reload.requested"
 
 
 class NotRunning(HostError):
@@ -28,7 +29,8 @@ def hang_up(state: Path) -> None:
     mend = "Start it with `connector-host serve`, or reload the service with `systemctl reload connector-host`."
     number = getattr(signal, "SIGHUP", None)
     if number is None:
-        raise NotRunning("Windows has no such signal. Restart the service: connector-host service stop, then start.")
+        _leave_request(state)
+        return
     try:
         process = int((state / _FILE).read_text(encoding="ascii"))
         # The number may have gone to another program since: only a process of the host is told.
@@ -39,6 +41,25 @@ def hang_up(state: Path) -> None:
         raise NotRunning("This account may not signal the running host. Use the account that it runs as.") from failure
     except (OSError, ValueError) as failure:
         raise NotRunning(f"No host runs with this configuration. {mend}") from failure
+
+
+def take_request(state: Path) -> bool:
+    """Return whether somebody left a request to reload, and take it away."""
+    try:
+        (state / _REQUEST).unlink()
+    except OSError:
+        return False
+    return True
+
+
+def _leave_request(state: Path) -> None:
+    """Ask by a file where there is no signal; the host looks once a second."""
+    if not (state / _FILE).exists():
+        raise NotRunning("No host has run with this configuration. Start it: connector-host service start.")
+    try:
+        (state / _REQUEST).touch()
+    except OSError as failure:
+        raise NotRunning(f"{state} may not be written by this account. Use an elevated console.") from failure
 
 
 def _command_line(process: int) -> str:

@@ -15,16 +15,14 @@ class Unit:
     """One program as a service."""
 
     name: str
-    """Of the service, of its account, and of its folder for state."""
+    """Of the service and of its account."""
     description: str
     command: tuple[str, ...]
     """The program by its absolute path, then its arguments."""
     folder: Path
-    """Where its configuration is: it belongs to the service's account, which renews certificates there."""
+    """Where its configuration and state are: it belongs to the service's account, which renews certificates there."""
     entry: str = ""
     """The same program as `module:function`, for a manager that runs it inside a process of its own (Windows)."""
-    state_variable: str = ""
-    """The environment variable that names the folder for state; empty where the program keeps none."""
     stop_s: float = 30.0
     """How long stopping may take before the program is killed."""
     reloads: bool = False
@@ -32,7 +30,7 @@ class Unit:
     watchdog_s: int = 0
     """How long it may be silent before it is restarted; 0 where it sends no sign of life."""
     writable: tuple[Path, ...] = ()
-    """Further folders that it writes to, such as the one of an SQLite database."""
+    """Further folders that it writes to, such as the one of an SQLite database; made where they are missing."""
     credential: str = ""
     """The name of the key that the service manager holds for it; empty where it holds none."""
     environment: Mapping[str, str] = field(default_factory=dict)

@@ -2,7 +2,7 @@
 
 Run by its path with the base Python, so nothing of this package may be imported before `--site` is on the path.
 
-    hosting.py NAME --site FOLDER --entry MODULE:FUNCTION --state FOLDER … -- serve --config FILE
+    hosting.py NAME --site FOLDER --entry MODULE:FUNCTION --logs FOLDER … -- serve --config FILE
 """
 
 from __future__ import annotations
@@ -39,16 +39,18 @@ class EndedBadly(Exception):
     """The program ended with a code after which starting it again may help."""
 
 
-def arguments_of(unit: Unit, state: Path, packages: str) -> list[str]:
-    """Return the arguments with which this program hosts a unit."""
-    variables = dict(unit.environment) | ({unit.state_variable: str(state)} if unit.state_variable else {})
+def arguments_of(unit: Unit, logs: Path, packages: str) -> list[str]:
+    """Return the arguments with which this program hosts a unit.
+
+    Its state stays where the configuration says, so that commands which a person types find it, too.
+    """
     return [
         unit.name,
         *("--site", packages),
         *("--entry", unit.entry),
-        *("--state", str(state)),
+        *("--logs", str(logs)),
         *("--stop-s", str(round(unit.stop_s))),
-        *(part for name, value in variables.items() for part in ("--set", f"{name}={value}")),
+        *(part for name, value in unit.environment.items() for part in ("--set", f"{name}={value}")),
         *(part for code in unit.exits_for_good for part in ("--for-good", str(code))),
         "--",
         *unit.command[1:],
@@ -61,7 +63,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("name")
     parser.add_argument("--site", required=True)
     parser.add_argument("--entry", required=True)
-    parser.add_argument("--state", type=Path, required=True)
+    parser.add_argument("--logs", type=Path, required=True)
     parser.add_argument("--stop-s", type=int, default=30)
     parser.add_argument("--set", action="append", default=[])
     parser.add_argument("--for-good", type=int, action="append", default=[])
@@ -77,7 +79,7 @@ def live(hosted: argparse.Namespace, report: Callable[[Severity, str], object]) 
     What it writes goes to the log file, warnings and errors to `report` (the event log), too.
     """
     os.environ.update(pair.split("=", 1) for pair in hosted.set)
-    journal = Journal(hosted.state / LOG_FILE, report)
+    journal = Journal(hosted.logs / LOG_FILE, report)
     with redirect_stdout(journal), redirect_stderr(journal):
         try:
             code = _run(hosted.entry, hosted.arguments)

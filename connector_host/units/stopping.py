@@ -40,11 +40,6 @@ class Stopping:
             with self._lock:
                 self._listeners.remove(listener)
 
-    def forget(self) -> None:
-        """Begin anew: the next program of this process has not been asked."""
-        with self._lock:
-            self._is_asked = False
-
 
 REQUESTS: Final = Stopping()
 """Of this process."""

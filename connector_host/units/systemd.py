@@ -54,9 +54,6 @@ def render(unit: Unit) -> str:
         *(["ExecReload=/bin/kill -HUP $MAINPID"] if unit.reloads else []),
         f"User={unit.name}",
         f"Group={unit.name}",
-        f"StateDirectory={unit.name}",
-        "StateDirectoryMode=0700",
-        *([f"Environment={unit.state_variable}=%S/{unit.name}"] if unit.state_variable else []),
         *(f"Environment={_quoted(f'{name}={value}')}" for name, value in unit.environment.items()),
         *([f"LoadCredentialEncrypted={unit.credential}"] if unit.credential else []),
         *([f"WatchdogSec={unit.watchdog_s}"] if unit.watchdog_s else []),
@@ -110,6 +107,8 @@ class Systemd:
         if unit.folder.exists():
             self._do("chown", "--recursive", f"{unit.name}:{unit.name}", str(unit.folder))
             self._do("chmod", "--recursive", "g-rwx,o-rwx", str(unit.folder))
+        for folder in unit.writable:
+            self._make(folder, unit.name)
         if unit.credential:
             self._hold_key(unit)
         self._write(f"etc/systemd/system/{unit.name}.service", render(unit))
@@ -156,6 +155,12 @@ class Systemd:
         held.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._do("systemd-creds", "encrypt", f"--name={unit.credential}", str(key), str(held))
         key.unlink()
+
+    def _make(self, folder: Path, account: str) -> None:
+        """Make a folder that the sandbox must find; one that is there stays its owner's."""
+        if not folder.exists():
+            folder.mkdir(parents=True, mode=0o700)
+            self._do("chown", f"{account}:{account}", str(folder))
 
     def _do(self, *command: str) -> None:
         done = self.run(command)

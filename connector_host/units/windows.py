@@ -79,7 +79,7 @@ class Windows:
     control: Control
     run: Runner = run
     data: Path = field(default_factory=_program_data)
-    """Where each service has its folder for state and for its log."""
+    """Where each service has a folder for its log."""
     settling_s: float = _SETTLING_S
     """How long a service that was started must go on to count as started."""
 
@@ -101,11 +101,12 @@ class Windows:
         self.control.create(made)
         try:
             self.control.add_source(unit.name)
-            state = self.data / unit.name
-            state.mkdir(parents=True, exist_ok=True)
-            for folder in dict.fromkeys((unit.folder, state)):
+            logs = self.data / unit.name
+            logs.mkdir(parents=True, exist_ok=True)
+            for folder in dict.fromkeys((unit.folder, logs)):
                 self._hand_over(folder, made.account)
             for folder in unit.writable:
+                folder.mkdir(parents=True, exist_ok=True)
                 self._icacls(folder, "/grant", f"{made.account}:(OI)(CI)M")
         except (ServiceFailed, OSError) as failure:
             self.control.remove_source(unit.name)

@@ -3,11 +3,14 @@
 import re
 import shutil
 import subprocess
+import threading
 
 import pytest
 
+from agent import cli
 from agent.cli import main
 from agent.services import unit_of
+from connector_host.units.stopping import Stopping
 from connector_host.units.systemd import render
 
 
@@ -32,3 +35,19 @@ def test_a_configuration_that_is_wrong_is_not_installed(tmp_path, capsys):
     (tmp_path / "agent.toml").write_text("[agent]\n")
     assert main(["service", "install", "--print", "--config", str(tmp_path / "agent.toml")]) == 2
     assert capsys.readouterr().err
+
+
+def test_a_service_manager_stops_it_by_a_call_from_another_thread(monkeypatch):
+    requests, running = Stopping(), threading.Event()
+    monkeypatch.setattr("agent.services.REQUESTS", requests)
+
+    async def serve(stop):
+        running.set()
+        await stop.wait()
+
+    program = threading.Thread(target=cli._serve, args=(serve,), daemon=True)
+    program.start()
+    assert running.wait(10)
+    requests.ask()
+    program.join(10)
+    assert not program.is_alive()

@@ -18,6 +18,20 @@ def test_the_unit_serves_this_configuration_and_may_write_its_database(configure
     assert f"ReadWritePaths={configured.path}" in done.stdout
 
 
+def test_state_and_audit_trail_elsewhere_stay_writable_in_the_sandbox(configured):
+    state, trail = configured.path.parent / "elsewhere", configured.path.parent / "trail"
+    text = configured.read("connector-host.toml").replace("[host]\n", f'[host]\nstate = "{state}"\n')
+    configured.write("connector-host.toml", f'{text}\n[audit]\nfolder = "{trail}"\n')
+    done = configured.run("service", "install", "--print")
+    assert done.returncode == 0, done.stderr
+    assert f"ReadWritePaths={state}\n" in done.stdout
+    assert f"ReadWritePaths={trail}\n" in done.stdout
+
+
+def test_the_service_keeps_its_state_where_commands_look_for_it(configured):
+    assert "STATE" not in configured.run("service", "install", "--print").stdout
+
+
 def test_a_folder_that_is_not_its_own_is_not_handed_over(configured, monkeypatch):
     monkeypatch.setattr("pathlib.Path.home", lambda: configured.path)
     done = configured.run("service", "install")
@@ -44,21 +58,24 @@ def stop_when_started():
         time.sleep(0.05)
     REQUESTS.ask()
 threading.Thread(target=stop_when_started, daemon=True).start()
-hosting.live(hosted, report)
+# As there, the program does not run in the main thread, which alone hears signals.
+program = threading.Thread(target=hosting.live, args=(hosted, report))
+program.start()
+program.join()
 print(json.dumps(events))
 """
 
 
 def test_the_host_itself_serves_and_stops_when_the_manager_asks(configured):
     config = configured.path / "connector-host.toml"
-    state = configured.path / "data"
-    state.mkdir()
-    arguments = hosting.arguments_of(unit_of(config, load(config)), state, sysconfig.get_path("purelib"))
-    command = [sys.executable, "-c", HOSTED, state / hosting.LOG_FILE, "host.started", *arguments]
+    logs = configured.path / "logs"
+    logs.mkdir()
+    arguments = hosting.arguments_of(unit_of(config, load(config)), logs, sysconfig.get_path("purelib"))
+    command = [sys.executable, "-c", HOSTED, logs / hosting.LOG_FILE, "host.started", *arguments]
     done = subprocess.run(
         command, capture_output=True, text=True, check=False, timeout=60, cwd=Path(__file__).parents[2]
     )
     assert done.returncode == 0, done.stderr
-    events = [json.loads(line)["event"] for line in (state / hosting.LOG_FILE).read_text().splitlines()]
+    events = [json.loads(line)["event"] for line in (logs / hosting.LOG_FILE).read_text().splitlines()]
     assert events[-2:] == ["host.stopping", "host.stopped"]
-    assert (state / "connector-host.pid").exists()
+    assert (configured.path / "state" / "connector-host.pid").exists()

@@ -20,7 +20,6 @@ def unit(**changes):
         "description": "Connector host",
         "command": ("/bin/true", "serve", "--config", "/etc/connector-host/connector-host.toml"),
         "folder": Path("/etc/connector-host"),
-        "state_variable": "CONNECTOR_HOST__HOST__STATE",
         "reloads": True,
         "watchdog_s": 30,
         "credential": "connector-host.key",
@@ -46,7 +45,6 @@ def test_it_says_what_systemd_must_know():
     assert "WatchdogSec=30" in lines
     assert "ExecReload=/bin/kill -HUP $MAINPID" in lines
     assert "RestartPreventExitStatus=78" in lines
-    assert "Environment=CONNECTOR_HOST__HOST__STATE=%S/connector-host" in lines
     assert 'ReadWritePaths="/srv/data base"' in lines
     assert "LoadCredentialEncrypted=connector-host.key" in lines
 
@@ -93,6 +91,16 @@ def test_installing_hands_over_configuration_and_key(tmp_path):
     assert runner.commands[-1] == "systemctl enable --now connector-host.service"
     assert not (folder / "connector-host.key").exists()
     assert "User=connector-host" in (tmp_path / "etc/systemd/system/connector-host.service").read_text()
+
+
+def test_a_folder_that_the_sandbox_must_find_is_made_and_one_that_is_there_keeps_its_owner(tmp_path):
+    (tmp_path / "databases").mkdir()
+    runner = Runner()
+    folders = (tmp_path / "databases", tmp_path / "state")
+    Systemd(runner, tmp_path).install(unit(folder=tmp_path / "conf", writable=folders))
+    assert (tmp_path / "state").is_dir()
+    owners = [command for command in runner.commands if command.startswith("chown")]
+    assert owners == [f"chown connector-host:connector-host {tmp_path / 'state'}"]
 
 
 def test_a_step_that_fails_is_told_and_the_key_stays(tmp_path):

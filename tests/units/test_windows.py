@@ -22,7 +22,6 @@ def unit(folder, **changes):
         "command": (r"C:\Program Files\connector-host.exe", "serve", "--config", r"C:\Program Data\x.toml"),
         "entry": "connector_host.cli:main",
         "folder": folder,
-        "state_variable": "CONNECTOR_HOST__HOST__STATE",
     }
     return Unit(**(usual | changes))
 
@@ -83,10 +82,10 @@ def test_it_is_registered_with_an_account_of_its_own_and_started(tmp_path, make)
 def test_only_service_system_and_administrators_may_read_its_folders(tmp_path, make):
     icacls = Icacls()
     make(Scm(), icacls).install(unit(tmp_path / "conf", writable=(tmp_path / "db",)), start=False)
-    own, state, database = icacls.commands
+    own, logs, database = icacls.commands
     assert own[:4] == ("icacls", str(tmp_path / "conf"), "/inheritance:r", "/grant:r")
     assert own[4:] == (r"NT SERVICE\connector-host:(OI)(CI)M", "*S-1-5-18:(OI)(CI)F", "*S-1-5-32-544:(OI)(CI)F")
-    assert state[1] == str(tmp_path / "data" / "connector-host")
+    assert logs[1] == str(tmp_path / "data" / "connector-host")
     assert database[2] == "/grant"
 
 
@@ -140,10 +139,10 @@ def test_what_would_be_installed_is_shown_and_nothing_is_done(tmp_path, make):
 
 def test_the_hosting_program_reads_what_was_registered(tmp_path):
     given = unit(tmp_path, stop_s=45.0, environment={"A": "b=c"}, exits_for_good=(78, 2))
-    hosted = hosting.parse(hosting.arguments_of(given, tmp_path / "state", "packages"))
-    assert (hosted.name, hosted.entry, hosted.state) == (given.name, given.entry, tmp_path / "state")
+    hosted = hosting.parse(hosting.arguments_of(given, tmp_path / "logs", "packages"))
+    assert (hosted.name, hosted.entry, hosted.logs) == (given.name, given.entry, tmp_path / "logs")
     assert hosted.arguments == ["serve", "--config", r"C:\Program Data\x.toml"]
-    assert hosted.set == ["A=b=c", f"CONNECTOR_HOST__HOST__STATE={tmp_path / 'state'}"]
+    assert hosted.set == ["A=b=c"]
     assert (hosted.for_good, hosted.stop_s, hosted.site) == ([78, 2], 45, "packages")
 
 
@@ -155,7 +154,7 @@ def live(tmp_path, monkeypatch):
 
     def live(name, source):
         (tmp_path / f"{name}.py").write_text(f"import sys\ndef main():\n    {source}\n")
-        given = unit(tmp_path, entry=f"{name}:main", command=("program", "word"), state_variable="")
+        given = unit(tmp_path, entry=f"{name}:main", command=("program", "word"))
         events = []
         try:
             hosting.live(
