@@ -6,11 +6,13 @@ POST, PUT and PATCH all go through here, so that refusals and coercion are the s
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from scim2_models.path import AttrPath, CompareOperator, Comparison, FilterNode, LogicalExpr, LogicalOperator
 
 from connector_host.connectors.contract import Refusal, RefusalKind, Value
-from connector_host.connectors.errors import InvalidValue
-from connector_host.scim import paths, vocabulary
+from connector_host.connectors.errors import Immutable, InvalidValue
+from connector_host.scim import entra, paths, vocabulary
 from connector_host.scim.coercion import coerce, coerce_truth, is_empty
 from connector_host.scim.entra import single_value
 from connector_host.scim.errors import invalid_syntax
@@ -18,7 +20,7 @@ from connector_host.scim.flows import Complex, Multi, Row, SchemaFlow, Single, S
 from connector_host.scim.paths import Ignored, Selected, Target, Whole
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from connector_host.scim.flows import Flows, Node
 
@@ -36,11 +38,24 @@ class Assign:
     value: Value | None
 
 
+@dataclass(frozen=True, slots=True)
+class Choose:
+    """Assign to those rows whose present values the filter selects."""
+
+    target: Selected
+    assigns: Mapping[int, tuple[Assign, ...] | InvalidValue | Immutable]
+    """What to assign, by the position of the row; an error where this row cannot take it."""
+    must_match: bool
+
+
+Step: TypeAlias = Assign | Choose
+
+
 @dataclass(slots=True)
 class Statement:
     """Everything that one operation says, collected in its order."""
 
-    assigns: list[Assign] = field(default_factory=list)
+    steps: list[Step] = field(default_factory=list)
     refusals: list[Refusal] = field(default_factory=list)
     ids: list[str] = field(default_factory=list)
     """What the client says that the id is; it can only be what it is already."""
@@ -64,7 +79,7 @@ class Statement:
         if truth is None:
             return
         if slot.state is not None:
-            self.assigns.append(Assign(slot, slot.state.value(on=not truth)))
+            self.steps.append(Assign(slot, slot.state.value(on=not truth)))
         else:
             self.active = truth
 
@@ -73,7 +88,7 @@ class Statement:
         if slot.state is not None or slot.is_existence:
             return
         if value is not None or slot.on_null == "clear":
-            self.assigns.append(Assign(slot, value))
+            self.steps.append(Assign(slot, value))
         elif slot.on_null == "reject":
             raise InvalidValue(slot.path, "cannot be cleared: on_null is reject for this column.")
 
@@ -98,7 +113,7 @@ def state(flows: Flows, document: Mapping[str, object], into: Statement, *, repl
 
 
 def state_at(target: Target, value: object, into: Statement, *, replace: bool = False) -> None:
-    """Say one thing about one target; a `Selected` target must be narrowed to rows by the caller beforehand."""
+    """Say one thing about one target, be it named by a path or by a key."""
     match target:
         case Ignored(attribute=name, refused=kind) if kind is not None:
             if not is_empty(value):
@@ -108,7 +123,7 @@ def state_at(target: Target, value: object, into: Statement, *, replace: bool = 
         case Whole(schema=schema):
             _state_schema(schema, value, into, replace=replace)
         case Selected():
-            _state_rows(target, value, into)
+            _state_selected(target, value, into)
         case paths.Identity():
             if not is_empty(value):
                 into.ids.append(str(single_value(value)))
@@ -129,14 +144,53 @@ def clear(target: Target, into: Statement) -> None:
             for node in schema.nodes.values():
                 clear(node, into)
         case Selected():
-            for row in target.rows:
-                for slot in target.among(row):
-                    into.say(slot, None)
+            _clear_selected(target, into)
         case Slot():
             into.say(target, None)
         case _:
             for slot in slots(target):
                 into.say(slot, None)
+
+
+def _clear_selected(target: Selected, into: Statement) -> None:
+    if target.val_filter is not None:
+        into.steps.append(_choose(target, clear, into, must_match=False))
+        return
+    for row in target.rows:
+        _demand_no_mark(target, row)
+        for slot in target.among(row):
+            into.say(slot, None)
+
+
+def remove(target: Target, value: object, into: Statement) -> None:
+    """Clear the target; of a multi-valued attribute only those values that the operation names, where it names any.
+
+    With anything else a value says nothing: Entra sends a stray one.
+    """
+    if not isinstance(target, Multi) or is_empty(value):
+        clear(target, into)
+        return
+    for element in value if isinstance(value, list) else [value]:
+        for row in target.rows:
+            if (val_filter := _naming(target, row, _fields(element))) is not None:
+                into.steps.append(_choose(Selected(target, (row,), "", val_filter), clear, into, must_match=False))
+
+
+def _naming(node: Multi, row: Row, fields: Mapping[str, object]) -> FilterNode | None:
+    """Return the filter that selects the row if it holds all of this; None where nothing that it could hold is said."""
+    known = {*row.subs, *entra.marks(node, row)}
+    terms = tuple(
+        Comparison(AttrPath(key), CompareOperator.eq, single_value(part))
+        for key, part in fields.items()
+        if key in known and not is_empty(part)
+    )
+    return terms[0] if len(terms) == 1 else LogicalExpr(LogicalOperator.and_, terms) if terms else None
+
+
+def _fields(element: object) -> dict[str, object]:
+    """Return an element of a multi-valued attribute by its sub-attributes in lower case."""
+    fields = element if isinstance(element, dict) else {"value": element}
+    return {str(key).lower(): part for key, part in fields.items()}
 
 
 def _demand_few(document: Mapping[str, object]) -> None:
@@ -237,7 +291,7 @@ def _state_multi(node: Multi, value: object, into: Statement, *, replace: bool) 
     taken: set[int] = set()
     for element in elements:
         fields = dict(element) if isinstance(element, dict) else {"value": element}
-        row = _row_for(node, {str(key).lower(): part for key, part in fields.items()})
+        row = _row_for(node, _fields(element), is_only=len(elements) == 1)
         if row is None or id(row) in taken:
             into.refuse(RefusalKind.MULTI_VALUED, node.name)
             continue
@@ -255,31 +309,86 @@ def _says_nothing(element: object) -> bool:
     return is_empty({key: part for key, part in element.items() if str(key).lower() not in {"type", "primary"}})
 
 
-def _row_for(node: Multi, fields: Mapping[str, object]) -> Row | None:
-    """Return the row of the element's type; else the primary one's; else, where no type is said, the only one."""
+def _row_for(node: Multi, fields: Mapping[str, object], *, is_only: bool) -> Row | None:
+    """Return the row of the element's type; else the primary one's; else, for one value without a type, the first."""
     kind = fields.get("type")
     for row in node.rows:
         if row.selector == "type" and isinstance(kind, str) and row.label.lower() == kind.lower():
             return row
     is_primary = str(fields.get("primary")).lower() == "true"
     for row in node.rows:
-        if row.selector == "primary" and (is_primary or (is_empty(kind) and len(node.rows) == 1)):
+        if row.selector == "primary" and (is_primary or (is_empty(kind) and is_only)):
             return row
-    return node.rows[0] if is_empty(kind) and len(node.rows) == 1 else None
+    return node.rows[0] if is_empty(kind) and is_only else None
 
 
-def _state_rows(target: Selected, value: object, into: Statement) -> None:
-    for row in target.rows:
+# ── values that are selected ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def _state_selected(target: Selected, value: object, into: Statement) -> None:
+    """Say something about the rows that are selected; where no row can be, it is one value too many."""
+    if target.rows and target.val_filter is None:
+        for row in target.rows:
+            _state_row(target, row, value, into)
+    elif target.rows:
+        into.steps.append(
+            _choose(target, lambda alone, one: state_at(alone, value, one), into, must_match=True),
+        )
+    elif not _says_nothing(value):
+        name = f"{target.node.name}.{target.sub}" if target.sub else target.node.name
+        into.refuse(RefusalKind.MULTI_VALUED, name)
         if target.sub:
-            if (slot := row.subs.get(target.sub)) is not None:
-                into.assign(slot, value)
-            else:
-                _look_at(f"{target.node.name}.{target.sub}", target.sub, value, into)
+            _look_at(name, target.sub, value, into)
         else:
-            bare = value[0] if isinstance(value, list) and len(value) == 1 else value
-            if isinstance(bare, list) and not is_empty(bare):
-                into.refuse(RefusalKind.MULTI_VALUED, target.node.name)
-            elif is_empty(bare):
-                clear(Selected(target.node, (row,), "", None), into)
-            else:
-                _state_subs(target.node.name, row.subs, bare if isinstance(bare, dict) else {"value": bare}, into)
+            _look_into(name, value, into)
+
+
+def _choose(
+    target: Selected, say: Callable[[Selected, Statement], None], into: Statement, *, must_match: bool
+) -> Choose:
+    """Return what is said about each row that the filter may choose; what is refused is refused whichever it is."""
+    assigns: dict[int, tuple[Assign, ...] | InvalidValue | Immutable] = {}
+    for position, row in enumerate(target.rows):
+        one = Statement()
+        try:
+            say(Selected(target.node, (row,), target.sub, None), one)
+            assigns[position] = tuple(step for step in one.steps if isinstance(step, Assign))
+        except (InvalidValue, Immutable) as failure:
+            assigns[position] = failure
+        for refusal in one.refusals:
+            into.refuse(refusal.kind, refusal.attribute)
+    return Choose(target, assigns, must_match)
+
+
+def _state_row(target: Selected, row: Row, value: object, into: Statement) -> None:
+    name = target.node.name
+    bare = value[0] if isinstance(value, list) and len(value) == 1 else value
+    if target.sub in row.subs:
+        into.assign(row.subs[target.sub], value)
+    elif target.sub:
+        if _contradicts(row, {target.sub: value}):
+            _demand_no_mark(target, row)
+        _look_at(f"{name}.{target.sub}", target.sub, value, into)
+    elif isinstance(bare, list) and not is_empty(bare):
+        into.refuse(RefusalKind.MULTI_VALUED, name)
+    elif is_empty(bare):
+        clear(Selected(target.node, (row,), "", None), into)
+    else:
+        if _contradicts(row, _fields(bare)):
+            raise InvalidValue(name, "the value is of another type than the one that the path selects.")
+        _state_subs(name, row.subs, bare if isinstance(bare, dict) else {"value": bare}, into)
+
+
+def _contradicts(row: Row, fields: Mapping[str, object]) -> bool:
+    """Return whether the mark of an element is another one than that of the row."""
+    return any(
+        not is_empty(fields.get(mark)) and str(single_value(fields[mark])).lower() != str(held).lower()
+        for mark, held in row.marks.items()
+    )
+
+
+def _demand_no_mark(target: Selected, row: Row) -> None:
+    if target.sub in row.marks:
+        raise Immutable(
+            f"{target.node.name}.{target.sub}", "tells the column and never changes; remove the value and add it anew."
+        )

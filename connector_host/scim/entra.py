@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Final
 from connector_host.scim import vocabulary
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from connector_host.scim.flows import Flows, Multi, Row, SchemaFlow
 
 QUOTED: Final = re.compile(r'("(?:[^"\\]|\\.)*+(?:"|\\?$))', re.DOTALL)
@@ -28,12 +30,17 @@ def mended_urn(text: str) -> str:
 
 
 def primary_rows(node: Multi) -> tuple[Row, ...]:
-    """Return what `[primary eq true]` and Entra's `[primary eq "True"]` select: the primary value, else the only one.
+    """Return what `[primary eq true]` and Entra's `[primary eq "True"]` select: the primary value, else the first.
 
     https://learn.microsoft.com/entra/identity/app-provisioning/application-provisioning-config-problem-scim-compatibility
     """
     primary = tuple(row for row in node.rows if row.selector == "primary")
-    return primary or (node.rows if len(node.rows) == 1 else ())
+    return primary or node.rows[:1]
+
+
+def marks(node: Multi, row: Row) -> Mapping[str, str | bool]:
+    """Return what tells a value from the others, and that it is the primary one where it passes for it."""
+    return {**row.marks, "primary": True} if any(row is one for one in primary_rows(node)) else row.marks
 
 
 def schema_at_top_level(flows: Flows, name: str) -> SchemaFlow | None:

@@ -11,36 +11,25 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
-from connector_host.connectors.contract import Mutability, RefusalKind
+from connector_host.connectors.contract import Mutability
 from connector_host.connectors.errors import Immutable, InvalidValue
-from connector_host.scim import assignments
+from connector_host.scim import assignments, entra
 from connector_host.scim.assignments import Assign, Statement
 from connector_host.scim.coercion import is_empty
 from connector_host.scim.errors import ScimError, invalid_syntax
-from connector_host.scim.paths import Ignored, Selected, resolve_path
+from connector_host.scim.paths import resolve_path
 from connector_host.scim.selection import selects
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from connector_host.connectors.contract import Entry, Refusal, Value, Values
+    from connector_host.scim.assignments import Step
     from connector_host.scim.flows import Flows, Row, Slot
+    from connector_host.scim.paths import Selected
 
 _Verb: TypeAlias = Literal["add", "replace", "remove"]
 _VERBS: Final[Mapping[str, _Verb]] = {"add": "add", "replace": "replace", "remove": "remove"}
-
-
-@dataclass(frozen=True, slots=True)
-class Choose:
-    """Assign to those rows whose present values the filter selects."""
-
-    target: Selected
-    assigns: Mapping[int, tuple[Assign, ...]]
-    """What to assign, by the position of the row."""
-    must_match: bool
-
-
-Step: TypeAlias = Assign | Choose
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +96,8 @@ def read_patch(flows: Flows, body: object, *, operations_max: int) -> Patch:
     active = True
     for number, operation in enumerate(operations, start=1):
         said = Statement()
-        steps.extend(_read(flows, number, operation, said))
+        _read(flows, number, operation, said)
+        steps.extend(said.steps)
         refusals.extend(said.refusals)
         ids.extend(said.ids)
         active = active if said.active is None else said.active
@@ -123,7 +113,7 @@ def _operations(body: object) -> list[object]:
     return operations
 
 
-def _read(flows: Flows, number: int, operation: object, said: Statement) -> tuple[Step, ...]:
+def _read(flows: Flows, number: int, operation: object, said: Statement) -> None:
     if not isinstance(operation, dict):
         raise invalid_syntax(f"Operation {number} must be a JSON object.")
     fields = {str(key).lower(): value for key, value in operation.items()}
@@ -135,64 +125,34 @@ def _read(flows: Flows, number: int, operation: object, said: Statement) -> tupl
         raise ScimError(400, f"Operation {number}: path must be text.", "invalidPath")
     if verb != "remove" and "value" not in fields:
         raise ScimError(400, f"Operation {number}: {verb} needs a value.", "invalidValue")
-    if path:
-        return _read_at(flows, verb, path, value, said)
-    if verb == "remove":
+    if path and verb == "remove":
+        assignments.remove(resolve_path(flows, path), value, said)
+    elif path:
+        assignments.state_at(resolve_path(flows, path), value, said, replace=verb == "replace")
+    elif verb == "remove":
         raise ScimError(400, f"Operation {number}: remove needs a path.", "noTarget")
-    if not isinstance(value, dict):
+    elif not isinstance(value, dict):
         raise ScimError(400, f"Operation {number}: without a path, value must be an object.", "invalidValue")
-    assignments.state(flows, value, said, replace=verb == "replace")
-    return tuple(said.assigns)
-
-
-def _read_at(flows: Flows, verb: _Verb, path: str, value: object, said: Statement) -> tuple[Step, ...]:
-    target = resolve_path(flows, path)
-    removing = verb == "remove"
-    if isinstance(target, Selected) and not (target.rows and target.val_filter is None):
-        return _read_selected(target, path, None if removing else value, said, removing=removing)
-    if removing and not isinstance(target, Ignored):
-        assignments.clear(target, said)
-    elif not removing:
-        assignments.state_at(target, value, said, replace=verb == "replace")
-    return tuple(said.assigns)
-
-
-def _read_selected(target: Selected, path: str, value: object, said: Statement, *, removing: bool) -> tuple[Step, ...]:
-    """Read an operation on values that a filter selects: no such row is one value too many, others are chosen later."""
-    if not target.rows:
-        if not removing and not is_empty(value):
-            said.refuse(RefusalKind.MULTI_VALUED, path)
-        return ()
-    assigns: dict[int, tuple[Assign, ...]] = {}
-    for position, row in enumerate(target.rows):
-        one = Statement()
-        alone = Selected(target.node, (row,), target.sub, None)
-        if removing:
-            assignments.clear(alone, one)
-        else:
-            assignments.state_at(alone, value, one)
-        assigns[position] = tuple(one.assigns)
-        if position == 0:
-            said.refusals.extend(one.refusals)
-    return (Choose(target, assigns, must_match=not removing),)
+    else:
+        assignments.state(flows, value, said, replace=verb == "replace")
 
 
 def _assigns(step: Step, held: Mapping[str, Value | None]) -> tuple[Assign, ...]:
     if isinstance(step, Assign):
         return (step,)
-    chosen = [
-        assign
-        for position, row in enumerate(step.target.rows)
-        if step.target.val_filter is not None and _is_selected(step.target, row, held)
-        for assign in step.assigns[position]
-    ]
+    chosen = [step.assigns[at] for at, row in enumerate(step.target.rows) if _is_selected(step.target, row, held)]
     if not chosen and step.must_match:
         raise ScimError(400, f"No value of {step.target.node.name} matches the filter of the path.", "noTarget")
-    return tuple(chosen)
+    found: list[Assign] = []
+    for assigns in chosen:
+        if not isinstance(assigns, tuple):
+            raise assigns
+        found.extend(assigns)
+    return tuple(found)
 
 
 def _is_selected(target: Selected, row: Row, held: Mapping[str, Value | None]) -> bool:
     values: dict[str, object] = {name: held.get(slot.attribute.name) for name, slot in row.subs.items()}
     if target.val_filter is None or all(is_empty(value) for value in values.values()):
         return False
-    return selects(target.val_filter, {**row.marks, **values})
+    return selects(target.val_filter, {**entra.marks(target.node, row), **values})

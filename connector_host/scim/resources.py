@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from connector_host.connectors.contract import Add, Mutability
 from connector_host.connectors.errors import Immutable, InvalidValue
 from connector_host.scim import assignments
-from connector_host.scim.assignments import Statement
+from connector_host.scim.assignments import Assign, Statement
 from connector_host.scim.errors import invalid_syntax
 from connector_host.scim.flows import is_writable
 from connector_host.scim.patches import checked_change, differs
@@ -73,7 +73,7 @@ def read_create(flows: Flows, body: object) -> Add:
     said = _read(flows, body)
     if said.active is False:
         raise InvalidValue("active", "a disabled user is not created here, since disabling deletes (disable).")
-    values = {assign.slot.attribute.name: assign.value for assign in said.assigns if is_writable(assign.slot)}
+    values = {assign.slot.attribute.name: assign.value for assign in _assigns(said) if is_writable(assign.slot)}
     for slot in flows.slots:
         value = values.get(slot.attribute.name)
         if slot.is_anchor and slot.attribute.name in values:
@@ -98,7 +98,7 @@ def _demand_addressable(slot: Slot, value: Value | None) -> None:
 def read_replacement(flows: Flows, body: object) -> Replacement:
     """Read the body of a PUT. Raises ScimError invalidSyntax, and InvalidValue naming the attribute."""
     said = _read(flows, body)
-    values = {assign.slot.attribute.name: assign.value for assign in said.assigns}
+    values = {assign.slot.attribute.name: assign.value for assign in _assigns(said)}
     return Replacement(flows, values, tuple(said.refusals), tuple(said.ids), disables=said.active is False)
 
 
@@ -107,3 +107,18 @@ def _read(flows: Flows, body: object) -> Statement:
         raise invalid_syntax("The body must be a JSON object that holds a user.")
     document: Mapping[str, object] = body
     return assignments.state(flows, document, Statement())
+
+
+def _assigns(said: Statement) -> list[Assign]:
+    """Return what is said; raise InvalidValue where a filter on values is to choose from a user that holds none yet."""
+    found: list[Assign] = []
+    for step in said.steps:
+        if isinstance(step, Assign):
+            found.append(step)
+        elif any(_says(assigns) for assigns in step.assigns.values()):
+            raise InvalidValue(step.target.node.name, 'has no values to choose from here; write [type eq "…"] instead.')
+    return found
+
+
+def _says(assigns: tuple[Assign, ...] | Exception) -> bool:
+    return not isinstance(assigns, tuple) or any(assign.value is not None for assign in assigns)

@@ -76,6 +76,7 @@ DEEP = [
     ("x", {"a": [[{"b": {"setPassword": "secret-pw"}}]]}, "setpassword"),
     ("x", {"y.password": "secret-pw"}, "password"),
     ("x", {"urn:x:y:password": "secret-pw"}, "password"),
+    ("x", {"a": "says something", "password": "secret-pw"}, "password"),
     ("x", {"y": ["one", "two"]}, "x.y"),
     ("x", [{"password": "secret-pw"}, {"a": 1}], "password"),
     ("name", {"givenName": "A", "more": {"password": "secret-pw"}}, "password"),

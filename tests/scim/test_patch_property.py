@@ -44,7 +44,7 @@ ENTRA = ScimPolicy(
     unmatched_path_filter=ScimPolicy.UnmatchedPathFilter.create,
 )
 
-words = st.text(alphabet="abcÄ'\"% ", min_size=1, max_size=6)
+words = st.sampled_from(["a", "B"]) | st.text(alphabet="abcÄ'\"% ", min_size=1, max_size=6)
 numbers = st.integers(-99, 99)
 name = st.fixed_dictionaries({}, optional={"givenName": words, "familyName": words})
 emails = st.fixed_dictionaries({}, optional={"work": words, "home": words}).map(
@@ -75,6 +75,8 @@ values = st.fixed_dictionaries(
 ).filter(bool)
 
 verbs = st.sampled_from(["add", "replace", "Add", "Replace"])
+named = st.fixed_dictionaries({"value": words}, optional={"type": st.sampled_from(["work", "home"])})
+"""What a removal says about the value that it means."""
 operations = st.one_of(
     st.sampled_from(list(PATHS)).flatmap(
         lambda path: st.fixed_dictionaries({"op": verbs, "path": st.just(path), "value": PATHS[path]})
@@ -84,6 +86,9 @@ operations = st.one_of(
     st.fixed_dictionaries({"op": st.just("replace"), "path": st.just("emails"), "value": emails.filter(bool)}),
     st.fixed_dictionaries(
         {"op": st.sampled_from(["remove", "Remove"]), "path": st.sampled_from([*PATHS, "name", "emails"])}
+    ),
+    st.fixed_dictionaries(
+        {"op": st.just("Remove"), "path": st.just("emails"), "value": named.map(lambda element: [element])}
     ),
 )
 
