@@ -49,6 +49,7 @@ def arguments_of(unit: Unit, logs: Path, packages: str) -> list[str]:
         *("--site", packages),
         *("--entry", unit.entry),
         *("--logs", str(logs)),
+        *("--folder", str(unit.folder)),
         *("--stop-s", str(round(unit.stop_s))),
         *(part for name, value in unit.environment.items() for part in ("--set", f"{name}={value}")),
         *(part for code in unit.exits_for_good for part in ("--for-good", str(code))),
@@ -64,6 +65,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--site", required=True)
     parser.add_argument("--entry", required=True)
     parser.add_argument("--logs", type=Path, required=True)
+    parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--stop-s", type=int, default=30)
     parser.add_argument("--set", action="append", default=[])
     parser.add_argument("--for-good", type=int, action="append", default=[])
@@ -78,6 +80,7 @@ def live(hosted: argparse.Namespace, report: Callable[[Severity, str], object]) 
 
     What it writes goes to the log file, warnings and errors to `report` (the event log), too.
     """
+    os.chdir(hosted.folder)  # a service begins in the system's own folder; relative paths mean beside the configuration
     os.environ.update(pair.split("=", 1) for pair in hosted.set)
     journal = Journal(hosted.logs / LOG_FILE, report)
     with redirect_stdout(journal), redirect_stderr(journal):

@@ -52,6 +52,8 @@ def render(unit: Unit) -> str:
         f"Type={'notify' if unit.watchdog_s else 'exec'}",
         f"ExecStart={' '.join(_quoted(part) for part in unit.command)}",
         *(["ExecReload=/bin/kill -HUP $MAINPID"] if unit.reloads else []),
+        # Taken as it is, to the end of the line: quotes would be part of the path.
+        f"WorkingDirectory={str(unit.folder).replace('%', '%%')}",
         f"User={unit.name}",
         f"Group={unit.name}",
         *(f"Environment={_quoted(f'{name}={value}')}" for name, value in unit.environment.items()),

@@ -43,6 +43,7 @@ def test_it_says_what_systemd_must_know():
     lines = render(unit(writable=(Path("/srv/data base"),))).splitlines()
     assert "Type=notify" in lines
     assert "WatchdogSec=30" in lines
+    assert "WorkingDirectory=/etc/connector-host" in lines
     assert "ExecReload=/bin/kill -HUP $MAINPID" in lines
     assert "RestartPreventExitStatus=78" in lines
     assert 'ReadWritePaths="/srv/data base"' in lines
@@ -55,9 +56,10 @@ def test_what_has_a_meaning_for_systemd_is_escaped():
 
 
 @needs_systemd
-def test_systemd_accepts_it(tmp_path):
+@pytest.mark.parametrize("folder", ["/etc/connector-host", "/srv/some folder", "/srv/100%"])
+def test_systemd_accepts_it(tmp_path, folder):
     file = tmp_path / "connector-host.service"
-    file.write_text(render(unit()))
+    file.write_text(render(unit(folder=Path(folder))))
     done = subprocess.run(["systemd-analyze", "verify", file], capture_output=True, text=True, check=False, timeout=60)
     complaints = [line for line in done.stderr.splitlines() if "connector-host" in line]
     assert complaints == []

@@ -150,6 +150,7 @@ def test_the_hosting_program_reads_what_was_registered(tmp_path):
 def live(tmp_path, monkeypatch):
     """Return a function that hosts a program of a few lines, and what the event log then has."""
     monkeypatch.setattr(sys, "argv", list(sys.argv))
+    monkeypatch.chdir("/")
     monkeypatch.syspath_prepend(tmp_path)
 
     def live(name, source):
@@ -172,6 +173,11 @@ def test_everything_is_in_the_log_file_and_trouble_in_the_event_log(live):
     live("speaking", f"sys.stderr.write({chr(10).join([*lines, ''])!r}); print(sys.argv[1])")
     assert live.log.splitlines() == [*lines, "word"]
     assert live.events == [("warning", lines[1]), ("error", lines[2]), ("error", "word")]
+
+
+def test_relative_paths_mean_beside_the_configuration(live, tmp_path):
+    live("looking", "import os; print(os.getcwd())")
+    assert live.log.strip() == str(tmp_path)
 
 
 @pytest.mark.parametrize(
