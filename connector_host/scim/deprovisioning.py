@@ -5,7 +5,7 @@ The administrator chooses for each of the two: nothing, delete the row, or set a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from connector_host.connectors.contract import Comparator, Compare, Delete, Modify
@@ -16,7 +16,7 @@ from connector_host.scim.patches import checked_change, differs
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from connector_host.connectors.contract import Add, Condition, Entry, Revision, Values
+    from connector_host.connectors.contract import Add, Attribute, Condition, Entry, Revision, Value, Values
     from connector_host.scim.flows import Flows
 
 
@@ -79,7 +79,21 @@ def _demand_visible(flows: Flows, entry: Entry) -> None:
         raise NotFound(entry.anchor)
 
 
-# ── coming back ───────────────────────────────────────────────────────────────────────────────────────────────────
+# ── creating, and coming back ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+def creation(flows: Flows, add: Add) -> Add:
+    """Return the creation with what it leaves unsaid: a new user is neither deleted nor, unless it says so, disabled.
+
+    The column's default need not say the same, and a column that is NOT NULL may have none.
+    """
+    disabled = (slot.state for slot in flows.slots)
+    unsaid = {
+        state.attribute.name: state.value(on=False)
+        for state in (flows.deleted, *disabled)
+        if state is not None and state.attribute.name not in add.values
+    }
+    return replace(add, values={**add.values, **unsaid})
 
 
 def returning(flows: Flows, add: Add) -> Condition | None:
@@ -103,19 +117,38 @@ def restoration(flows: Flows, add: Add, hidden: Entry) -> Modify:
 
     def revise(entry: Entry) -> Values:
         state = flows.deleted
-        anchor = flows.object_type.anchor
+        anchor = flows.anchor
         if (
             state is None
             or not is_hidden(flows, entry)
-            or add.values.get(anchor, entry.values[anchor]) != entry.values[anchor]
+            or not _is_same(anchor, add.values.get(anchor.name), entry.values[anchor.name])
         ):
-            raise Conflict([anchor])
+            raise Conflict(_clashing(flows, add, entry))
         said = {
             slot.attribute.name: checked_change(slot, add.values[slot.attribute.name])
             for slot in flows.slots
             if slot.attribute.name in add.values
+            and not slot.is_anchor
             and differs(slot, add.values[slot.attribute.name], entry.values.get(slot.attribute.name))
         }
         return {state.attribute.name: state.value(on=False), **said}
 
     return Modify(hidden.anchor, revise, add.refusals)
+
+
+def _clashing(flows: Flows, add: Add, entry: Entry) -> list[str]:
+    """Return the unique attributes of which the row holds the value already."""
+    return [
+        attribute.name
+        for attribute in flows.object_type.attributes
+        if (attribute.unique or attribute.name == flows.anchor.name)
+        and add.values.get(attribute.name) is not None
+        and _is_same(attribute, add.values[attribute.name], entry.values.get(attribute.name))
+    ]
+
+
+def _is_same(attribute: Attribute, said: Value | None, held: Value | None) -> bool:
+    """Return whether a row's value is the one that is said, as the connected system compares it; nothing is any."""
+    if isinstance(said, str) and isinstance(held, str) and not attribute.case_exact:
+        return said.lower() == held.lower()
+    return said is None or said == held

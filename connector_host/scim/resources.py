@@ -58,7 +58,7 @@ class Replacement:
         """Return whether the request says anything about the slot: a value, or by leaving it out that it is empty."""
         if slot.attribute.name in self.values:
             return True
-        if slot.attribute.required and not slot.is_anchor:
+        if slot.attribute.required and slot.state is None:
             raise InvalidValue(slot.path, "is required and is missing.")
         return slot.on_null == "clear" and slot.attribute.nullable and _is_cleared_by_absence(slot)
 
@@ -78,11 +78,16 @@ def read_create(flows: Flows, body: object) -> Add:
         value = values.get(slot.attribute.name)
         if slot.is_anchor and slot.attribute.name in values:
             _demand_addressable(slot, value)
-        if value is None and slot.attribute.required:
+        if value is None and slot.attribute.required and not _is_written_by_flows(flows, slot):
             raise InvalidValue(slot.path, "is required and is missing or empty.")
         if value is None and slot.attribute.name in values and not slot.attribute.nullable:
             raise InvalidValue(slot.path, f"cannot be empty: column {slot.attribute.name} is NOT NULL.")
     return Add(values, tuple(said.refusals))
+
+
+def _is_written_by_flows(flows: Flows, slot: Slot) -> bool:
+    """Return whether a creation that does not name the column gets its value from a deprovisioning flow."""
+    return slot.state is not None or (flows.deleted is not None and slot.attribute == flows.deleted.attribute)
 
 
 def _demand_addressable(slot: Slot, value: Value | None) -> None:

@@ -229,5 +229,69 @@ async def test_the_version_may_be_taken_from_a_column_and_be_strong(tmp_path, et
         assert first.startswith("W/") is (etag == "weak")
         renamed = await scim.patch("anna", {"op": "replace", "path": "name.givenName", "value": "Anne"})
         assert renamed.headers["ETag"] == first
-        counted = await scim.patch("anna", {"op": "replace", "path": f"{ECMA}:Number", "value": 2})
-        assert counted.headers["ETag"] != first
+        written = await scim.patch("anna", {"op": "replace", "path": f"{ECMA}:Number", "value": 2})
+        assert (written.status, written.body["scimType"]) == (400, "mutability")
+        scim.run("UPDATE Employees SET Number = 2")
+        assert (await scim.get("/Users/anna")).headers["ETag"] != first
+
+
+MARKED_DDL = """
+CREATE TABLE Employees (
+  Login VARCHAR(64) NOT NULL PRIMARY KEY, FirstName VARCHAR(50) NOT NULL, Email VARCHAR(128) UNIQUE,
+  Status VARCHAR(10), Mark VARCHAR(10) NOT NULL
+)
+"""
+SINCE_NULL = {"action": "set", "column": "Status", "deleted": "{null}", "present": "P"}
+MARKED = {"action": "set", "column": "Mark", "deleted": "D", "present": "P"}
+WITHOUT_STATUS = {"action": "set", "column": "Status", "inactive": "{null}", "active": "A"}
+WITH_MARK = {"action": "set", "column": "Mark", "inactive": "I", "active": "A"}
+
+
+@pytest.mark.parametrize(
+    ("flows", "held"),
+    [
+        ({"delete": SINCE_NULL, "disable": WITH_MARK}, {"Status": "P", "Mark": "A"}),
+        ({"delete": MARKED, "disable": WITHOUT_STATUS}, {"Status": "A", "Mark": "P"}),
+        ({"delete": MARKED, "disable": {**WITH_MARK, "active": "P"}}, {"Status": None, "Mark": "P"}),
+    ],
+)
+async def test_a_new_user_is_present_and_active_where_it_says_nothing_else(tmp_path, flows, held):
+    async with serve(tmp_path, ddl=MARKED_DDL, attributes=ATTRIBUTES, **flows) as scim:
+        created = await scim.post(ANNA)
+        assert (created.status, created.body["active"]) == (201, True), created.text
+        assert {name: scim.rows()[0][name] for name in held} == held
+        assert (await scim.get("/Users")).body["totalResults"] == 1
+        replaced = await scim.put("anna", {**ANNA, "name": {"givenName": "Anne"}})
+        assert (replaced.status, replaced.body["active"]) == (200, True)
+        assert (await scim.patch("anna", DISABLE)).body["active"] is False
+        assert (await scim.put("anna", ANNA)).body["active"] is False
+
+
+async def test_a_user_that_comes_back_stays_disabled_unless_the_request_says_otherwise(tmp_path):
+    disable = {"action": "set", "column": "Enabled", "inactive": False, "active": True}
+    delete = {"action": "set", "column": "DeletedAt", "recreate": "restore"}
+    async with serving(tmp_path, disable=disable, delete=delete) as scim:
+        await scim.post({**ANNA, "active": False})
+        await scim.delete("anna")
+        assert (await scim.post(ANNA)).body["active"] is False
+
+
+async def test_a_conflict_with_a_deleted_user_names_what_clashes(tmp_path):
+    async with serving(tmp_path, delete={"action": "set", "column": "DeletedAt", "recreate": "restore"}) as scim:
+        mail = {"emails": [{"type": "work", "value": "anna@example.org"}]}
+        await scim.post({**ANNA, **mail})
+        await scim.delete("anna")
+        answer = await scim.post({**ANNA, **mail, "userName": "bert"})
+        assert (answer.status, answer.body["scimType"]) == (409, "uniqueness")
+        assert "emails" in answer.body["detail"]
+        assert "userName" not in answer.body["detail"]
+
+
+async def test_a_deleted_user_comes_back_whatever_the_case_of_its_name(tmp_path):
+    ddl = DDL.replace("Login VARCHAR(64) NOT NULL", "Login VARCHAR(64) NOT NULL COLLATE NOCASE")
+    flow = {"action": "set", "column": "DeletedAt", "recreate": "restore"}
+    async with serve(tmp_path, ddl=ddl, attributes=ATTRIBUTES, delete=flow) as scim:
+        await scim.post(ANNA)
+        await scim.delete("anna")
+        answer = await scim.post({**ANNA, "userName": "ANNA"})
+        assert (answer.status, answer.body.get("userName")) == (201, "anna"), answer.text

@@ -183,6 +183,22 @@ async def test_a_put_replaces_the_user_and_clears_what_it_leaves_out(scim, barba
     assert answer.body["active"] is True
 
 
+async def test_a_put_without_what_is_required_is_refused_and_named(scim, barbara):
+    for missing in ("userName", "name"):
+        body = {key: value for key, value in barbara.items() if key != missing}
+        answer = await scim.put("bjensen", body)
+        assert (answer.status, answer.body["scimType"]) == (400, "invalidValue")
+        assert missing in answer.body["detail"]
+    assert (await scim.get("/Users/bjensen")).body == barbara
+
+
+async def test_if_match_may_name_several_versions(scim, barbara):
+    known = barbara["meta"]["version"]
+    for header in (f'"other", {known}', f'{known}, W/"other"'):
+        assert (await scim.put("bjensen", barbara, headers={"If-Match": header})).status == 200
+    assert (await scim.put("bjensen", barbara, headers={"If-Match": '"one", W/"other"'})).status == 412
+
+
 async def test_a_put_of_what_was_read_changes_nothing(scim, barbara):
     answer = await scim.put("bjensen", barbara)
     assert answer.body == barbara
@@ -198,10 +214,13 @@ async def test_a_second_user_with_a_unique_value_is_a_conflict_that_names_the_at
     answer = await scim.post({"userName": "bjensen", "name": {"givenName": "Other"}})
     assert (answer.status, answer.body["scimType"]) == (409, "uniqueness")
     await scim.post({"userName": "anna", "name": {"givenName": "Anna"}})
-    answer = await scim.patch("anna", {"op": "add", "path": "emails", "value": [{"value": "bjensen@example.org"}]})
-    assert answer.status == 400
-    operation = {"op": "add", "path": 'emails[type eq "work"].value', "value": "bjensen@example.org"}
-    assert (await scim.patch("anna", operation)).status == 409
+    for path, value in (
+        ("emails", [{"value": "bjensen@example.org"}]),
+        ('emails[type eq "work"].value', "bjensen@example.org"),
+    ):
+        answer = await scim.patch("anna", {"op": "add", "path": path, "value": value})
+        assert answer.status == 409
+        assert "emails" in answer.body["detail"]
 
 
 async def test_a_change_of_another_state_than_the_client_knows_is_refused(scim, barbara):
@@ -211,6 +230,16 @@ async def test_a_change_of_another_state_than_the_client_knows_is_refused(scim, 
     assert (await scim.patch("bjensen", disable, headers={"If-Match": known})).status == 412
     assert (await scim.delete("bjensen", headers={"If-Match": known})).status == 412
     assert (await scim.put("bjensen", barbara, headers={"If-Match": "*"})).status == 200
+
+
+async def test_nothing_is_changed_where_the_client_asks_for_another_version_than_there_is(scim, barbara):
+    known = barbara["meta"]["version"]
+    for excluded in ("*", known):
+        headers = {"If-None-Match": excluded}
+        assert (await scim.put("bjensen", barbara, headers=headers)).status == 412
+        assert (await scim.patch("bjensen", {"op": "remove", "path": "emails"}, headers=headers)).status == 412
+        assert (await scim.delete("bjensen", headers=headers)).status == 412
+    assert (await scim.put("bjensen", barbara, headers={"If-None-Match": '"other"'})).status == 200
 
 
 async def test_an_unchanged_user_is_not_sent_again(scim, barbara):
