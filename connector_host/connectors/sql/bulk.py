@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from connector_host.connectors.contract import Add, Delete, Entry, Export, Exported, Modify, to_text
 from connector_host.connectors.errors import Conflict, NotFound
-from connector_host.connectors.sql import exports, guarding, predicates, queries
+from connector_host.connectors.sql import doubles, exports, guarding, predicates, queries
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -104,6 +104,10 @@ def _add(
             alike.setdefault(tuple(parameters), {})[number] = parameters
         else:
             outcomes[number] = _add_alone(connection, shape, parameters, on_unreadable)
+    if shape.guarded and doubles.among(
+        connection, shape, ((None, row) for rows in alike.values() for row in rows.values())
+    ):
+        raise Disagreement
     keys = {number: exports.text_of_key(shape, row[anchor]) for rows in alike.values() for number, row in rows.items()}
     found: dict[str, Entry] = {}
     for columns, rows in alike.items():
@@ -188,6 +192,7 @@ def _modify(
     outcomes: dict[int, Outcome] = {}
     changed: dict[int, str] = {}
     alike: dict[tuple[str, ...], list[dict[str, object]]] = {}
+    written: list[tuple[str | None, dict[str, object]]] = []
     for number, export in modifies.items():
         entry = before.get(export.anchor)
         if entry is None:
@@ -200,10 +205,13 @@ def _modify(
             continue
         if changes:
             changed[number] = export.anchor
+            written.append((export.anchor, changes))
             key = queries.anchor_key(shape, export.anchor)
             alike.setdefault(tuple(changes), []).append({**_short(changes), "key_": key})
         else:
             outcomes[number] = Exported(entry, written=False)
+    if doubles.among(connection, shape, written):
+        raise Disagreement
     for columns, rows in alike.items():
         _update(connection, shape, columns, rows)
     after = queries.read(connection, shape, changed.values(), on_unreadable) if changed else {}

@@ -44,6 +44,8 @@ class Key:
     primary: bool
     deferred: bool = False
     """Whether it is looked at after the statement, or as late as at the commit: DEFERRABLE."""
+    folds: bool = False
+    """Whether it is known to take values for equal that differ in case only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +130,7 @@ def _keys(rows: Iterable[RowMapping], columns: Iterable[RowMapping], dialect: Di
             tuple(str(part["column_name"]) for part in parts),
             bool(parts[0]["is_primary"]),
             deferred=_true(parts[0].get("is_deferred")),
+            folds=all(_true(part.get("folds")) for part in parts),
         )
         for name, parts in grouped.items()
         if all(part["column_name"] is not None and not part["is_partial"] for part in parts)
@@ -244,7 +247,7 @@ def _postgresql_column(row: RowMapping, dialect: Dialect) -> tuple[ColumnFacts, 
             length = modifier - 4
         case Family.DECIMAL if modifier > 4:  # noqa: PLR2004 - the same
             precision, scale = (modifier - 4) >> 16, (modifier - 4) & 0x7FF
-        case Family.MOMENT | Family.NAIVE_MOMENT if modifier >= 0:
+        case Family.MOMENT | Family.NAIVE_MOMENT | Family.TIME if modifier >= 0:
             precision = modifier
         case _:
             pass
@@ -275,7 +278,7 @@ def _mysql_column(row: RowMapping, dialect: Dialect) -> tuple[ColumnFacts, Kind]
     extra = _plain(row["extra"]).upper()
     generated = "GENERATED" in extra and "DEFAULT_GENERATED" not in extra
     default = row["default_text"]
-    moment = kind.family in (Family.MOMENT, Family.NAIVE_MOMENT)
+    moment = kind.family in (Family.MOMENT, Family.NAIVE_MOMENT, Family.TIME)
     is_decimal = kind.family is Family.DECIMAL
     facts = ColumnFacts(
         name=_plain(row["name"]),

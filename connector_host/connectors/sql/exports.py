@@ -24,7 +24,7 @@ from connector_host.connectors.contract import (
     to_text,
 )
 from connector_host.connectors.errors import Conflict, ConnectorError, Immutable, InvalidValue, NotFound
-from connector_host.connectors.sql import guarding, mssql, queries
+from connector_host.connectors.sql import doubles, guarding, mssql, queries
 from connector_host.connectors.sql.columns import Unfit
 from connector_host.connectors.sql.scripted import NotOneRow
 
@@ -60,10 +60,11 @@ def carry_out(connection: Connection, shape: Shape, export: Export, on_unreadabl
 def add(
     connection: Connection, shape: Shape, parameters: dict[str, object], on_unreadable: Callable[[str], None]
 ) -> Exported:
-    """Insert one row and read it back; raises Conflict where an anchor that nothing enforces is taken already."""
+    """Insert one row and read it back; raises Conflict where the database would take a second of what is unique."""
     given = parameters.get(shape.object_type.anchor)
     if given is not None and not shape.enforced:
         _guard(connection, shape, given)
+    doubles.refuse(connection, shape, parameters)
     statement = sa.insert(shape.table)
     if given is not None:
         connection.execute(statement, parameters)
@@ -84,6 +85,7 @@ def _add_by_script(
     given = parameters.get(shape.object_type.anchor)
     if given is not None and not shape.enforced:
         _guard(connection, shape, given)
+    doubles.refuse(connection, shape, parameters)
     told = _run(connection, shape, "create", parameters)
     key = told if given is None else given
     if key is None:
@@ -188,6 +190,7 @@ def _modify(connection: Connection, shape: Shape, export: Modify, on_unreadable:
     changes = differences(shape, before, export.revise(before))
     if not changes:
         return Exported(before, written=False)
+    doubles.refuse(connection, shape, changes, export.anchor)
     key = queries.anchor_key(shape, export.anchor)
     if "update" in shape.scripts:
         _run(connection, shape, "update", _all_parameters(shape, before, changes))

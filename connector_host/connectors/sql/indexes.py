@@ -39,6 +39,32 @@ def check_indexes(connection: Connection, shape: Shape, settings: SqlSettings) -
                 "No index serves the lookup of users by this column, so every lookup reads the whole table.",
                 f"Create one: {_statement(connection, shape, column, settings)}",
             )
+    for column in shape.guarded:
+        yield Finding(
+            Level.WARNING,
+            column.attribute.name,
+            "The database would take a second value that differs in case only. The host looks before each write, but "
+            "another program, or another host at the same moment, is not held back.",
+            f"Let the database refuse it: {_statement(connection, shape, column, settings, unique=True)}",
+        )
+    for column in {one.attribute.name: one for one in (shape.anchor, *_matched_by(shape, settings))}.values():
+        if _folds_accents(column):
+            yield Finding(
+                Level.WARNING,
+                column.attribute.name,
+                "Its collation takes é for e, which a directory does not: where there is a zoe, it does not find zoé, "
+                "and is then refused to create it, again and again.",
+                "Use a collation that tells accents apart, such as utf8mb4_uca1400_as_ci or utf8mb4_bin.",
+            )
+
+
+def _folds_accents(column: SqlColumn) -> bool:
+    """Return whether a collation of MariaDB or MySQL is one of those that do not tell letters with accents apart."""
+    name = (column.discovered.facts.collation or "").lower()
+    return "_ai_ci" in name or (name.endswith("_ci") and "_as_" not in name and name.startswith(_ACCENT_FOLDING))
+
+
+_ACCENT_FOLDING: Final = ("utf8", "ucs2", "utf16", "utf32", "latin1", "latin2", "cp1250", "uca")
 
 
 def _matched_by(shape: Shape, settings: SqlSettings) -> list[SqlColumn]:
@@ -74,7 +100,9 @@ def _serves(shape: Shape, column: SqlColumn, leading: str, collation: str) -> bo
             return plain == name
 
 
-def _statement(connection: Connection, shape: Shape, column: SqlColumn, settings: SqlSettings) -> str:
+def _statement(
+    connection: Connection, shape: Shape, column: SqlColumn, settings: SqlSettings, *, unique: bool = False
+) -> str:
     """Return the statement that creates the index, with the database's own quotes."""
     quote = connection.dialect.identifier_preparer.quote_identifier
     name = column.attribute.name
@@ -84,4 +112,5 @@ def _statement(connection: Connection, shape: Shape, column: SqlColumn, settings
         expression = f"{expression} COLLATE NOCASE"
     elif is_folded(column) and shape.dialect.text_comparison == "lower":
         expression = f"lower({expression})"
-    return f"CREATE INDEX {quote(f'{settings.table}_{name}_lookup')} ON {table} ({expression});"
+    kind, suffix = ("UNIQUE INDEX", "any_case") if unique else ("INDEX", "lookup")
+    return f"CREATE {kind} {quote(f'{settings.table}_{name}_{suffix}')} ON {table} ({expression});"

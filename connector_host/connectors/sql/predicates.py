@@ -15,7 +15,7 @@ from connector_host.connectors.sql.columns import Family
 from connector_host.connectors.sql.conditions import ESCAPE, PATTERNS, Filled, is_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from sqlalchemy import ColumnElement
 
@@ -91,6 +91,14 @@ def folded(column: SqlColumn, shape: Shape) -> Expression:
 def is_folded(column: SqlColumn) -> bool:
     """Return whether the column is compared without regard to case."""
     return is_text(column) and not column.attribute.case_exact
+
+
+def is_alike(column: SqlColumn, shape: Shape, names: Sequence[str]) -> Where:
+    """Return that a folded column has one of the values that the parameters name, in whatever case."""
+    values = [compared(column, shape, name) for name in names]
+    if shape.dialect.text_comparison == "nocase":
+        return column.sql.collate("NOCASE").in_(values)
+    return folded(column, shape).in_([sa.func.lower(value) for value in values])
 
 
 def missing(column: SqlColumn) -> ColumnElement[int]:

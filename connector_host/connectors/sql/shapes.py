@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from connector_host.connectors.contract import Attribute, AttributeType, Entry, Mutability, ObjectType, Value, to_text
-from connector_host.connectors.sql import anchors, scripted
+from connector_host.connectors.sql import anchors, predicates, scripted
 from connector_host.connectors.sql.codecs import codec_for
 from connector_host.connectors.sql.columns import AsDriver, Codec, Unfit
 from connector_host.connectors.sql.statements import Statements
@@ -63,6 +63,20 @@ class Shape:
     def tells_all(self) -> bool:
         """Return whether RETURNING tells the row as it is: no trigger changes it afterwards (§3.3.11)."""
         return self.dialect.inserts_return and self.facts.triggers == 0
+
+    @cached_property
+    def guarded(self) -> tuple[SqlColumn, ...]:
+        """Return the columns whose unique key tells cases apart although comparisons do not (see `doubles`)."""
+        if self.dialect.text_comparison == "collation":
+            return ()
+        folding = {key.columns for key in self.facts.keys if key.folds}
+        return tuple(
+            column
+            for name, column in self.columns.items()
+            if predicates.is_folded(column)
+            and (column.attribute.unique or column is self.anchor)
+            and (name,) not in folding
+        )
 
     @cached_property
     def selected(self) -> sa.Select[*tuple[object, ...]]:
