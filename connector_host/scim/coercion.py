@@ -75,9 +75,10 @@ def _text(attribute: Attribute, path: str, raw: object) -> Value:
             raise InvalidValue(path, "expected text.")
     if "\x00" in text:
         raise InvalidValue(path, "text must not contain the character NUL.")
+    text = _canonical(attribute, path, text)
     if attribute.max_length is not None and len(text) > attribute.max_length:
         raise InvalidValue(path, f"expected text of at most {attribute.max_length} characters, got {len(text)}.")
-    return _canonical(attribute, path, text)
+    return text
 
 
 def _canonical(attribute: Attribute, path: str, text: str) -> str:

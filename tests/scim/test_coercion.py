@@ -101,6 +101,8 @@ def test_text_longer_than_the_column_is_refused_with_the_limit():
 def test_a_value_outside_the_choices_is_refused_with_the_choices():
     with pytest.raises(InvalidValue, match="one of A, I"):
         coerce(slot("string", canonical_values=("A", "I")), "X")
+    with pytest.raises(InvalidValue, match="one of A, I"):
+        coerce(slot("string", canonical_values=("A", "I"), max_length=1), "longer")
 
 
 def test_a_choice_is_stored_as_the_connected_system_spells_it_unless_case_matters():

@@ -7,7 +7,7 @@ the value is never repeated. Nothing here knows a connection.
 
 from __future__ import annotations
 
-import math
+import sys
 import uuid
 from datetime import time
 from decimal import Decimal, InvalidOperation
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 SINGLE_DIGITS = 6
 DOUBLE_DIGITS = 15
+SINGLE_MAX = 3.40282e38
+"""The largest number of six digits in four bytes."""
 
 
 def codec_for(kind: Kind, facts: ColumnFacts, parameters: Parameters, meant: ColumnSettings | None = None) -> Codec:
@@ -55,10 +57,10 @@ def _text(facts: ColumnFacts, _: Parameters) -> Codec:
         if not isinstance(value, str):
             raise Unfit("takes text")
         _refuse_unstorable(value)
-        if facts.length is not None and len(value) > facts.length:
-            raise Unfit(f"takes text of at most {facts.length} characters")
         if facts.allowed and value not in facts.allowed:
             raise Unfit(f"takes one of {', '.join(facts.allowed)}")
+        if facts.length is not None and len(value) > facts.length:
+            raise Unfit(f"takes text of at most {facts.length} characters")
         return value
 
     return Codec(AttributeType.STRING, encode, _as_text, _storable)
@@ -105,10 +107,13 @@ def _uuid(_: ColumnFacts, __: Parameters) -> Codec:
     return Codec(AttributeType.STRING, canonical, canonical, canonical)
 
 
-def _time(_: ColumnFacts, __: Parameters) -> Codec:
+def _time(facts: ColumnFacts, parameters: Parameters) -> Codec:
+    kept = parameters.fraction_digits if facts.precision is None else facts.precision
+    digits = min(kept, parameters.clock_digits)
+
     def parse(text: object) -> time:
         try:
-            return text if isinstance(text, time) else time.fromisoformat(str(text))
+            return moments.cut(text if isinstance(text, time) else time.fromisoformat(str(text)), digits)
         except ValueError:
             raise Unfit("takes a time of day such as 17:30:00") from None
 
@@ -211,12 +216,13 @@ def _as_decimal(value: object, otherwise: str) -> Decimal:
 
 
 def _floating(digits: int) -> Callable[[ColumnFacts, Parameters], Codec]:
-    expected = f"takes a number of at most {digits} significant digits"
+    limit, spelled = (SINGLE_MAX, "3.4e38") if digits == SINGLE_DIGITS else (sys.float_info.max, "1.7e308")
+    expected = f"takes a number of at most {digits} significant digits, up to {spelled}"
 
     def encode(value: Value) -> float:
         number = _as_decimal(value, expected)
         rounded = float(number)
-        if len(number.normalize().as_tuple().digits) > digits or not math.isfinite(rounded):
+        if len(number.normalize().as_tuple().digits) > digits or abs(rounded) > limit:
             raise Unfit(expected)
         return rounded
 

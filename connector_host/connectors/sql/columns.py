@@ -108,6 +108,8 @@ class Parameters:
     """Significant digits that the database keeps in any decimal column; None is as declared."""
     fraction_digits: int = MICROSECOND_DIGITS
     """Digits after the second that a column keeps that declares none."""
+    clock_digits: int = MICROSECOND_DIGITS
+    """Digits after the second of a time of day that the driver hands out."""
     plain: frozenset[Family] = frozenset()
     """Families whose results are values of the contract as they come, so that nothing needs to be looked at."""
 

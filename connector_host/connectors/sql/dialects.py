@@ -7,7 +7,7 @@ a connection. Sources: sql-connectors.md §3, and the databases' manuals.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 from connector_host.connectors.sql.columns import Family, Kind, Parameters, integers
@@ -130,7 +130,7 @@ SQLITE_ODBC = Dialect(
     name="sqlite",
     catalogue=_questions("sqlite"),
     types=SQLITE_TYPES,
-    parameters=_SQLITE_PARAMETERS,
+    parameters=replace(_SQLITE_PARAMETERS, clock_digits=0),
     session=("PRAGMA busy_timeout = {ms}", "PRAGMA foreign_keys = ON"),
     text_comparison="nocase",
     generated_key="last_insert_rowid",  # RETURNING yields no rows there (§3.4)
@@ -212,7 +212,7 @@ MYSQL_TYPES: Mapping[str, Kind] = (
         for suffix in ("", " unsigned")
     }
     | dict.fromkeys(("decimal", "decimal unsigned"), DECIMAL)
-    | {"float": SINGLE, "double": DOUBLE, "boolean": BOOLEAN, "year": integers(16)}
+    | {"float": SINGLE, "double": DOUBLE, "boolean": BOOLEAN, "year": Kind(Family.INTEGER, 1901, 2155)}
     # The session's zone is UTC, so TIMESTAMP and DATETIME are alike.
     | {"datetime": NAIVE, "timestamp": NAIVE, "date": DATE, "time": TIME, "uuid": UUID, "inet4": TEXT, "inet6": TEXT}
     | dict.fromkeys(("binary", "varbinary", "blob", "tinyblob", "mediumblob", "longblob", "bit"), BINARY)
@@ -260,7 +260,7 @@ MARIADB_ODBC = Dialect(
     catalogue=_questions("mysql", checks="mariadb_checks.sql"),
     types=MYSQL_TYPES,
     # The driver cuts fractions of a second from datetime parameters; as text they survive (§3.3.4).
-    parameters=Parameters(native_booleans=False, native_moments=False, fraction_digits=0, plain=_PLAIN),
+    parameters=Parameters(native_booleans=False, native_moments=False, fraction_digits=0, clock_digits=0, plain=_PLAIN),
     session=(*_MYSQL_SESSION, "SET SESSION max_statement_time = {s}"),
     import_session=_MYSQL_IMPORT,
     text_comparison="collation",

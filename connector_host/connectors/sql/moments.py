@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 from zoneinfo import ZoneInfo
 
 from connector_host.connectors.contract import AttributeType, Value
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECONDS = 10**MICROSECOND_DIGITS
 MIDDLE_YEAR = 5_000
+Clock = TypeVar("Clock", datetime, time)
 UNITS = {"s": timedelta(seconds=1), "ms": timedelta(milliseconds=1)}
 
 
@@ -29,7 +30,7 @@ def aware(facts: ColumnFacts, parameters: Parameters) -> Codec:
     digits = parameters.fraction_digits if facts.precision is None else facts.precision
 
     def encode(value: Value) -> object:
-        return spelled(_cut(_utc(value), digits))
+        return spelled(cut(_utc(value), digits))
 
     def spelled(moment: datetime) -> object:
         return moment if parameters.native_moments else _iso(moment)
@@ -46,7 +47,7 @@ def naive(facts: ColumnFacts, parameters: Parameters, zone: str | None = None) -
     local: tzinfo = UTC if zone is None else ZoneInfo(zone)
 
     def encode(value: Value) -> object:
-        moment = _cut(_utc(value), digits)
+        moment = cut(_utc(value), digits)
         there = moment.astimezone(local).replace(tzinfo=None, fold=0)
         if there.replace(tzinfo=local).astimezone(UTC) != moment:
             # The second of two hours that the clock shows alike: it would read back an hour off.
@@ -107,8 +108,7 @@ def epoch(inner: Codec, unit: str) -> Codec:
             raise Unfit("holds a number beyond the years 1 to 9999") from None
 
     def neighbours(value: Value) -> Neighbours:
-        count, rest = divmod(_aware(value) - EPOCH, step)
-        return Neighbours(inner.compared(count).below, inner.compared(count + bool(rest)).above)
+        return inner.compared((_aware(value) - EPOCH) // step)
 
     return Codec(AttributeType.DATE_TIME, encode, decode, to_moment, neighbours)
 
@@ -116,11 +116,14 @@ def epoch(inner: Codec, unit: str) -> Codec:
 def _neighbours(
     value: Value, digits: int, spelled: Callable[[datetime], object], zone: tzinfo | None = None
 ) -> Neighbours:
-    """Return the moments beside a value in a column of so many digits, and without a zone where one is given."""
-    moment = _aware(value)
+    """Return the moments beside a value in a column of so many digits, and without a zone where one is given.
+
+    The value is cut as it is when it is written, so that who wrote it finds it again.
+    """
+    moment = cut(_aware(value), digits)
     try:
         there = moment.astimezone(UTC) if zone is None else moment.astimezone(zone).replace(tzinfo=None, fold=0)
-        below = _cut(there, digits)
+        below = cut(there, digits)
         if zone is not None and there.replace(tzinfo=zone).astimezone(UTC) != moment:
             above = _after_twice(there, zone)
             below = above - _step(digits)
@@ -130,7 +133,7 @@ def _neighbours(
         last = datetime.max.replace(tzinfo=UTC if zone is None else None)
         is_early = moment.year < MIDDLE_YEAR
         first = datetime.min.replace(tzinfo=last.tzinfo)
-        return Neighbours(None, spelled(first)) if is_early else Neighbours(spelled(_cut(last, digits)), None)
+        return Neighbours(None, spelled(first)) if is_early else Neighbours(spelled(cut(last, digits)), None)
     return Neighbours(spelled(below), spelled(above))
 
 
@@ -185,7 +188,7 @@ def _utc(value: Value) -> datetime:
         raise Unfit("takes a date and time of the years 1 to 9999 in UTC") from None
 
 
-def _cut(moment: datetime, digits: int) -> datetime:
+def cut(moment: Clock, digits: int) -> Clock:
     """Drop digits that the column does not keep: databases round them, each in its own way."""
     unit = _step(digits).microseconds or MICROSECONDS
     return moment.replace(microsecond=moment.microsecond // unit * unit)

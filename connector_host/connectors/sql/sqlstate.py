@@ -320,7 +320,8 @@ OF_VALUES: Mapping[Happened, str] = {
     Happened.FOREIGN_KEY: "Another table is tied to this value or user, so the database refuses the change.",
     Happened.CHECK: "A check constraint of the database refuses this value.",
     Happened.RULE: "A rule of the database (a trigger) refuses this change.",
-    Happened.BAD_VALUE: "The database cannot keep this value: it is too long or of another type.",
+    Happened.BAD_VALUE: "The database cannot keep this value: it is too long, out of range, of another type, or in "
+    "letters that the column's character set lacks.",
 }
 """What is wrong where a value is to blame, in words that repeat none."""
 
@@ -352,10 +353,26 @@ def to_error(failure: Failure, facts: TableFacts | None = None) -> ConnectorErro
     if failure.happened is Happened.COMPUTED:
         return Immutable(first, "is computed by the database.")
     if failure.happened in OF_VALUES:
-        return InvalidValue(first, OF_VALUES[failure.happened])
+        return InvalidValue(first, OF_VALUES[failure.happened] + _type_of(first, failure, facts))
     if failure.happened in OF_THE_SYSTEM:
         return OF_THE_SYSTEM[failure.happened]()
     return ConnectorError(f"The database refused the statement (code {failure.code}).")
+
+
+def _type_of(name: str, failure: Failure, facts: TableFacts | None) -> str:
+    """Return what the column is, as the database spells it, where a value does not fit into it."""
+    columns = facts.columns if facts is not None and failure.happened is Happened.BAD_VALUE else ()
+    declared = next((column.facts.declared for column in columns if column.facts.name == name), "")
+    return f" The column is {declared}{_RANGES.get(declared.partition('(')[0].lower(), '')}." if declared else ""
+
+
+_RANGES: Mapping[str, str] = {
+    "tinytext": ", 255 bytes of text",
+    "text": ", 65535 bytes of text",
+    "year": ", the years 1901 to 2155",
+    "timestamp": ", mostly the years 1970 to 2038",
+}
+"""Limits of types of MariaDB and MySQL that their names do not tell."""
 
 
 def _attributes(failure: Failure, facts: TableFacts) -> tuple[str, ...]:

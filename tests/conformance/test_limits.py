@@ -1,0 +1,78 @@
+"""What a column cannot keep is refused with its attribute and its limit; only fractions of a second are cut."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import pytest
+
+from connector_host.connectors.contract import Add, Comparator, Compare, Query
+from connector_host.connectors.errors import InvalidValue
+
+COLUMNS = {
+    "sqlite": "small text, clock time, seen datetime, kept datetime",
+    "postgresql": "small real, clock time(0), fine time(6), seen timestamp(0), kept timestamptz(3)",
+    "mariadb": "small float, clock time, fine time(6), seen datetime, kept datetime(3), stamp timestamp NULL, "
+    "made year, brief tinytext, western varchar(20) CHARACTER SET latin1, choice enum('a', 'B')",
+}
+
+
+@pytest.fixture
+async def limited(platform):
+    columns = COLUMNS[platform.database]
+    platform.execute(
+        'DROP TABLE IF EXISTS "Limited"', f'CREATE TABLE "Limited" (id int PRIMARY KEY NOT NULL, {columns})'
+    )
+    connector = platform.open(table="Limited", anchor="id")
+    yield connector
+    await connector.close()
+
+
+async def refusal(connector, name, value):
+    with pytest.raises(InvalidValue) as refused:
+        await connector.export(Add({"id": 1, name: value}))
+    assert refused.value.attribute == name
+    return str(refused.value)
+
+
+async def test_a_number_beyond_four_bytes_is_refused_by_name(platform, limited):
+    platform.only("postgresql", "mariadb")
+    assert "3.4e38" in await refusal(limited, "small", Decimal("1e39"))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "limit"),
+    [
+        ("stamp", datetime(2039, 1, 1, tzinfo=UTC), "2038"),
+        ("stamp", datetime(1969, 1, 1, tzinfo=UTC), "1970"),
+        ("made", 1800, "1901"),
+        ("brief", "é" * 200, "255 bytes"),
+        ("western", "Ж", "character set"),
+        ("choice", "zz", "one of a, B"),
+    ],
+)
+async def test_the_limits_of_mariadb_are_told(platform, limited, name, value, limit):
+    platform.only("mariadb")
+    assert limit in await refusal(limited, name, value)
+
+
+async def test_a_time_of_day_keeps_what_column_and_driver_can(platform, limited):
+    platform.only("postgresql", "mariadb")
+    done = await limited.export(Add({"id": 1, "fine": "23:59:59.9999999"}))
+    whole = (platform.database, platform.driver) == ("mariadb", "odbc")
+    assert done.entry.values["fine"] == ("23:59:59" if whole else "23:59:59.999999")
+    assert (await limited.search(Query(Compare("fine", Comparator.EQ, "23:59:59.9999999")))).total == 1
+
+
+async def test_fractions_of_a_second_are_cut_and_never_rounded(platform, limited):
+    moment = datetime(2026, 11, 23, 12, 30, 59, 999_999, tzinfo=UTC)
+    done = await limited.export(Add({"id": 1, "clock": "23:59:59.9999999", "seen": moment, "kept": moment}))
+    values = done.entry.values
+    keeps_all = platform.database == "sqlite"
+    assert values["clock"] == ("23:59:59.999999" if keeps_all and platform.driver == "native" else "23:59:59")
+    assert values["seen"] == (moment if keeps_all else moment.replace(microsecond=0))
+    assert values["kept"] == (moment if keeps_all else moment.replace(microsecond=999_000))
+    for name, value in (("clock", "23:59:59.9999999"), ("seen", moment), ("kept", moment)):
+        for comparator in (Comparator.EQ, Comparator.GE, Comparator.LE):
+            assert (await limited.search(Query(Compare(name, comparator, value)))).total == 1, (name, comparator)
