@@ -175,7 +175,8 @@ class Query:
 
     condition: Condition = EVERYTHING
     sort_by: str | None = None
-    """An attribute name; None sorts by the anchor. Ties are always broken by the anchor, so that pages are stable."""
+    """An attribute name; text is sorted as it is compared. None sorts by the anchor as it is spelled. Ties are always
+    broken by the anchor, so that pages are stable."""
     descending: bool = False
     offset: int = 0
     """Entries to pass over (SCIM's startIndex minus one)."""

@@ -37,11 +37,8 @@ class Listing:
         if not self.has_cursor or len(found.entries) <= self.count:
             return found.entries, ""
         entries = found.entries[: self.count]
-        if not entries:
-            return entries, ""
-        if self.query.sort_by is None:
-            return entries, write_cursor(self.subject, after=entries[-1].anchor)
-        return entries, write_cursor(self.subject, offset=self.query.offset + self.count)
+        # A page of none leads to where it was itself: without a cursor it would look like the last one.
+        return entries, write_cursor(self.subject, after=entries[-1].anchor if entries else self.query.after)
 
 
 def read_listing(flows: Flows, parameters: Mapping[str, str], limits: LimitSettings) -> Listing:
@@ -61,9 +58,10 @@ def read_listing(flows: Flows, parameters: Mapping[str, str], limits: LimitSetti
         descending=descending,
     )
     if (cursor := named.get("cursor")) is not None:
+        if sort_by is not None:
+            raise ScimError(400, _UNSORTED, "invalidCursor")
         position = read_cursor(subject, cursor.strip())
-        ahead = count + 1 if count else 0
-        asked = replace(query, after=position.after, offset=position.offset, limit=ahead)
+        asked = replace(query, after=position.after, limit=count + 1)
         return Listing(asked, 1, count, subject, has_cursor=True)
     start_index = max(_number(named, "startIndex", 1), 1)
     asked = replace(query, offset=start_index - 1, limit=count)
@@ -90,6 +88,7 @@ def read_search_request(body: object) -> dict[str, str]:
     return parameters
 
 
+_UNSORTED: Final = "Cursors go by id only: leave sortBy out, or use startIndex instead of cursor."
 _KNOWN: Final = frozenset(
     {"filter", "sortby", "sortorder", "startindex", "count", "cursor", "attributes", "excludedattributes"}
 )
@@ -111,9 +110,10 @@ def _sort_by(flows: Flows, path: str) -> str | None:
         return None
     match resolve_path(flows, path.strip()):
         case Slot(attribute=attribute) | Single(slot=Slot(attribute=attribute)):
-            # The anchor is the order that there is anyway, and existence has no column to sort by.
-            return attribute.name if attribute.name not in ("", flows.anchor.name) else None
+            # Existence has no column to sort by.
+            return attribute.name or None
         case Identity():
+            # The order that there is anyway, and exact.
             return None
         case Selected() as target:
             found = [slot for row in target.rows for slot in target.among(row)]

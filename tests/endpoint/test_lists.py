@@ -87,9 +87,8 @@ async def follow(scim, query):
         ("count=3", ["012", "345", "6"]),
         ("count=7", ["0123456"]),
         ("count=100", ["0123456"]),
-        ("count=0", [""]),
         ("count=3&sortBy=id&sortOrder=descending", ["654", "321", "0"]),
-        ("count=4&sortBy=name.familyName", ["6542", "103"]),
+        ("count=4&sortBy=nobody", ["0123", "456"]),
         (f"count=2&filter={quote('name.familyName pr')}", ["01", "24", "56"]),
     ],
 )
@@ -106,6 +105,28 @@ async def test_a_cursor_misses_and_repeats_nobody_when_users_come_and_go(seven):
             await seven.delete("user2")
             await seven.post({"userName": "another1", "name": {"givenName": "A"}})
     assert "".join(found) == "013456"
+
+
+@pytest.mark.parametrize("sort_by", ["name.familyName", "userName"])
+async def test_a_cursor_with_another_order_is_refused_since_it_would_lose_users(seven, sort_by):
+    answer = await seven.get(f"/Users?count=2&cursor=&sortBy={sort_by}")
+    assert (answer.status, answer.body["scimType"]) == (400, "invalidCursor")
+    assert "startIndex" in answer.body["detail"]
+
+
+async def test_a_page_of_none_is_not_the_last_one(seven):
+    first = await seven.get("/Users?count=2&cursor=")
+    for cursor, rest in (("", "01"), (first.body["nextCursor"], "23")):
+        none = await seven.get(f"/Users?count=0&cursor={cursor}")
+        assert (none.body["totalResults"], none.body["Resources"]) == (7, [])
+        assert ids(await seven.get(f"/Users?count=2&cursor={none.body['nextCursor']}")) == list(rest)
+
+
+async def test_the_anchor_is_sorted_without_regard_to_case(seven):
+    await seven.post({"userName": "User1a", "name": {"givenName": "A"}})
+    found = await seven.get("/Users?count=3&sortBy=userName")
+    assert ids(found) == ["0", "1", "a"]
+    assert ids(await seven.get("/Users?count=2&startIndex=6&sortBy=userName&sortOrder=descending")) == ["a", "1"]
 
 
 @pytest.mark.parametrize("cursor", ["x", "!!!!", "AAAA", "k" * 500])

@@ -148,7 +148,7 @@ def _order(query: Query, shape: Shape) -> list[ColumnElement[Any]]:
     """Return the order: entries without a value come last, or first when descending (RFC 7644 §3.4.2.3)."""
     anchor = shape.anchor.sql
     column = conditions.column_of(shape, query.sort_by or shape.object_type.anchor)
-    if column is shape.anchor:
+    if column is shape.anchor and (query.sort_by is None or not predicates.is_folded(column)):
         return [anchor.desc() if query.descending else anchor.asc()]
     absent, key = predicates.missing(column), predicates.folded(column, shape)
     keys: list[ColumnElement[Any]]
