@@ -52,7 +52,8 @@ TROUBLES: Final[tuple[tuple[type[Exception], Trouble], ...]] = (
 
 MISCONFIGURED: Final = "This connector cannot serve its table as configured; see its log."
 NO_HTTP: Final = "The request cannot be read as HTTP (RFC 9112)."
-TOO_LONG: Final = "The request line or a header is longer than this service accepts."
+LINE_TOO_LONG: Final = "The URL is longer than this service accepts: send a long filter to /.search."
+HEADER_TOO_LONG: Final = "A header is longer than this service accepts."
 UNFORESEEN: Final = "An internal error happened; the log names it under this request id."
 
 UNKNOWN_OUTCOME: Final = (

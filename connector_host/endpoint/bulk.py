@@ -43,7 +43,7 @@ class _Bulk:
     """One Bulk request under way; knows which ids the bulkIds became."""
 
     def __init__(self, call: Call, request_id: str) -> None:
-        self._call = replace(call, projection=None)
+        self._call = replace(call, projection=None, if_none_match="")
         self._request_id = request_id
         self._ids: dict[str, str] = {}
         self._room = asyncio.Semaphore(_TOGETHER)

@@ -42,12 +42,15 @@ class Call:
     deadline_s: float
     """When the request must be answered, by the monotonic clock."""
     if_match: str = ""
+    if_none_match: str = ""
     projection: Projection | None = None
 
     @property
     def guard(self) -> Callable[[Entry], None] | None:
-        """Return what checks the If-Match header against an entry, if there is one."""
-        return versions.demand(self.if_match, self.renderer.version) if self.if_match else None
+        """Return what checks the If-Match and If-None-Match headers against an entry, if there is one."""
+        if not self.if_match and not self.if_none_match:
+            return None
+        return versions.demand(self.if_match, self.if_none_match, self.renderer.version)
 
     def render(self, entry: Entry) -> Rendered:
         """Render an entry as the client wants to see it."""
@@ -116,7 +119,7 @@ async def replace(call: Call, anchor: str, body: object) -> Rendered | None:
 
 
 async def _modify(call: Call, anchor: str, change: Patch | Replacement) -> Rendered | None:
-    revise = deprovisioning.unless_hidden(call.renderer.flows, _guarded(call, change.revise))
+    revise = deprovisioning.unless_hidden(call.renderer.flows, versions.guarded(change.revise, call.guard))
     if change.disables:
         await _delete_disabled(call, anchor, revise, change.refusals)
         return None
@@ -135,16 +138,11 @@ async def _delete_disabled(call: Call, anchor: str, revise: Revision, refusals: 
     await call.carry_out(Delete(anchor, guard))
 
 
-def _guarded(call: Call, revise: Revision) -> Revision:
-    return versions.guarded(revise, call.if_match, call.renderer.version)
-
-
 async def delete(call: Call, anchor: str) -> None:
     """Delete a user as the delete flow says (RFC 7644 §3.6); raises NotFound."""
     export = deprovisioning.deletion(call.renderer.flows, anchor, call.guard)
     if export is None:
         kept = await read(call, anchor)
-        if call.if_match and not versions.names_version(call.if_match, kept.version):
-            raise versions.changed_since()
+        versions.demand_version(kept.version, call.if_match, call.if_none_match)
         return
     await call.carry_out(export)

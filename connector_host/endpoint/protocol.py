@@ -12,6 +12,7 @@ from aiohttp import HttpVersion11, web
 from aiohttp.http_exceptions import LineTooLong
 
 from connector_host.endpoint import answers
+from connector_host.endpoint.requests import request_id_of
 from connector_host.endpoint.safeguards import HEADERS
 from connector_host.observability import events
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 IDLE_S: Final = 75.0
 """Seconds in which a connection must bring a request, its headers complete: longer than clients keep theirs."""
+_APART: Final = 1
+"""How much longer a header may be than the request line: the limit in aiohttp's error is all that tells them apart."""
 _LINGER_S: Final = 2.0
 """Seconds for which the rest of a body that nobody wants is still taken, so that its sender sees the answer."""
 
@@ -48,11 +51,12 @@ class _Server(web.Server):
             request_factory=factory,
             access_log=None,
             max_line_size=header_bytes,
-            max_field_size=header_bytes,
+            max_field_size=header_bytes + _APART,
             # aiohttp's name for the time until a complete header is there, for the first request, too.
             keepalive_timeout=IDLE_S,
             lingering_time=_LINGER_S,
         )
+        self.line_bytes = header_bytes
 
     def __call__(self) -> web.RequestHandler:
         return _Protocol(self, loop=self._loop, **self._kwargs)
@@ -71,16 +75,30 @@ class _Protocol(web.RequestHandler):
         message: str | None = None,  # noqa: ARG002 - aiohttp's words, which repeat what was sent
     ) -> web.StreamResponse:
         """Return the answer to what could not be read, or failed unforeseen; the connection ends with it."""
+        request_id = request_id_of(request)
         level = _LOG.info if status == _MALFORMED else _LOG.error
-        level(events.REQUEST_UNREADABLE, status=status, client=request.remote, error=type(exc).__name__)
+        level(
+            events.REQUEST_UNREADABLE,
+            status=status,
+            client=request.remote,
+            error=type(exc).__name__,
+            request_id=request_id,
+        )
         if request.writer.output_size > 0:
             raise ConnectionError("an answer was begun, so there is no room for another")
         # What could not be read has no version; a client that speaks HTTP/1.1 expects its answer in it.
         request._version = HttpVersion11  # noqa: SLF001 - aiohttp takes the answer's version from there
-        if status != _MALFORMED:
-            response = answers.error(500, answers.UNFORESEEN)
-        else:
-            response = answers.error(400, answers.TOO_LONG if isinstance(exc, LineTooLong) else answers.NO_HTTP)
-        response.headers.update(HEADERS)
+        told, detail = self._told(status, exc)
+        response = answers.error(told, detail, request_id=request_id)
+        response.headers.update({**HEADERS, "X-Request-Id": request_id})
         response.force_close()
         return response
+
+    def _told(self, status: int, failure: BaseException | None) -> tuple[int, str]:
+        """Return the status and the words for what could not be read, or failed unforeseen."""
+        if status != _MALFORMED:
+            return 500, answers.UNFORESEEN
+        if not isinstance(failure, LineTooLong):
+            return 400, answers.NO_HTTP
+        is_line = isinstance(self._manager, _Server) and failure.args[1] == self._manager.line_bytes
+        return (414, answers.LINE_TOO_LONG) if is_line else (431, answers.HEADER_TOO_LONG)

@@ -53,8 +53,7 @@ def middlewares(served: Mapping[str, Served], door: Door, trusted_proxies: tuple
 @web.middleware
 async def identify(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Give the request its id, the client's own if it sent a sensible one, and log how it was answered."""
-    given = request.headers.get("X-Request-Id", "")
-    request_id = given if _ID.fullmatch(given) else uuid.uuid4().hex
+    request_id = request_id_of(request)
     request[REQUEST_ID] = request_id
     started_s = clock.monotonic_s()
     with structlog.contextvars.bound_contextvars(request_id=request_id):
@@ -68,6 +67,12 @@ async def identify(request: web.Request, handler: Handler) -> web.StreamResponse
             duration_ms=round((clock.monotonic_s() - started_s) * 1_000, 1),
         )
     return response
+
+
+def request_id_of(request: web.BaseRequest) -> str:
+    """Return the client's own id of a request where it is a sensible one, else a new one."""
+    given = request.headers.get("X-Request-Id", "")
+    return given if _ID.fullmatch(given) else uuid.uuid4().hex
 
 
 def _route(request: web.Request) -> str:

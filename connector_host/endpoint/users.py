@@ -43,6 +43,7 @@ async def call_of(request: web.Request) -> Call:
         f"{root_url(request)}/Users",
         request[DEADLINE_S],
         if_match=request.headers.get("If-Match", ""),
+        if_none_match=request.headers.get("If-None-Match", ""),
         projection=_projection(request.query),
     )
 

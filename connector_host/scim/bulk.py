@@ -15,7 +15,7 @@ from connector_host.scim import vocabulary
 from connector_host.scim.errors import ScimError, invalid_syntax
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 _METHODS: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _PATH: Final = re.compile(r"/?(?P<endpoint>[A-Za-z]+)(/(?P<id>[^/]+))?/?")
@@ -66,7 +66,19 @@ def read_bulk(body: object, *, operations_max: int) -> BulkRequest:
     fail_on_errors = fields.get("failonerrors", 0)
     if not isinstance(fail_on_errors, int) or isinstance(fail_on_errors, bool) or fail_on_errors < 0:
         raise ScimError(400, "failOnErrors must be a whole number.", "invalidValue")
-    return BulkRequest(tuple(_read(operation) for operation in operations), fail_on_errors)
+    return BulkRequest(tuple(_once([_read(operation) for operation in operations])), fail_on_errors)
+
+
+def _once(operations: list[Operation]) -> Iterator[Operation]:
+    """Yield the operations; a creation whose bulkId another has already is refused (RFC 7644 §3.7)."""
+    seen: set[str] = set()
+    for operation in operations:
+        if operation.method == "POST" and operation.bulk_id in seen and operation.problem is None:
+            problem = invalid_syntax("Another operation has this bulkId already: give each creation one of its own.")
+            yield replace(operation, problem=problem)
+        else:
+            yield operation
+        seen.add(operation.bulk_id)
 
 
 def _read(given: object) -> Operation:

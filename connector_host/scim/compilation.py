@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -152,6 +152,8 @@ class _SlotMaker:
     policies: Policies
 
     def __call__(self, attribute: Attribute, place: Place) -> Slot:
+        if attribute.name == self.policies.version_column and not attribute.required:
+            attribute = replace(attribute, mutability=Mutability.READ_ONLY)
         state = self.disabled if self.disabled is not None and self.disabled.attribute == attribute else None
         return Slot(
             attribute,

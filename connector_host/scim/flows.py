@@ -101,11 +101,13 @@ class Policies:
     disable: DisableFlow = field(default_factory=DisableFlow)
     delete: DeleteFlow = field(default_factory=DeleteFlow)
     on_null: OnNull | Mapping[str, OnNull] = "clear"
+    version_column: str | None = None
+    """The column that the database counts changes in; clients only read it."""
 
     @classmethod
     def of(cls, settings: SqlSettings) -> Policies:
         """Return the policies of a connector's settings."""
-        return cls(settings.disable, settings.delete, settings.on_null)
+        return cls(settings.disable, settings.delete, settings.on_null, settings.version_column)
 
     def on_null_of(self, column: str) -> OnNull:
         """Return what a null does to this column; names are compared without regard to case."""

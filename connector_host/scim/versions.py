@@ -26,11 +26,10 @@ def names_version(header: str, version: str) -> bool:
     return any(tag in wanted for tag in _TAG.findall(version))
 
 
-def guarded(revise: Revision, if_match: str, version_of: Callable[[Entry], str]) -> Revision:
-    """Return the revision with its If-Match header in front, checked against the locked entry."""
-    if not if_match:
+def guarded(revise: Revision, guard: Callable[[Entry], None] | None) -> Revision:
+    """Return the revision with a guard in front, which sees the locked entry."""
+    if guard is None:
         return revise
-    guard = demand(if_match, version_of)
 
     def revise_if_matching(entry: Entry) -> Values:
         guard(entry)
@@ -39,16 +38,18 @@ def guarded(revise: Revision, if_match: str, version_of: Callable[[Entry], str])
     return revise_if_matching
 
 
-def demand(if_match: str, version_of: Callable[[Entry], str]) -> Callable[[Entry], None]:
-    """Return a guard that raises ScimError 412 where the entry is no longer what the client knows."""
+def demand(if_match: str, if_none_match: str, version_of: Callable[[Entry], str]) -> Callable[[Entry], None]:
+    """Return a guard that raises ScimError 412 where the entry is not what the headers ask for."""
 
     def guard(entry: Entry) -> None:
-        if not names_version(if_match, version_of(entry)):
-            raise changed_since()
+        demand_version(version_of(entry), if_match, if_none_match)
 
     return guard
 
 
-def changed_since() -> ScimError:
-    """Return the error for a user that is no longer what the client knows."""
-    return ScimError(412, "The user was changed since it was read: read it again, then repeat the change.")
+def demand_version(version: str, if_match: str, if_none_match: str) -> None:
+    """Raise ScimError 412 where an If-Match header does not name the version, or an If-None-Match header does."""
+    if if_match and not names_version(if_match, version):
+        raise ScimError(412, "The user was changed since it was read: read it again, then repeat the change.")
+    if if_none_match and names_version(if_none_match, version):
+        raise ScimError(412, "The user is there, in a version that If-None-Match excludes; nothing was changed.")

@@ -142,3 +142,11 @@ async def test_more_operations_or_bytes_than_published_are_refused(tmp_path):
         assert (await bulk(scim, post("c"), post("d"), post("e"))).status == 413
         assert (await bulk(scim, post("c", title="x" * 2_000))).status == 413
         assert len(scim.rows()) == 2
+
+
+@pytest.mark.parametrize("options", [{}, {"failOnErrors": 5}])
+async def test_a_bulk_id_is_one_operations_only(scim, options):
+    answer = await bulk(scim, post("anna"), {**post("bob"), "bulkId": "anna"}, **options)
+    assert statuses(answer) == ["201", "400"]
+    assert answer.body["Operations"][1]["response"]["scimType"] == "invalidSyntax"
+    assert [row["Login"] for row in scim.rows()] == ["anna"]

@@ -54,17 +54,25 @@ async def answer_to(reader):
         return head, json.loads(await reader.readexactly(length))
 
 
-@pytest.mark.parametrize("request_text", UNREADABLE.values(), ids=UNREADABLE.keys())
-async def test_what_is_no_http_is_answered_in_scim_without_its_own_bytes(log, tmp_path, request_text):
+TOO_LONG = {"a header over the limit": "431", "a line over the limit": "414"}
+
+
+@pytest.mark.parametrize("kind", UNREADABLE)
+async def test_what_is_no_http_is_answered_in_scim_without_its_own_bytes(log, tmp_path, kind):
+    request_text, status = UNREADABLE[kind], TOO_LONG.get(kind, "400")
     async with serve(tmp_path) as scim, connected(scim) as (reader, writer):
         writer.write(request_text.encode())
         head, error = await answer_to(reader)
         assert await reader.read() == b""
-    assert head.startswith("HTTP/1.1 400 Bad Request\r\n")
+    assert head.startswith(f"HTTP/1.1 {status} ")
+    request_id = head.partition("X-Request-Id: ")[2].partition("\r\n")[0]
+    assert error["detail"].endswith(f"(request {request_id})")
+    assert len(request_id) == 32
+    assert request_id in log.getvalue()
     assert "application/scim+json" in head
     assert "Cache-Control: no-store" in head
     assert error["schemas"] == ["urn:ietf:params:scim:api:messages:2.0:Error"]
-    assert error["status"] == "400"
+    assert error["status"] == status
     for secret in (SECRET, "é"):
         assert secret not in head + str(error)
         assert secret not in log.getvalue()
