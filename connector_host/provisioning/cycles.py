@@ -94,7 +94,8 @@ async def _begin(parts: Parts) -> Work:
     )
     report = Report(parts.name, number, kind, dry=parts.options.dry)
     counts = await asyncio.to_thread(parts.state.counts, parts.name)
-    work = Work(parts, where, report, context, resumed, any_staged=counts["staged"] > 0)
+    allowed = await asyncio.to_thread(parts.state.allowed, parts.name) if where.deletes_allowed else {}
+    work = Work(parts, where, report, context, resumed, any_staged=counts["staged"] > 0, allowed=allowed)
     await work.remember(cycle=number, open_kind=kind.value)
     return work
 

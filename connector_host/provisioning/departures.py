@@ -57,21 +57,32 @@ async def _unseen(work: Work) -> AsyncIterator[list[Link]]:
 
 async def deprovision(work: Work) -> str | None:
     """Disable and delete whoever is staged; returns why that is held back, None where it is not."""
-    waiting = (await asyncio.to_thread(work.parts.state.counts, work.parts.name))["staged"]
-    if waiting == 0 or work.parts.options.dry:
+    if work.parts.options.dry:
         return None
-    if reason := _held_back(work, waiting):
+    reason = _held_back(work, await _not_allowed(work))
+    if reason is not None:
         await _log_staged(work)
-        return reason
     async for staged in _staged(work):
-        await _carry_out(work, staged)
+        await _carry_out(work, staged if reason is None else [one for one in staged if _is_allowed(work, one)])
         if not await work.goes_on():
             break
-    return None
+    return reason
+
+
+async def _not_allowed(work: Work) -> int:
+    """Return how many staged actions nobody has allowed."""
+    waiting = 0
+    async for staged in _staged(work):
+        waiting += sum(not _is_allowed(work, one) for one in staged)
+    return waiting
+
+
+def _is_allowed(work: Work, staged: Staged) -> bool:
+    return work.allowed.get(staged.source_key) is staged.action
 
 
 def _held_back(work: Work, waiting: int) -> str | None:
-    if work.where.deletes_allowed:
+    if waiting == 0:
         return None
     if work.is_full and work.report.counts["read"] == 0:
         return f"{waiting} users would be disabled or deleted because the source has no users at all"

@@ -5,6 +5,7 @@ ProvisioningError
 ├── SourceFailed          the source could not be read; nothing may be concluded from what it didn't say
 │   └── MarkTooOld        it cannot tell what has changed since the mark: all must be read
 ├── StateUnavailable      the state cannot be read or written at the moment
+├── NothingStaged         there is nothing to allow
 ├── JobHeld               another engine leads the job
 └── TargetError           the target said no, or said nothing; `code` is the error code of the provisioning log
     ├── Refused             this user cannot be written as it stands
@@ -48,6 +49,10 @@ class JobHeld(ProvisioningError):
 
     def __init__(self, job: str) -> None:
         super().__init__(f"The job {job} is led by another engine at the moment.")
+
+
+class NothingStaged(ProvisioningError):
+    """Deletes were to be allowed, and none is staged."""
 
 
 class TargetError(ProvisioningError):

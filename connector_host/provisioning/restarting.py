@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from connector_host.provisioning.cycles import WELL
+from connector_host.provisioning.errors import NothingStaged
 from connector_host.provisioning.state.tables import FAILURES, LINKS, STAGED
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ class RestartScope(StrEnum):
     FULL = "Full"
     """All of these: users are matched again."""
     FORCE_DELETES = "ForceDeletes"
-    """Nothing; staged deletes are allowed."""
+    """Nothing; what is staged at this moment is allowed."""
 
 
 USUAL = (RestartScope.QUARANTINE_STATE, RestartScope.WATERMARK, RestartScope.ESCROWS)
@@ -38,7 +39,7 @@ USUAL = (RestartScope.QUARANTINE_STATE, RestartScope.WATERMARK, RestartScope.ESC
 
 
 def restart(state: State, job: str, scopes: Iterable[RestartScope]) -> None:
-    """Forget what the scopes say and run the next cycle now."""
+    """Forget what the scopes say and run the next cycle now; raises NothingStaged where nothing can be allowed."""
     wanted = set(scopes)
     if RestartScope.FULL in wanted:
         wanted |= {RestartScope.CONNECTOR_DATA_STORE, *USUAL}
@@ -56,5 +57,8 @@ def restart(state: State, job: str, scopes: Iterable[RestartScope]) -> None:
     if RestartScope.QUARANTINE_STATE in wanted:
         fields |= WELL
     if RestartScope.FORCE_DELETES in wanted:
-        fields |= WELL | {"deletes_allowed": True}
+        if state.allow_staged(job):
+            fields |= WELL | {"deletes_allowed": True}
+        elif wanted == {RestartScope.FORCE_DELETES}:
+            raise NothingStaged(f"the job {job} has no staged disables or deletes: there is nothing to allow.")
     state.set_job(job, **fields)

@@ -11,10 +11,10 @@ from connector_host.provisioning import faults, mappings
 from connector_host.provisioning.deciding import Create, Leave, Stage, Update
 from connector_host.provisioning.faults import Cause
 from connector_host.provisioning.reports import Ending, Kind, Planned, Report
-from connector_host.provisioning.state.records import Action, Changes, Failure, JobState, Link, Staged
+from connector_host.provisioning.state.records import ALLOWED, Action, Changes, Failure, JobState, Link, Staged
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from connector_host.provisioning.acting import Context, Turn
     from connector_host.provisioning.errors import ProvisioningError
@@ -65,6 +65,8 @@ class Work:
     resumed: bool
     """Whether this cycle was begun before, and broken off."""
     any_staged: bool
+    allowed: Mapping[str, Action]
+    """The staged actions, by key, that an administrator has allowed."""
     begun_at: float = field(default_factory=lambda: clock.now().timestamp())
     failed_keys: set[str] = field(default_factory=set)
 
@@ -126,7 +128,8 @@ class Work:
             case Stage(action, reason):
                 self.report.counts[f"to {action}"] += 1
                 self._plan(turn, action, reason)
-                changes.staged.append(Staged(turn.key, action, reason, self.report.cycle))
+                cycle = ALLOWED if self.allowed.get(turn.key) is action else self.report.cycle
+                changes.staged.append(Staged(turn.key, action, reason, cycle))
                 return
             case Leave(_, in_scope):
                 self.report.counts["unchanged" if in_scope else "out of scope"] += 1

@@ -9,6 +9,7 @@ import pytest
 import time_machine
 
 from connector_host.provisioning import faults
+from connector_host.provisioning.errors import NothingStaged
 from connector_host.provisioning.restarting import USUAL, RestartScope, restart
 from connector_host.provisioning.settings import QuarantineSettings
 from connector_host.provisioning.state.records import Failure, JobState
@@ -137,6 +138,29 @@ async def test_more_deletes_than_the_threshold_are_staged_until_they_are_allowed
     assert (allowed.counts["deleted"], allowed.counts["disabled"]) == (3, 1)
     assert set(rig.rows()) == {"u00000", "u00001"}
     assert rig.job().quarantined_at is None
+
+
+async def test_with_nothing_staged_there_is_nothing_to_allow_and_later_deletes_are_held_back(rig):
+    rig.people(*(person(n) for n in range(5)))
+    await rig.run(accidental_deletions=2)
+    with pytest.raises(NothingStaged, match="nothing to allow"):
+        restart(rig.state, "staff", [RestartScope.FORCE_DELETES])
+    rig.people()
+    assert (await rig.run(accidental_deletions=2)).ending == "quarantined"
+    assert len(rig.rows()) == 5
+
+
+async def test_only_what_was_staged_when_it_was_allowed_is_deleted(rig):
+    rig.people(*(person(n) for n in range(9)))
+    await rig.run(accidental_deletions=2)
+    rig.people(*(person(n) for n in range(6)))
+    await rig.run(accidental_deletions=2)
+    restart(rig.state, "staff", [RestartScope.FORCE_DELETES])
+    rig.people(person(0))
+    report = await rig.run(accidental_deletions=2)
+    assert (report.ending, report.counts["deleted"]) == ("quarantined", 3)
+    assert "5 users" in rig.job().quarantine_reason
+    assert set(rig.rows()) == {f"u{n:05}" for n in range(6)}
 
 
 async def test_staged_deletes_of_users_who_are_back_are_forgotten(rig):

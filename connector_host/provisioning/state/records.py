@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -79,6 +79,10 @@ class Failure:
     status: int | None = None
 
 
+ALLOWED: Final = 0
+"""Stands for the cycle of a staged action that an administrator has allowed; cycles are counted from 1."""
+
+
 @dataclass(frozen=True, slots=True)
 class Staged:
     """A disable or delete that waits for the end of its cycle, or to be allowed."""
@@ -87,6 +91,7 @@ class Staged:
     action: Action
     reason: str
     cycle: int
+    """The cycle that staged it, or ALLOWED."""
 
 
 @dataclass(frozen=True, slots=True)

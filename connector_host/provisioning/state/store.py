@@ -15,7 +15,16 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from connector_host.errors import ConfigurationError
 from connector_host.provisioning.errors import StateUnavailable
-from connector_host.provisioning.state.records import Action, Changes, Failure, JobState, Link, LogEntry, Staged
+from connector_host.provisioning.state.records import (
+    ALLOWED,
+    Action,
+    Changes,
+    Failure,
+    JobState,
+    Link,
+    LogEntry,
+    Staged,
+)
 from connector_host.provisioning.state.tables import FAILURES, JOBS, LINKS, LOG, STAGED
 
 if TYPE_CHECKING:
@@ -176,6 +185,17 @@ class State:
                 Staged(row["source_key"], Action(row["action"]), row["reason"], row["cycle"])
                 for row in connection.execute(query).mappings()
             ]
+
+    def allow_staged(self, job: str) -> int:
+        """Allow what is staged at this moment, and nothing that will be; returns how much that is."""
+        with self.writing() as connection:
+            return connection.execute(sa.update(STAGED).where(STAGED.c.job == job).values(cycle=ALLOWED)).rowcount
+
+    def allowed(self, job: str) -> dict[str, Action]:
+        """Return the staged actions that were allowed, by key."""
+        query = sa.select(STAGED.c.source_key, STAGED.c.action).where(STAGED.c.job == job, STAGED.c.cycle == ALLOWED)
+        with self.reading() as connection:
+            return {row.source_key: Action(row.action) for row in connection.execute(query)}
 
     def counts(self, job: str) -> dict[str, int]:
         """Return how many links, failures and staged actions there are."""
