@@ -26,6 +26,10 @@ _LITERAL: Final = re.compile(r'"(?:[^"\\\x00-\x1F]|\\["\\/bfnrt]|\\u[0-9A-Fa-f]{
 """A string literal, exactly as the grammar has it (RFC 7644 §3.4.2.2 refers to JSON)."""
 
 
+_RANGE: Final = re.compile(r"number out of range: (\S+)")
+"""The one mistake in which the library repeats a value."""
+
+
 def parse(text: str) -> FilterNode:
     """Parse a filter; values without quotes, as Microsoft's sample sends them, are taken for `eq`."""
     literals = entra.QUOTED.findall(text)
@@ -85,4 +89,7 @@ def _mistake(text: str, failure: SCIMException) -> str:
     """Say where the mistake is; the library takes the end of the filter for its last word."""
     if getattr(getattr(failure.__cause__, "token", None), "type", "") == "$END":
         return f"The filter cannot be read: it ends too early, at column {len(text) + 1}."
+    if (number := _RANGE.match(str(failure.detail))) is not None:
+        at = entra.QUOTED.sub(lambda literal: " " * len(literal[0]), text).find(number[1])
+        return f"The filter cannot be read: number out of range{f' at column {at + 1}' if at >= 0 else ''}."
     return f"The filter cannot be read: {failure.detail}."

@@ -8,8 +8,10 @@ which is what Entra's first probe for PLACEHOLDER needs; a filter that cannot be
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from decimal import Decimal
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from scim2_models.path import (
@@ -37,7 +39,7 @@ from connector_host.connectors.contract import (
     Present,
 )
 from connector_host.connectors.errors import InvalidValue
-from connector_host.scim import vocabulary
+from connector_host.scim import entra, vocabulary
 from connector_host.scim.coercion import coerce, coerce_truth
 from connector_host.scim.conditions import all_of, any_of, negation
 from connector_host.scim.errors import ScimError, invalid_filter
@@ -46,7 +48,7 @@ from connector_host.scim.flows import Complex, Multi, Row, Single, Slot, slots
 from connector_host.scim.paths import Identity, Selected, Whole, resolve_path
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from connector_host.scim.flows import Flows
     from connector_host.scim.paths import Target
@@ -60,7 +62,41 @@ def read_filter(flows: Flows, text: str, limits: LimitSettings) -> Condition:
     node = parse(text)
     if _depth(node) > limits.filter_depth:
         raise invalid_filter(f"The filter nests more than {limits.filter_depth} expressions.")
-    return _condition(flows, node)
+    try:
+        return _condition(flows, node)
+    except ScimError as failure:
+        raise invalid_filter(f"{failure.detail.rstrip('.')}{_place(flows, text, node)}.") from failure
+
+
+def _place(flows: Flows, text: str, node: FilterNode) -> str:
+    """Return where the first expression stands that cannot be carried out, as words to add."""
+    seen: list[str] = []
+    for leaf in _leaves(node):
+        name = str(leaf.attr_path).partition("[")[0]
+        try:
+            _condition(flows, leaf)
+        except ScimError:
+            found = re.finditer(rf"(?<![\w.:$-]){re.escape(name)}(?![\w.:$-])", _without_literals(text), re.IGNORECASE)
+            at = next(islice(found, seen.count(name.lower()), None), None)
+            return "" if at is None else f", at column {at.start() + 1}"
+        seen.append(name.lower())
+    return ""
+
+
+def _leaves(node: FilterNode) -> Iterator[Comparison | PresentNode | ValuePath]:
+    """Yield the expressions of a filter in their order, with those on one multi-valued attribute as one."""
+    match node:
+        case NotNode(expr=inner):
+            yield from _leaves(inner)
+        case LogicalExpr(terms=terms):
+            for term in terms:
+                yield from _leaves(term)
+        case Comparison() | PresentNode() | ValuePath():
+            yield node
+
+
+def _without_literals(text: str) -> str:
+    return entra.QUOTED.sub(lambda literal: " " * len(literal[0]), text)
 
 
 def _depth(node: FilterNode) -> int:
@@ -104,16 +140,18 @@ def _present(flows: Flows, path: AttrPath) -> Condition:
         case Single() | Complex() | Multi():
             return _any_present(slots(target))
         case Selected(rows=rows):
-            return _any_present(slot for row in rows for slot in _meant(target, row))
+            return _any_present(slot for row in rows for slot in _meant(target.node, row, target.sub))
         case Whole(schema=schema):
             return _any_present(slot for node in schema.nodes.values() for slot in slots(node))
         case _:
             return EVERYTHING if _always(path) is not None else NOTHING
 
 
-def _meant(target: Selected, row: Row) -> Iterable[Slot]:
+def _meant(node: Multi, row: Row, sub: str) -> Iterable[Slot]:
     """Return the slots of which one must have a value; a mark is there with any of them."""
-    return row.subs.values() if target.sub in row.marks else target.among(row)
+    if not sub or sub in entra.marks(node, row):
+        return row.subs.values()
+    return (row.subs[sub],) if sub in row.subs else ()
 
 
 def _any_present(found: Iterable[Slot]) -> Condition:
@@ -146,16 +184,23 @@ def _compare(flows: Flows, path: AttrPath, op: CompareOperator, value: object) -
         case Single(slot=slot):
             return _compare_slot(slot, op, value)
         case Identity():
-            anchor = flows.anchor
-            return _compare_slot(Slot(anchor, "id", "id", AttributeType.STRING, is_anchor=True), op, value)
+            return _compare_slot(Slot(flows.anchor, "id", "id", AttributeType.STRING, is_anchor=True), op, value)
         case Multi(rows=rows):
-            return any_of(_compare_in_row(row, "value", op, value) for row in rows)
+            return _compare_in_any(target, rows, "value", op, value)
         case Selected(rows=rows):
-            return any_of(_compare_in_row(row, target.sub, op, value) for row in rows)
+            return _compare_in_any(target.node, rows, target.sub or "value", op, value)
         case Complex() | Whole():
             raise invalid_filter(f"{path} has parts: compare one of them.")
         case _:
             return _compare_fixed(flows, path, op, value)
+
+
+def _compare_in_any(node: Multi, rows: tuple[Row, ...], name: str, op: CompareOperator, value: object) -> Condition:
+    """Compare each of the values; with nothing, whether none of them is there."""
+    if op is CompareOperator.eq and (value is None or value == ""):
+        meant = [slot for row in rows for slot in _meant(node, row, name)]
+        return negation(_any_present(meant)) if meant else NOTHING
+    return any_of(_compare_in_row(node, row, name, op, value) for row in rows)
 
 
 def _compare_fixed(flows: Flows, path: AttrPath, op: CompareOperator, value: object) -> Condition:
@@ -185,20 +230,23 @@ def _compare_slot(slot: Slot, op: CompareOperator, value: object) -> Condition:
     """Compare with the value in the column's own type; one that cannot be of the type equals nothing."""
     if slot.state is not None or slot.is_existence:
         return _compare_state(slot, op, value)
-    name = slot.attribute.name
     if value is None or value == "":
         return _compare_empty(slot, op, value)
     _demand_comparable(slot, op)
+    # The grammar gives floats; the shortest text of one is what the client wrote.
+    asked = Decimal(repr(value)) if isinstance(value, float) else value
     try:
-        # The grammar gives floats; the shortest text of one is what the client wrote.
-        typed = coerce(_without_limits(slot), Decimal(repr(value)) if isinstance(value, float) else value)
+        typed = coerce(_comparable(slot, op), asked)
     except InvalidValue as failure:
-        if op is CompareOperator.eq:
-            return NOTHING
         if op is CompareOperator.ne:
             return EVERYTHING
+        if op is CompareOperator.eq or slot.wire is AttributeType.STRING:
+            # What is text on the wire may be compared with any text; none that is no number is among the numbers.
+            return NOTHING
         raise invalid_filter(str(failure)) from failure
-    return NOTHING if typed is None else Compare(name, Comparator(op.value), typed)
+    if slot.attribute.type is AttributeType.INTEGER and isinstance(typed, Decimal) and typed == int(typed):
+        typed = int(typed)
+    return NOTHING if typed is None else Compare(slot.attribute.name, Comparator(op.value), typed)
 
 
 def _compare_state(slot: Slot, op: CompareOperator, value: object) -> Condition:
@@ -220,9 +268,14 @@ def _present_slot(slot: Slot) -> Condition:
     return EVERYTHING if slot.state is not None or slot.is_existence else Present(slot.attribute.name)
 
 
-def _without_limits(slot: Slot) -> Slot:
-    """Return the slot without its length and choices: part of a value may be compared with `sw`, `co`, `gt`."""
+def _comparable(slot: Slot, op: CompareOperator) -> Slot:
+    """Return the slot without its length and choices: part of a value may be compared with `sw`, `co`, `gt`.
+
+    Whole numbers have an order among all numbers.
+    """
     attribute = slot.attribute
+    if attribute.type is AttributeType.INTEGER and op in ORDERING_OPERATORS:
+        return replace(slot, attribute=replace(attribute, type=AttributeType.DECIMAL))
     if attribute.max_length is None and not attribute.canonical_values:
         return slot
     return replace(slot, attribute=replace(attribute, max_length=None, canonical_values=()))
@@ -253,33 +306,34 @@ def _value_path(flows: Flows, path: AttrPath, inner: FilterNode) -> Condition:
     """`emails[type eq "work" and value co "x"]`: one and the same value matches all of it."""
     target = _resolved(flows, path)
     if isinstance(target, Multi):
-        return any_of(all_of((_exists(row), _in_row(row, inner))) for row in target.rows)
+        return any_of(all_of((_exists(row), _in_row(target, row, inner))) for row in target.rows)
     if isinstance(target, Single | Complex):
         raise invalid_filter(f"{path} has one value only: write it without brackets.")
     return NOTHING
 
 
-def _in_row(row: Row, node: FilterNode) -> Condition:
+def _in_row(multi: Multi, row: Row, node: FilterNode) -> Condition:
     match node:
         case NotNode(expr=inner):
-            return negation(_in_row(row, inner))
+            return negation(_in_row(multi, row, inner))
         case LogicalExpr(op=op, terms=terms):
-            conditions = tuple(_in_row(row, term) for term in terms)
+            conditions = tuple(_in_row(multi, row, term) for term in terms)
             return all_of(conditions) if op is LogicalOperator.and_ else any_of(conditions)
         case PresentNode(attr_path=AttrPath(attr=name)):
-            if name.lower() in row.marks:
+            if name.lower() in entra.marks(multi, row):
                 return EVERYTHING
             slot = row.subs.get(name.lower())
             return _present_slot(slot) if slot is not None else NOTHING
         case Comparison(attr_path=AttrPath(attr=name), op=op, value=value):
-            return _compare_in_row(row, name.lower(), op, value)
+            return _compare_in_row(multi, row, name.lower(), op, value)
         case _:  # pragma: no cover - the grammar has no other node there
             raise invalid_filter("Inside brackets only sub-attributes can be compared.")
 
 
-def _compare_in_row(row: Row, name: str, op: CompareOperator, value: object) -> Condition:
-    if name in row.marks:
-        matches = _compare_text(str(row.marks[name]).lower(), op, str(value).lower())
+def _compare_in_row(node: Multi, row: Row, name: str, op: CompareOperator, value: object) -> Condition:
+    marks = entra.marks(node, row)
+    if name in marks:
+        matches = _compare_text(str(marks[name]).lower(), op, str(value).lower())
         return all_of((_exists(row), matches))
     slot = row.subs.get(name)
     if slot is None:

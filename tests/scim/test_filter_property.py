@@ -118,16 +118,55 @@ def anywhere(op, asked):
     )
 
 
+def emptiness(path, columns):
+    """`emails eq null`: none of them; `emails ne ""`: one of them."""
+    return st.tuples(st.sampled_from(["eq", "ne"]), st.sampled_from(["null", '""'])).map(
+        lambda pair: (
+            f"{path} {pair[0]} {pair[1]}",
+            lambda row: any(present(row[column]) for column in columns) is (pair[0] == "ne"),
+        )
+    )
+
+
+def compared_values(op, asked, other, sought):
+    """`emails[value co "x" and not (value sw "y")]`: one value for which both hold."""
+    return (
+        f"emails[value {op} {quoted(asked)} and not (value {other} {quoted(sought)})]",
+        lambda row: any(
+            present(held) and compare(held, op, asked) and not compare(held, other, sought) for held in row[1:3]
+        ),
+    )
+
+
+def primary(op, asked):
+    """`emails[primary eq true].value`: the first, where none is mapped to it."""
+    return (
+        f"emails[primary eq true].value {op} {quoted(asked)}",
+        lambda row: present(row[1]) and compare(row[1], op, asked),
+    )
+
+
+some = st.sampled_from(["eq", "ne", "co", "sw", "ew"])
 leaves = st.one_of(
     leaf("title", texts, list(OPERATORS)),
-    leaf(f"{ECMA}:Size", numbers, ORDERED),
+    leaf(f"{ECMA}:Size", numbers | prices, ORDERED),
+    emptiness("title", (3,)),
+    emptiness("emails", (1, 2)),
+    emptiness("emails.value", (1, 2)),
+    emptiness('emails[type eq "home"].value', (2,)).filter(lambda pair: " ne " in pair[0]),
+    st.builds(compared_values, some, texts, some, texts),
+    st.builds(primary, some, texts),
+    st.sampled_from(
+        [(f"{path} pr", lambda row: any(map(present, row[1:3]))) for path in ("emails", "emails.value", "emails.type")]
+    ),
     leaf(f"{ECMA}:Price", prices, ORDERED),
     leaf("active", st.booleans(), ["eq", "ne"]),
     leaf(f"{ECMA}:Since", moments, ORDERED),
     st.sampled_from([path for path in PATHS if path not in ("Work", "Home")]).flatmap(presence),
     selection("work", 1),
     selection("home", 2),
-    st.builds(anywhere, st.sampled_from(["eq", "ne", "co", "sw", "ew"]), texts),
+    st.builds(anywhere, some, texts),
+    st.builds(anywhere, some, texts).map(lambda pair: (pair[0].replace(".value", "", 1), pair[1])),
     st.just(('PLACEHOLDER eq "x"', lambda _: False)),
 )
 

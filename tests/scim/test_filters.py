@@ -7,7 +7,20 @@ from decimal import Decimal
 
 import pytest
 
-from connector_host.connectors.contract import EVERYTHING, NOTHING, AllOf, AnyOf, Comparator, Compare, Not, Present
+from connector_host.connectors.contract import (
+    EVERYTHING,
+    NOTHING,
+    AllOf,
+    AnyOf,
+    Attribute,
+    AttributeType,
+    Comparator,
+    Compare,
+    Not,
+    ObjectType,
+    Present,
+)
+from connector_host.scim.compilation import compile_flows
 from connector_host.scim.errors import ScimError
 from connector_host.scim.filters import read_filter
 from connector_host.settings import LimitSettings
@@ -51,6 +64,26 @@ def condition(text):
         ("emails[value pr]", AnyOf((Present("Email"), Present("HomeEmail")))),
         ('emails[type pr and type ne "home"]', Present("Email")),
         ("emails[display pr]", NOTHING),
+        ("emails eq null", Not(AnyOf((Present("Email"), Present("HomeEmail"))))),
+        ('emails.value eq ""', Not(AnyOf((Present("Email"), Present("HomeEmail"))))),
+        ("emails.type eq null", Not(AnyOf((Present("Email"), Present("HomeEmail"))))),
+        ("emails.display eq null", NOTHING),
+        ("emails ne null", AnyOf((Present("Email"), Present("HomeEmail")))),
+        (
+            'emails.value ne "x"',
+            AnyOf(
+                (
+                    AllOf((Present("Email"), Compare("Email", Comparator.NE, "x"))),
+                    AllOf((Present("HomeEmail"), NE_X)),
+                )
+            ),
+        ),
+        ('emails[primary eq true].value eq "x"', AllOf((Present("Email"), Compare("Email", EQ, "x")))),
+        ('emails[primary eq "True" and value eq "x"]', AllOf((Present("Email"), Compare("Email", EQ, "x")))),
+        (f"{ECMA}:Badge gt 5.5", Compare("Badge", Comparator.GT, Decimal("5.5"))),
+        (f'{ECMA}:Badge le "5e0"', Compare("Badge", Comparator.LE, 5)),
+        (f"{ECMA}:Badge eq 5.5", NOTHING),
+        (f"{ECMA}:Badge ne 5.5", EVERYTHING),
         ('emails[display eq "x"]', NOTHING),
         ('emails[type eq "home" and value ne "x"]', AllOf((Present("HomeEmail"), NE_X))),
         ('emails[type eq "work" and (value pr or type eq "fax")]', Present("Email")),
@@ -113,6 +146,12 @@ def test_a_filter_means_this_condition(text, expected):
         ('active co "t"', "active"),
         (f'{ECMA}:Badge co "5"', "Badge"),
         (f'{ECMA}:Badge gt "many"', "Badge"),
+        (f'{ECMA}:Badge gt "many"', "column 1"),
+        (f'userName eq "{ECMA}:Badge" and not ({ECMA.lower()}:badge gt "many")', "column 88"),
+        (f'{ECMA}:Badge gt 1 or {ECMA}:Badge gt "many"', "column 73"),
+        ('emails eq "x" or emails.value gt null or emails gt null', "column 18"),
+        ('emails eq "x" or emails[value gt null]', "column 18"),
+        (f"{ECMA}:Badge gt 1e999", "column 68"),
         ("userName gt null", "userName"),
         ('name eq "x"', "name"),
         (f'{ENTERPRISE} eq "x"', "parts"),
@@ -145,3 +184,26 @@ def test_a_literal_that_json_does_not_know_is_a_mistake_with_its_place(text):
     with pytest.raises(ScimError, match="column") as refused:
         condition(text)
     assert refused.value.scim_type == "invalidFilter"
+
+
+@pytest.mark.parametrize("text", [f"{ECMA}:Badge gt 1e999", 'active gt "4711"', f'{ECMA}:HiredAt gt "4711"'])
+def test_a_refusal_repeats_no_value(text):
+    with pytest.raises(ScimError) as refused:
+        condition(text)
+    assert "999" not in refused.value.detail
+    assert "4711" not in refused.value.detail
+
+
+def test_an_id_that_is_a_number_is_compared_as_one_and_with_no_other_text():
+    thing = ObjectType("User", "Id", (Attribute("Id", AttributeType.INTEGER, nullable=False),))
+    flows = compile_flows(thing, {"Id": "userName"})
+    for text, expected in (
+        ('id gt "x"', NOTHING),
+        ('id eq "x"', NOTHING),
+        ('id ne "x"', EVERYTHING),
+        ('id gt "5"', Compare("Id", Comparator.GT, 5)),
+        ('userName lt "x"', NOTHING),
+    ):
+        assert read_filter(flows, text, LimitSettings()) == expected
+    with pytest.raises(ScimError, match=r"id: sw compares text.*column 13"):
+        read_filter(flows, 'id pr and   id sw "1"', LimitSettings())
