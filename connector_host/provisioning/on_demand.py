@@ -14,7 +14,7 @@ from connector_host.provisioning.errors import ProvisioningError, TargetError
 from connector_host.provisioning.faults import Cause
 from connector_host.provisioning.sources.contract import Presence, SourceUser
 from connector_host.provisioning.state.leading import lead
-from connector_host.provisioning.state.records import Changes, Link, Modified, Staged, Status, Step
+from connector_host.provisioning.state.records import Action, Changes, Link, Modified, Staged, Status, Step
 
 if TYPE_CHECKING:
     from connector_host.provisioning.opening import Opened
@@ -78,7 +78,7 @@ async def _take(job: Opened, state: State, user: SourceUser, shown: Shown, *, dr
     context = Context(job.name, where.cycle, "administrator", decider, job.target, compare=True, dry=dry)
     try:
         turn = await take_turn(context, user, link, asyncio.Event())
-        if isinstance(turn.decision, Stage) and link is not None and not dry:
+        if isinstance(turn.decision, Stage) and not _deletes(turn) and link is not None and not dry:
             staged = Staged(user.key, turn.decision.action, turn.decision.reason, where.cycle)
             turn = await carry_out(context, staged, link)
     except TargetError as failure:
@@ -90,9 +90,16 @@ async def _take(job: Opened, state: State, user: SourceUser, shown: Shown, *, dr
         await asyncio.to_thread(state.write, job.name, _changes(job, context, turn))
 
 
+def _deletes(turn: Turn) -> bool:
+    """Return whether this is a delete, which only a cycle does, behind its threshold."""
+    return isinstance(turn.decision, Stage) and turn.decision.action is Action.DELETE
+
+
 def _action(turn: Turn, *, dry: bool) -> Step:
     if turn.cause is not None:
         return Step("action", Status.FAILURE, f"{turn.cause.code}: {turn.cause.reason}")
+    if isinstance(turn.decision, Stage) and _deletes(turn):
+        return Step("action", Status.SKIPPED, f"would be deleted by the next cycle: {turn.decision.reason}")
     if dry and isinstance(turn.decision, Create):
         return Step("action", Status.SUCCESS, "would be created")
     if dry and isinstance(turn.decision, Update):
@@ -108,6 +115,8 @@ def _changes(job: Opened, context: Context, turn: Turn) -> Changes:
         now, interval_s = clock.now().timestamp(), job.settings.interval_min * 60
         changes.failures.append(faults.failed_again(turn.key, None, turn.cause, now=now, interval_s=interval_s))
         return changes
+    if _deletes(turn):
+        return Changes()
     changes.healed.append(turn.key)
     changes.unstaged.append(turn.key)
     if turn.link is not None:

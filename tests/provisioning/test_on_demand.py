@@ -39,13 +39,15 @@ async def test_a_cycle_finds_nothing_left_to_do_for_that_user(rig):
     assert (await rig.run()).counts["updated"] == 0
 
 
-async def test_a_user_out_of_scope_is_disabled_and_one_that_is_gone_is_deleted(rig):
+async def test_a_user_out_of_scope_is_disabled_and_one_that_is_gone_is_left_to_the_next_cycle(rig):
     rig.people(person(1), person(2))
     await rig.run()
     rig.people(person(1, enabled="false"))
     assert (await provision(rig, "1")).steps[-1].detail == "disabled"
-    assert (await provision(rig, "2")).steps[-1].detail == "deleted"
-    assert {login: row["Enabled"] for login, row in rig.rows().items()} == {"u00001": 0}
+    shown = await provision(rig, "2")
+    assert shown.steps[-1].detail == "would be deleted by the next cycle: the user is gone from the source"
+    assert {login: row["Enabled"] for login, row in rig.rows().items()} == {"u00001": 0, "u00002": 1}
+    assert rig.link("2") is not None
 
 
 async def test_a_dry_run_of_one_user_writes_nothing(rig):
