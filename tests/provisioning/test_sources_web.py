@@ -45,6 +45,31 @@ async def test_a_scim_source_that_refuses_the_token_fails(rig):
     await source.close()
 
 
+async def test_a_scim_source_that_stops_before_its_last_user_has_failed():
+    async def page(request):
+        many = request.query["startIndex"] == "1"
+        return web.json_response({"totalResults": 4, "Resources": [{"id": "a"}, {"id": "b"}] if many else []})
+
+    async with answering(web.get("/scim/Users", page)) as origin:
+        source = open_source(ScimSettings.model_validate({"type": "scim", "url": f"{origin}/scim"}))
+        with pytest.raises(SourceFailed, match="4 users and stopped before user 3"):
+            await users_of(source)
+        await source.close()
+
+
+@asynccontextmanager
+async def answering(*routes):
+    app = web.Application()
+    app.add_routes(routes)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
+
+
 class Graph:
     """Answers as Microsoft Graph does: tokens, pages, delta links, removals, throttling, marks that are too old."""
 

@@ -43,7 +43,10 @@ class ScimSource:
             users = tuple(self._user(resource) for resource in resources)
             latest = max([latest or "", *(str(user.values.get("meta.lastModified") or "") for user in users)]) or None
             start += len(users)
-            if not users or start > int(page.get("totalResults", 0)):
+            total = int(page["totalResults"])
+            if not users and start <= total:
+                raise SourceFailed(f"the source says that it has {total} users and stopped before user {start}.")
+            if start > total:
                 yield Batch(users, latest)
                 return
             yield Batch(users)
