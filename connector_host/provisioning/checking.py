@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from connector_host.errors import ConfigurationError, Finding, HostError, Level
 from connector_host.provisioning.errors import CredentialsRefused, SourceFailed, TargetError
 from connector_host.provisioning.mappings import compile_mappings, matching
-from connector_host.provisioning.scoping import check_scope
+from connector_host.provisioning.scoping import check_scope, check_switches
 from connector_host.provisioning.sources.opening import open_source
 from connector_host.provisioning.targets import Target
 
@@ -51,6 +51,7 @@ def _plan(job: JobSettings, attributes: Mapping[str, Kind] | None) -> list[Findi
     for subject, judge in (
         ("mappings", lambda: compile_mappings(job, attributes)),
         ("scope", lambda: check_scope(job.scope, attributes)),
+        ("switches", lambda: check_switches(job, attributes)),
     ):
         try:
             judge()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from connector_host.provisioning.mappings import Flow, compile_mappings
-from connector_host.provisioning.scoping import check_scope
+from connector_host.provisioning.scoping import check_scope, check_switches
 from connector_host.provisioning.sources.opening import open_source
 from connector_host.provisioning.targets import Target
 
@@ -39,6 +39,7 @@ async def opened(name: str, settings: JobSettings) -> AsyncIterator[Opened]:
     try:
         attributes = await source.attributes()
         check_scope(settings.scope, attributes)
+        check_switches(settings, attributes)
         flows = compile_mappings(settings, attributes)
         async with Target(settings.target) as target:
             yield Opened(name, settings, flows, source, target)

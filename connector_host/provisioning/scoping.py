@@ -54,7 +54,9 @@ class Scoped:
 
 def judge(job: JobSettings, values: Values) -> Scoped:
     """Return whether this user is to have an enabled account."""
-    if job.enabled_attribute is not None and not _truth(values.get(job.enabled_attribute)):
+    name = job.enabled_attribute
+    # A user without the attribute is not said to be disabled; one whose attribute is empty is.
+    if name is not None and name in values and not _truth(values[name]):
         return Scoped(wanted=False, reason="the user is disabled in the source")
     if job.assignment == "assigned" and not _assigned(values.get(job.assigned_attribute)):
         return Scoped(wanted=False, reason="the user is not assigned", leaves=True)
@@ -69,6 +71,20 @@ def check_scope(filters: Sequence[FilterSettings], attributes: Mapping[str, Kind
         for clause in one.clauses:
             if reason := _objection(clause, attributes):
                 raise ConfigurationError(f"scope {one.title or number}: {clause.attribute}: {reason}.")
+
+
+def check_switches(job: JobSettings, attributes: Mapping[str, Kind] | None) -> None:
+    """Raise ConfigurationError where the attribute that enables or assigns users is none that the source has."""
+    if attributes is None:
+        return
+    assigned = job.assigned_attribute if job.assignment == "assigned" else None
+    wrong = [
+        f"{setting}: {name}: the source has no such attribute."
+        for setting, name in (("enabled_attribute", job.enabled_attribute), ("assigned_attribute", assigned))
+        if name is not None and name not in attributes
+    ]
+    if wrong:
+        raise ConfigurationError("\n".join(wrong))
 
 
 def _objection(clause: ClauseSettings, attributes: Mapping[str, Kind] | None) -> str:

@@ -8,7 +8,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import time_machine
 
+from connector_host.errors import ConfigurationError
 from connector_host.provisioning import faults
+from connector_host.provisioning.checking import check_job
 from connector_host.provisioning.errors import NothingStaged
 from connector_host.provisioning.restarting import USUAL, RestartScope, restart
 from connector_host.provisioning.settings import QuarantineSettings
@@ -173,6 +175,15 @@ async def test_staged_deletes_of_users_who_are_back_are_forgotten(rig):
     report = await rig.run(accidental_deletions=2)
     assert report.counts["deleted"] == 1
     assert len(rig.rows()) == 4
+
+
+async def test_a_misspelt_switch_disables_nobody(rig):
+    rig.people(person(1))
+    await rig.run()
+    with pytest.raises(ConfigurationError, match="enabled_attribute: enabeld"):
+        await rig.run(enabled_attribute="enabeld")
+    findings = await check_job("staff", rig.settings(enabled_attribute="enabeld").jobs["staff"])
+    assert [one.subject for one in findings if one.level == "failure"] == ["switches"]
 
 
 async def test_a_source_without_anybody_deletes_nobody_by_itself(rig):

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from connector_host.errors import ConfigurationError
 from connector_host.provisioning.expressions.signatures import Kind
-from connector_host.provisioning.scoping import check_scope, judge
+from connector_host.provisioning.scoping import check_scope, check_switches, judge
 from connector_host.provisioning.settings import ClauseSettings, FilterSettings
 from tests.provisioning.jobs import job
 
@@ -89,6 +89,24 @@ def test_assigned_only_needs_an_assignment_that_is_not_false():
     assert judge(settings, {"vpn": ("role",)}).wanted
     assert judge(settings, {"vpn": "false"}).reason == "the user is not assigned"
     assert judge(settings, {}).leaves
+
+
+def test_a_user_whom_the_source_says_nothing_about_is_not_disabled():
+    assert judge(job(enabled_attribute="accountEnabled"), {}).wanted
+    assert not judge(job(enabled_attribute="accountEnabled"), {"accountEnabled": ""}).wanted
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"enabled_attribute": "enabeld"}, "enabled_attribute: enabeld"),
+        ({"assignment": "assigned", "assigned_attribute": "vnp"}, "assigned_attribute: vnp"),
+    ],
+)
+def test_a_switch_that_is_no_attribute_of_the_source_is_named(changes, named):
+    check_switches(job(**changes), None)
+    with pytest.raises(ConfigurationError, match=named):
+        check_switches(job(**changes), {"enabled": Kind.TEXT, "vpn": Kind.TEXT})
 
 
 def test_a_disabled_user_is_kept_out_whatever_the_scope():
