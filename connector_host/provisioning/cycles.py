@@ -153,6 +153,9 @@ async def _batch(work: Work, users: Sequence[SourceUser]) -> bool:
     links = await asyncio.to_thread(state.links, name, keys)
     failures = await asyncio.to_thread(state.failures, name, keys)
     changes = Changes()
+    if work.any_staged:
+        # Whoever is in the source is not gone from it, whether the turn fails, waits or comes at all.
+        changes.unstaged += [user.key for user in users if user.presence is not Presence.GONE]
     chosen = list(_chosen(work, users, links, failures, changes))
 
     async def one(user: SourceUser, ended: list[ProvisioningError]) -> None:

@@ -14,7 +14,7 @@ from connector_host.provisioning.checking import check_job
 from connector_host.provisioning.errors import NothingStaged
 from connector_host.provisioning.restarting import USUAL, RestartScope, restart
 from connector_host.provisioning.settings import QuarantineSettings
-from connector_host.provisioning.state.records import Failure, JobState
+from connector_host.provisioning.state.records import Changes, Failure, JobState
 from tests.provisioning.rig import MAPPINGS, person
 
 
@@ -175,6 +175,21 @@ async def test_staged_deletes_of_users_who_are_back_are_forgotten(rig):
     report = await rig.run(accidental_deletions=2)
     assert report.counts["deleted"] == 1
     assert len(rig.rows()) == 4
+
+
+@pytest.mark.parametrize("patient", [False, True])
+async def test_a_user_who_is_back_and_fails_or_waits_is_not_deleted(rig, patient):
+    rig.people(*(person(n) for n in range(5)))
+    await rig.run(accidental_deletions=2)
+    rig.people(person(0))
+    await rig.run(accidental_deletions=2)
+    if patient:
+        rig.state.write("staff", Changes(failures=[Failure("1", 3, 1e12, "c", "r")]))
+    rig.people(person(0), person(1, department="x" * 21))
+    restart(rig.state, "staff", [RestartScope.FORCE_DELETES])
+    report = await rig.run(accidental_deletions=2, patient=patient)
+    assert (report.counts["deleted"], report.counts["waiting"]) == (3, int(patient))
+    assert set(rig.rows()) == {"u00000", "u00001"}
 
 
 async def test_a_misspelt_switch_disables_nobody(rig):
