@@ -42,6 +42,10 @@ INTEGERS_ONLY: Final = frozenset(
 )
 
 
+DIGITS_MAX: Final = 100
+"""Numbers with more digits than about so many are not compared: `1e1000000` would be written out."""
+
+
 @dataclass(frozen=True, slots=True)
 class Scoped:
     """Whether a user is to have an account, and why not if not."""
@@ -137,7 +141,9 @@ def _integer(value: object) -> int | None:
     if not isinstance(value, str | bool | int | float | Decimal | datetime):
         return None
     number = to_number(value)
-    return int(number) if number is not None and number == number.to_integral_value() else None
+    if number is None or number.adjusted() > DIGITS_MAX or number != number.to_integral_value():
+        return None
+    return int(number)
 
 
 def _greater(value: Scalar, other: object) -> bool:
