@@ -57,8 +57,8 @@ def too_many(failures: int, looked_at: int, settings: QuarantineSettings) -> str
 
 
 def next_probe(job: JobState, now: float) -> float:
-    """Return when a job in quarantine is tried again."""
-    return now + QUARANTINE_GAPS_S[min(job.quarantine_attempts, len(QUARANTINE_GAPS_S) - 1)]
+    """Return when a job in quarantine, whose attempts count what put it there, is tried again."""
+    return now + QUARANTINE_GAPS_S[min(max(job.quarantine_attempts, 1), len(QUARANTINE_GAPS_S)) - 1]
 
 
 def is_over(job: JobState, settings: QuarantineSettings, now: float) -> bool:
