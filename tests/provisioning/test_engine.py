@@ -148,7 +148,7 @@ def test_the_schedule_is_forty_minutes_an_interval_or_cron(monkeypatch):
     assert run_after(Ending.FINISHED, interval_min=7.5) == BEGUN + timedelta(minutes=7.5)
     assert run_after(Ending.FINISHED, cron="0 */2 * * *") == BEGUN + timedelta(hours=2)
     assert run_after(Ending.UNAVAILABLE) == BEGUN + timedelta(minutes=6)
-    assert run_after(Ending.QUARANTINED) == BEGUN + timedelta(hours=12, minutes=5)
+    assert run_after(Ending.QUARANTINED) == BEGUN + timedelta(hours=6, minutes=5)
 
 
 async def test_a_webhook_is_told_of_quarantine_and_recovery_without_anybodys_values(rig):
