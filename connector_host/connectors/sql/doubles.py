@@ -27,12 +27,18 @@ AT_ONCE_MAX = 64
 
 
 def refuse(connection: Connection, shape: Shape, values: Mapping[str, object], anchor: str | None = None) -> None:
-    """Raise Conflict where another row than the anchor's has one of these values, in whatever case."""
+    """Raise Conflict where another row than the anchor's has one of these values in another case.
+
+    The very same value is left to the database, which refuses it by itself.
+    """
     for column in shape.guarded:
         name = column.attribute.name
         value = values.get(name)
-        if value is not None and any(owner != anchor for owner, _ in _owners(connection, shape, column, [str(value)])):
-            raise Conflict([name])
+        if value is None:
+            continue
+        for owner, text in _owners(connection, shape, column, [str(value)]):
+            if owner != anchor and text != value:
+                raise Conflict([name])
 
 
 def among(connection: Connection, shape: Shape, exports: Iterable[tuple[str | None, Mapping[str, object]]]) -> bool:
