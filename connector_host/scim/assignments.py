@@ -170,10 +170,13 @@ def remove(target: Target, value: object, into: Statement) -> None:
     if not isinstance(target, Multi) or is_empty(value):
         clear(target, into)
         return
-    for element in value if isinstance(value, list) else [value]:
-        for row in target.rows:
-            if (val_filter := _naming(target, row, _fields(element))) is not None:
-                into.steps.append(_choose(Selected(target, (row,), "", val_filter), clear, into, must_match=False))
+    elements = [_fields(element) for element in (value if isinstance(value, list) else [value])]
+    if len(elements) > _KEYS_MAX:
+        raise invalid_syntax(f"More than {_KEYS_MAX} values of one attribute cannot be removed at once.")
+    for row in target.rows:
+        if any_of := tuple(term for fields in elements if (term := _naming(target, row, fields)) is not None):
+            val_filter = any_of[0] if len(any_of) == 1 else LogicalExpr(LogicalOperator.or_, any_of)
+            into.steps.append(_choose(Selected(target, (row,), "", val_filter), clear, into, must_match=False))
 
 
 def _naming(node: Multi, row: Row, fields: Mapping[str, object]) -> FilterNode | None:

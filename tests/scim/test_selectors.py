@@ -147,3 +147,9 @@ def test_one_value_without_a_type_goes_to_the_first_column(value):
 @pytest.mark.parametrize("value", [["a@x", "b@x"], ["a@x", {"type": "work", "value": "b@x"}]])
 def test_several_values_without_a_type_have_no_columns(value):
     assert read_create(FLOWS, {**USER, "emails": value}).refusals
+
+
+def test_more_values_than_any_table_has_columns_are_not_removed_at_once():
+    with pytest.raises(ScimError) as refused:
+        read({"op": "remove", "path": "emails", "value": ["a"] * 5_001})
+    assert refused.value.scim_type == "invalidSyntax"
