@@ -17,7 +17,7 @@ from connector_host.errors import ConfigurationError
 from connector_host.observability import events
 from connector_host.provisioning import faults
 from connector_host.provisioning.cycles import Options, Parts, run_cycle
-from connector_host.provisioning.errors import JobHeld, SourceFailed, StateUnavailable
+from connector_host.provisioning.errors import JobHeld, StateUnavailable
 from connector_host.provisioning.notices import Notice, tell
 from connector_host.provisioning.opening import opened
 from connector_host.provisioning.reports import Ending, Kind, Report
@@ -85,7 +85,9 @@ class Engine:
                 await self._led(name, self._job(name), Options(), held)
         except JobHeld:
             return  # another engine is at it; look again soon, since it may die
-        except (ConfigurationError, SourceFailed) as failure:
+        except StateUnavailable:
+            raise
+        except Exception as failure:  # noqa: BLE001 - whatever is wrong with one job, the others go on
             _LOG.error(events.PROVISIONING_FAILED, key=name, reason=type(failure).__name__)
             again = clock.now().timestamp() + UNAVAILABLE_S
             await asyncio.to_thread(lambda: self.state.set_job(name, next_run=again))

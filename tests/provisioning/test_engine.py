@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import socket
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -15,9 +16,10 @@ from aiohttp import web
 from connector_host import clock
 from connector_host.errors import ConfigurationError
 from connector_host.provisioning.cycles import Options
-from connector_host.provisioning.engine import next_run
+from connector_host.provisioning.engine import Engine, next_run
 from connector_host.provisioning.errors import JobHeld
 from connector_host.provisioning.reports import Ending, Kind, Report
+from connector_host.provisioning.settings import Provisioning
 from connector_host.provisioning.state.leading import lead
 from connector_host.provisioning.state.records import JobState
 from connector_host.provisioning.state.store import State
@@ -42,6 +44,27 @@ async def test_a_job_runs_at_once_and_again_after_its_interval(rig):
         await until(lambda: "u00001" in rig.rows())
         rig.people(person(1), person(2))
         await until(lambda: "u00002" in rig.rows())
+
+
+async def test_a_job_that_goes_wrong_does_not_end_the_others(rig, monkeypatch):
+    rig.people(person(1))
+    engine = rig.engine()
+    engine = replace(
+        engine, settings=Provisioning.model_validate({"jobs": {"bad": rig.document, "staff": rig.document}})
+    )
+    led = Engine._led
+
+    async def broken(self, name, *rest):
+        if name == "bad":
+            raise RecursionError
+        return await led(self, name, *rest)
+
+    monkeypatch.setattr(Engine, "_led", broken)
+    task = asyncio.create_task(engine.serve(["bad", "staff"]))
+    await until(lambda: "u00001" in rig.rows())
+    await until(lambda: (rig.state.job("bad").next_run or 0) > clock.now().timestamp() + 30)
+    engine.stop.set()
+    await task
 
 
 async def test_a_stopped_job_waits_until_it_is_started(rig):

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import sqlite3
 import tracemalloc
+from datetime import UTC, date, datetime, time
+from decimal import Decimal
+from uuid import UUID
 
 import pytest
 
-from connector_host.provisioning.errors import SourceFailed
+from connector_host.provisioning.errors import MarkTooOld, SourceFailed
 from connector_host.provisioning.expressions.signatures import Kind
 from connector_host.provisioning.settings import CsvSettings, NdjsonSettings, SqlSettings
 from connector_host.provisioning.sources.opening import open_source
+from connector_host.provisioning.sources.sql import _unwritten, _written
 
 
 async def users_of(source, mark=None):
@@ -71,7 +75,19 @@ async def test_ndjson_objects_flatten_into_paths(tmp_path):
     assert [user.key for user in users] == ["7", "8"]
 
 
-@pytest.mark.parametrize("text", ["{", "[1]", '{"name": "no key"}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{",
+        "[1]",
+        '{"name": "no key"}',
+        '{"id": "1", "name": "\\ud800"}',
+        f'{{"id": {"9" * 5_000}}}',
+        '{"id": 1, "a": ' + "[" * 70 + "]" * 70 + "}",
+        '{"a":' * 100_000 + "1" + "}" * 100_000,
+    ],
+    ids=lambda text: text[:30],
+)
 async def test_a_line_that_is_no_user_fails(tmp_path, text):
     path = tmp_path / "people.ndjson"
     path.write_text(text + "\n")
@@ -125,6 +141,38 @@ async def test_a_query_gives_its_columns_and_rows(database):
     assert (users[0].key, users[0].values["name"], users[0].values["hired"], mark) == ("1", "Ada", "2020-01-01", None)
     assert (await source.fetch("2")).values["name"] == "Bo"
     assert await source.fetch("nobody") is None
+    await source.close()
+
+
+@pytest.mark.parametrize(
+    "mark",
+    [
+        date(2026, 11, 23),
+        time(12, 30),
+        1.5,
+        7,
+        Decimal("7.25"),
+        "b",
+        b"\x01\x02",
+        UUID(int=7),
+        datetime(2026, 11, 23, tzinfo=UTC),
+    ],
+    ids=lambda mark: type(mark).__name__,
+)
+def test_a_mark_comes_back_as_what_the_column_holds(mark):
+    assert _unwritten(_written(mark)) == mark
+
+
+def test_a_mark_of_a_type_without_an_order_is_refused_by_name():
+    with pytest.raises(SourceFailed, match="dict"):
+        _written({})
+
+
+async def test_marks_that_cannot_be_compared_mean_reading_all_again(database):
+    database("UPDATE staff SET version = 'x' WHERE id = 3")
+    source = sql_source(database.url, mark="version")
+    with pytest.raises(MarkTooOld, match="version"):
+        await users_of(source)
     await source.close()
 
 

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 CELL_CHARS_MAX = 1_048_576
 """The longest value of a CSV file."""
 
+DEPTH_MAX = 64
+"""How deep the objects and lists of an NDJSON line may be nested."""
+
 
 class FileSource:
     """One file; it cannot tell what has changed, so every cycle reads all of it."""
@@ -107,13 +110,32 @@ def _json_rows(file: Iterator[str]) -> Iterator[tuple[int, dict[str, Value]]]:
     for number, line in enumerate(file, 1):
         if not line.strip():
             continue
-        try:
-            document = json.loads(line)
-        except json.JSONDecodeError as failure:
-            raise SourceFailed(f"line {number} is no JSON ({failure.msg}).") from failure
-        if not isinstance(document, dict):
-            raise SourceFailed(f"line {number} is no JSON object.")
-        yield number, json_values(document)
+        yield number, json_values(_json_object(line, number))
+
+
+def _json_object(line: str, number: int) -> dict[str, Any]:
+    try:
+        document = json.loads(line)
+        if line.count("{") + line.count("[") > DEPTH_MAX and _is_deeper(document, DEPTH_MAX):
+            raise SourceFailed(f"line {number} is nested more than {DEPTH_MAX} deep.")
+        if "\\u" in line:
+            json.dumps(document, ensure_ascii=False).encode()
+    except RecursionError as failure:
+        raise SourceFailed(f"line {number} is nested more than {DEPTH_MAX} deep.") from failure
+    except json.JSONDecodeError as failure:
+        raise SourceFailed(f"line {number} is no JSON ({failure.msg}).") from failure
+    except UnicodeEncodeError as failure:
+        raise SourceFailed(f"line {number} has half of a surrogate pair, which is no character.") from failure
+    except ValueError as failure:
+        raise SourceFailed(f"line {number} has a number with too many digits.") from failure
+    if not isinstance(document, dict):
+        raise SourceFailed(f"line {number} is no JSON object.")
+    return document
+
+
+def _is_deeper(value: Any, depth: int) -> bool:  # noqa: ANN401 - JSON
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return depth < 0 or any(_is_deeper(part, depth - 1) for part in parts)
 
 
 def json_values(document: Mapping[str, Any]) -> dict[str, Value]:

@@ -13,7 +13,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
-from connector_host.provisioning.errors import SourceFailed
+from connector_host.provisioning.errors import MarkTooOld, SourceFailed
 from connector_host.provisioning.expressions.signatures import Kind
 from connector_host.provisioning.sources.contract import BATCH, SourceUser
 from connector_host.provisioning.sources.threads import batches, in_thread
@@ -116,28 +116,51 @@ class SqlSource:
     def _advance(self, value: Any) -> None:  # noqa: ANN401 - a driver's value
         if value is None:
             return
-        if self._mark is None or value > _unwritten(self._mark):
-            self._mark = _written(value)
+        if isinstance(value, bytearray | memoryview):
+            value = bytes(value)
+        try:
+            if self._mark is None or value > _unwritten(self._mark):
+                self._mark = _written(value)
+        except TypeError as failure:
+            raise MarkTooOld(f"the values of the mark column {self._settings.mark} cannot be compared.") from failure
 
 
-def _written(value: Any) -> str:  # noqa: ANN401 - a driver's value
+def _written(value: Any) -> str:  # noqa: ANN401, PLR0911 - a driver's value, a line for each type
     """Return a mark as text that says its type, so that it comes back as what the column holds."""
     match value:
         case datetime():
             return f"datetime:{value.isoformat()}"
+        case date():
+            return f"date:{value.isoformat()}"
+        case time():
+            return f"time:{value.isoformat()}"
+        case UUID():
+            return f"uuid:{value}"
+        case float():
+            return f"float:{value!r}"
         case int() | Decimal():
             return f"number:{value}"
         case bytes():
             return f"bytes:{value.hex()}"
-        case _:
+        case str():
             return f"text:{value}"
+        case _:
+            raise SourceFailed(f"the mark column cannot be of the type {type(value).__name__}.")
 
 
-def _unwritten(mark: str) -> Any:  # noqa: ANN401 - a driver's value
+def _unwritten(mark: str) -> Any:  # noqa: ANN401, PLR0911 - a driver's value, a line for each type
     kind, _, text = mark.partition(":")
     match kind:
         case "datetime":
             return datetime.fromisoformat(text)
+        case "date":
+            return date.fromisoformat(text)
+        case "time":
+            return time.fromisoformat(text)
+        case "uuid":
+            return UUID(text)
+        case "float":
+            return float(text)
         case "number":
             return int(text) if text.lstrip("-").isdigit() else Decimal(text)
         case "bytes":
