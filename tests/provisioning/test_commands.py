@@ -87,6 +87,16 @@ async def test_stop_start_restart_and_links(rig, config):
     assert json.loads((await run_beside(config, "links", "staff", "--json")).stdout) == []
 
 
+async def test_a_job_that_cannot_begin_does_not_keep_the_others_from_running(rig, config):
+    rig.people(person(1))
+    text = config.read_text()
+    bad = text[text.index("[jobs.staff]") :].replace("jobs.staff", "jobs.absent").replace("people.csv", "absent.csv")
+    config.write_text(text.replace("[jobs.staff]", bad + "\n[jobs.staff]", 1))
+    done = await run_beside(config, "run", "--once")
+    assert (done.returncode, "1 created" in done.stdout) == (1, True)
+    assert "absent.csv cannot be read" in done.stderr
+
+
 async def test_a_job_that_could_not_work_is_explained(rig, config):
     rig.people(person(1))
     config.write_text(config.read_text().replace("ToUpper([family])", "ToUpper([nachname], 7, 8)"))

@@ -76,13 +76,15 @@ def run(jobs: tuple[str, ...], config: Path, *, once: bool, as_json: bool) -> No
         if not once:
             asyncio.run(_until_told(engine, names))
             return
-        reports = asyncio.run(_once(engine, names))
+        reports, refused = asyncio.run(_once(engine, names))
     if as_json:
         print_json([report.document() for report in reports])
     else:
         for report in reports:
             click.echo(summary(report))
-    raise SystemExit(exit_code(reports))
+    for line in refused:
+        click.echo(line, err=True)
+    raise SystemExit(1 if refused else exit_code(reports))
 
 
 async def _until_told(engine: Engine, names: list[str]) -> None:
@@ -97,18 +99,23 @@ def _listen(engine: Engine) -> None:
         signal.signal(number, lambda *_: loop.call_soon_threadsafe(engine.stop.set))
 
 
-async def _once(engine: Engine, names: list[str]) -> list[Report]:
+async def _once(engine: Engine, names: list[str]) -> tuple[list[Report], list[str]]:
+    """Run one cycle of each job; returns the reports, and why the other jobs could not begin."""
     from connector_host.cli.provision.progress import bar
+    from connector_host.errors import HostError
     from connector_host.provisioning.cycles import Options
 
     _listen(engine)
-    reports = []
+    reports, refused = [], []
     for name in names:
         if engine.stop.is_set():
             break
-        with bar(name, engine.state.job(name).last_report) as engine.on_progress:
-            reports.append(await engine.run_once(name, Options(patient=False, initiated_by="administrator")))
-    return reports
+        try:
+            with bar(name, engine.state.job(name).last_report) as engine.on_progress:
+                reports.append(await engine.run_once(name, Options(patient=False, initiated_by="administrator")))
+        except HostError as failure:
+            refused.append(f"{name}: {failure}")
+    return reports, refused
 
 
 @click.command("dry-run")
