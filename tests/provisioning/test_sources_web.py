@@ -78,6 +78,7 @@ class Graph:
             f"id-{n}": {"id": f"id-{n}", "displayName": f"Name {n}", "accountEnabled": True} for n in range(5)
         }
         self.changes = []
+        self.deleted = []
         self.tokens = 0
         self.busy = 0
         self.origin = ""
@@ -87,6 +88,8 @@ class Graph:
             web.post("/contoso/oauth2/v2.0/token", self.token),
             web.get("/v1.0/users/delta", self.delta),
             web.get("/v1.0/users/{id}", self.user),
+            web.get("/v1.0/directory/deletedItems/microsoft.graph.user", self.deleted_users),
+            web.get("/v1.0/directory/deletedItems/{id}", self.deleted_user),
         ]
 
     async def token(self, request):
@@ -117,6 +120,17 @@ class Graph:
         if skip is not None:
             link = {"@odata.nextLink": f"{self.origin}/v1.0/users/delta?$skiptoken={skip}"}
         return web.json_response({"@odata.context": f"{self.origin}/v1.0/$metadata#users", **link, "value": items})
+
+    async def deleted_users(self, request):
+        at = int(request.query.get("$skiptoken", 0))
+        page = {"value": [{"id": key} for key in self.deleted[at : at + 1]]}
+        if at + 1 < len(self.deleted):
+            page["@odata.nextLink"] = f"{self.origin}{request.path}?$skiptoken={at + 1}"
+        return web.json_response(page)
+
+    async def deleted_user(self, request):
+        key = request.match_info["id"]
+        return web.json_response({"id": key}, status=200 if key in self.deleted else 404)
 
     async def user(self, request):
         found = self.users.get(request.match_info["id"])
@@ -172,6 +186,33 @@ async def test_graph_changes_are_fetched_whole_and_removals_are_soft_or_hard():
         assert users[0].values == {"id": "id-1", "displayName": "Changed", "accountEnabled": True}
         assert [user.presence for user in users] == [Presence.HERE, Presence.SOFT_DELETED, Presence.GONE]
         assert "deltatoken=next" in later
+
+
+async def test_a_soft_deleted_user_of_graph_is_not_gone():
+    async with graph_source() as (graph, source):
+        graph.deleted = ["id-8", "id-9"]
+        users, mark = await users_of(source)
+        assert [user.key for user in users if user.presence is Presence.SOFT_DELETED] == ["id-8", "id-9"]
+        assert "deltatoken=first" in mark
+        assert (await source.fetch("id-9")).presence is Presence.SOFT_DELETED
+        assert await source.fetch("nobody") is None
+
+
+async def test_a_fresh_delta_disables_who_is_soft_deleted_and_deletes_who_is_gone(rig):
+    mappings = [
+        {"target": "userName", "source": "id", "match": 1},
+        {"target": "name.givenName", "source": "displayName"},
+    ]
+    async with graph_source() as (graph, source):
+        settings = source._settings.model_dump(mode="json") | {"secret": "right"}
+        job = {"source": settings, "mappings": mappings, "enabled_attribute": "accountEnabled"}
+        await rig.run(**job)
+        del graph.users["id-0"], graph.users["id-1"]
+        graph.deleted = ["id-0"]
+        rig.state.set_job("staff", mark=None)
+        report = await rig.run(**job)
+        assert (report.kind, report.counts["disabled"], report.counts["deleted"]) == ("full", 1, 1)
+        assert (rig.rows()["id-0"]["Enabled"], "id-1" in rig.rows()) == (0, False)
 
 
 async def test_graph_throttling_is_waited_for():

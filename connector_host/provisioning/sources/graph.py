@@ -55,7 +55,11 @@ class GraphSource:
             if mark is not None:
                 users = [user if user.presence is not Presence.HERE else await self._whole(user) for user in users]
             if DELTA in page:
-                yield Batch(tuple(users), str(page[DELTA]))
+                yield Batch(tuple(users))
+                if mark is None:
+                    async for batch in self._soft_deleted():
+                        yield batch
+                yield Batch((), str(page[DELTA]))
                 return
             if NEXT not in page:
                 raise SourceFailed("Microsoft Graph answered a page with neither a next nor a delta link.")
@@ -67,10 +71,27 @@ class GraphSource:
         query = urlencode({"$select": self._select()})
         status, document = await self._ask(f"{self._settings.url}/users/{quote(key, safe='')}?{query}")
         if status == MISSING:
-            return None
+            return await self._deleted(key)
         if status != OK:
             raise SourceFailed(f"Microsoft Graph answered {status}.")
         return self._user(document)
+
+    async def _deleted(self, key: str) -> SourceUser | None:
+        """Return a user who is not there as soft-deleted while the directory still has it, None where it is gone."""
+        status, _ = await self._ask(f"{self._settings.url}/directory/deletedItems/{quote(key, safe='')}?$select=id")
+        if status == MISSING:
+            return None
+        if status != OK:
+            raise SourceFailed(f"Microsoft Graph answered {status} about a deleted user.")
+        return SourceUser(key, {}, Presence.SOFT_DELETED)
+
+    async def _soft_deleted(self) -> AsyncGenerator[Batch, None]:
+        """Yield the soft-deleted users, whom a delta query without a mark leaves out as if they were gone."""
+        url = f"{self._settings.url}/directory/deletedItems/microsoft.graph.user?$select=id"
+        while url:
+            page = await self._page(url)
+            yield Batch(tuple(SourceUser(str(item["id"]), {}, Presence.SOFT_DELETED) for item in page["value"]))
+            url = str(page.get(NEXT, ""))
 
     async def close(self) -> None:
         """Close the connections."""
