@@ -9,15 +9,14 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-SECRETS: Final = frozenset(
-    {
-        "password", "passwd", "pwd", "passphrase", "passwort", "kennwort", "secret", "pin", "salt", "otp", "totp",
-        "mfa", "hash", "credential", "credentials", "apikey", "token", "motdepasse", "contrasena", "ssn", "unicodepwd",
-    }
-)  # fmt: skip
-"""Words of columns that no directory should see."""
-_WITHIN: Final = tuple(word for word in SECRETS if "pass" in word or word in ("kennwort", "unicodepwd", "contrasena"))
-"""Those that are found inside of a longer name, too: `USERPASSWORD` has no words to be split into."""
+PASSWORDS: Final = frozenset(
+    {"password", "passwd", "pwd", "passphrase", "passwort", "kennwort", "motdepasse", "contrasena", "unicodepwd"}
+)
+"""Words that make a name a password's: refused through every door, and never shown (DESIGN §2.2)."""
+SECRETS: Final = PASSWORDS | {
+    "secret", "pin", "salt", "otp", "totp", "mfa", "hash", "credential", "credentials", "apikey", "token", "ssn",
+}  # fmt: skip
+"""Words of columns that are not proposed to an administrator; one who maps them means it."""
 
 _HUMP: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _WORD: Final = re.compile(r"[^\W\d_]+|\d+")
@@ -29,12 +28,18 @@ def words(name: str) -> tuple[str, ...]:
 
 
 def holds_secret(split: Sequence[str]) -> bool:
-    """Return whether a name of these words is that of a secret, however it is written: `pass_word`, `PWD`."""
+    """Return whether a name of these words is that of a secret, however it is written: `api_key`, `PWD`."""
+    return "".join(split) in SECRETS or not SECRETS.isdisjoint(split) or holds_password(split)
+
+
+def holds_password(split: Sequence[str]) -> bool:
+    """Return whether a name of these words is a password's: `pass_word`, `PasswordHash`, `USERPASSWORD`."""
     joined = "".join(split)
-    return joined in SECRETS or not SECRETS.isdisjoint(split) or any(word in joined for word in _WITHIN)
+    # `pwd` alone would be found inside of innocent names.
+    return not PASSWORDS.isdisjoint(split) or any(word in joined for word in PASSWORDS if word != "pwd")
 
 
 @lru_cache(maxsize=4_096)
-def names_secret(name: str) -> bool:
-    """Return whether a name is that of a secret."""
-    return holds_secret(words(name))
+def names_password(name: str) -> bool:
+    """Return whether a name is that of a password."""
+    return holds_password(words(name))

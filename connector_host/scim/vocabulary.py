@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from scim2_models import EnterpriseUser, User
 
 from connector_host.connectors.contract import AttributeType, RefusalKind
-from connector_host.scim.names import names_secret
+from connector_host.scim.names import names_password
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -64,7 +64,7 @@ class Defined:
 def refused_kind(name: str) -> RefusalKind | None:
     """Return the class of refused export that an attribute of this name belongs to, in any spelling (DESIGN §2.2)."""
     lowered = name.lower()
-    if names_secret(name):
+    if names_password(name):
         return RefusalKind.PASSWORD
     if lowered in REFERENCES:
         return RefusalKind.REFERENCE
