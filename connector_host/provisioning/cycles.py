@@ -15,6 +15,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Final
 
 from connector_host import clock
+from connector_host.errors import ConfigurationError
 from connector_host.provisioning import departures, faults
 from connector_host.provisioning.acting import Context, Turn, take_turn
 from connector_host.provisioning.deciding import judge
@@ -32,6 +33,7 @@ from connector_host.provisioning.faults import Cause
 from connector_host.provisioning.reports import Ending, Kind, Report
 from connector_host.provisioning.sources.contract import Presence, SourceUser
 from connector_host.provisioning.state.records import Changes, Failure, JobState, Link
+from connector_host.provisioning.state.tables import FAILURES, LINKS, STAGED
 from connector_host.provisioning.work import Options, Parts, Work
 
 if TYPE_CHECKING:
@@ -50,6 +52,11 @@ WELL: Final = {
     "quarantine_attempts": 0,
 }
 """What is remembered of a job that is well."""
+
+
+PRINT_CHARS: Final = 47
+KEY_PRINT_CHARS: Final = 16
+"""Digits of a fingerprint's two parts: what the job does, and by which key users are known."""
 
 
 async def run_cycle(parts: Parts) -> Report:
@@ -74,7 +81,7 @@ async def run_cycle(parts: Parts) -> Report:
 
 async def _begin(parts: Parts) -> Work:
     """Find out what is to be looked at, and under which number: a cycle that was broken off keeps its own."""
-    where = await asyncio.to_thread(parts.state.job, parts.name)
+    where = await _keyed(parts, await asyncio.to_thread(parts.state.job, parts.name))
     kind = kind_of(where, parts.source, fingerprint_of(parts.job))
     resumed = where.open_kind == kind.value
     number = where.cycle if resumed else where.cycle + 1
@@ -98,6 +105,30 @@ async def _begin(parts: Parts) -> Work:
     work = Work(parts, where, report, context, resumed, any_staged=counts["staged"] > 0, allowed=allowed)
     await work.remember(cycle=number, open_kind=kind.value)
     return work
+
+
+async def _keyed(parts: Parts, where: JobState) -> JobState:
+    """Return where the job stands, after links that were made by another key than the source's now are dropped.
+
+    Under a new key every user would look gone, and be deleted: they are matched again instead.
+    """
+    key = _key_print(parts.job)
+    made_by = where.fingerprint.partition(".")[2]
+    if made_by == key:
+        return where
+    fields: dict[str, object] = {"fingerprint": f".{key}"}
+    if made_by:
+        if parts.options.dry:
+            raise ConfigurationError(
+                "source.key has changed: the next cycle matches all users again, which no dry run shows."
+            )
+        await asyncio.to_thread(parts.state.forget, parts.name, LINKS, STAGED, FAILURES)
+        fields |= {"mark": None, "initial_due": True, "open_kind": None, "deletes_allowed": False}
+    elif where.fingerprint:
+        return where  # written before the key was remembered; the end of this cycle adds it
+    if not parts.options.dry:
+        await asyncio.to_thread(lambda: parts.state.set_job(parts.name, **fields))
+    return await asyncio.to_thread(parts.state.job, parts.name)
 
 
 async def _users(work: Work) -> str | None:
@@ -244,4 +275,8 @@ def fingerprint_of(job: JobSettings) -> str:
             "disable", "actions",
         }
     )  # fmt: skip
-    return hashlib.sha256(parts.encode()).hexdigest()
+    return f"{hashlib.sha256(parts.encode()).hexdigest()[:PRINT_CHARS]}.{_key_print(job)}"
+
+
+def _key_print(job: JobSettings) -> str:
+    return hashlib.sha256(job.source.key.encode()).hexdigest()[:KEY_PRINT_CHARS]

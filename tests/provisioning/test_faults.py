@@ -192,6 +192,29 @@ async def test_a_user_who_is_back_and_fails_or_waits_is_not_deleted(rig, patient
     assert set(rig.rows()) == {"u00000", "u00001"}
 
 
+async def test_another_key_of_the_source_matches_everybody_again_and_deletes_nobody(rig):
+    rig.people(*(person(n) for n in range(3)))
+    await rig.run()
+    by_login = rig.document["source"] | {"key": "login"}
+    with pytest.raises(ConfigurationError, match="key has changed"):
+        await rig.run(source=by_login, dry=True)
+    report = await rig.run(source=by_login)
+    assert (report.kind, report.counts["matched"], report.counts["deleted"]) == ("initial", 3, 0)
+    assert (len(rig.rows()), rig.link("0"), rig.link("u00000").target_id) == (3, None, "u00000")
+    assert (await rig.run(source=by_login)).counts["unchanged"] == 3
+
+
+async def test_a_key_that_changes_after_a_first_cycle_that_broke_off_deletes_nobody(rig):
+    rig.people(*(person(n) for n in range(300)))
+    with rig.file.open("a") as file:
+        file.write("half,a,line")
+    assert (await rig.run()).ending == "unavailable"
+    assert len(rig.rows()) > 0
+    rig.people(*(person(n) for n in range(300)))
+    report = await rig.run(source=rig.document["source"] | {"key": "login"})
+    assert (report.ending, report.counts["deleted"], len(rig.rows())) == ("finished", 0, 300)
+
+
 async def test_a_misspelt_switch_disables_nobody(rig):
     rig.people(person(1))
     await rig.run()
