@@ -41,8 +41,9 @@ if TYPE_CHECKING:
 
     from connector_host.provisioning.settings import JobSettings
     from connector_host.provisioning.sources.contract import Source
+    from connector_host.provisioning.state.store import State
 
-__all__ = ["WELL", "Options", "Parts", "fingerprint_of", "kind_of", "run_cycle"]
+__all__ = ["WELL", "Options", "Parts", "fingerprint_of", "keyed", "kind_of", "run_cycle"]
 
 WELL: Final = {
     "deletes_allowed": False,
@@ -81,7 +82,7 @@ async def run_cycle(parts: Parts) -> Report:
 
 async def _begin(parts: Parts) -> Work:
     """Find out what is to be looked at, and under which number: a cycle that was broken off keeps its own."""
-    where = await _keyed(parts, await asyncio.to_thread(parts.state.job, parts.name))
+    where = await keyed(parts.state, parts.name, parts.job, dry=parts.options.dry)
     kind = kind_of(where, parts.source, fingerprint_of(parts.job))
     resumed = where.open_kind == kind.value
     number = where.cycle if resumed else where.cycle + 1
@@ -107,28 +108,29 @@ async def _begin(parts: Parts) -> Work:
     return work
 
 
-async def _keyed(parts: Parts, where: JobState) -> JobState:
+async def keyed(state: State, name: str, job: JobSettings, *, dry: bool) -> JobState:
     """Return where the job stands, after links that were made by another key than the source's now are dropped.
 
     Under a new key every user would look gone, and be deleted: they are matched again instead.
     """
-    key = _key_print(parts.job)
+    where = await asyncio.to_thread(state.job, name)
+    key = _key_print(job)
     made_by = where.fingerprint.partition(".")[2]
     if made_by == key:
         return where
     fields: dict[str, object] = {"fingerprint": f".{key}"}
     if made_by:
-        if parts.options.dry:
+        if dry:
             raise ConfigurationError(
                 "source.key has changed: the next cycle matches all users again, which no dry run shows."
             )
-        await asyncio.to_thread(parts.state.forget, parts.name, LINKS, STAGED, FAILURES)
+        await asyncio.to_thread(state.forget, name, LINKS, STAGED, FAILURES)
         fields |= {"mark": None, "initial_due": True, "open_kind": None, "deletes_allowed": False}
     elif where.fingerprint:
         return where  # written before the key was remembered; the end of this cycle adds it
-    if not parts.options.dry:
-        await asyncio.to_thread(lambda: parts.state.set_job(parts.name, **fields))
-    return await asyncio.to_thread(parts.state.job, parts.name)
+    if not dry:
+        await asyncio.to_thread(lambda: state.set_job(name, **fields))
+    return await asyncio.to_thread(state.job, name)
 
 
 async def _users(work: Work) -> str | None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from connector_host import clock
 from connector_host.provisioning import faults, mappings
 from connector_host.provisioning.acting import Context, Turn, carry_out, take_turn
+from connector_host.provisioning.cycles import keyed
 from connector_host.provisioning.deciding import Create, Stage, Update, judge
 from connector_host.provisioning.errors import ProvisioningError, TargetError
 from connector_host.provisioning.faults import Cause
@@ -68,7 +69,7 @@ async def _imported(job: Opened, key: str, shown: Shown) -> SourceUser | None:
 
 
 async def _take(job: Opened, state: State, user: SourceUser, shown: Shown, *, dry: bool) -> None:
-    where = await asyncio.to_thread(state.job, job.name)
+    where = await keyed(state, job.name, job.settings, dry=dry)
     link = (await asyncio.to_thread(state.links, job.name, [user.key])).get(user.key)
 
     async def link_of_target(target_id: str) -> Link | None:

@@ -50,6 +50,13 @@ async def test_a_user_out_of_scope_is_disabled_and_one_that_is_gone_is_left_to_t
     assert rig.link("2") is not None
 
 
+async def test_a_key_that_changes_after_a_user_on_demand_deletes_nobody(rig):
+    rig.people(person(1), person(2))
+    await provision(rig, "1")
+    report = await rig.run(source=rig.document["source"] | {"key": "login"})
+    assert (report.counts["matched"], report.counts["created"], report.counts["deleted"]) == (1, 1, 0)
+
+
 async def test_a_dry_run_of_one_user_writes_nothing(rig):
     rig.people(person(1))
     shown = await provision(rig, "1", dry=True)
