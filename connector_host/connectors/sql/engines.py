@@ -106,7 +106,9 @@ def _connect_arguments(url: URL, statement_s: float) -> dict[str, Any]:
         case "pymysql":
             # The socket's limit lies above the statement's, so that the server speaks first.
             socket_s = int(statement_s) + 10
-            return {"connect_timeout": CONNECT_S, "read_timeout": socket_s, "write_timeout": socket_s}
+            arguments = {"connect_timeout": CONNECT_S, "read_timeout": socket_s, "write_timeout": socket_s}
+            # PyMySQL would send the text in Latin-1, and the server takes it for UTF-8.
+            return arguments | ({"password": url.password.encode()} if url.password else {})
         case _:
             return {"timeout": CONNECT_S}
 
