@@ -10,17 +10,21 @@ import time
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from urllib.parse import quote
 
+import structlog
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
 from connector_host.connectors.sql import odbc
 from connector_host.connectors.sql.dialects import DEFAULT_DRIVERS, EXTRAS, dialect_of, driver_of
 from connector_host.errors import ConfigurationError
+from connector_host.observability import events
 
 if TYPE_CHECKING:
     from sqlalchemy import URL
 
     from connector_host.connectors.sql.dialects import Dialect
+
+log = structlog.get_logger()
 
 Purpose: TypeAlias = Literal["reading", "writing", "importing"]
 """What the connections of an engine are for: single statements, transactions that write, one long consistent read."""
@@ -84,6 +88,15 @@ def open_engine(url: URL, *, size: int, statement_s: float, purpose: Purpose = "
     if dialect.name == "sqlite":
         _set_up_sqlite(engine, statement_s, purpose)
     return engine
+
+
+def discard(connection: Connection) -> None:
+    """Let go of a connection of whose state nothing is known; one that is lost already does not fail here."""
+    try:
+        connection.invalidate()
+        connection.close()
+    except SQLAlchemyError as error:
+        log.debug(events.DATABASE_ERROR, reason=type(error).__name__)
 
 
 def _connect_arguments(url: URL, statement_s: float) -> dict[str, Any]:

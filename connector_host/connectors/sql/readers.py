@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import structlog
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 
 from connector_host.connectors.errors import Busy, Unavailable
+from connector_host.connectors.sql.engines import discard
 from connector_host.connectors.sql.sqlstate import Failure, Happened, to_error, understand
 from connector_host.observability import events
 
@@ -167,11 +168,7 @@ class _Session:
             # Nothing is open in the database: this only ends SQLAlchemy's own notion of a transaction.
             self._connection.rollback()
         except SQLAlchemyError as error:
-            failure = (
-                understand(error, self._database)
-                if isinstance(error, DBAPIError)
-                else Failure(Happened.CONNECTION, type(error).__name__)
-            )
+            failure = understand(error, self._database)
             log.warning(events.DATABASE_ERROR, outcome=failure.happened.value, sqlstate=failure.code)
             self._notice(failure)
             self.close()
@@ -185,13 +182,8 @@ class _Session:
     def close(self) -> None:
         """Let go of the connection; after an error nothing is known of its state."""
         connection, self._connection = self._connection, None
-        if connection is None:
-            return
-        try:
-            connection.invalidate()
-            connection.close()
-        except SQLAlchemyError as error:
-            log.debug(events.DATABASE_ERROR, reason=type(error).__name__)
+        if connection is not None:
+            discard(connection)
 
 
 def _deliver(answers: list[Answer]) -> None:

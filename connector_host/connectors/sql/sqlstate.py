@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from sqlalchemy.exc import DBAPIError
+
 from connector_host.connectors.errors import (
     Busy,
     Conflict,
@@ -24,7 +26,7 @@ from connector_host.connectors.errors import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from sqlalchemy.exc import DBAPIError
+    from sqlalchemy.exc import SQLAlchemyError
 
     from connector_host.connectors.sql.discovery import TableFacts
 
@@ -234,8 +236,10 @@ class Failure:
     """
 
 
-def understand(error: DBAPIError, database: str) -> Failure:
-    """Return what a driver's error means on this kind of database."""
+def understand(error: SQLAlchemyError, database: str) -> Failure:
+    """Return what a driver's error means on this kind of database; one of SQLAlchemy's own is a lost connection."""
+    if not isinstance(error, DBAPIError):
+        return Failure(Happened.CONNECTION, type(error).__name__)
     origin = error.orig if error.orig is not None else error
     text = " ".join(str(part) for part in origin.args)
     if database == "sqlite":

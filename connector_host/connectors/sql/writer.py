@@ -25,6 +25,7 @@ from connector_host.connectors.contract import Exported
 from connector_host.connectors.errors import Busy, InDoubt, Unavailable
 from connector_host.connectors.sql import guarding
 from connector_host.connectors.sql.bulk import Disagreement
+from connector_host.connectors.sql.engines import discard
 from connector_host.connectors.sql.sqlstate import ENDS_TRANSACTION, Failure, Happened, to_error, understand
 from connector_host.observability import events
 
@@ -326,10 +327,7 @@ class Writer:
             self._disconnect()
 
     def _understood(self, error: SQLAlchemyError) -> Failure:
-        if isinstance(error, DBAPIError):
-            failure = understand(error, self._database)
-        else:
-            failure = Failure(Happened.CONNECTION, type(error).__name__)
+        failure = understand(error, self._database)
         log.warning(events.DATABASE_ERROR, outcome=failure.happened.value, sqlstate=failure.code)
         self._notice(failure)
         return failure
@@ -344,13 +342,8 @@ class Writer:
 
     def _disconnect(self) -> None:
         connection, self._connection = self._connection, None
-        if connection is None:
-            return
-        try:
-            connection.invalidate()
-            connection.close()
-        except SQLAlchemyError as error:
-            log.debug(events.DATABASE_ERROR, reason=type(error).__name__)
+        if connection is not None:
+            discard(connection)
 
 
 def _starts(job: Job, outcomes: Outcomes) -> bool:
