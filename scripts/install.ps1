@@ -76,7 +76,7 @@ try {
         Invoke-Program $Python @('-m', 'venv', $Folder)
         $pip = @('-m', 'pip', 'install', '--quiet', '--disable-pip-version-check')
         $offline = if ($Wheels) { @('--no-index', '--find-links', $Wheels) } else { @() }
-        $locked = @('--require-hashes', '--requirement', 'scripts\requirements\install.txt')
+        $locked = @('--no-deps', '--require-hashes', '--requirement', 'scripts\requirements\install.txt')
         Invoke-Program (Join-Path $Folder 'Scripts\python.exe') ($pip + $offline + $locked)
         $own = @('--no-deps', '--no-build-isolation', '--no-index', '.')
         Invoke-Program (Join-Path $Folder 'Scripts\python.exe') ($pip + $own)

@@ -38,7 +38,7 @@ trap restore ERR INT TERM
 offline=()
 [ -z "${WHEELS:-}" ] || offline=(--no-index --find-links "$WHEELS")
 export PIP_DISABLE_PIP_VERSION_CHECK=1
-"$folder/bin/python" -m pip install --quiet --require-hashes "${offline[@]}" --requirement scripts/requirements/install.txt
+"$folder/bin/python" -m pip install --quiet --no-deps --require-hashes "${offline[@]}" --requirement scripts/requirements/install.txt
 "$folder/bin/python" -m pip install --quiet --no-deps --no-build-isolation --no-index .
 for program in connector-host provisioning-agent; do
     "$folder/bin/$program" --version >/dev/null
