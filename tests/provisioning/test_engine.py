@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import socket
+import threading
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -237,3 +238,27 @@ async def test_a_notice_that_cannot_be_sent_does_not_hurt_the_cycle(rig):
     rig.people(person(1))
     notify = {"email": "it@example.org", "smtp": f"smtp://127.0.0.1:{port}", "webhook": f"http://127.0.0.1:{port}/"}
     assert (await rig.run(notify=notify)).ending == "finished"
+
+
+async def test_a_lead_is_let_go_only_after_whoever_is_asking_for_it(rig):
+    asking, answer, gone = threading.Event(), threading.Event(), threading.Event()
+
+    def held_up(*_):
+        asking.set()
+        answer.wait(10)
+
+    def release():
+        block.close()
+        gone.set()
+
+    block = contextlib.ExitStack()
+    held = block.enter_context(lead(rig.state, "staff"))
+    sa.event.listen(held._connection, "before_cursor_execute", held_up)
+    looking = asyncio.create_task(asyncio.to_thread(held.is_held))
+    await asyncio.to_thread(asking.wait, 10)
+    leaving = asyncio.create_task(asyncio.to_thread(release))
+    assert not await asyncio.to_thread(gone.wait, 0.2)
+    answer.set()
+    assert await looking
+    await leaving
+    assert not held.is_held()

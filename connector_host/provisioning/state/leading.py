@@ -7,6 +7,7 @@ SQLite       an open exclusive transaction on a small database of its own, besid
 from __future__ import annotations
 
 import hashlib
+import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -23,18 +24,28 @@ if TYPE_CHECKING:
 
 
 class Lead:
-    """A lock that is held; a leader asks now and then whether it still is."""
+    """A lock that is held; a leader asks now and then, from any thread, whether it still is."""
 
     def __init__(self, connection: sa.Connection) -> None:
         self._connection = connection
+        # A thread may still be asking when the job is let go: a connection that is closed under it crashes SQLite.
+        self._turn = threading.Lock()
 
     def is_held(self) -> bool:
         """Return whether the connection that holds the lock is alive."""
-        try:
-            self._connection.execute(sa.select(1)).all()
-        except SQLAlchemyError:
-            return False
-        return True
+        with self._turn:
+            if self._connection.closed:
+                return False
+            try:
+                self._connection.execute(sa.select(1)).all()
+            except SQLAlchemyError:
+                return False
+            return True
+
+    def let_go(self) -> None:
+        """Give the lock up, after whoever is just asking."""
+        with self._turn:
+            self._connection.close()
 
 
 @contextmanager
@@ -47,16 +58,17 @@ def lead(state: State, job: str) -> Iterator[Lead]:
     except SQLAlchemyError as failure:
         engine.dispose()
         raise StateUnavailable(f"the state cannot be locked ({type(failure).__name__}).") from failure
+    held = Lead(connection)
     try:
         if on_postgresql:
-            connection = connection.execution_options(isolation_level="AUTOCOMMIT")
+            connection.execution_options(isolation_level="AUTOCOMMIT")
             if not connection.scalar(sa.select(sa.func.pg_try_advisory_lock(_number(job)))):
                 raise JobHeld(job)
         else:
             _begin_exclusive(connection, job)
-        yield Lead(connection)
+        yield held
     finally:
-        connection.close()
+        held.let_go()
         engine.dispose()
 
 
