@@ -12,10 +12,11 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from connector_host.connectors.sql import anchors, discovery, privileges, shapes, views
+from connector_host.connectors.sql.codes import Happened
 from connector_host.connectors.sql.columns import Unfit
 from connector_host.connectors.sql.indexes import check_indexes
 from connector_host.connectors.sql.predicates import is_folded
-from connector_host.connectors.sql.sqlstate import Happened, understand
+from connector_host.connectors.sql.sqlstate import understand
 from connector_host.errors import ConfigurationError, Finding, Level
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Engine
 
-    from connector_host.connectors.sql.dialects import Dialect
+    from connector_host.connectors.sql.dialect import Dialect
     from connector_host.connectors.sql.discovery import TableFacts
     from connector_host.connectors.sql.known import Known
     from connector_host.connectors.sql.shapes import Shape

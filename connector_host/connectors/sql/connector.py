@@ -19,13 +19,13 @@ from connector_host.connectors import refusals
 from connector_host.connectors.contract import Add, Entry, Export, Exported, ObjectType, Page, Query
 from connector_host.connectors.errors import ConnectorError, Unavailable
 from connector_host.connectors.sql import anchors, bulk, checks, discovery, exports, queries, shapes
+from connector_host.connectors.sql.codes import Happened
 from connector_host.connectors.sql.dialects import dialect_of
 from connector_host.connectors.sql.engines import open_engine, parse_url
 from connector_host.connectors.sql.known import Known, KnownTypes, file_of
 from connector_host.connectors.sql.pacing import Pace
 from connector_host.connectors.sql.passwords import password_of
 from connector_host.connectors.sql.readers import Readers
-from connector_host.connectors.sql.sqlstate import Failure, Happened
 from connector_host.connectors.sql.writer import Job, Outcome, Writer
 from connector_host.errors import ConfigurationError
 from connector_host.observability import events
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
     from connector_host.connectors.sql.shapes import Shape
+    from connector_host.connectors.sql.sqlstate import Failure
     from connector_host.errors import Finding
     from connector_host.settings import SqlSettings
 

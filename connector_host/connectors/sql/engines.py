@@ -22,7 +22,7 @@ from connector_host.observability import events
 if TYPE_CHECKING:
     from sqlalchemy import URL
 
-    from connector_host.connectors.sql.dialects import Dialect
+    from connector_host.connectors.sql.dialect import Dialect
 
 log = structlog.get_logger()
 

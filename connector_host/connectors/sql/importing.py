@@ -9,10 +9,11 @@ import structlog
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from connector_host.connectors.sql import changelog, checks, conditions, discovery, queries, shapes
+from connector_host.connectors.sql.codes import Happened
 from connector_host.connectors.sql.dialects import dialect_of
 from connector_host.connectors.sql.engines import open_engine, parse_url
 from connector_host.connectors.sql.passwords import password_of
-from connector_host.connectors.sql.sqlstate import Failure, Happened, to_error, understand
+from connector_host.connectors.sql.sqlstate import Failure, to_error, understand
 from connector_host.errors import ConfigurationError
 from connector_host.observability import events
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from connector_host.connectors.contract import Condition, ObjectType, Value
-    from connector_host.connectors.sql.dialects import ServerCursor
+    from connector_host.connectors.sql.dialect import ServerCursor
     from connector_host.connectors.sql.shapes import Shape
     from connector_host.settings import SqlSettings
 

@@ -17,10 +17,11 @@ from connector_host.connectors import refusals
 from connector_host.connectors.contract import Rehearsal, Spoken
 from connector_host.connectors.errors import ConnectorError
 from connector_host.connectors.sql import checks, discovery, exports, shapes
+from connector_host.connectors.sql.codes import Happened
 from connector_host.connectors.sql.dialects import dialect_of
 from connector_host.connectors.sql.engines import open_engine, parse_url
 from connector_host.connectors.sql.passwords import password_of
-from connector_host.connectors.sql.sqlstate import Failure, Happened, to_error, understand
+from connector_host.connectors.sql.sqlstate import Failure, to_error, understand
 from connector_host.errors import ConfigurationError
 
 if TYPE_CHECKING:

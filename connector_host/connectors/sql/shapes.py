@@ -22,7 +22,7 @@ from connector_host.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from connector_host.connectors.sql.dialects import Dialect
+    from connector_host.connectors.sql.dialect import Dialect
     from connector_host.connectors.sql.discovery import Column, TableFacts
     from connector_host.connectors.sql.scripted import Script
     from connector_host.settings import SqlSettings

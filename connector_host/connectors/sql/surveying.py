@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from connector_host.connectors.sql import anchors, changelog, checks, discovery, privileges, shapes
+from connector_host.connectors.sql.codes import Happened
 from connector_host.connectors.sql.dialects import dialect_of
 from connector_host.connectors.sql.engines import open_engine, parse_url
 from connector_host.connectors.sql.passwords import password_of
-from connector_host.connectors.sql.sqlstate import Failure, Happened, to_error, understand
+from connector_host.connectors.sql.sqlstate import Failure, to_error, understand
 from connector_host.connectors.survey import TableSurvey
 from connector_host.errors import ConfigurationError
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from connector_host.connectors.sql.dialects import Dialect
+    from connector_host.connectors.sql.dialect import Dialect
     from connector_host.connectors.sql.discovery import TableFacts
     from connector_host.connectors.survey import AnchorCandidate, Relation
     from connector_host.settings import SqlSettings

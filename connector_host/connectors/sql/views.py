@@ -10,7 +10,7 @@ import sqlalchemy as sa
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from connector_host.connectors.sql.dialects import Dialect
+    from connector_host.connectors.sql.dialect import Dialect
     from connector_host.settings import SqlSettings
 
 WRITES = ("INSERT", "UPDATE", "DELETE")

@@ -25,8 +25,9 @@ from connector_host.connectors.contract import Exported
 from connector_host.connectors.errors import Busy, InDoubt, Unavailable
 from connector_host.connectors.sql import guarding
 from connector_host.connectors.sql.bulk import Disagreement
+from connector_host.connectors.sql.codes import Happened
 from connector_host.connectors.sql.engines import discard
-from connector_host.connectors.sql.sqlstate import ENDS_TRANSACTION, Failure, Happened, to_error, understand
+from connector_host.connectors.sql.sqlstate import ENDS_TRANSACTION, Failure, to_error, understand
 from connector_host.observability import events
 
 if TYPE_CHECKING:

@@ -1,0 +1,167 @@
+"""What the codes of each database mean: SQLSTATEs, vendor codes, and the words of SQLite, which has too few codes."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class Happened(StrEnum):
+    """What went wrong, whatever the database calls it."""
+
+    UNIQUE = "unique"
+    NOT_NULL = "not null"
+    FOREIGN_KEY = "foreign key"
+    CHECK = "check"
+    BAD_VALUE = "bad value"
+    RULE = "rule"
+    """A trigger refused the change, by its author's own decision."""
+    COMPUTED = "computed column"
+    DEADLOCK = "deadlock"
+    """A deadlock or a serialisation failure: the whole transaction is undone, and may be tried again."""
+    LOCKED = "locked"
+    TIME_LIMIT = "time limit"
+    CONNECTION = "connection"
+    LOGIN = "login"
+    NO_DRIVER = "no driver"
+    """The ODBC driver or the data source is not known on this machine."""
+    DENIED = "denied"
+    SCHEMA = "schema"
+    """The table or a column is not there, or not any more."""
+    READ_ONLY = "read-only"
+    FULL = "full"
+    OTHER = "other"
+
+
+_H = Happened
+
+CODES: Mapping[str, Mapping[str, Happened]] = {
+    # https://www.postgresql.org/docs/current/errcodes-appendix.html; a class of two digits stands for the rest of it.
+    "postgresql": {
+        "23505": _H.UNIQUE,
+        "23P01": _H.UNIQUE,
+        "23502": _H.NOT_NULL,
+        "23503": _H.FOREIGN_KEY,
+        "23001": _H.FOREIGN_KEY,
+        "23514": _H.CHECK,
+        "22": _H.BAD_VALUE,
+        **dict.fromkeys(("P0001", "P0004", "09000", "45000"), _H.RULE),
+        "428C9": _H.COMPUTED,
+        "40": _H.DEADLOCK,
+        "40003": _H.CONNECTION,
+        "55P03": _H.LOCKED,
+        "57014": _H.TIME_LIMIT,
+        "08": _H.CONNECTION,
+        "57P01": _H.CONNECTION,
+        "57P02": _H.CONNECTION,
+        "57P03": _H.CONNECTION,
+        "57P05": _H.CONNECTION,
+        "25P03": _H.CONNECTION,
+        "53300": _H.CONNECTION,
+        "3D000": _H.LOGIN,
+        "28": _H.LOGIN,
+        "42501": _H.DENIED,
+        "42P01": _H.SCHEMA,
+        "42703": _H.SCHEMA,
+        "3F000": _H.SCHEMA,
+        "25006": _H.READ_ONLY,
+        "53": _H.FULL,
+        "HYT00": _H.TIME_LIMIT,
+        "HYT01": _H.CONNECTION,
+    },
+    # https://mariadb.com/kb/en/mariadb-error-codes/ and https://dev.mysql.com/doc/mysql-errors/8.4/en/
+    "mysql": {
+        **dict.fromkeys(("1062", "1586", "1169"), _H.UNIQUE),
+        **dict.fromkeys(("1048", "1364"), _H.NOT_NULL),
+        **dict.fromkeys(("1452", "1451", "1216", "1217"), _H.FOREIGN_KEY),
+        **dict.fromkeys(("3819", "4025"), _H.CHECK),
+        **dict.fromkeys(("1406", "1264", "1292", "1366", "1265", "1411", "1690"), _H.BAD_VALUE),
+        **dict.fromkeys(("1642", "1643", "1644"), _H.RULE),
+        **dict.fromkeys(("1906", "3105"), _H.COMPUTED),
+        **dict.fromkeys(("1213", "1020"), _H.DEADLOCK),
+        "1205": _H.LOCKED,
+        **dict.fromkeys(("1969", "3024", "1317"), _H.TIME_LIMIT),
+        **dict.fromkeys(("1040", "1053", "1159", "1160", "1161", "1203", "1927"), _H.CONNECTION),
+        **dict.fromkeys(("2002", "2003", "2005", "2006", "2013", "2014", "2026", "2055", "4031", "0"), _H.CONNECTION),
+        **dict.fromkeys(("1045", "1044", "1049", "1698", "1130"), _H.LOGIN),
+        **dict.fromkeys(("1142", "1143", "1227", "1370"), _H.DENIED),
+        **dict.fromkeys(("1146", "1054"), _H.SCHEMA),
+        **dict.fromkeys(("1290", "1836", "1792"), _H.READ_ONLY),
+        **dict.fromkeys(("1021", "1114", "1041", "1037"), _H.FULL),
+    },
+    # https://www.sqlite.org/rescode.html; extended codes first, then their last byte.
+    "sqlite": {
+        **dict.fromkeys(("2067", "1555", "2579"), _H.UNIQUE),
+        "1299": _H.NOT_NULL,
+        "787": _H.FOREIGN_KEY,
+        "275": _H.CHECK,
+        "1811": _H.RULE,
+        **dict.fromkeys(("20", "3091", "18"), _H.BAD_VALUE),
+        **dict.fromkeys(("5", "6"), _H.LOCKED),
+        "9": _H.TIME_LIMIT,
+        **dict.fromkeys(("14", "10", "11", "26"), _H.CONNECTION),
+        **dict.fromkeys(("23", "3"), _H.DENIED),
+        "8": _H.READ_ONLY,
+        "13": _H.FULL,
+    },
+    # https://learn.microsoft.com/en-us/sql/relational-databases/errors-events/database-engine-events-and-errors
+    "mssql": {
+        **dict.fromkeys(("2627", "2601"), _H.UNIQUE),
+        "515": _H.NOT_NULL,
+        "547": _H.CHECK,  # foreign keys, too: one number for both
+        **dict.fromkeys(("8152", "2628", "245", "241", "242", "8114", "8115", "220", "248"), _H.BAD_VALUE),
+        **dict.fromkeys(("271", "544"), _H.COMPUTED),
+        **dict.fromkeys(("1205", "3960", "3961"), _H.DEADLOCK),
+        "1222": _H.LOCKED,
+        **dict.fromkeys(("64", "233", "258", "10053", "10054", "10060", "10928", "10929"), _H.CONNECTION),
+        **dict.fromkeys(("40197", "40501", "40613", "49918", "49919", "49920", "596"), _H.CONNECTION),
+        **dict.fromkeys(("18456", "4060"), _H.LOGIN),
+        **dict.fromkeys(("229", "230", "297", "300"), _H.DENIED),
+        **dict.fromkeys(("208", "207"), _H.SCHEMA),
+        **dict.fromkeys(("3906", "978"), _H.READ_ONLY),
+        **dict.fromkeys(("1105", "9002"), _H.FULL),
+        "50000": _H.RULE,
+    },
+    # What any ODBC driver says by itself.
+    "odbc": {
+        "23": _H.UNIQUE,
+        "22": _H.BAD_VALUE,
+        "45": _H.RULE,
+        "40": _H.DEADLOCK,
+        "08": _H.CONNECTION,
+        "HYT00": _H.TIME_LIMIT,
+        "HYT01": _H.CONNECTION,
+        "28": _H.LOGIN,
+        **dict.fromkeys(("IM002", "IM003", "IM004", "01000"), _H.NO_DRIVER),
+        "42S02": _H.SCHEMA,
+        "42S22": _H.SCHEMA,
+    },
+}
+
+# SQLite's ODBC driver says HY000 to everything, and its native library one code for several facts: only the text
+# tells (sql-connectors.md §3.6). These texts are constants of SQLite's source and are not translated; a trigger may
+# say the same, so that a code which tells goes before them.
+SQLITE_CONSTRAINT = 19
+SQLITE_TEXTS: Mapping[str, Happened] = {
+    "UNIQUE constraint failed": _H.UNIQUE,
+    "NOT NULL constraint failed": _H.NOT_NULL,
+    "FOREIGN KEY constraint failed": _H.FOREIGN_KEY,
+    "CHECK constraint failed": _H.CHECK,
+    "datatype mismatch": _H.BAD_VALUE,
+    "cannot INSERT into generated column": _H.COMPUTED,
+    "cannot UPDATE generated column": _H.COMPUTED,
+    "no such table": _H.SCHEMA,
+    "no such column": _H.SCHEMA,
+    "has no column named": _H.SCHEMA,
+    "database is locked": _H.LOCKED,
+    "database table is locked": _H.LOCKED,
+    "interrupted": _H.TIME_LIMIT,
+    "readonly database": _H.READ_ONLY,
+    "database or disk is full": _H.FULL,
+    "unable to open database file": _H.CONNECTION,
+    "Can't open lib": _H.NO_DRIVER,
+    "Data source name not found": _H.NO_DRIVER,
+}

@@ -1,0 +1,1 @@
+"""The facts about each database, one module each."""

@@ -1,0 +1,53 @@
+"""SQL Server and Azure SQL, by Microsoft's ODBC driver; never run, see docs/sql.md."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from connector_host.connectors.sql.columns import Kind, Parameters, integers
+from connector_host.connectors.sql.dialect import (
+    BINARY,
+    BOOLEAN,
+    DATE,
+    DECIMAL,
+    DOUBLE,
+    NAIVE,
+    PADDED,
+    PLAIN,
+    SINGLE,
+    TEXT,
+    UUID,
+    Dialect,
+    questions,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+MSSQL_TYPES: Mapping[str, Kind] = (
+    dict.fromkeys(("nvarchar", "varchar", "text", "ntext", "sysname", "xml"), TEXT)
+    | dict.fromkeys(("char", "nchar"), PADDED)
+    | {"tinyint": integers(8, unsigned=True), "smallint": integers(16), "int": integers(32), "bigint": integers(64)}
+    | dict.fromkeys(("decimal", "numeric", "money", "smallmoney"), DECIMAL)
+    | {"real": SINGLE, "float": DOUBLE, "bit": BOOLEAN, "uniqueidentifier": UUID, "date": DATE}
+    | dict.fromkeys(("datetime", "datetime2"), NAIVE)
+    | dict.fromkeys(("binary", "varbinary", "image", "timestamp", "rowversion"), BINARY)
+)
+"""smalldatetime, datetimeoffset and time are left out by not being here: the driver does not hand them out whole."""
+
+MSSQL = Dialect(
+    name="mssql",
+    catalogue=questions("mssql"),
+    types=MSSQL_TYPES,
+    parameters=Parameters(plain=PLAIN),
+    session=("SET LOCK_TIMEOUT {ms}", "SET LANGUAGE us_english", "SET XACT_ABORT OFF"),
+    text_comparison="collation",
+    generated_key="output_into",
+    counts_many=False,
+    row_locks=False,
+    lock_hint="WITH (UPDLOCK, ROWLOCK)",
+    narrow_texts=frozenset({"varchar", "char"}),
+    driver_limits=True,
+    # What driver 18 does by itself, said so that driver 17 does it, too.
+    odbc_options={"Encrypt": "yes", "TrustServerCertificate": "no", "APP": "connector-host"},
+)

@@ -1,0 +1,85 @@
+"""PostgreSQL, by psycopg and over ODBC."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from connector_host.connectors.sql.columns import Family, Kind, Parameters, integers
+from connector_host.connectors.sql.dialect import (
+    BINARY,
+    BOOLEAN,
+    DATE,
+    DECIMAL,
+    DOUBLE,
+    MOMENT,
+    NAIVE,
+    PADDED,
+    PLAIN,
+    SINGLE,
+    TEXT,
+    TIME,
+    UUID,
+    Dialect,
+    questions,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+POSTGRESQL_TYPES: Mapping[str, Kind] = {
+    "character varying": TEXT,
+    "text": TEXT,
+    "citext": TEXT,
+    "name": TEXT,
+    "xml": TEXT,
+    "json": TEXT,
+    "character": PADDED,
+    "smallint": integers(16),
+    "integer": integers(32),
+    "bigint": integers(64),
+    "numeric": DECIMAL,
+    "real": SINGLE,
+    "double precision": DOUBLE,
+    "boolean": BOOLEAN,
+    "timestamp with time zone": MOMENT,
+    "timestamp without time zone": NAIVE,
+    "date": DATE,
+    "time without time zone": TIME,
+    "uuid": UUID,
+    "bytea": BINARY,
+}
+
+_POSTGRESQL_SESSION = (
+    "SET SESSION TimeZone = 'UTC'",
+    "SET SESSION DateStyle = 'ISO'",
+    "SET SESSION statement_timeout = {ms}",
+    "SET SESSION idle_in_transaction_session_timeout = {idle_ms}",
+)
+
+_POSTGRESQL_IMPORT = ("SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY",)
+
+POSTGRESQL = Dialect(
+    name="postgresql",
+    server_cursor="named",
+    catalogue=questions("postgresql"),
+    types=POSTGRESQL_TYPES,
+    # The session's zone is UTC, and so are the moments that come.
+    parameters=Parameters(
+        plain=frozenset({Family.TEXT, Family.INTEGER, Family.DECIMAL, Family.BOOLEAN, Family.MOMENT})
+    ),
+    session=_POSTGRESQL_SESSION,
+    import_session=_POSTGRESQL_IMPORT,
+)
+
+POSTGRESQL_ODBC = Dialect(
+    name="postgresql",
+    catalogue=questions("postgresql"),
+    types=POSTGRESQL_TYPES,
+    # The driver drops the offset of a datetime, even for timestamptz (§3.3.3).
+    parameters=Parameters(native_moments=False, plain=PLAIN),
+    session=_POSTGRESQL_SESSION,
+    import_session=_POSTGRESQL_IMPORT,
+    counts_many=False,
+    odbc_import_options={"UseDeclareFetch": "1", "Fetch": "1000"},
+    odbc_options={"BoolsAsChar": "0", "MaxVarcharSize": "8190", "Parse": "0"},
+)

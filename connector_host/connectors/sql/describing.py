@@ -1,0 +1,160 @@
+"""From a row of a database's own catalogue to the facts of a column, and the kind of its values."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from connector_host.connectors.sql.columns import Family, Kind
+from connector_host.connectors.sql.dialects import kind_of
+from connector_host.connectors.survey import ColumnFacts
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import RowMapping
+
+    from connector_host.connectors.sql.dialect import Dialect
+
+LABEL_SEPARATOR = "\x1f"
+"""Between the labels of an enum in the answer of PostgreSQL's catalogue."""
+
+
+def _arguments(declared: str) -> tuple[int, ...]:
+    """Return the numbers of `varchar(20)` or `decimal(10, 2)`."""
+    found = re.search(r"\(([\d\s,]+)\)", declared)
+    return tuple(int(part) for part in found[1].split(",")) if found else ()
+
+
+def _number(value: Any) -> int | None:  # noqa: ANN401 - the driver's door
+    return None if value is None else int(value)
+
+
+def _sqlite_column(row: RowMapping, dialect: Dialect) -> tuple[ColumnFacts, Kind]:
+    declared = str(row["declared"] or "")
+    kind = kind_of(dialect, declared)
+    numbers = _arguments(declared)
+    is_text = kind.family is Family.TEXT
+    is_decimal = kind.family is Family.DECIMAL and bool(numbers)
+    # Only this very spelling makes the column the row's number, which is never null.
+    rowid = declared.upper() == "INTEGER" and row["key_position"] == 1
+    generated = row["hidden"] in (2, 3)
+    facts = ColumnFacts(
+        name=str(row["name"]),
+        declared=declared,
+        type=None,
+        nullable=not (row["not_null"] or rowid),
+        default=row["default_text"],
+        generated=generated,
+        identity=rowid,
+        always=generated,
+        length=numbers[0] if is_text and numbers else None,
+        precision=numbers[0] if is_decimal else None,
+        scale=(numbers[1] if len(numbers) > 1 else 0) if is_decimal else None,
+    )
+    return facts, kind
+
+
+def _postgresql_column(row: RowMapping, dialect: Dialect) -> tuple[ColumnFacts, Kind]:
+    declared = str(row["declared"])
+    labels = row["labels"]
+    kind = Kind(Family.TEXT) if labels else kind_of(dialect, declared)
+    modifier = int(row["modifier"])
+    length = precision = scale = None
+    match kind.family:
+        case Family.TEXT | Family.PADDED_TEXT if modifier > 4:  # noqa: PLR2004 - the length's own four bytes
+            length = modifier - 4
+        case Family.DECIMAL if modifier > 4:  # noqa: PLR2004 - the same
+            precision, scale = (modifier - 4) >> 16, (modifier - 4) & 0x7FF
+        case Family.MOMENT | Family.NAIVE_MOMENT | Family.TIME if modifier >= 0:
+            precision = modifier
+        case _:
+            pass
+    generated = bool(row["generated_kind"])
+    default = row["default_text"]
+    facts = ColumnFacts(
+        name=str(row["name"]),
+        declared=declared,
+        type=None,
+        nullable=not true(row["not_null"]),
+        default=None if generated else default,
+        generated=generated,
+        identity=bool(row["identity_kind"]) or str(default or "").startswith("nextval("),
+        always=generated or row["identity_kind"] == "a",
+        length=length,
+        precision=precision,
+        scale=scale,
+        allowed=tuple(str(labels).split(LABEL_SEPARATOR)) if labels else (),
+        collation=row["collation_name"],
+        comment=str(row["comment_text"] or ""),
+    )
+    return facts, kind
+
+
+def _mysql_column(row: RowMapping, dialect: Dialect) -> tuple[ColumnFacts, Kind]:
+    declared = plain(row["declared"])
+    kind = kind_of(dialect, declared)
+    extra = plain(row["extra"]).upper()
+    generated = "GENERATED" in extra and "DEFAULT_GENERATED" not in extra
+    default = row["default_text"]
+    moment = kind.family in (Family.MOMENT, Family.NAIVE_MOMENT, Family.TIME)
+    is_decimal = kind.family is Family.DECIMAL
+    facts = ColumnFacts(
+        name=plain(row["name"]),
+        declared=declared,
+        type=None,
+        nullable=not true(row["not_null"]),
+        # MariaDB spells "no default" as the text NULL (sql-connectors.md §3.8).
+        default=None if default is None or plain(default).upper() == "NULL" else plain(default),
+        generated=generated,
+        identity="AUTO_INCREMENT" in extra,
+        always=generated,
+        length=_number(row["char_length"]) if kind.family is Family.TEXT else None,
+        precision=_number(row["fraction_digits"] if moment else row["digits"] if is_decimal else None),
+        scale=_number(row["scale"]) if is_decimal else None,
+        allowed=tuple(re.findall(r"'((?:[^']|'')*)'", declared)) if declared.startswith("enum(") else (),
+        collation=row["collation_name"],
+        comment=plain(row["comment_text"] or ""),
+    )
+    return facts, kind
+
+
+def _mssql_column(row: RowMapping, dialect: Dialect) -> tuple[ColumnFacts, Kind]:
+    declared = str(row["declared"])
+    kind = kind_of(dialect, declared)
+    is_made = bool(row["is_made"])
+    size = int(row["byte_length"])
+    # Wide types count two bytes a character; -1 is max, which has no limit that matters.
+    length = None if size < 0 else size // 2 if declared.startswith("n") else size
+    is_decimal = kind.family is Family.DECIMAL
+    facts = ColumnFacts(
+        name=str(row["name"]),
+        declared=declared,
+        type=None,
+        nullable=bool(row["nullable"]),
+        default=row["default_text"],
+        generated=is_made,
+        identity=bool(row["is_identity"]),
+        always=is_made or bool(row["is_identity"]),
+        length=length if kind.family in (Family.TEXT, Family.PADDED_TEXT) else None,
+        precision=_number(row["digits"]) if is_decimal else _MSSQL_FRACTIONS.get(declared, _number(row["scale"])),
+        scale=_number(row["scale"]) if is_decimal else None,
+        collation=row["collation_name"],
+        comment=str(row["comment_text"] or ""),
+    )
+    return facts, kind
+
+
+_MSSQL_FRACTIONS = {"datetime": 2}
+"""datetime keeps three-hundredths of a second: hundredths are what survives it exactly."""
+
+
+def plain(value: object) -> str:
+    """Return text of MySQL's catalogue, which some drivers hand out as bytes."""
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def true(value: object) -> bool:
+    """Return a truth as drivers spell it."""
+    return value in (True, 1, "1", "t")
+
+
+READERS = {"sqlite": _sqlite_column, "postgresql": _postgresql_column, "mysql": _mysql_column, "mssql": _mssql_column}

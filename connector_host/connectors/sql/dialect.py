@@ -1,0 +1,93 @@
+"""What is to know of a database and a driver, so that everything else need not: the facts themselves are in databases.
+
+Whatever differs between databases and is not an error code stands there (errors: codes). Nothing here opens a
+connection. Sources: sql-connectors.md §3, and the databases' manuals.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from connector_host.connectors.sql.columns import Family, Kind, Parameters
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+TextComparison = Literal["lower", "nocase", "collation"]
+"""How text is compared without regard to case: by lower() on both sides, by SQLite's NOCASE (which an index
+may serve), or by the column's own collation narrowed to lower() on both sides, byte by byte."""
+
+GeneratedKey = Literal["returning", "last_insert_rowid", "last_insert_id", "output_into"]
+"""How the anchor that the database made comes back from an insertion. OUTPUT alone fails on a table of SQL Server that
+has triggers; OUTPUT … INTO a variable works on any."""
+
+ServerCursor = Literal["named", "unbuffered", "plain"]
+"""How a driver is asked for rows that stay on the server until they are fetched; plain where that is its way, or
+where its connection string says so (odbc_import_options)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """One kind of database, reached by one kind of driver."""
+
+    name: str
+    """The kind of database: sqlite, postgresql, mysql."""
+    catalogue: Mapping[str, str]
+    """Which statement of the catalogue answers which question."""
+    types: Mapping[str, Kind]
+    """The database's type names, in lower case and without arguments."""
+    parameters: Parameters = field(default_factory=Parameters)
+    session: tuple[str, ...] = ()
+    """Statements for each new connection; {ms} and {s} stand for the time limit of a statement."""
+    import_session: tuple[str, ...] = ()
+    """More of them for an import: one consistent moment, however long it takes."""
+    server_cursor: ServerCursor = "plain"
+    text_comparison: TextComparison = "lower"
+    generated_key: GeneratedKey = "returning"
+    inserts_return: bool = True
+    """Whether INSERT … RETURNING hands out rows."""
+    counts_many: bool = True
+    """Whether the rows of many executions of one statement are counted together, rightly."""
+    row_locks: bool = True
+    """Whether SELECT … FOR UPDATE locks the row."""
+    lock_hint: str = ""
+    """What is said at the table instead, where FOR UPDATE is not known."""
+    narrow_texts: frozenset[str] = frozenset()
+    """Text types that the driver's parameters are wider than: compared as they come, no index would be used (§3.9)."""
+    driver_limits: bool = False
+    """Whether the driver enforces the time limit of a statement, since the database has none."""
+    single_writer: bool = False
+    """Whether only one connection may write at a time."""
+    odbc_options: Mapping[str, str] = field(default_factory=dict)
+    """Keywords that a driver needs to tell the truth; what the administrator writes goes before them. {ms} as above."""
+    odbc_import_options: Mapping[str, str] = field(default_factory=dict)
+    """More of them for an import: a cursor on the server, so that memory stays bounded (§3.2)."""
+
+
+TEXT = Kind(Family.TEXT)
+PADDED = Kind(Family.PADDED_TEXT)
+DECIMAL = Kind(Family.DECIMAL)
+SINGLE = Kind(Family.SINGLE)
+DOUBLE = Kind(Family.DOUBLE)
+BOOLEAN = Kind(Family.BOOLEAN)
+MOMENT = Kind(Family.MOMENT)
+NAIVE = Kind(Family.NAIVE_MOMENT)
+DATE = Kind(Family.DATE)
+TIME = Kind(Family.TIME)
+UUID = Kind(Family.UUID)
+BINARY = Kind(Family.BINARY)
+UNKNOWN = Kind(Family.UNKNOWN)
+MULTI = Kind(Family.MULTI_VALUED)
+
+
+PLAIN = frozenset({Family.TEXT, Family.INTEGER, Family.DECIMAL})
+"""What every driver of a typed database hands out as text, int and Decimal."""
+
+
+def questions(prefix: str, **others: str) -> dict[str, str]:
+    """Return the files of the catalogue that answer each question for a database."""
+    return {
+        question: others.get(question, f"{prefix}_{question}.sql")
+        for question in ("columns", "keys", "relations", "checks", "triggers")
+    }
