@@ -47,10 +47,17 @@ class Door:
     """Networks that may call; empty is any."""
     lock_out: LockOut = field(default_factory=LockOut)
 
-    def let_in(self, source: Source, authorization: str, gate: TokenGate) -> Caller | TurnedAway:
-        """Return who it is, or why not; every way takes the same look at the token, so time tells nothing apart."""
+    def let_in(
+        self, source: Source, authorization: str, gate: TokenGate, *, decoy: bool = False
+    ) -> Caller | TurnedAway:
+        """Return who it is, or why not; every way takes the same look at the token, so time tells nothing apart.
+
+        A decoy is somebody else's gate, looked at in place of one that does not exist: no token is valid at it.
+        """
         now_s = clock.monotonic_s()
         token = gate.recognise(authorization)
+        if decoy:
+            token = None
         if not self._is_allowed(source.address):
             return TurnedAway(403)
         wait_s = self.lock_out.wait_s(source.address, now_s)

@@ -18,8 +18,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
+import structlog
+
 from connector_host import clock
 from connector_host.errors import ConfigurationError
+from connector_host.observability import events
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -100,19 +103,19 @@ class TokenGate:
     file: Path | None = None
     _seen: tuple[int, int, int] | None = field(default=None, init=False)
     _from_file: tuple[KnownToken, ...] = field(default=(), init=False)
+    _mistakes: tuple[str, ...] = field(default=(), init=False)
+    """What is wrong with the file as it was read last."""
+    _told: tuple[str, ...] = field(default=(), init=False)
 
     def admits(self, authorization: str) -> bool:
-        """Return whether an Authorization header carries a valid token.
-
-        Raises ConfigurationError where the file holds a line that is no hash.
-        """
+        """Return whether an Authorization header carries a valid token."""
         return self.recognise(authorization) is not None
 
     def recognise(self, authorization: str) -> str | None:
         """Return the id of the valid token that an Authorization header carries, or None.
 
-        Every hash is compared, in constant time each, so that the time says nothing about which one came near.
-        Raises as `admits` does.
+        Every hash is compared, in constant time each, so that the time says nothing about which one came near. What
+        is wrong with the file is logged once, and shuts out nobody else: a stranger must not hear of it.
         """
         scheme, _, token = authorization.strip().partition(" ")
         token = token.strip()
@@ -120,50 +123,78 @@ class TokenGate:
             return None
         offered = "sha256:" + hashlib.sha256(token.encode(errors="surrogateescape")).hexdigest()
         now, found = clock.now(), None
-        for known in self.known():
+        for known in self._kept():
             if hmac.compare_digest(offered, known.hash) and known.is_valid(now):
                 found = known.id
+        self._tell()
         return found
 
     def count(self) -> int:
-        """Return how many tokens are valid now; raises ConfigurationError as `admits` does."""
+        """Return how many tokens are valid now; raises ConfigurationError as `known` does."""
         now = clock.now()
         return sum(known.is_valid(now) for known in self.known())
 
     def known(self) -> tuple[KnownToken, ...]:
-        """Return every token that is kept, expired ones included; raises ConfigurationError as `admits` does."""
+        """Return every token that is kept, expired ones included.
+
+        Raises ConfigurationError where the file cannot be read, or holds a line that is no hash.
+        """
+        kept = self._kept()
+        if self._mistakes:
+            raise ConfigurationError(self._mistakes[0])
+        return kept
+
+    def _kept(self) -> tuple[KnownToken, ...]:
         return tuple(map(KnownToken, self.hashes)) + self._read_again()
 
     def _read_again(self) -> tuple[KnownToken, ...]:
-        """Return the tokens of the file; a file that is gone for a moment admits nobody, and is no error."""
+        """Return the tokens of the file; one that is not there admits nobody, and is no mistake."""
         if self.file is None:
             return ()
         try:
             facts = self.file.stat()
             seen = (facts.st_mtime_ns, facts.st_size, facts.st_ino)
             if seen != self._seen:
-                self._from_file = _parse(self.file, self.file.read_text(encoding="utf-8").splitlines())
+                self._from_file, self._mistakes = _parse(self.file, self.file.read_text("utf-8").splitlines())
                 self._seen = seen
-        except OSError:
+        except FileNotFoundError:
+            self._from_file, self._mistakes, self._seen = (), (), None
+        except (OSError, UnicodeDecodeError) as failure:
+            reason = failure.strerror if isinstance(failure, OSError) else "it is no text"
+            mend = "Let the account that runs the host read it."
             self._from_file, self._seen = (), None
+            self._mistakes = (f"{self.file}: the tokens in it cannot be read ({reason}). {mend}",)
         return self._from_file
 
+    def _tell(self) -> None:
+        """Log what is wrong with the file, once."""
+        if self._mistakes != self._told:
+            self._told = self._mistakes
+            for mistake in self._mistakes:
+                structlog.get_logger().error(events.TOKENS_UNREADABLE, reason=mistake)
 
-def _parse(file: Path, lines: Iterable[str]) -> tuple[KnownToken, ...]:
-    """Return the tokens; blank lines and what follows a `#` are passed over."""
-    tokens = []
+
+def _parse(file: Path, lines: Iterable[str]) -> tuple[tuple[KnownToken, ...], tuple[str, ...]]:
+    """Return the tokens, and what is wrong with other lines; blank ones and what follows a `#` are passed over."""
+    tokens, mistakes = [], []
     for number, line in enumerate(lines, start=1):
         text, *words = line.partition("#")[0].split() or [""]
         if not text:
             continue
-        if not _HASH.fullmatch(text):
-            raise ConfigurationError(f"{file}, line {number}: is no hash of a token: write sha256: and 64 hex digits.")
-        facts = dict(word.partition("=")[::2] for word in words)
-        tokens.append(KnownToken(text, facts.get("name", ""), facts.get("made", ""), _moment(file, number, facts)))
-    return tuple(tokens)
+        try:
+            tokens.append(_token(text, dict(word.partition("=")[::2] for word in words)))
+        except ValueError as failure:
+            mistakes.append(f"{file}, line {number}: {failure}.")
+    return tuple(tokens), tuple(mistakes)
 
 
-def _moment(file: Path, number: int, facts: dict[str, str]) -> datetime | None:
+def _token(text: str, facts: dict[str, str]) -> KnownToken:
+    if not _HASH.fullmatch(text):
+        raise ValueError("is no hash of a token: write sha256: and 64 hex digits")
+    return KnownToken(text, facts.get("name", ""), facts.get("made", ""), _moment(facts))
+
+
+def _moment(facts: dict[str, str]) -> datetime | None:
     text = facts.get("expires")
     if text is None:
         return None
@@ -171,5 +202,5 @@ def _moment(file: Path, number: int, facts: dict[str, str]) -> datetime | None:
         moment = datetime.fromisoformat(text)
     except ValueError:
         # An expiry that cannot be read must not make a token live for ever.
-        raise ConfigurationError(f"{file}, line {number}: expires={text} is no date such as 2027-11-23.") from None
+        raise ValueError(f"expires={text} is no date such as 2027-11-23") from None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -343,7 +343,7 @@ def _report(options: Options, written: Written, connector: ConnectorPlan, sectio
 
     url = app.url_of(written.configuration.host, connector.name)
     if options.token_file is not None:
-        write_private(options.token_file, f"{written.token}\n".encode())
+        write_private(options.token_file, f"{written.token}\n".encode(), give_away=False)
     if options.as_json:
         print_json(
             {

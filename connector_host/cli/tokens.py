@@ -62,7 +62,7 @@ def new(  # noqa: PLR0913 - one parameter an option
     if token_file is not None:
         from connector_host.tls.issuing import write_private
 
-        write_private(token_file, f"{made}\n".encode())
+        write_private(token_file, f"{made}\n".encode(), give_away=False)
         click.echo(f"The token is in {token_file}.")
     elif given is None:
         click.echo(made)

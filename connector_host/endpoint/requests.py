@@ -42,7 +42,6 @@ _ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 _SCIM_PATH: Final = re.compile(r"/ecma2host_([^/]+)/scim(/.*)?")
 _OPEN_PATHS: Final = frozenset({"/healthz", "/readyz"})
 _NOBODY: Final = TokenGate()
-"""Stands in for a connector that does not exist, so that the answer is the same and takes as long."""
 
 
 def middlewares(served: Mapping[str, Served], door: Door, trusted_proxies: tuple[str, ...]) -> tuple[Middleware, ...]:
@@ -125,8 +124,9 @@ def admit(served: Mapping[str, Served], door: Door, trusted_proxies: tuple[str, 
         if match is None:
             raise web.HTTPNotFound
         one = served.get(match.group(1))
+        gate = one.gate if one is not None else _decoy(served)
         source = client_of(request, trusted_proxies)
-        verdict = door.let_in(source, request.headers.get("Authorization", ""), one.gate if one else _NOBODY)
+        verdict = door.let_in(source, request.headers.get("Authorization", ""), gate, decoy=one is None)
         if isinstance(verdict, TurnedAway) or one is None:
             return _turn_away(verdict if isinstance(verdict, TurnedAway) else TurnedAway(401), request[REQUEST_ID])
         request[SERVED] = one
@@ -134,6 +134,11 @@ def admit(served: Mapping[str, Served], door: Door, trusted_proxies: tuple[str, 
             return await handler(request)
 
     return admit_one
+
+
+def _decoy(served: Mapping[str, Served]) -> TokenGate:
+    """Return a gate to look at in place of one that does not exist, so that the answer takes as long."""
+    return next((one.gate for one in served.values()), _NOBODY)
 
 
 _AWAY_WORDS: Final = {

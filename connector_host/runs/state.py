@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Self
 
 from connector_host import clock
 from connector_host.errors import ConfigurationError
+from connector_host.ownership import give_to_owner
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -66,7 +67,9 @@ class ImportState:
 
     def __init__(self, path: Path) -> None:
         try:
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+            give_to_owner(descriptor, path.parent)
+            os.close(descriptor)
             self._file = sqlite3.connect(path, isolation_level=None, timeout=1)
             self._prepare()
         except (OSError, sqlite3.DatabaseError) as failure:

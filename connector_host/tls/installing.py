@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from connector_host.errors import failures
+from connector_host.ownership import make_folder
 from connector_host.tls.bundles import PassphraseNeeded, arrange, pem_of, read_bundle
 from connector_host.tls.files import UnusableFile, judge_identity
 from connector_host.tls.issuing import key_pem, make_key, request_certificate, write_private, write_public
@@ -34,7 +35,7 @@ def write_request(folder: Path, host: str, also: Sequence[str], *, kind: Literal
     key = make_key(kind)
     request = request_certificate(host, key, also=also)
     files = RequestFiles(folder / "request.csr", folder / "request-key.pem")
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     write_private(files.key, key_pem(key))
     write_public(files.request, request)
     return files
@@ -63,7 +64,7 @@ def install(  # noqa: PLR0913 - what, where to, for whom
         raise UnusableFile(refused[0])
     chain_pem, private_pem = pem_of(identity)
     for path in (certificate, key):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         if path.exists():
             write_private(path.with_name(f"{path.name}.old"), path.read_bytes())
     write_private(key, private_pem)

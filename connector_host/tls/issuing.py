@@ -7,6 +7,7 @@ that need not be. Knows no host and no settings.
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from connector_host.ownership import give_to_owner, make_folder
 from connector_host.tls.names import Address, HostName, parse_name
 
 if TYPE_CHECKING:
@@ -174,7 +176,7 @@ def issue_files(
         raise FileExistsError(f"{files.authority} exists; clients may trust it.")
     authority = issue_authority(f"connector-host authority of {parse_name(host)}", now)
     leaf = issue_leaf(authority, host, now, also=also, key=make_key(kind))
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     write_private(files.authority_key, authority.key_pem)
     write_private(files.key, leaf.key_pem)
     write_public(files.certificate, leaf.certificate_pem)
@@ -182,25 +184,32 @@ def issue_files(
     return files
 
 
-def write_private(path: Path, content: bytes) -> None:
-    """Put the content there in one step, readable and writable by the owner only."""
-    _replace(path, content, 0o600)
+def write_private(path: Path, content: bytes, *, give_away: bool = True) -> None:
+    """Put the content there in one step, readable and writable by its owner only.
+
+    What root writes belongs to whoever the old file or else the folder belongs to: the account of the service, which
+    could not read it otherwise. Without `give_away` it stays root's.
+    """
+    _replace(path, content, 0o600, give_away=give_away)
 
 
 def write_public(path: Path, content: bytes) -> None:
-    """Put the content there in one step, readable by everybody."""
-    _replace(path, content, 0o644)
+    """Put the content there in one step, readable by everybody; it belongs to whom `write_private` says."""
+    _replace(path, content, 0o644, give_away=True)
 
 
-def _replace(path: Path, content: bytes, mode: int) -> None:
+def _replace(path: Path, content: bytes, mode: int, *, give_away: bool) -> None:
     # mkstemp makes the file with 0600, so a key is never readable by others, not even for a moment.
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
             file.flush()
+            if give_away:
+                give_to_owner(file.fileno(), path if path.exists() else path.parent)
+            if sys.platform != "win32":
+                os.fchmod(file.fileno(), mode)
             os.fsync(file.fileno())
-        Path(name).chmod(mode)
         Path(name).replace(path)
     except BaseException:
         with suppress(FileNotFoundError):

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from connector_host.ownership import make_folder
 from connector_host.tls.issuing import write_private
 from connector_host.vault.errors import SecretUnusable
 
@@ -66,7 +67,7 @@ def has_key(folder: Path) -> bool:
 def make_key(folder: Path) -> Key:
     """Write a new key into the folder, for its owner only; raises OSError where that fails."""
     key = Key(secrets.token_bytes(_KEY_BYTES), folder / KEY_NAME)
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     write_private(key.source, base64.b64encode(_protected(key.material)) + b"\n")
     return key
 

@@ -85,3 +85,9 @@ def test_the_caller_is_known_inside_the_request_only():
     with calling(Caller("0123abcd", "192.0.2.1")):
         assert current_caller().token == "0123abcd"
     assert current_caller() == Caller()
+
+
+def test_no_token_is_valid_at_a_decoy_and_trying_counts_as_a_guess():
+    door = Door(lock_out=LockOut(failures=2, period_s=60))
+    answers = [door.let_in(HERE, "Bearer right", GATE, decoy=True).status for _ in range(3)]
+    assert answers == [401, 401, 429]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 import pytest
+from structlog.testing import capture_logs
 
 from connector_host.access.tokens import TokenGate, accept_token, hash_token, make_token
 from connector_host.errors import ConfigurationError
@@ -82,8 +83,31 @@ def test_a_line_that_is_no_hash_is_named_and_not_repeated(tmp_path):
     file = tmp_path / "tokens"
     file.write_text(f"{hash_token('one')}\na-token-in-the-clear\n")
     with pytest.raises(ConfigurationError, match="line 2") as refused:
-        TokenGate(file=file).admits("Bearer one")
+        TokenGate(file=file).known()
     assert "clear" not in str(refused.value)
+
+
+def test_a_line_that_is_no_hash_is_logged_once_and_shuts_nobody_out(tmp_path):
+    file = tmp_path / "tokens"
+    file.write_text(f"{hash_token('one')}\na-token-in-the-clear\n")
+    gate = TokenGate(file=file)
+    with capture_logs() as lines:
+        assert [gate.admits(f"Bearer {token}") for token in ("one", "one", "a-token-in-the-clear")] == [
+            True,
+            True,
+            False,
+        ]
+    [line] = lines
+    assert (line["event"], "line 2" in line["reason"]) == ("tokens.unreadable", True)
+
+
+def test_a_file_that_this_account_cannot_read_admits_nobody_and_is_logged(tmp_path):
+    gate = TokenGate(file=tmp_path)  # a folder, which even root cannot read as a file
+    with capture_logs() as lines:
+        assert not gate.admits("Bearer one")
+    assert [line["event"] for line in lines] == ["tokens.unreadable"]
+    with pytest.raises(ConfigurationError, match="cannot be read"):
+        gate.count()
 
 
 @pytest.mark.parametrize(
@@ -101,8 +125,10 @@ def test_a_token_is_valid_until_it_expires(tmp_path, expires, admitted):
 def test_an_expiry_that_cannot_be_read_does_not_make_a_token_live_for_ever(tmp_path):
     file = tmp_path / "tokens"
     file.write_text(f"{hash_token('one')} expires=soon\n")
+    gate = TokenGate(file=file)
+    assert not gate.admits("Bearer one")
     with pytest.raises(ConfigurationError, match="line 1: expires=soon is no date"):
-        TokenGate(file=file).admits("Bearer one")
+        gate.count()
 
 
 @pytest.mark.parametrize(

@@ -169,3 +169,14 @@ def test_a_database_that_is_gone_is_counted_and_named(configured):
         assert host.ask("POST", "/Users", PERSON)[0] >= 500
     [one] = records(configured)
     assert one["outcome"] not in {"committed", "unchanged"}
+
+
+def test_a_name_that_is_unknown_is_answered_like_a_wrong_token(configured):
+    configured.write("Employees.tokens", configured.read("Employees.tokens") + "no hash\n")
+    with configured.serve() as host:
+        answers = [host.ask("GET", "/Users", token="wrong-token", connector=name) for name in ("Employees", "nobody")]
+        assert host.ask("GET", "/Users")[0] == 200
+        assert host.ask("GET", "/Users", connector="nobody")[0] == 401
+    assert [status for status, _ in answers] == [401, 401]
+    texts = [document["detail"].partition(" (request")[0] for _, document in answers]
+    assert texts[0] == texts[1]

@@ -7,7 +7,6 @@ administrator accepts it. Holds names and types, never a value.
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,8 @@ from connector_host.connectors.sql.columns import Family, Kind
 from connector_host.connectors.sql.discovery import Column
 from connector_host.connectors.survey import ColumnFacts
 from connector_host.errors import ConfigurationError
+from connector_host.ownership import make_folder
+from connector_host.tls.issuing import write_public
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -63,11 +64,9 @@ class KnownTypes:
         if self._path is None:
             return
         content = {"table": self._table, "columns": {name: asdict(column) for name, column in columns.items()}}
-        beside = self._path.with_suffix(f".{os.getpid()}")
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            beside.write_text(json.dumps(content, indent=1, sort_keys=True), encoding="utf-8")
-            beside.replace(self._path)
+            make_folder(self._path.parent)
+            write_public(self._path, json.dumps(content, indent=1, sort_keys=True).encode())
         except OSError as failure:
             raise ConfigurationError(f"state: {self._path} cannot be written ({failure.strerror}).") from failure
 

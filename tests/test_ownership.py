@@ -1,0 +1,83 @@
+"""What an administrator makes as root in the folder of the service belongs to the service, which must read it."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from connector_host.ownership import make_folder
+from connector_host.tls.issuing import write_private, write_public
+from tests.folders import Folder
+
+SERVICE = 12_345
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Return a folder of the service, with a configuration in it."""
+    made = Folder(tmp_path)
+    assert made.init("--table", "Employees", "--token-file", "token").returncode == 0
+    for path in (tmp_path, *tmp_path.rglob("*")):
+        os.chown(path, SERVICE, SERVICE)
+    return made
+
+
+def owners(folder):
+    return {str(path.relative_to(folder)): path.stat().st_uid for path in folder.rglob("*")}
+
+
+@pytest.mark.parametrize("write", [write_private, write_public])
+def test_a_new_file_belongs_to_the_owner_of_its_folder(tmp_path, write):
+    os.chown(tmp_path, SERVICE, SERVICE)
+    write(tmp_path / "file", b"x")
+    assert (tmp_path / "file").stat().st_uid == SERVICE
+
+
+def test_a_file_that_is_replaced_keeps_its_owner(tmp_path):
+    (tmp_path / "file").write_text("old")
+    os.chown(tmp_path / "file", SERVICE, SERVICE)
+    write_private(tmp_path / "file", b"new")
+    facts = (tmp_path / "file").stat()
+    assert (facts.st_uid, facts.st_mode & 0o777) == (SERVICE, 0o600)
+
+
+def test_a_link_does_not_give_away_what_it_points_to(tmp_path):
+    (tmp_path / "precious").write_text("root's own")
+    (tmp_path / "file").symlink_to(tmp_path / "precious")
+    os.chown(tmp_path, SERVICE, SERVICE)
+    write_private(tmp_path / "file", b"new")
+    assert ((tmp_path / "precious").stat().st_uid, (tmp_path / "precious").read_text()) == (0, "root's own")
+
+
+def test_folders_that_are_missing_belong_to_the_owner_of_the_first_that_is_there(tmp_path):
+    os.chown(tmp_path, SERVICE, SERVICE)
+    make_folder(tmp_path / "a" / "b")
+    assert owners(tmp_path) == {"a": SERVICE, "a/b": SERVICE}
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("token", "new"),
+        ("token", "revoke", "entra"),
+        ("check",),
+        ("check", "--accept-types"),
+        ("cert", "renew"),
+        ("cert", "issue", "--host", "localhost", "--out", "tls", "--force"),
+        ("cert", "request", "--host", "localhost", "--out", "other"),
+        ("import", "--output", "/dev/null"),
+    ],
+    ids=" ".join,
+)
+def test_a_command_that_root_types_leaves_nothing_that_the_service_cannot_read(folder, command):
+    folder.run("token", "new", "--name", "entra")
+    done = folder.run(*command)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert set(owners(folder.path).values()) == {SERVICE}
+
+
+def test_a_token_that_root_asks_for_stays_with_root(folder):
+    folder.run("token", "new", "--token-file", "second")
+    assert Path(folder.path / "second").stat().st_uid == 0
