@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import SecretStr
 
@@ -35,16 +35,32 @@ def lines(document: Mapping[str, Any], table: str = "") -> Iterator[str]:
             yield from lines(value, f"{table}.{_key(key)}" if table else _key(key))
 
 
-def _shown(value: Any) -> Any:  # noqa: ANN401 - any value of a document
+def _shown(value: Any, key: str = "") -> Any:  # noqa: ANN401 - any value of a document
+    """Return the value without its secrets; the jobs of the engine are read elsewhere, so only a key's name tells."""
     match value:
         case dict():
-            return {key: _shown(inner) for key, inner in value.items()}
+            return {name: _shown(inner, str(name)) for name, inner in value.items()}
+        case list() | tuple():
+            return [_shown(inner, key) for inner in value]
         case SecretStr():
             return HIDDEN
+        case str() if _SECRET_KEY.search(key):
+            return HIDDEN
         case str():
-            return re.sub(r"(://[^/@:]*:)[^@/]*@", rf"\1{HIDDEN}@", value)
+            return _PARAMETER.sub(rf"\1{HIDDEN}", _LOGIN.sub(rf"\1{HIDDEN}@", value))
         case _:
             return value
+
+
+_WORDS = r"(?:password|passwd|passphrase|pwd|secret|token|credential|api_?key)"
+_SECRET_KEY: Final = re.compile(rf"(?:{_WORDS}s?|webhook)$", re.IGNORECASE)
+"""Whoever knows the address of a webhook may post to it."""
+_LOGIN: Final = re.compile(r"(://[^:/@]*:).*@")
+"""Up to the last `@`: rather too much than half a password that holds one."""
+_PARAMETER: Final = re.compile(
+    rf"({_WORDS}\s*(?:=|%3D))(?:\{{[^}}]*\}}|%7B.*?%7D|(?:(?!%3B|%26)[^;&\s])*)", re.IGNORECASE
+)
+"""In the query of a URL or in an ODBC connection string, escaped or not."""
 
 
 def _key(key: str) -> str:
