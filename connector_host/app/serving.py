@@ -21,7 +21,7 @@ from connector_host.endpoint.application import make_application
 from connector_host.endpoint.outcomes import Outcomes
 from connector_host.errors import ConfigurationError, HostError, Level, failures
 from connector_host.observability import events, logs
-from connector_host.observability.audit import AuditTrail
+from connector_host.observability.audit import AuditDamaged, AuditInUse, AuditTrail
 from connector_host.observability.metrics import Metrics
 from connector_host.service.certificates import CertificateWatch
 from connector_host.service.hangup import on_hangup
@@ -53,6 +53,9 @@ def run(configuration: Configuration, path: Path) -> int:
     except CannotStart as failure:
         _say(str(failure))
         return EXIT_CONFIGURATION
+    except AuditInUse as failure:
+        _say(f"audit: {failure} Stop the other program first.")
+        return EXIT_TEMPORARY
     except CannotListen as failure:
         _say(str(failure))
         return EXIT_TEMPORARY
@@ -179,6 +182,8 @@ def _open_trail(settings: AuditSettings) -> AuditTrail | None:
             f"audit: {settings.folder} cannot be written ({failure.strerror}). "
             "Let this account write there, set `folder` in [audit], or set `enabled = false`."
         ) from failure
+    except AuditDamaged as failure:
+        raise CannotStart(f"audit: {failure}") from failure
 
 
 async def _warm(one: Served) -> None:

@@ -28,20 +28,21 @@ def audit() -> None:
 
 @audit.command("verify")
 @config_option
+@click.option("--seal", help="A seal that an earlier run printed: its record must still be there.")
 @json_option
-def verify(config: Path, *, as_json: bool) -> None:
+def verify(config: Path, seal: str | None, *, as_json: bool) -> None:
     """Verify that no record is missing, altered, added or moved; exits with 1 where one is.
 
-    Keep the seal that it prints somewhere else: it proves later that nothing was cut off at the end.
+    Keep the seal that it prints somewhere else: given with --seal, it proves later that nothing was cut off at the end.
 
     \b
     Example:
-      connector-host audit verify
+      connector-host audit verify --seal faa4732af6e5c9af30c5e81348fe829a793de6df97bd8392124a0e374602a2e4
     """
     from connector_host.errors import failures
     from connector_host.observability.audit_reading import verify as judge
 
-    findings = judge(_folder(config))
+    findings = judge(_folder(config), seal)
     if as_json:
         print_json(findings_document({"audit": findings}))
     else:

@@ -14,6 +14,7 @@ import asyncio
 import hashlib
 import os
 import queue
+import sys
 import threading
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -26,17 +27,31 @@ from connector_host import clock
 from connector_host.errors import HostError
 from connector_host.observability import events
 
+if sys.platform == "win32":
+    import msvcrt
+else:
+    import fcntl
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
 PATTERN: Final = "audit-*.jsonl"
+LOCK: Final = "audit.lock"
 START: Final = "0" * 64
 """What the first record names as the one before it."""
 
 
 class AuditUnavailable(HostError):
     """The trail cannot be written, so nothing may be done that would have to stand in it."""
+
+
+class AuditInUse(HostError):
+    """Another process writes to this trail: two would break each other's chain."""
+
+
+class AuditDamaged(HostError):
+    """The end of the trail cannot be read, so that nothing can be chained to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,16 +72,22 @@ class AuditTrail:
     """Owns the folder and the thread that writes to it."""
 
     def __init__(self, folder: Path, *, rotate_bytes: int, keep_files: int) -> None:
-        """Open the folder and go on where it ends; raises OSError where it cannot be written.
+        """Open the folder and go on where it ends.
 
-        A record that a crash cut off was never acknowledged: it is cut away, and a record says so.
+        A record that a crash cut off was never acknowledged: it is cut away, and a record says so. Raises OSError
+        where the folder cannot be written, AuditInUse while another process does, AuditDamaged.
         """
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._held = _hold(folder)
         self._folder, self._rotate_bytes, self._keep_files = folder, rotate_bytes, keep_files
         self._broken = False
         self._queue: queue.SimpleQueue[_Entry | None] = queue.SimpleQueue()
-        self._link, dropped = _resume(folder)
-        self._file: BinaryIO | None = self._open()
+        try:
+            self._link, dropped = _resume(folder)
+            self._file: BinaryIO | None = self._open()
+        except BaseException:
+            self._held.close()
+            raise
         self._thread = threading.Thread(target=self._work, name="audit", daemon=True)
         self._thread.start()
         if dropped:
@@ -90,6 +111,7 @@ class AuditTrail:
         await asyncio.to_thread(self._thread.join)
         if self._file is not None:
             self._file.close()
+        self._held.close()
 
     # ── the thread ────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -126,7 +148,10 @@ class AuditTrail:
         self._file = file
         link, lines = self._link, []
         for entry in entries:
-            line, link = seal(entry.record, link)
+            try:
+                line, link = seal(entry.record, link)
+            except UnicodeEncodeError:
+                line, link = seal(_storable(dict(entry.record)), link)
             lines.append(line)
         start = file.tell()
         try:
@@ -187,6 +212,19 @@ def seal(record: Mapping[str, Any], link: Link) -> tuple[bytes, Link]:
     return line, Link(link.sequence + 1, digest)
 
 
+def _storable(value: Any) -> Any:  # noqa: ANN401 - whatever a record holds
+    """Return the value with half characters escaped, which no UTF-8 can hold: a record must never be left out."""
+    match value:
+        case str():
+            return value.encode(errors="backslashreplace").decode()
+        case dict():
+            return {_storable(key): _storable(inner) for key, inner in value.items()}
+        case list() | tuple():
+            return [_storable(inner) for inner in value]
+        case _:
+            return value
+
+
 def seal_of(content: Mapping[str, Any]) -> str:
     """Return SHA-256 over everything in a record but its own seal, in the order in which it stands."""
     kept = {name: value for name, value in content.items() if name != "hash"}
@@ -211,6 +249,30 @@ def _resume(folder: Path) -> tuple[Link, int]:
             dropped = len(content) - len(whole)
             os.truncate(path, len(whole))
         if whole:
-            last = msgspec.json.decode(whole[whole.rfind(b"\n", 0, -1) + 1 :])
-            return Link(int(last["seq"]), str(last["hash"])), dropped
+            return _link_of(path, whole[whole.rfind(b"\n", 0, -1) + 1 :]), dropped
     return Link(0, START), dropped
+
+
+def _link_of(path: Path, line: bytes) -> Link:
+    try:
+        last = msgspec.json.decode(line)
+        return Link(int(last["seq"]), str(last["hash"]))
+    except (ValueError, KeyError, TypeError) as failure:
+        raise AuditDamaged(
+            f"the last line of {path} is no record, so the chain cannot go on. Keep the folder as evidence: rename it, "
+            "and a new trail begins."
+        ) from failure
+
+
+def _hold(folder: Path) -> BinaryIO:
+    """Return an open file that only one process can hold; the system lets go of it when that ends, however it does."""
+    held = os.fdopen(os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600), "r+b")
+    try:
+        if sys.platform == "win32":
+            msvcrt.locking(held.fileno(), msvcrt.LK_NBLCK, 1)
+        else:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as failure:
+        held.close()
+        raise AuditInUse(f"another process writes to {folder}: is the host running already?") from failure
+    return held

@@ -14,32 +14,45 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def verify(folder: Path) -> list[Finding]:
+def verify(folder: Path, seal: str | None = None) -> list[Finding]:
     """Return what is so about the chain: an altered, missing, added or moved record is a FAILURE with its place.
 
-    What stands before the first record that is left was rotated away; nothing can prove that. A copy of the last
-    seal, kept elsewhere, proves that none is missing at the end.
+    What stands before the first record that is left was rotated away; nothing can prove that. A `seal` that was
+    kept elsewhere proves that none is missing at the end, and that the chain was not written anew.
     """
     link: Link | None = None
     first = count = 0
+    unfinished, sealed = "", seal is None
     for place, content in read(folder):
+        if unfinished:
+            return [_broken(unfinished, "breaks off")]
         if content is None:
             return [_broken(place, "is no record")]
+        if not content:
+            unfinished = place
+            continue
         problem = _problem(content, link)
         if problem:
             return [_broken(place, problem)]
         first = first or int(content["seq"])
+        sealed = sealed or content["hash"] == seal
         link = Link(int(content["seq"]), str(content["hash"]))
         count += 1
     if link is None:
         return [Finding(Level.WARNING, "audit", f"There is no record in {folder}.", "Is this the right folder?")]
+    if not sealed:
+        mend = "Records were cut off at the end, or the whole trail was written anew. Compare with a backup."
+        return [Finding(Level.FAILURE, "audit", "No record has the seal that was given.", mend)]
     rotated = "" if first == 1 else f" Records before number {first} were rotated away."
     fact = f"{count} records are there as they were written, up to number {link.sequence}, sealed {link.seal}.{rotated}"
-    return [Finding(Level.OK, "audit", fact)]
+    return [Finding(Level.OK, "audit", fact), *(_unfinished(unfinished) if unfinished else ())]
 
 
 def read(folder: Path) -> Iterator[tuple[str, dict[str, Any] | None]]:
-    """Yield each record with its place, in the order of writing; None for a line that is no record."""
+    """Yield each record with its place, in the order of writing; None for a line that is no record.
+
+    A line without an end is empty: it is being written at this moment, or a crash cut it off.
+    """
     for path in sorted(folder.glob(PATTERN)):
         with path.open("rb") as file:
             for number, line in enumerate(file, start=1):
@@ -47,11 +60,13 @@ def read(folder: Path) -> Iterator[tuple[str, dict[str, Any] | None]]:
 
 
 def _record(line: bytes) -> dict[str, Any] | None:
+    if not line.endswith(b"\n"):
+        return {}
     try:
         content = msgspec.json.decode(line)
     except msgspec.DecodeError:
         return None
-    is_record = isinstance(content, dict) and {"seq", "prev", "hash"} <= content.keys() and line.endswith(b"\n")
+    is_record = isinstance(content, dict) and {"seq", "prev", "hash"} <= content.keys()
     return content if is_record else None
 
 
@@ -64,6 +79,11 @@ def _problem(content: dict[str, Any], link: Link | None) -> str:
     if content["seq"] != link.sequence + 1:
         return f"is number {content['seq']} where {link.sequence + 1} should be: records are missing or were moved"
     return "" if content["prev"] == link.seal else "does not follow the one before it: a record was exchanged"
+
+
+def _unfinished(place: str) -> tuple[Finding]:
+    mend = "Ask again in a moment; the host cuts it off at its next start, since nobody was told of it."
+    return (Finding(Level.WARNING, "audit", f"The record in {place} is not finished.", mend),)
 
 
 def _broken(place: str, problem: str) -> Finding:

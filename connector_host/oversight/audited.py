@@ -9,6 +9,7 @@ from connector_host import clock
 from connector_host.access.callers import current_caller
 from connector_host.connectors.contract import Add, Delete, Modify
 from connector_host.connectors.errors import Unavailable
+from connector_host.errors import HostError
 from connector_host.observability.audit import AuditUnavailable
 from connector_host.observability.logs import current_request_id
 from connector_host.oversight.measured import operation_of
@@ -99,6 +100,7 @@ class Audited:
             outcome = type(failure).__name__
             raise
         finally:
+            anchor = anchor or seen.anchor or await self._meant(seen.values)
             await self._write(export, seen, anchor=anchor, outcome=outcome, written=written, began_s=began_s)
         return exported
 
@@ -110,6 +112,14 @@ class Audited:
         """Let go of the connected system."""
         await self._connector.close()
 
+    async def _meant(self, values: Values) -> str:
+        """Return the anchor that an export without an outcome would have given: whom to look for afterwards."""
+        try:
+            meant = values.get((await self._connector.describe()).anchor)
+        except HostError:
+            return ""
+        return "" if meant is None else str(meant)
+
     async def _write(  # noqa: PLR0913 - the parts of one record
         self, export: Export, seen: _Seen, *, anchor: str, outcome: str, written: bool, began_s: float
     ) -> None:
@@ -118,7 +128,7 @@ class Audited:
             "event": "export",
             "connector": self.name,
             "operation": operation_of(export),
-            "anchor": anchor or seen.anchor,
+            "anchor": anchor,
             "outcome": outcome,
             "written": written,
             "duration_ms": round((clock.monotonic_s() - began_s) * 1_000, 1),

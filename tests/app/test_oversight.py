@@ -58,7 +58,7 @@ def test_every_export_leaves_a_record_of_who_and_what_without_values(configured)
         ("delete", "committed"),
         ("delete", "NotFound"),
     ]
-    assert {one["anchor"] for one in found} <= {"ada", ""}
+    assert {one["anchor"] for one in found} == {"ada"}
     assert "LastName" in found[1]["attributes"]
     assert "Lovelace" not in json.dumps(found)
     assert {one["token"] for one in found} == {hash_token(configured.read("token").strip())[7:15]}
@@ -92,6 +92,25 @@ def test_a_trail_that_cannot_be_written_keeps_the_host_from_starting(configured)
     done = configured.run_apart("serve")
     assert done.returncode == 78
     assert done.stderr.splitlines()[-1].startswith("connector-host: audit: ")
+
+
+def test_a_second_host_on_the_same_state_is_turned_away_before_it_touches_anything(configured):
+    with configured.serve() as host:
+        done = configured.run_apart("serve")
+        assert (done.returncode, "is the host running already?" in done.stderr) == (75, True)
+        assert host.ask("POST", "/Users", PERSON)[0] == 201
+    assert configured.run("audit", "verify").returncode == 0
+
+
+def test_a_damaged_trail_keeps_the_host_from_starting_and_is_left_as_it_is(configured):
+    with configured.serve() as host:
+        host.ask("POST", "/Users", PERSON)
+    file = next((configured.path / "state" / "audit").glob("*.jsonl"))
+    file.write_text(file.read_text() + "garbage\n")
+    before = file.read_text()
+    done = configured.run_apart("serve")
+    assert (done.returncode, done.stderr.splitlines()[-1].startswith("connector-host: audit: ")) == (78, True)
+    assert file.read_text() == before
 
 
 def test_an_altered_record_is_found(configured):

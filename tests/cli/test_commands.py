@@ -64,9 +64,8 @@ def test_a_certificate_for_another_name_keeps_the_host_from_starting(configured)
 def test_a_port_in_use_is_told_in_one_line(configured):
     with configured.serve() as host:
         port = host.origin.rpartition(":")[2]
-        configured.write(
-            "connector-host.toml", configured.read("connector-host.toml").replace("port = 0", f"port = {port}")
-        )
+        text = configured.read("connector-host.toml").replace("port = 0", f'port = {port}\nstate = "of another"')
+        configured.write("connector-host.toml", text)
         second = configured.run_apart("serve")
         checked = configured.run("check", "--json")
     assert second.returncode == 75

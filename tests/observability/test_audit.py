@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from connector_host.errors import Level
-from connector_host.observability.audit import AuditTrail, AuditUnavailable
+from connector_host.observability.audit import AuditDamaged, AuditInUse, AuditTrail, AuditUnavailable
 from connector_host.observability.audit_reading import read, verify
 
 WHOLE = {"rotate_bytes": 1_000_000, "keep_files": 0}
@@ -61,7 +61,6 @@ async def test_files_are_for_their_owner_only(tmp_path):
         (lambda all_: [*all_[:3], b"hello\n", *all_[3:]], "is no record"),
         (lambda all_: [*all_[:3], all_[3][:40] + b"\n", *all_[4:]], "is no record"),
         (lambda all_: [*all_[:3], all_[3], all_[3], *all_[4:]], "is number 4 where 5 should be"),
-        (lambda all_: [*all_[:-1], all_[-1].rstrip(b"\n")], "is no record"),
     ],
 )
 async def test_what_was_tampered_with_is_found(tmp_path, tamper, words):
@@ -147,3 +146,62 @@ async def test_a_trail_that_cannot_be_written_says_so_and_recovers(tmp_path, mon
 
 def _disk_full(_):
     raise OSError(28, "No space left on device")
+
+
+async def test_a_second_process_may_not_write_to_the_same_trail(tmp_path):
+    first = AuditTrail(tmp_path, **WHOLE)
+    await first.record(event="export")
+    with pytest.raises(AuditInUse, match="is the host running already"):
+        AuditTrail(tmp_path, **WHOLE)
+    await first.record(event="export")
+    await first.close()
+    await write(tmp_path, 1)
+    assert "3 records" in verify(tmp_path)[0].fact
+
+
+@pytest.mark.parametrize("line", [b"garbage\n", b"{}\n", b'{"seq":"one","hash":1}\n', b"[]\n"])
+async def test_an_end_that_is_no_record_is_told_and_left_as_it_is(tmp_path, line):
+    await write(tmp_path, 1)
+    file = tmp_path / "audit-000001.jsonl"
+    content = file.read_bytes() + line
+    file.write_bytes(content)
+    with pytest.raises(AuditDamaged, match=r"audit-000001\.jsonl is no record"):
+        AuditTrail(tmp_path, **WHOLE)
+    assert file.read_bytes() == content
+
+
+async def test_what_no_text_can_hold_is_escaped_and_stops_no_other_record(tmp_path):
+    trail = AuditTrail(tmp_path, **WHOLE)
+    await asyncio.gather(
+        *(trail.record(event="export", anchor=anchor, attributes={"Name": anchor}) for anchor in ("a", "b\ud800", "c"))
+    )
+    await trail.close()
+    assert [json.loads(line)["anchor"] for line in lines(tmp_path)] == ["a", "b\\ud800", "c"]
+    assert verify(tmp_path)[0].level is Level.OK
+
+
+async def test_a_seal_that_was_kept_proves_that_nothing_was_cut_off(tmp_path):
+    await write(tmp_path, 5)
+    kept = json.loads(lines(tmp_path)[-1])["hash"]
+    await write(tmp_path, 5)
+    assert verify(tmp_path, kept)[0].level is Level.OK
+    put(tmp_path, lines(tmp_path)[:3])
+    assert verify(tmp_path)[0].level is Level.OK
+    [finding] = verify(tmp_path, kept)
+    assert (finding.level, "No record has the seal" in finding.fact) == (Level.FAILURE, True)
+
+
+async def test_a_record_that_is_being_written_is_no_tampering(tmp_path):
+    await write(tmp_path, 3)
+    whole = lines(tmp_path)
+    put(tmp_path, [*whole[:2], whole[2][:-20]])
+    assert [finding.level for finding in verify(tmp_path)] == [Level.OK, Level.WARNING]
+
+
+async def test_a_line_without_an_end_in_the_middle_is_found(tmp_path):
+    await write(tmp_path, 3)
+    whole = lines(tmp_path)
+    put(tmp_path, whole[:2])
+    (tmp_path / "audit-000001.jsonl").write_bytes(b"".join(whole[:2])[:-20])
+    (tmp_path / "audit-000002.jsonl").write_bytes(whole[2])
+    assert "breaks off" in verify(tmp_path)[0].fact
