@@ -41,7 +41,9 @@ async def opened(name: str, settings: JobSettings) -> AsyncIterator[Opened]:
         check_scope(settings.scope, attributes)
         check_switches(settings, attributes)
         flows = compile_mappings(settings, attributes)
-        async with Target(settings.target) as target:
+        # A target may quote a value in its error, so where any value is to stay out of the log its words stay out, too.
+        quiet = settings.redact_log or any(flow.redacted for flow in flows)
+        async with Target(settings.target, quiet=quiet) as target:
             yield Opened(name, settings, flows, source, target)
     finally:
         await source.close()

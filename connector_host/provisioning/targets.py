@@ -43,18 +43,30 @@ CODES: Final = {
 }
 """The error codes of the provisioning log by HTTP status (Microsoft: analyse the provisioning logs)."""
 
+SCIM_TYPES: Final = frozenset(
+    {
+        "invalidFilter", "tooMany", "uniqueness", "mutability", "invalidSyntax", "invalidPath", "noTarget",
+        "invalidValue", "invalidVers", "sensitive",
+    }
+)  # fmt: skip
+"""What a `scimType` may be (RFC 7644 §3.12): words of the protocol, so none of them is a value."""
+
 BUSY: Final = frozenset({429, 502, 503, 504})
 INCOMPLIANT: Final = "SystemForCrossDomainIdentityManagementServiceIncompatible"
 
 
 class Target:
-    """One SCIM service and the way to it."""
+    """One SCIM service and the way to it.
 
-    def __init__(self, settings: TargetSettings) -> None:
+    With `quiet` the errors keep the service's own words to themselves: they may quote a value.
+    """
+
+    def __init__(self, settings: TargetSettings, *, quiet: bool = False) -> None:
         token = revealed(settings.token, settings.token_file) or ""
         if len(token) < TOKEN_CHARS_MIN:
             raise ConfigurationError(f"target: the secret token has {TOKEN_CHARS_MIN} characters at the least.")
         self.settings = settings
+        self._quiet = quiet
         self._headers = {"Authorization": f"Bearer {token}", "Accept": CONTENT, "Content-Type": CONTENT}
         self._tls = tls(settings.trust)
         self._pace = _Pace(settings.requests_per_s)
@@ -87,7 +99,7 @@ class Target:
         query = urlencode({"filter": f"{attribute} eq {_literal(value)}"})
         status, document = await self._ask("GET", f"Users?{query}")
         if status != OK:
-            raise _judged(status, document)
+            raise self._judged(status, document)
         if document is None or not isinstance(document.get("totalResults"), int):
             raise Incompliant(INCOMPLIANT, "a query was not answered by a ListResponse", status=status)
         resources: list[Resource] = document.get("Resources") or []
@@ -99,14 +111,14 @@ class Target:
         if status == NOT_FOUND:
             return None
         if status != OK or document is None:
-            raise _judged(status, document)
+            raise self._judged(status, document)
         return document
 
     async def create(self, resource: Resource, key: str) -> Resource:
         """Create a user and return it as the target made it; `key` is the idempotency key."""
         status, document = await self._ask("POST", "Users", resource, key)
         if status not in (OK, CREATED):
-            raise _judged(status, document)
+            raise self._judged(status, document)
         if document is None or not isinstance(document.get("id"), str) or not document["id"]:
             raise Incompliant(INCOMPLIANT, "a creation was not answered by a resource with an id", status=status)
         return document
@@ -118,7 +130,7 @@ class Target:
         if status == NOT_FOUND:
             return False
         if status not in (OK, NO_CONTENT):
-            raise _judged(status, document)
+            raise self._judged(status, document)
         return True
 
     async def delete(self, target_id: str, key: str) -> bool:
@@ -127,7 +139,7 @@ class Target:
         if status == NOT_FOUND:
             return False
         if status not in (OK, NO_CONTENT):
-            raise _judged(status, document)
+            raise self._judged(status, document)
         return True
 
     async def _ask(
@@ -141,15 +153,36 @@ class Target:
             async with self._session.request(
                 method, f"{self.settings.url}/{path}", headers=headers, data=data, allow_redirects=False
             ) as answer:
-                text = await answer.read()
-                _raise_for_all(answer.status, answer.headers.get("Retry-After", ""), _document(text))
-                return answer.status, _document(text)
+                document = _document(await answer.read())
+                self._raise_for_all(answer.status, answer.headers.get("Retry-After", ""), document)
+                return answer.status, document
         except TimeoutError as failure:
             raise TargetUnavailable("Timeout", f"no answer within {self.settings.timeout_s:g} s") from failure
         except aiohttp.ClientError as failure:
             raise TargetUnavailable(
                 "WebExceptionProtocolError", f"the target cannot be reached ({_cause(failure)})"
             ) from failure
+
+    def _raise_for_all(self, status: int, retry_after: str, document: Resource | None) -> None:
+        """Raise for what has nothing to do with the user in hand."""
+        if status == UNAUTHORIZED:
+            raise CredentialsRefused("Unauthorized", "the target does not accept the secret token", status=status)
+        if status in BUSY:
+            code = "TooManyRequests" if status == 429 else "WebExceptionProtocolError"  # noqa: PLR2004 - HTTP
+            wait_s = float(retry_after) if retry_after.isdigit() else None
+            raise TargetUnavailable(code, self._reason(status, document), status=status, retry_after_s=wait_s)
+
+    def _judged(self, status: int, document: Resource | None) -> TargetError:
+        return Refused(CODES.get(status, "InternalError"), self._reason(status, document), status=status)
+
+    def _reason(self, status: int, document: Resource | None) -> str:
+        kind = (document or {}).get("scimType")
+        detail = (document or {}).get("detail")
+        if self._quiet:
+            detail = "the target's own words are kept out of the log" if detail else None
+            kind = kind if kind in SCIM_TYPES else None
+        words = f"{kind}: {detail}" if kind and detail else detail or kind
+        return f"{status}: {words}" if words else f"the target answered {status}"
 
 
 class _Pace:
@@ -179,27 +212,6 @@ def _document(text: bytes) -> Resource | None:
     except ValueError:
         return None
     return document if isinstance(document, dict) else None
-
-
-def _raise_for_all(status: int, retry_after: str, document: Resource | None) -> None:
-    """Raise for what has nothing to do with the user in hand."""
-    if status == UNAUTHORIZED:
-        raise CredentialsRefused("Unauthorized", "the target does not accept the secret token", status=status)
-    if status in BUSY:
-        code = "TooManyRequests" if status == 429 else "WebExceptionProtocolError"  # noqa: PLR2004 - HTTP
-        wait_s = float(retry_after) if retry_after.isdigit() else None
-        raise TargetUnavailable(code, _reason(status, document), status=status, retry_after_s=wait_s)
-
-
-def _judged(status: int, document: Resource | None) -> TargetError:
-    return Refused(CODES.get(status, "InternalError"), _reason(status, document), status=status)
-
-
-def _reason(status: int, document: Resource | None) -> str:
-    detail = (document or {}).get("detail")
-    kind = (document or {}).get("scimType")
-    words = f"{kind}: {detail}" if kind and detail else detail or kind
-    return f"{status}: {words}" if words else f"the target answered {status}"
 
 
 def _cause(failure: aiohttp.ClientError) -> str:

@@ -59,7 +59,7 @@ class Moody:
         self.users[user["id"]] = user
         return web.json_response(user, status=201)
 
-    async def run(self, *, people=1, url="", mappings=MAPPINGS, **target):
+    async def run(self, *, people=1, url="", mappings=MAPPINGS, job=None, **target):
         with (self.folder / "people.csv").open("w", newline="") as file:
             writer = csv.writer(file)
             writer.writerow(("id", "mail", "given", "title"))
@@ -68,7 +68,7 @@ class Moody:
             "source": {"type": "csv", "path": str(self.folder / "people.csv"), "key": "id"},
             "target": {"url": self.url + url, "token": "t" * 20, "attempts": 3} | target,
             "mappings": mappings,
-        }
+        } | (job or {})
         settings = Provisioning.model_validate({"jobs": {"staff": document}})
         return await Engine(settings, self.state).run_once("staff", Options(patient=False))
 
@@ -161,6 +161,35 @@ async def test_each_refusal_has_its_code_in_the_log(moody, answer, code, words):
     assert words in entry["reason"]
 
 
+TOO_LONG = (400, {"scimType": "invalidValue", "detail": "'Ann' is too long"})
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        {"job": {"redact_log": True}},
+        {"mappings": [*MAPPINGS[:1], MAPPINGS[1] | {"redact": True}]},
+        {
+            "mappings": [
+                *MAPPINGS[:1],
+                {"target": "title", "type": "expression", "expression": "Redact([title])"},
+            ]
+        },
+    ],
+)
+async def test_the_words_of_a_target_stay_out_of_a_redacted_log(moody, how):
+    moody.moods = [(*TOO_LONG, {})]
+    await moody.run(**how)
+    assert "Ann" not in json.dumps(moody.failure())
+    assert moody.failure()["reason"] == "400: invalidValue: the target's own words are kept out of the log"
+
+
+async def test_a_scim_type_that_is_none_stays_out_of_a_redacted_log_too(moody):
+    moody.moods = [(400, {"scimType": "Ann is too long"}, {})]
+    await moody.run(job={"redact_log": True})
+    assert "Ann" not in json.dumps(moody.failure())
+
+
 async def test_two_users_of_the_target_with_one_matching_value_are_a_fault_of_the_target(moody):
     moody.write({"userName": "u0@x.org"})
     moody.answers["double"] = True
@@ -205,7 +234,7 @@ async def test_requests_keep_to_their_limit_a_second(moody):
     ("changes", "reason"),
     [
         ({"url": "http://scim.example.org"}, "in the clear"),
-        ({"url": "ftp://x"}, "no tenant URL"),
+        ({"url": "ftp://x"}, "is no URL: write https"),
         ({"url": "https://u:p@x.org/scim"}, "login"),
         ({"token": None}, "token"),
         ({"token_file": "x"}, "not by both"),
