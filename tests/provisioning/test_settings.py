@@ -6,11 +6,17 @@ import re
 from pathlib import Path
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from connector_host.errors import ConfigurationError
 from connector_host.provisioning import settings
-from connector_host.provisioning.settings import load
+from connector_host.provisioning.settings import (
+    GraphSettings,
+    LdapSettings,
+    NotificationSettings,
+    ScimSettings,
+    load,
+)
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "provisioning.md"
 MODELS = [
@@ -52,6 +58,52 @@ def test_the_environment_lies_over_the_file(tmp_path):
     (tmp_path / "host.toml").write_text(JOB)
     loaded = load(tmp_path / "host.toml", {"CONNECTOR_HOST__JOBS__STAFF__TARGET__CONCURRENCY": "3"})
     assert loaded.jobs["staff"].target.concurrency == 3
+
+
+LDAP = {"type": "ldap", "search_base": "dc=x", "login": "cn=reader", "secret": "s"}
+SCIM = {"type": "scim", "secret": "s"}
+GRAPH = {"type": "graph", "tenant": "t", "client": "c", "secret": "s"}
+
+
+@pytest.mark.parametrize(
+    ("model", "document", "mend"),
+    [
+        (LdapSettings, LDAP | {"url": "ldap://dc1.example.org"}, "add start_tls = true"),
+        (LdapSettings, LDAP | {"url": "ldaps://dc1.example.org", "start_tls": True}, "leave start_tls out"),
+        (ScimSettings, SCIM | {"url": "http://scim.example.org/scim"}, "write https://"),
+        (ScimSettings, SCIM | {"url": "https://user:pass@scim.example.org/scim"}, "the address only"),
+        (GraphSettings, GRAPH | {"url": "http://graph.example.org"}, "write https://"),
+        (GraphSettings, GRAPH | {"authority": "http://login.example.org"}, "write https://"),
+        (NotificationSettings, {"webhook": "http://hooks.example.org/secret"}, "write https://"),
+        (
+            NotificationSettings,
+            {"smtp": "smtp://me@mail.example.org", "smtp_password_file": "x"},
+            r"write smtp\+starttls",
+        ),
+        (NotificationSettings, {"smtp": "smtps://me:pass@mail.example.org"}, "smtp_password_file"),
+        (NotificationSettings, {"smtp": "smtps://me@mail.example.org"}, "smtp_password_file"),
+    ],
+)
+def test_secrets_and_users_are_never_sent_in_the_clear(model, document, mend):
+    with pytest.raises(ValidationError, match=mend) as caught:
+        model.model_validate(document)
+    assert "pass" not in str(caught.value.errors(include_input=False)).replace("password", "")
+
+
+@pytest.mark.parametrize(
+    ("model", "document"),
+    [
+        (LdapSettings, LDAP | {"url": "ldaps://dc1.example.org"}),
+        (LdapSettings, LDAP | {"url": "ldap://dc1.example.org", "start_tls": True}),
+        (LdapSettings, LDAP | {"url": "ldap://127.0.0.1"}),
+        (LdapSettings, LDAP | {"url": "ldap://dc1.example.org", "login": None, "secret": None}),
+        (ScimSettings, SCIM | {"url": "http://localhost:8080/scim"}),
+        (NotificationSettings, {"webhook": "http://127.0.0.1:9/x"}),
+        (NotificationSettings, {"smtp": "smtp+starttls://me@mail.example.org", "smtp_password_file": "x"}),
+    ],
+)
+def test_this_machine_and_what_is_encrypted_are_fine(model, document):
+    assert model.model_validate(document)
 
 
 @pytest.mark.parametrize(

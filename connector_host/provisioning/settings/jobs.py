@@ -11,10 +11,9 @@ from urllib.parse import urlsplit
 from croniter import croniter
 from pydantic import Field, SecretStr, field_validator, model_validator
 
+from connector_host.provisioning.settings.addresses import checked_https, is_loopback
 from connector_host.provisioning.settings.sources import SourceSettings
 from connector_host.settings import Settings
-
-LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 Constant = bool | int | float | str
 
@@ -130,14 +129,7 @@ class TargetSettings(Settings):
     @field_validator("url")
     @classmethod
     def _url_is_safe(cls, url: str) -> str:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError("is no tenant URL: write https://HOST/…/scim")
-        if parts.scheme == "http" and parts.hostname not in LOOPBACK:
-            raise ValueError("sends the token in the clear: write https://")
-        if parts.username or parts.password or parts.fragment:
-            raise ValueError("has a login or a fragment in it: write the address only")
-        return url.rstrip("/")
+        return checked_https(url, "https://HOST/…/scim")
 
     @model_validator(mode="after")
     def _one_token(self) -> TargetSettings:
@@ -169,14 +161,15 @@ class DisableSettings(Settings):
 class NotificationSettings(Settings):
     """Who is told when a job is quarantined, held back by its threshold, or well again."""
 
-    webhook: str | None = Field(default=None, pattern=r"^https?://")
-    """A URL that takes a JSON document by POST."""
+    webhook: str | None = None
+    """A URL that takes a JSON document by POST; https unless it is on this machine."""
     email: str | None = None
     """The address that mail goes to."""
     sender: str | None = None
     """The address that mail comes from; None is the same as `email`."""
     smtp: str = "smtp://localhost:25"
-    """The mail server: `smtp://host:25`, `smtp+starttls://user@host:587`, `smtps://user@host:465`."""
+    """The mail server: `smtp://host:25`, `smtp+starttls://user@host:587`, `smtps://user@host:465`. With a login it is
+    encrypted, unless it is on this machine."""
     smtp_password_file: Path | None = None
     """A file that holds the password of the mail server."""
 
@@ -184,6 +177,13 @@ class NotificationSettings(Settings):
     def paths() -> tuple[str, ...]:
         """Return the keys that are paths."""
         return ("smtp_password_file",)
+
+    @field_validator("webhook")
+    @classmethod
+    def _webhook_is_safe(cls, webhook: str | None) -> str | None:
+        if webhook is not None:
+            checked_https(webhook, "https://HOST/…")
+        return webhook
 
     @field_validator("email", "sender")
     @classmethod
@@ -198,7 +198,17 @@ class NotificationSettings(Settings):
         parts = urlsplit(smtp)
         if parts.scheme not in ("smtp", "smtp+starttls", "smtps") or not parts.hostname:
             raise ValueError("is no mail server: write smtp://host:25, smtp+starttls:// or smtps://")
+        if parts.password:
+            raise ValueError("has a password in it: write it into a file and name that by smtp_password_file")
+        if parts.username and parts.scheme == "smtp" and not is_loopback(smtp):
+            raise ValueError("sends the password in the clear: write smtp+starttls:// or smtps://")
         return smtp
+
+    @model_validator(mode="after")
+    def _login_has_a_password(self) -> NotificationSettings:
+        if urlsplit(self.smtp).username and self.smtp_password_file is None:
+            raise ValueError("smtp names a login: give its password by smtp_password_file")
+        return self
 
 
 class QuarantineSettings(Settings):

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
+from connector_host.provisioning.settings.addresses import checked_https, is_loopback
 from connector_host.settings import Settings
 
 
@@ -88,7 +89,7 @@ class LdapSettings(_Secret):
     type: Literal["ldap"]
     """`ldap`"""
     url: str = Field(pattern=r"^ldaps?://")
-    """`ldaps://dc1.example.org`; plain `ldap://` with `start_tls`."""
+    """`ldaps://dc1.example.org`, or `ldap://` with `start_tls`; a login in the clear is for this machine only."""
     start_tls: bool = False
     """Encrypt a connection to `ldap://` before the login."""
     trust: Path | None = None
@@ -115,14 +116,23 @@ class LdapSettings(_Secret):
         """Return the keys that are paths."""
         return ("secret_file", "trust")
 
+    @model_validator(mode="after")
+    def _login_is_encrypted(self) -> LdapSettings:
+        plain = self.url.startswith("ldap://")
+        if self.start_tls and not plain:
+            raise ValueError("url: ldaps:// is encrypted from its first byte: leave start_tls out, or write ldap://")
+        if plain and not self.start_tls and self.login is not None and not is_loopback(self.url):
+            raise ValueError("url: the login is sent in the clear: write ldaps://, or add start_tls = true")
+        return self
+
 
 class ScimSettings(_Secret):
     """Another SCIM service."""
 
     type: Literal["scim"]
     """`scim`"""
-    url: str = Field(pattern=r"^https?://")
-    """The base URL; `/Users` is added."""
+    url: str
+    """The base URL, https unless the service is on this machine; `/Users` is added."""
     trust: Path | None = None
     """The certificate authority of the service, PEM; None is the system's."""
     key: str = "id"
@@ -138,6 +148,11 @@ class ScimSettings(_Secret):
     def paths() -> tuple[str, ...]:
         """Return the keys that are paths."""
         return ("secret_file", "trust")
+
+    @field_validator("url")
+    @classmethod
+    def _url_is_safe(cls, url: str) -> str:
+        return checked_https(url, "https://HOST/…/scim")
 
 
 class GraphSettings(_Secret):
@@ -166,6 +181,11 @@ class GraphSettings(_Secret):
     def paths() -> tuple[str, ...]:
         """Return the keys that are paths."""
         return ("secret_file", "trust")
+
+    @field_validator("url", "authority")
+    @classmethod
+    def _url_is_safe(cls, url: str) -> str:
+        return checked_https(url, "https://HOST")
 
 
 SourceSettings: TypeAlias = Annotated[
