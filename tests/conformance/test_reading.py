@@ -196,3 +196,41 @@ async def test_reads_that_wait_together_each_get_their_own_entry(filled, connect
     anchors = ["anna", "bob", "carl", "nobody", "ANNA", "a\0"] * 30
     entries = await asyncio.gather(*(connector.read(anchor) for anchor in anchors))
     assert [entry and entry.anchor for entry in entries] == ["anna", "bob", "carl", None, None, None] * 30
+
+
+async def test_searches_that_wait_together_are_each_answered_as_if_alone(filled, connector):
+    names = ["anna", "ANNA", "bob", "nobody", "anna", "carl", "it's", "", "%"]
+    asked = [Query(Compare("Login", Comparator.EQ, name), limit=10) for name in names]
+    alone = [await connector.search(query) for query in asked]
+    together = await asyncio.gather(*(connector.search(query) for query in asked))
+    assert together == alone
+    assert [[entry.anchor for entry in page.entries] for page in together][:4] == [["anna"], ["anna"], ["bob"], []]
+
+
+async def test_searches_of_different_columns_and_sizes_may_wait_together(filled, connector):
+    filled.execute("""UPDATE "Employees" SET "Name" = 'Bob' WHERE "Login" = 'carl'""")
+    asked = [
+        Query(Compare("Name", Comparator.EQ, "bob"), limit=10),
+        Query(Compare("Name", Comparator.EQ, "bob"), limit=2),
+        Query(Compare("Name", Comparator.EQ, "bob"), limit=1),
+        Query(Compare("Number", Comparator.EQ, 1), limit=10),
+        Query(Compare("Active", Comparator.EQ, value=False), limit=10),
+        Query(Compare("Name", Comparator.EQ, "bob"), offset=1, limit=10),
+        Query(Compare("Name", Comparator.NE, "bob"), limit=10),
+    ]
+    pages = await asyncio.gather(*(connector.search(query) for query in asked))
+    assert [[entry.anchor for entry in page.entries] for page in pages] == [
+        *(["bob", "carl"], ["bob", "carl"], ["bob"], ["anna"], ["bob"], ["carl"], ["anna"]),
+    ]
+    assert [page.total for page in pages] == [2, 2, 2, 1, 1, 2, 1]
+
+
+async def test_more_reads_than_one_query_takes_are_all_answered(filled, connector):
+    rows = ", ".join(f"('user{number}', 'User {number}')" for number in range(150))
+    filled.execute(f'INSERT INTO "Employees" ("Login", "Name") VALUES {rows}')
+    read = await asyncio.gather(*(connector.read(f"user{number}") for number in range(160)))
+    assert [entry.anchor if entry else None for entry in read[:150]] == [f"user{number}" for number in range(150)]
+    assert read[150:] == [None] * 10
+    queries = [Query(Compare("Name", Comparator.EQ, f"user {number}"), limit=5) for number in range(150)]
+    found_each = await asyncio.gather(*(connector.search(query) for query in queries))
+    assert [[entry.anchor for entry in page.entries] for page in found_each] == [[f"user{n}"] for n in range(150)]

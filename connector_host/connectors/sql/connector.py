@@ -18,7 +18,7 @@ from connector_host import clock
 from connector_host.connectors import refusals
 from connector_host.connectors.contract import Add, Entry, Export, Exported, ObjectType, Page, Query
 from connector_host.connectors.errors import ConnectorError, Unavailable
-from connector_host.connectors.sql import anchors, bulk, checks, discovery, exports, queries, shapes
+from connector_host.connectors.sql import anchors, bulk, checks, discovery, exports, lookups, queries, shapes
 from connector_host.connectors.sql.codes import Happened
 from connector_host.connectors.sql.dialects import dialect_of
 from connector_host.connectors.sql.engines import open_engine, parse_url
@@ -32,7 +32,7 @@ from connector_host.observability import events
 from connector_host.observability.loads import Load
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
     from pathlib import Path
 
     from sqlalchemy import Connection, Engine
@@ -92,17 +92,15 @@ class SqlConnector:
     async def read(self, anchor: str) -> Entry | None:
         """Return the entry with exactly this anchor."""
         await self._shape()
-        try:
-            found = await self._readers.point(anchor, self._read_many)
-        except Unavailable as failure:
-            self._note(failure)
-            raise
-        self._note(None)
-        return found
+        return await self._noted(self._readers.point(anchor, self._read_many))
 
     async def search(self, query: Query) -> Page:
         """Return the stretch of entries that the query asks for."""
         shape = await self._shape()
+        if (asked := lookups.read(shape, query, self._unreadable)) is not None:
+            value, look_up = asked
+            if (found := await self._noted(self._readers.point(value, look_up))) is not None:
+                return found
         return await self._reader(lambda connection: queries.search(connection, shape, query, self._unreadable))
 
     async def export(self, export: Export) -> Exported:
@@ -172,8 +170,12 @@ class SqlConnector:
 
     async def _reader(self, work: Callable[[Connection], Result]) -> Result:
         """Run blocking work on a connection of the readers."""
+        return await self._noted(self._readers.run(work))
+
+    async def _noted(self, reading: Awaitable[Result]) -> Result:
+        """Wait for a read, and note whether the database is there."""
         try:
-            result = await self._readers.run(work)
+            result = await reading
         except Unavailable as failure:
             self._note(failure)
             raise

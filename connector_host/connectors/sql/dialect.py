@@ -49,6 +49,8 @@ class Dialect:
     """Whether INSERT … RETURNING hands out rows."""
     counts_many: bool = True
     """Whether the rows of many executions of one statement are counted together, rightly."""
+    looks_up_many: bool = False
+    """Whether many searches for one value each may be one UNION ALL: where that has been run, with this driver."""
     row_locks: bool = True
     """Whether SELECT … FOR UPDATE locks the row."""
     lock_hint: str = ""

@@ -10,9 +10,10 @@ import asyncio
 import queue
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
@@ -24,6 +25,8 @@ from connector_host.connectors.sql.sqlstate import Failure, to_error, understand
 from connector_host.observability import events
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
     from sqlalchemy import Connection, Engine
 
 log = structlog.get_logger()
@@ -31,11 +34,14 @@ Result = TypeVar("Result")
 
 TOGETHER_MAX = 64
 """Entries that one query reads for those who wait for one each."""
+TOGETHER_AT_ONCE = 2
+"""Such queries under way at once: whoever comes meanwhile waits for the next one, which then reads for many."""
 QUEUE_MAX = 2_000
 """Reads that may wait; more are turned away as Busy."""
 
+Key = TypeVar("Key", bound=Hashable)
 Answer: TypeAlias = tuple[asyncio.Future[Any], Any]
-ReadMany: TypeAlias = Callable[["Connection", "list[str]"], "dict[str, Any]"]
+ReadMany: TypeAlias = Callable[["Connection", "list[Any]"], "Mapping[Any, Any]"]
 
 
 @dataclass(eq=False, slots=True)
@@ -48,9 +54,9 @@ class _Ask:
 
 @dataclass(eq=False, slots=True)
 class _Point:
-    """One entry that somebody waits for."""
+    """One entry, or what one value is looked up for, that somebody waits for."""
 
-    key: str
+    key: Hashable
     read_many: ReadMany
     promise: asyncio.Future[Any]
 
@@ -65,7 +71,7 @@ class Readers:
         self._database = database
         self._notice = notice
         self._queue: queue.SimpleQueue[_Ask | str | None] = queue.SimpleQueue()
-        self._points: deque[_Point] = deque()
+        self._points = _Points(self._queue)
         self._is_closed = False
         self._threads = [
             threading.Thread(target=self._serve, name=f"{name}-{number}", daemon=True) for number in range(count)
@@ -76,19 +82,22 @@ class Readers:
     @property
     def waiting(self) -> int:
         """How many reads wait."""
-        return self._queue.qsize()
+        return self._queue.qsize() + len(self._points)
 
     async def run(self, work: Callable[[Connection], Result]) -> Result:
         """Run blocking work on a connection; raises a ConnectorError in place of a driver's error."""
+        self._demand_room()
         promise: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
-        self._put(_Ask(work, promise))
+        self._queue.put(_Ask(work, promise))
         return await promise
 
-    async def point(self, key: str, read_many: Callable[[Connection, list[str]], dict[str, Result]]) -> Result | None:
-        """Return what `read_many` finds for one key; keys that wait together are read together."""
+    async def point(
+        self, key: Key, read_many: Callable[[Connection, list[Key]], Mapping[Key, Result | None]]
+    ) -> Result | None:
+        """Return what `read_many` finds for one key; keys that wait together for an equal `read_many` are one call."""
+        self._demand_room()
         promise: asyncio.Future[Result | None] = asyncio.get_running_loop().create_future()
-        self._points.append(_Point(key, read_many, promise))
-        self._put("points")
+        self._points.add(_Point(key, read_many, promise))
         return await promise
 
     def close(self) -> None:
@@ -99,12 +108,11 @@ class Readers:
         for thread in self._threads:
             thread.join()
 
-    def _put(self, what: _Ask | str) -> None:
+    def _demand_room(self) -> None:
         if self._is_closed:
             raise Unavailable("The service is stopping.")
-        if self._queue.qsize() >= QUEUE_MAX:
+        if self.waiting >= QUEUE_MAX:
             raise Busy("Too many reads are waiting for the database.", retry_after_s=2)
-        self._queue.put(what)
 
     # ── the threads ───────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -115,21 +123,15 @@ class Readers:
                 if what.promise.cancelled():  # nobody waits any more
                     continue
                 _deliver([(what.promise, session.outcome(what.work))])
-            elif points := self._take():
-                _deliver(self._answer(session, points))
+            else:
+                self._answer_points(session)
+        while self._points:
+            self._answer_points(session)
         session.close()
 
-    def _take(self) -> list[_Point]:
-        """Take the entries that are waited for, and that one query can read."""
-        taken: list[_Point] = []
-        while len(taken) < TOGETHER_MAX:
-            try:
-                taken.append(self._points.popleft())
-            except IndexError:
-                break
-        if self._points:
-            self._queue.put("points")
-        return taken
+    def _answer_points(self, session: _Session) -> None:
+        with self._points.taken() as points:
+            _deliver(self._answer(session, points))
 
     def _answer(self, session: _Session, points: list[_Point]) -> list[Answer]:
         """Read the entries of each kind of read together; mostly there is one kind."""
@@ -138,10 +140,71 @@ class Readers:
         for point in points:
             kinds.setdefault(point.read_many, []).append(point)
         for read_many, alike in kinds.items():
-            keys = list(dict.fromkeys(point.key for point in alike))
-            found = session.outcome(lambda connection: read_many(connection, keys))  # noqa: B023 - called at once
-            answers += [(point.promise, found.get(point.key) if isinstance(found, dict) else found) for point in alike]
+            found = _read(session, read_many, list(dict.fromkeys(point.key for point in alike)))
+            answers += [(point.promise, found.get(point.key)) for point in alike]
         return answers
+
+
+def _read(session: _Session, read_many: ReadMany, keys: list[Any]) -> Mapping[Any, Any]:
+    """Return what is found for each key, or its error; a key that the database refuses fails alone."""
+    found = session.outcome(lambda connection: read_many(connection, keys))
+    if not isinstance(found, BaseException):
+        return cast("Mapping[Any, Any]", found)
+    if len(keys) == 1 or isinstance(found, Unavailable):
+        return dict.fromkeys(keys, found)
+    return {key: one for apart in keys for key, one in _read(session, read_many, [apart]).items()}
+
+
+class _Points:
+    """The entries that are waited for, and when a thread is told to read them.
+
+    Told once in each turn of the event loop, so that whoever asks in one turn is answered by one query, and not while
+    enough of such queries are under way: then when one of them ends.
+    """
+
+    def __init__(self, threads: queue.SimpleQueue[_Ask | str | None]) -> None:
+        self._threads = threads
+        self._waiting: deque[_Point] = deque()
+        self._telling_in: asyncio.AbstractEventLoop | None = None
+        self._lock = threading.Lock()
+        self._is_told = False
+        self._under_way = 0
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def add(self, point: _Point) -> None:
+        """Wait with the others; called in an event loop."""
+        self._waiting.append(point)
+        loop = point.promise.get_loop()
+        if self._telling_in is not loop:
+            self._telling_in = loop
+            loop.call_soon(self._tell)
+
+    @contextmanager
+    def taken(self) -> Iterator[list[_Point]]:
+        """Give a thread what one query can read, for as long as it works on that."""
+        with self._lock:
+            self._is_told = False
+            self._under_way += 1
+            points = [self._waiting.popleft() for _ in range(min(len(self._waiting), TOGETHER_MAX))]
+        try:
+            yield points
+        finally:
+            with self._lock:
+                self._under_way -= 1
+            self._tell_threads()
+
+    def _tell(self) -> None:
+        self._telling_in = None
+        self._tell_threads()
+
+    def _tell_threads(self) -> None:
+        with self._lock:
+            if not self._waiting or self._is_told or self._under_way >= TOGETHER_AT_ONCE:
+                return
+            self._is_told = True
+        self._threads.put("points")
 
 
 class _Session:

@@ -54,6 +54,7 @@ _MYSQL_PARAMETERS = Parameters(native_booleans=False, fraction_digits=0, plain=P
 
 MYSQL = Dialect(
     name="mysql",
+    looks_up_many=True,
     server_cursor="unbuffered",
     catalogue=questions("mysql"),
     types=MYSQL_TYPES,
@@ -66,6 +67,7 @@ MYSQL = Dialect(
 
 MARIADB = Dialect(
     name="mysql",
+    looks_up_many=True,
     server_cursor="unbuffered",
     catalogue=questions("mysql", checks="mariadb_checks.sql"),
     types=MYSQL_TYPES,
