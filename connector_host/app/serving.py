@@ -32,6 +32,7 @@ from connector_host.tls.files import check_identity
 from connector_host.tls.live import LiveContext
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from connector_host.endpoint.served import Served
@@ -49,7 +50,8 @@ def run(configuration: Configuration, path: Path) -> int:
     if not _certificate_is_good(configuration):
         return EXIT_CONFIGURATION
     try:
-        asyncio.run(_Run(configuration, path).live())
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            runner.run(_Run(configuration, path).live())
     except CannotStart as failure:
         _say(str(failure))
         return EXIT_CONFIGURATION
@@ -61,6 +63,15 @@ def run(configuration: Configuration, path: Path) -> int:
         return EXIT_TEMPORARY
     structlog.get_logger().info(events.HOST_STOPPED)
     return 0
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """Return what makes the event loop: uvloop's where the extra `fast` installed it, which is not for Windows."""
+    try:
+        from uvloop import new_event_loop  # noqa: PLC0415 - an extra
+    except ImportError:
+        return None
+    return new_event_loop
 
 
 def _certificate_is_good(configuration: Configuration) -> bool:

@@ -7,14 +7,13 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING, Final
 
 from connector_host.access.door import Source
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from aiohttp import web
 
 _HOST: Final = re.compile(r"[A-Za-z0-9._~-]+(:\d{1,5})?|\[[0-9A-Fa-f:.]+\](:\d{1,5})?")
@@ -46,8 +45,9 @@ def client_of(request: web.Request, trusted_proxies: tuple[str, ...]) -> Source:
     return Source(address.group(1) or address.group(2)) if address else Source(peer, shared=True)
 
 
-def _is_trusted(remote: str | None, trusted_proxies: Sequence[str]) -> bool:
-    """Return whether the peer is one of these addresses or networks."""
+@lru_cache(maxsize=1_024)
+def _is_trusted(remote: str | None, trusted_proxies: tuple[str, ...]) -> bool:
+    """Return whether the peer is one of these addresses or networks; peers come again with each request."""
     try:
         peer = ip_address(remote or "")
         return any(peer in ip_network(entry, strict=False) for entry in trusted_proxies)
@@ -57,6 +57,8 @@ def _is_trusted(remote: str | None, trusted_proxies: Sequence[str]) -> bool:
 
 def _forwarded(header: str) -> dict[str, str]:
     """Return the parameters of the first hop of a Forwarded header: the one nearest to the client."""
+    if not header:
+        return {}
     first = header.split(",", 1)[0]
     pairs = (pair.partition("=") for pair in first.split(";"))
     return {name.strip().lower(): value.strip().strip('"') for name, _, value in pairs}

@@ -8,8 +8,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-import structlog
 from aiohttp import web
+
+from connector_host.observability.logs import trace_scope
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -32,11 +33,15 @@ async def guard(
     request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
 ) -> web.StreamResponse:
     """Lay the headers on the answer, the trace on the log."""
-    trace = request.headers.get("traceparent", "")
-    known = {"traceparent": trace} if _TRACE.fullmatch(trace) else {}
-    with structlog.contextvars.bound_contextvars(**known):
+    trace = request.headers.get("traceparent")
+    if trace is None or not _TRACE.fullmatch(trace):
         response = await handler(request)
-    for name, value in (HEADERS | known).items():
-        response.headers.setdefault(name, value)
-    response.headers["Server"] = "connector-host"
+    else:
+        with trace_scope(trace):
+            response = await handler(request)
+        response.headers.setdefault("traceparent", trace)
+    headers = response.headers
+    for name, value in HEADERS.items():
+        headers.setdefault(name, value)
+    headers["Server"] = "connector-host"
     return response

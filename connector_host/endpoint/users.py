@@ -44,7 +44,7 @@ async def call_of(request: web.Request) -> Call:
         request[DEADLINE_S],
         if_match=request.headers.get("If-Match", ""),
         if_none_match=request.headers.get("If-None-Match", ""),
-        projection=_projection(request.query),
+        projection=_projection(request.query) if request.query_string else None,
     )
 
 

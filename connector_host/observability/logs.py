@@ -13,6 +13,7 @@ import logging
 import sys
 import traceback
 from contextlib import contextmanager
+from contextvars import ContextVar
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, TextIO, cast
@@ -47,6 +48,9 @@ TEXT_FIELDS: Final = frozenset(
 
 WITHHELD: Final = "[withheld]"
 
+_REQUEST_ID: Final[ContextVar[str | None]] = ContextVar("request_id", default=None)
+_TRACE: Final[ContextVar[str | None]] = ContextVar("traceparent", default=None)
+
 
 def configure(
     log_format: Literal["auto", "json", "console"] = "auto",
@@ -63,7 +67,7 @@ def configure(
     as_json = log_format == "json" or (log_format == "auto" and not stream.isatty())
     structlog.configure(
         processors=[
-            structlog.contextvars.merge_contextvars,
+            _say_whose,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             *(() if values else [_withhold]),
@@ -94,14 +98,34 @@ class _StandardError(io.TextIOBase):
 @contextmanager
 def request_scope(request_id: str) -> Iterator[None]:
     """Put the request id on every line that is logged inside the block, in tasks that it starts, too."""
-    with structlog.contextvars.bound_contextvars(request_id=request_id):
+    before = _REQUEST_ID.set(request_id)
+    try:
         yield
+    finally:
+        _REQUEST_ID.reset(before)
+
+
+@contextmanager
+def trace_scope(traceparent: str) -> Iterator[None]:
+    """Put the trace that a request is part of on every line, as `request_scope` does with its id."""
+    before = _TRACE.set(traceparent)
+    try:
+        yield
+    finally:
+        _TRACE.reset(before)
 
 
 def current_request_id() -> str | None:
     """Return the id of the request that is being answered here, or None outside of one."""
-    request_id = structlog.contextvars.get_contextvars().get("request_id")
-    return request_id if isinstance(request_id, str) else None
+    return _REQUEST_ID.get()
+
+
+def _say_whose(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Add the request; structlog's own way looks through every variable of the context, for each line anew."""
+    for name, known in (("request_id", _REQUEST_ID.get()), ("traceparent", _TRACE.get())):
+        if known is not None:
+            event.setdefault(name, known)
+    return event
 
 
 class _Forwarding(logging.Handler):

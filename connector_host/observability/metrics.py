@@ -5,7 +5,7 @@ Knows no connector and no endpoint: they say what happened, and this counts it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.gc_collector import GCCollector
@@ -22,6 +22,22 @@ CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 
 _SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 """From an idle SQLite to the time limit of a request."""
+
+
+_Key = TypeVar("_Key")
+_Child = TypeVar("_Child")
+
+
+class _Kept(dict[_Key, _Child]):
+    """The figures of each set of labels, found without the library's lock and its making of text."""
+
+    def __init__(self, find: Callable[[_Key], _Child]) -> None:
+        super().__init__()
+        self._find = find
+
+    def __missing__(self, key: _Key) -> _Child:
+        child = self[key] = self._find(key)
+        return child
 
 
 class Metrics:
@@ -71,6 +87,14 @@ class Metrics:
             "connector_host_connector_up", "1 where the last operation reached the database.", ["connector"],
             registry=registry,
         )  # fmt: skip
+        self._request_kinds: _Kept[tuple[str, str, int], Histogram] = _Kept(
+            lambda kind: self._requests.labels(kind[0], kind[1], str(kind[2]))
+        )
+        self._operation_kinds: _Kept[tuple[str, str, str], Histogram] = _Kept(
+            lambda kind: self._operations.labels(*kind)
+        )
+        self._exports_begun: _Kept[str, Gauge] = _Kept(self._exports_in_hand.labels)
+        self._connectors_up: _Kept[str, Gauge] = _Kept(self._connector_up.labels)
 
     def request_begins(self) -> None:
         """Count a request that is being answered."""
@@ -79,23 +103,23 @@ class Metrics:
     def request_ends(self, connector: str, method: str, status: int, seconds: float) -> None:
         """Count a request that was answered."""
         self._requests_in_hand.dec()
-        self._requests.labels(connector, method, str(status)).observe(seconds)
+        self._request_kinds[connector, method, status].observe(seconds)
         if status in _DENIED:
             self._denied.labels(_DENIED[status]).inc()
 
     def operation_begins(self, connector: str, operation: str) -> None:
         """Count an operation that a connector has begun."""
         if operation in EXPORTS:
-            self._exports_in_hand.labels(connector).inc()
+            self._exports_begun[connector].inc()
 
     def operation_ends(self, connector: str, operation: str, outcome: str, seconds: float) -> None:
         """Count an operation that ended; `outcome` is `ok`, or the name of the connector's error."""
-        self._operations.labels(connector, operation, outcome).observe(seconds)
+        self._operation_kinds[connector, operation, outcome].observe(seconds)
         if operation in EXPORTS:
-            self._exports_in_hand.labels(connector).dec()
+            self._exports_begun[connector].dec()
         if outcome != OK:
             self._errors.labels(connector, outcome).inc()
-        self._connector_up.labels(connector).set(outcome not in _DOWN)
+        self._connectors_up[connector].set(outcome not in _DOWN)
 
     def watch_certificate(self, days_left: Callable[[], int | None]) -> None:
         """Ask for the days left whenever somebody reads the metrics."""
