@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 _ROOT: Final = "/ecma2host_{name}/scim"
 _SLASH: Final = "{slash:/?}"
+_ID: Final = r"(?!\.search/?$)[^{}/]+"
+"""Any name but that of the search, which stands in the same place."""
 _ALL: Final = "*"
 
 
@@ -47,7 +49,7 @@ def make_application(
     application[health.RECORD] = "" if outcomes is None else outcomes.identity
     application[health.ALL_SERVED] = served
     application[health.CERTIFICATE_DAYS] = certificate_days
-    application.add_routes([*_health(), *_users(), *_documents(), *_refused()])
+    application.add_routes([*_users(), *_health(), *_documents(), *_refused()])
     application.on_shutdown.append(_finish_exports)
     return application
 
@@ -61,17 +63,18 @@ def _health() -> list[web.RouteDef]:
 
 
 def _users() -> list[web.RouteDef]:
-    one = f"{_ROOT}/Users/{{id}}{_SLASH}"
+    # A router tries them in this order, so those that are asked most come first.
+    one = f"{_ROOT}/Users/{{id:{_ID}}}{_SLASH}"
     return [
+        web.get(one, users.read),
+        web.patch(one, users.patch),
+        web.put(one, users.replace),
+        web.delete(one, users.delete),
         web.get(f"{_ROOT}/Users{_SLASH}", users.search),
         web.post(f"{_ROOT}/Users{_SLASH}", users.create),
         web.post(f"{_ROOT}/Users/.search{_SLASH}", users.search_by_post),
         web.post(f"{_ROOT}/.search{_SLASH}", users.search_by_post),
         web.post(f"{_ROOT}/Bulk{_SLASH}", bulk.bulk),
-        web.get(one, users.read),
-        web.patch(one, users.patch),
-        web.put(one, users.replace),
-        web.delete(one, users.delete),
     ]
 
 
