@@ -184,8 +184,8 @@ class _Points:
     @contextmanager
     def taken(self) -> Iterator[list[_Point]]:
         """Give a thread what one query can read, for as long as it works on that."""
+        self._is_told = False
         with self._lock:
-            self._is_told = False
             self._under_way += 1
             points = [self._waiting.popleft() for _ in range(min(len(self._waiting), TOGETHER_MAX))]
         try:
@@ -200,11 +200,14 @@ class _Points:
         self._tell_threads()
 
     def _tell_threads(self) -> None:
-        with self._lock:
-            if not self._waiting or self._is_told or self._under_way >= TOGETHER_AT_ONCE:
-                return
+        """Tell a thread where one is needed; two may be told for one, which then finds nothing.
+
+        Without the lock, for which the event loop would wait while its holder waits for the interpreter: whoever adds
+        looks here afterwards, and so does every thread after it took its share.
+        """
+        if self._waiting and not self._is_told and self._under_way < TOGETHER_AT_ONCE:
             self._is_told = True
-        self._threads.put("points")
+            self._threads.put("points")
 
 
 class _Session:
