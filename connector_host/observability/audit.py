@@ -16,8 +16,8 @@ import os
 import queue
 import sys
 import threading
-from concurrent.futures import Future
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 import msgspec
@@ -65,7 +65,8 @@ class Link:
 @dataclass(slots=True)
 class _Entry:
     record: Mapping[str, Any]
-    written: Future[None] = field(default_factory=Future)
+    written: asyncio.Future[None] | None = None
+    """Told in its own event loop; None where nobody waits."""
 
 
 class AuditTrail:
@@ -95,10 +96,11 @@ class AuditTrail:
 
     async def record(self, **fields: object) -> None:
         """Return once the record is on disk; raises AuditUnavailable where it cannot be."""
-        entry = _Entry(fields)
-        self._queue.put(entry)
-        # Shielded: a client that hangs up does not take its export's record with it.
-        await asyncio.shield(asyncio.wrap_future(entry.written))
+        written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        # Once it is in the queue it is written, even where whoever waits for that is cancelled: a client that hangs up
+        # does not take its export's record with it.
+        self._queue.put(_Entry(fields, written))
+        await written
 
     async def demand(self) -> None:
         """Return at once where the last record could be written; else try again, and raise AuditUnavailable."""
@@ -127,8 +129,7 @@ class AuditTrail:
                 self._fail(entries, failure)
             else:
                 self._broken = False
-                for entry in entries:
-                    entry.written.set_result(None)
+                _tell(entries, None)
 
     def _take(self) -> tuple[list[_Entry], bool]:
         """Wait for a record, and take all that have come meanwhile: one fsync pays for them together."""
@@ -196,8 +197,28 @@ class AuditTrail:
     def _fail(self, entries: list[_Entry], failure: OSError) -> None:
         self._broken = True
         structlog.get_logger().error(events.AUDIT_FAILED, reason=failure.strerror or "", records=len(entries))
-        for entry in entries:
-            entry.written.set_exception(AuditUnavailable(f"The audit trail cannot be written ({failure.strerror})."))
+        _tell(entries, f"The audit trail cannot be written ({failure.strerror}).")
+
+
+def _tell(entries: list[_Entry], reason: str | None) -> None:
+    """Tell everybody at once that the records are on disk, or why not: waking an event loop costs more than that."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[asyncio.Future[None]]] = {}
+    for entry in entries:
+        if entry.written is not None:
+            by_loop.setdefault(entry.written.get_loop(), []).append(entry.written)
+    for loop, waiting in by_loop.items():
+        with suppress(RuntimeError):  # the loop ended meanwhile: nobody is there to be told
+            loop.call_soon_threadsafe(_settle, waiting, reason)
+
+
+def _settle(waiting: list[asyncio.Future[None]], reason: str | None) -> None:
+    for written in waiting:
+        if written.done():  # given up meanwhile
+            continue
+        if reason is None:
+            written.set_result(None)
+        else:
+            written.set_exception(AuditUnavailable(reason))
 
 
 # ── the chain ─────────────────────────────────────────────────────────────────────────────────────────────────────
