@@ -7,13 +7,14 @@ to know what a driver's error means.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
 import sqlalchemy as sa
 
 from connector_host.connectors.contract import Add, Delete, Entry, Export, Exported, Modify, to_text
 from connector_host.connectors.errors import Conflict, NotFound
-from connector_host.connectors.sql import doubles, exports, guarding, predicates, queries
+from connector_host.connectors.sql import conditions, doubles, exports, guarding, predicates, queries
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
 
 Outcome: TypeAlias = Exported | BaseException
 
-ROWS_MAX = 64
-"""Rows of one INSERT; a power of two, since sizes are halved to keep the number of different statements small."""
+SIZES = (64, 48, 32, 24, 16, 12, 8, 7, 6, 5, 4, 3, 2, 1)
+"""Rows of one INSERT: few different sizes, so that statements stay prepared, and mostly no more than two in a row."""
 PARAMETERS_MAX = 2_000
 """Parameters of one INSERT: SQL Server takes no more than 2,100."""
 
@@ -140,7 +141,7 @@ def _insert(
 ) -> dict[str, Entry]:
     """Insert rows of the same columns, and return the entries where the database tells all of them at once."""
     found: dict[str, Entry] = {}
-    for part in _powers_of_two(rows, columns):
+    for part in _parts(rows, len(columns)):
         size = len(part)
         statement = shape.statements.get(
             connection,
@@ -157,13 +158,12 @@ def _insert(
     return found
 
 
-def _powers_of_two(rows: list[dict[str, object]], columns: tuple[str, ...]) -> Iterator[list[dict[str, object]]]:
-    """Cut rows into parts of 64, 32, …, 1."""
-    size = ROWS_MAX
+def _parts(rows: list[dict[str, object]], parameters: int) -> Iterator[list[dict[str, object]]]:
+    """Cut rows, of so many parameters each, into parts of the sizes above."""
     start = 0
     while start < len(rows):
-        while size > len(rows) - start or (size > 1 and size * len(columns) > PARAMETERS_MAX):
-            size //= 2
+        left = len(rows) - start
+        size = next(size for size in SIZES if size <= left and (size == 1 or size * parameters <= PARAMETERS_MAX))
         yield rows[start : start + size]
         start += size
 
@@ -212,9 +212,11 @@ def _modify(
             outcomes[number] = Exported(entry, written=False)
     if doubles.among(connection, shape, written):
         raise Disagreement
+    after: dict[str, Entry] = {}
     for columns, rows in alike.items():
-        _update(connection, shape, columns, rows)
-    after = queries.read(connection, shape, changed.values(), on_unreadable) if changed else {}
+        after |= _update(connection, shape, columns, rows, on_unreadable)
+    if untold := [anchor for anchor in changed.values() if anchor not in after]:
+        after |= queries.read(connection, shape, untold, on_unreadable)
     if len(after) != len(changed):
         raise Disagreement
     return outcomes | {number: Exported(after[anchor], written=True) for number, anchor in changed.items()}
@@ -224,15 +226,65 @@ def _short(changes: Mapping[str, object]) -> dict[str, object]:
     return {f"c{number}": value for number, value in enumerate(changes.values())}
 
 
-def _update(connection: Connection, shape: Shape, columns: tuple[str, ...], rows: list[dict[str, object]]) -> None:
+def _update(
+    connection: Connection,
+    shape: Shape,
+    columns: tuple[str, ...],
+    rows: list[dict[str, object]],
+    on_unreadable: Callable[[str], None],
+) -> dict[str, Entry]:
+    """Update rows in the same columns, and return the entries where the database tells all of them at once."""
+    is_text = all(conditions.is_text(shape.columns[column]) for column in columns)
+    if shape.dialect.updates_many and shape.tells_all and is_text and len(rows) > 1:
+        return _update_together(connection, shape, columns, rows, on_unreadable)
     statement = shape.statements.get(connection, ("update", columns), lambda: _updating(shape, columns))
     if shape.dialect.counts_many and len(rows) > 1:
         if statement.run_many(connection, rows).rowcount != len(rows):
             raise Disagreement
-        return
+        return {}
     for row in rows:
         if statement.run(connection, row).rowcount != 1:
             raise Disagreement
+    return {}
+
+
+def _update_together(
+    connection: Connection,
+    shape: Shape,
+    columns: tuple[str, ...],
+    rows: list[dict[str, object]],
+    on_unreadable: Callable[[str], None],
+) -> dict[str, Entry]:
+    """Update rows by one statement for many."""
+    after: dict[str, Entry] = {}
+    for part in _parts(rows, 2 + len(columns)):
+        size = len(part)
+        key = ("update", columns, size)
+        statement = shape.statements.get(connection, key, partial(_updating_many, shape, columns, size))
+        values = {f"{name}_{number}": value for number, row in enumerate(part) for name, value in row.items()}
+        told = [shape.entry(row, on_unreadable) for row in statement.run(connection, values).fetchall()]
+        if len(told) != size:
+            raise Disagreement
+        after |= {entry.anchor: entry for entry in told}
+    return after
+
+
+def _updating_many(shape: Shape, columns: tuple[str, ...], size: int) -> sa.Update:
+    """Return an UPDATE of so many rows: `SET c = CASE WHEN anchor = :key_0 THEN :c0_0 … ELSE c END`, with RETURNING.
+
+    The ELSE is what gives the parameters the type of the column.
+    """
+    anchor = shape.anchor
+    keys = [predicates.compared(anchor, shape, f"key__{number}") for number in range(size)]
+    changes = {
+        column: sa.case(
+            *((anchor.sql == key, predicates.parameter(f"{name}_{number}")) for number, key in enumerate(keys)),
+            else_=shape.columns[column].sql,
+        )
+        for name, column in _named(columns)
+    }
+    statement = sa.update(shape.table).values(changes).where(anchor.sql.in_(keys))
+    return statement.returning(*(column.sql for column in shape.columns.values()))
 
 
 def _updating(shape: Shape, columns: tuple[str, ...]) -> sa.Update:
@@ -246,7 +298,7 @@ def _delete(
     anchors = [export.anchor for export in deletes.values()]
     before = queries.read(connection, shape, anchors, on_unreadable, locked=True)
     outcomes: dict[int, Outcome] = {}
-    keys: list[dict[str, object]] = []
+    keys: list[object] = []
     for number, export in deletes.items():
         entry = before.get(export.anchor)
         try:
@@ -257,24 +309,25 @@ def _delete(
         except Exception as error:  # noqa: BLE001 - one bad export of many
             outcomes[number] = error
         else:
-            keys.append({"key_": queries.anchor_key(shape, export.anchor)})
+            keys.append(queries.anchor_key(shape, export.anchor))
             outcomes[number] = Exported(entry, written=True)
     if keys:
         _remove(connection, shape, keys)
     return outcomes
 
 
-def _remove(connection: Connection, shape: Shape, keys: list[dict[str, object]]) -> None:
+def _remove(connection: Connection, shape: Shape, keys: list[object]) -> None:
     """Delete rows by key, in statements of few different sizes; each key must meet one row."""
-    statement = shape.statements.get(
-        connection,
-        ("delete",),
-        lambda: sa.delete(shape.table).where(predicates.is_anchor(shape, "key_")),
-    )
-    if shape.dialect.counts_many and len(keys) > 1:
-        if statement.run_many(connection, keys).rowcount != len(keys):
+    for start in range(0, len(keys), queries.AT_ONCE_MAX):
+        part = keys[start : start + queries.AT_ONCE_MAX]
+        size = 1 << (len(part) - 1).bit_length()
+        statement = shape.statements.get(connection, ("delete", size), partial(_deletion, shape, size))
+        padded = part + part[-1:] * (size - len(part))
+        if statement.run(connection, {f"k{number}": key for number, key in enumerate(padded)}).rowcount != len(part):
             raise Disagreement
-        return
-    for key in keys:
-        if statement.run(connection, key).rowcount != 1:
-            raise Disagreement
+
+
+def _deletion(shape: Shape, size: int) -> sa.Delete:
+    names = [predicates.compared(shape.anchor, shape, f"k{number}") for number in range(size)]
+    anchor = shape.anchor.sql
+    return sa.delete(shape.table).where(anchor == names[0] if size == 1 else anchor.in_(names))

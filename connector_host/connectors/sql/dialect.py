@@ -51,6 +51,8 @@ class Dialect:
     """Whether the rows of many executions of one statement are counted together, rightly."""
     looks_up_many: bool = False
     """Whether many searches for one value each may be one UNION ALL: where that has been run, with this driver."""
+    updates_many: bool = False
+    """Whether UPDATE … RETURNING hands out rows, so that one statement may change many and tell what they are now."""
     row_locks: bool = True
     """Whether SELECT … FOR UPDATE locks the row."""
     lock_hint: str = ""

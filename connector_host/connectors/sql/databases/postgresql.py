@@ -61,6 +61,7 @@ _POSTGRESQL_IMPORT = ("SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVE
 POSTGRESQL = Dialect(
     name="postgresql",
     looks_up_many=True,
+    updates_many=True,
     server_cursor="named",
     catalogue=questions("postgresql"),
     types=POSTGRESQL_TYPES,

@@ -43,6 +43,7 @@ _SQLITE_PARAMETERS = Parameters(native_booleans=False, native_moments=False, nat
 SQLITE = Dialect(
     name="sqlite",
     looks_up_many=True,
+    updates_many=True,
     catalogue=questions("sqlite"),
     types=SQLITE_TYPES,
     parameters=_SQLITE_PARAMETERS,
