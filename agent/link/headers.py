@@ -65,3 +65,9 @@ def to_pairs(block: bytes) -> list[tuple[str, str]]:
     """Return the headers of a block one by one, as text."""
     lines = block.decode("utf-8", "surrogateescape").split("\r\n")[:-1]
     return [(name, value) for name, _, value in (line.partition(": ") for line in lines)]
+
+
+def said(block: bytes, name: str) -> str | None:
+    """Return what one header of a block says, None where it is not there once, or is too long to be logged."""
+    found = re.findall(rb"(?im)^%b: ([\x21-\x7e]{1,128})\r$" % re.escape(name.encode()), block)
+    return found[0].decode() if len(found) == 1 else None

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Final
 
 from agent import events, logs
 from agent.errors import AgentError, ProtocolViolation
-from agent.link.headers import is_block, named_by_connection, to_block
+from agent.link.headers import is_block, named_by_connection, said, to_block
 from agent.link.messages import Failure, Reason, RequestHead, ResponseHead, decode, encode
 from agent.link.piping import pipe
 from agent.outbound.allowed import refusal
 from agent.outbound.host import BROKEN, HostCertificateRefused, HostUnreachable
 from agent.outbound.probe import look
+from connector_host import traces
 from connector_host.clock import now
 
 if TYPE_CHECKING:
@@ -79,6 +80,7 @@ class _Exchange:
     sent: bool = False
     answered: bool = False
     request_id: str = ""
+    traceparent: str | None = None
     violation: str | None = None
 
     @property
@@ -92,7 +94,7 @@ class _Exchange:
         except ProtocolViolation as violation:
             self.give_up(Reason.MALFORMED, f"The relay sent {violation}.")
             return
-        self.request_id = head.request_id
+        self.request_id, self.traceparent = head.request_id, said(head.headers, traces.HEADER)
         if head.method == "CONNECT" and self.forwarder.passthrough:
             await self._carry_untouched()
         elif reason := refusal(head.method, head.target):
@@ -209,7 +211,13 @@ class _Exchange:
         if not over:
             await self._download(body)
         self.forwarder.answered[message.code] += 1
-        logs.event(events.REQUEST_ANSWERED, request_id=self.request_id, method=head.method, status=message.code)
+        logs.event(
+            events.REQUEST_ANSWERED,
+            request_id=self.request_id,
+            traceparent=self.traceparent,
+            method=head.method,
+            status=message.code,
+        )
 
     async def _download(self, body: StreamReader) -> None:
         while True:
@@ -225,6 +233,7 @@ class _Exchange:
             events.REQUEST_FAILED,
             level=logging.WARNING,
             request_id=self.request_id,
+            traceparent=self.traceparent,
             reason=reason,
             sent=self.sent,
             answered=self.answered,

@@ -8,9 +8,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from agent.link.headers import named_by_connection, to_block
+from connector_host import traces
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from connector_host.traces import Trace
 
 REQUEST_ID: Final = "X-Request-Id"
 IDEMPOTENCY_KEY: Final = "Idempotency-Key"
@@ -18,6 +21,7 @@ IDEMPOTENCY_KEY: Final = "Idempotency-Key"
 _SAID_BY_THE_RELAY: Final = frozenset(
     {
         b"forwarded",
+        b"traceparent",
         b"via",
         b"x-forwarded-for",
         b"x-forwarded-host",
@@ -52,6 +56,8 @@ class Caller:
     """`name:port` of the relay, as the client used it."""
     request_id: str
     address: str | None
+    trace: Trace
+    """Our own hop of the trace that the client began, or that begins here."""
     known: bool = False
     """Whether the relay itself checked the client's token, which then goes no further."""
 
@@ -61,11 +67,16 @@ def onward(pairs: Sequence[tuple[bytes, bytes]], caller: Caller, *, keyed: bool)
 
     Where `keyed`, a request that brings no idempotency key of its own gets one, so that the relay may repeat it.
     """
-    kept = frozenset({b"authorization"}) if caller.known else frozenset[bytes]()
-    block = to_block(pairs, _SAID_BY_THE_RELAY | kept | named_by_connection(pairs))
+    kept = set(named_by_connection(pairs))
+    if caller.known:
+        kept.add(b"authorization")
+    if caller.trace.begun_here:
+        kept.add(b"tracestate")
+    block = to_block(pairs, _SAID_BY_THE_RELAY | kept)
     said = (
         f"X-Forwarded-Proto: https\r\nX-Forwarded-Host: {caller.authority}\r\n"
         f"X-Forwarded-Prefix: /t/{caller.tenant}\r\n{REQUEST_ID}: {caller.request_id}\r\n"
+        f"{traces.HEADER}: {caller.trace.header}\r\n"
     )
     if caller.address is not None:
         said += f"X-Forwarded-For: {caller.address}\r\n"

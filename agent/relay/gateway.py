@@ -25,6 +25,7 @@ from agent.relay.delivery import deliver, encourage
 from agent.relay.fate import Asked, Carried, carry, is_safe
 from agent.relay.forwarded import REQUEST_ID, Caller, is_authority, onward, request_id
 from agent.relay.waiting import TooManyBodies, WaitingRoom
+from connector_host import traces
 
 if TYPE_CHECKING:
     from agent.relay.admission import Admission
@@ -159,12 +160,13 @@ class Gateway:
     async def _carry(self, request: web.BaseRequest, received: _Received) -> web.StreamResponse:
         tenant, target, identity, body = received.tenant, received.target, received.identity, received.body
         left_s = received.deadline - asyncio.get_running_loop().time()
+        trace = traces.go_on(request.headers.get(traces.HEADER))
         head = RequestHead(
             method=request.method,
             target=target,
             headers=onward(
                 request.raw_headers,
-                Caller(tenant, request.host, identity, request.remote, self.tenants.demands_token(tenant)),
+                Caller(tenant, request.host, identity, request.remote, trace, self.tenants.demands_token(tenant)),
                 keyed=not is_safe(request.method, target),
             ),
             request_id=identity,
@@ -186,6 +188,7 @@ class Gateway:
             events.REQUEST_ANSWERED,
             tenant=tenant,
             request_id=identity,
+            traceparent=trace.header,
             method=head.method,
             status=response.status,
             agent=outcome.link.peer.name if isinstance(outcome, Carried) else None,

@@ -1,15 +1,15 @@
 """Headers that every answer carries: nothing is cached, framed, guessed, or sent in the clear next time.
 
-The trace of a request goes on: what a client sends as W3C `traceparent` is bound to every log line and answered.
+The trace of a request goes on, or begins here: our hop of it is on every log line, in the audit trail, and answered.
 """
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
+from connector_host import traces
 from connector_host.observability.logs import trace_scope
 
 if TYPE_CHECKING:
@@ -24,24 +24,18 @@ HEADERS: Final = {
 }
 """OWASP's REST security cheat sheet; SCIM answers hold personal data (RFC 7644 §7.5)."""
 
-_TRACE: Final = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
-"""W3C Trace Context §3.2: version 00, no all-zero ids."""
-
 
 @web.middleware
 async def guard(
     request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
 ) -> web.StreamResponse:
     """Lay the headers on the answer, the trace on the log."""
-    trace = request.headers.get("traceparent")
-    if trace is None or not _TRACE.fullmatch(trace):
+    trace = traces.go_on(request.headers.get(traces.HEADER))
+    with trace_scope(trace):
         response = await handler(request)
-    else:
-        with trace_scope(trace):
-            response = await handler(request)
-        response.headers.setdefault("traceparent", trace)
     headers = response.headers
     for name, value in HEADERS.items():
         headers.setdefault(name, value)
+    headers[traces.HEADER] = trace.header
     headers["Server"] = "connector-host"
     return response

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
     from structlog.typing import EventDict, Processor, WrappedLogger
 
+    from connector_host.traces import Trace
+
 TEXT_FIELDS: Final = frozenset(
     {
         # what the log itself adds
@@ -49,7 +51,7 @@ TEXT_FIELDS: Final = frozenset(
 WITHHELD: Final = "[withheld]"
 
 _REQUEST_ID: Final[ContextVar[str | None]] = ContextVar("request_id", default=None)
-_TRACE: Final[ContextVar[str | None]] = ContextVar("traceparent", default=None)
+_TRACE: Final[ContextVar[Trace | None]] = ContextVar("trace", default=None)
 
 
 def configure(
@@ -106,13 +108,18 @@ def request_scope(request_id: str) -> Iterator[None]:
 
 
 @contextmanager
-def trace_scope(traceparent: str) -> Iterator[None]:
-    """Put the trace that a request is part of on every line, as `request_scope` does with its id."""
-    before = _TRACE.set(traceparent)
+def trace_scope(trace: Trace) -> Iterator[None]:
+    """Put our hop of the trace on every line, as `request_scope` does with the request's id."""
+    before = _TRACE.set(trace)
     try:
         yield
     finally:
         _TRACE.reset(before)
+
+
+def current_trace() -> Trace | None:
+    """Return our hop of the trace that the request which is being answered is part of, or None outside of one."""
+    return _TRACE.get()
 
 
 def current_request_id() -> str | None:
@@ -122,9 +129,10 @@ def current_request_id() -> str | None:
 
 def _say_whose(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     """Add the request; structlog's own way looks through every variable of the context, for each line anew."""
-    for name, known in (("request_id", _REQUEST_ID.get()), ("traceparent", _TRACE.get())):
-        if known is not None:
-            event.setdefault(name, known)
+    if (request_id := _REQUEST_ID.get()) is not None:
+        event.setdefault("request_id", request_id)
+    if (trace := _TRACE.get()) is not None:
+        event.setdefault("traceparent", trace.header)
     return event
 
 

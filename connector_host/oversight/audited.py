@@ -11,7 +11,7 @@ from connector_host.connectors.contract import Add, Delete, Modify
 from connector_host.connectors.errors import Unavailable
 from connector_host.errors import HostError
 from connector_host.observability.audit import AuditUnavailable
-from connector_host.observability.logs import current_request_id
+from connector_host.observability.logs import current_request_id, current_trace
 from connector_host.oversight.measured import operation_of
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ class Audited:
     async def _write(  # noqa: PLR0913 - the parts of one record
         self, export: Export, seen: _Seen, *, anchor: str, outcome: str, written: bool, began_s: float
     ) -> None:
-        caller = current_caller()
+        caller, trace = current_caller(), current_trace()
         record: dict[str, Any] = {
             "event": "export",
             "connector": self.name,
@@ -133,6 +133,7 @@ class Audited:
             "written": written,
             "duration_ms": round((clock.monotonic_s() - began_s) * 1_000, 1),
             "request_id": current_request_id(),
+            "trace_id": None if trace is None else trace.id,
             "token": caller.token,
             "source": caller.source,
             **self._disclosure.of(seen.values),

@@ -13,7 +13,7 @@ from urllib.parse import quote, urlencode
 
 import aiohttp
 
-from connector_host import clock
+from connector_host import clock, traces
 from connector_host.errors import ConfigurationError
 from connector_host.provisioning.errors import CredentialsRefused, Incompliant, Refused, TargetError, TargetUnavailable
 from connector_host.provisioning.secrets import revealed
@@ -69,6 +69,7 @@ class Target:
         self._quiet = quiet
         self._headers = {"Authorization": f"Bearer {token}", "Accept": CONTENT, "Content-Type": CONTENT}
         self._tls = tls(settings.trust)
+        self._trace = traces.begin()
         self._pace = _Pace(settings.requests_per_s)
         self._session: aiohttp.ClientSession | None = None
 
@@ -147,7 +148,9 @@ class Target:
     ) -> tuple[int, Resource | None]:
         assert self._session is not None, "entered first"  # noqa: S101 - a programming error, not a state
         await self._pace.turn()
-        headers = self._headers if key is None else {**self._headers, "Idempotency-Key": key}
+        headers = {**self._headers, traces.HEADER: self._trace.next_span().header}
+        if key is not None:
+            headers["Idempotency-Key"] = key
         data = None if body is None else json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
         try:
             async with self._session.request(

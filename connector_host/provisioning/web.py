@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import aiohttp
 
+from connector_host import traces
 from connector_host.errors import ConfigurationError
 from connector_host.provisioning.errors import SourceFailed
 
@@ -38,6 +39,7 @@ class Web:
 
     def __init__(self, trust: Path | None) -> None:
         self._tls = tls(trust)
+        self._trace = traces.begin()
         self._session: aiohttp.ClientSession | None = None
 
     async def ask(
@@ -60,6 +62,7 @@ class Web:
         if self._session is None:
             self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=TIMEOUT_S))
         method = "GET" if form is None else "POST"
+        headers = {**headers, traces.HEADER: self._trace.next_span().header}
         try:
             async with self._session.request(
                 method, url, headers=headers, data=form, ssl=self._tls, allow_redirects=False

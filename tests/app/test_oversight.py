@@ -64,6 +64,8 @@ def test_every_export_leaves_a_record_of_who_and_what_without_values(configured)
     assert {one["token"] for one in found} == {hash_token(configured.read("token").strip())[7:15]}
     assert {one["source"] for one in found} == {"127.0.0.1"}
     assert [one["request_id"] for one in found] == requests[:6]
+    traces = [line["traceparent"].split("-")[1] for line in host.lines if line["event"] == "request.answered"]
+    assert [one["trace_id"] for one in found] == traces[:6]
     assert configured.run("audit", "verify").returncode == 0
 
 

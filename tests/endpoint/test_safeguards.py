@@ -1,9 +1,10 @@
 """Every answer, good or bad, is guarded; a client's trace is answered and logged."""
 
+import re
+
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
-from structlog.testing import capture_logs
 
 from connector_host.endpoint.application import make_application
 from connector_host.endpoint.safeguards import HEADERS
@@ -25,15 +26,17 @@ async def test_every_answer_is_guarded(client, path):
 
 
 async def test_a_trace_goes_on(client):
-    with capture_logs():
-        answer = await client.get("/healthz", headers={"traceparent": TRACE})
-    assert answer.headers["traceparent"] == TRACE
+    answer = await client.get("/healthz", headers={"traceparent": TRACE})
+    version, trace, span, flags = answer.headers["traceparent"].split("-")
+    assert (version, trace, flags) == tuple(TRACE.split("-")[i] for i in (0, 1, 3))
+    assert span != TRACE.split("-")[2]
 
 
 @pytest.mark.parametrize("trace", ["", "00-" + "0" * 32 + "-00f067aa0ba902b7-01", TRACE.upper(), TRACE + "x", "hello"])
-async def test_what_is_no_trace_is_not_repeated(client, trace):
+async def test_what_is_no_trace_is_not_repeated_and_a_new_one_begins(client, trace):
     answer = await client.get("/healthz", headers={"traceparent": trace})
-    assert "traceparent" not in answer.headers
+    assert answer.headers["traceparent"] != trace
+    assert re.fullmatch(r"00-[0-9a-f]{32}-[0-9a-f]{16}-00", answer.headers["traceparent"])
 
 
 def test_the_guard_is_outermost():

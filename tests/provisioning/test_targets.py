@@ -31,12 +31,14 @@ class Moody:
         self.users = {}
         self.moods = []
         self.requests = []
+        self.traces = []
         self.answers = {}
         self.state = State(f"sqlite:///{folder / 'state.sqlite'}")
         self.state.migrate()
 
     async def serve(self, request):
         self.requests.append((request.method, request.headers.get("Idempotency-Key")))
+        self.traces.append(request.headers.get("traceparent", ""))
         if request.method == "GET":
             return self.found(request)
         mood = self.moods.pop(0) if self.moods else "well"
@@ -248,3 +250,9 @@ def test_a_target_that_could_not_be_used_is_refused_when_it_is_saved(changes, re
 def test_a_token_that_is_no_secret_is_refused():
     with pytest.raises(ConfigurationError, match="12 characters"):
         Target(TargetSettings.model_validate({"url": "https://x.org/scim", "token": "short"}))
+
+
+async def test_every_request_is_part_of_one_trace_and_has_a_span_of_its_own(moody):
+    await moody.run(people=2)
+    assert len({trace.split("-")[1] for trace in moody.traces}) == 1
+    assert len(set(moody.traces)) == len(moody.traces) > 2

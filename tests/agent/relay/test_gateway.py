@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import re
 
 import aiohttp
 import pytest
 from aiohttp import web
 
+from agent import events
 from tests.agent.chain import USERS
 
 
@@ -190,3 +192,28 @@ async def test_more_requests_than_allowed_are_told_to_wait(chain, host, client):
         assert second.headers["Retry-After"] == "5"
     release.set()
     assert (await first).status == 204
+
+
+TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
+
+
+async def test_a_clients_trace_reaches_the_host_and_every_log(joined, host, client):
+    given = {"traceparent": f"00-{TRACE}-00f067aa0ba902b7-01", "tracestate": "congo=t61rcWkgMzE"}
+    async with client.get(joined.address(), headers=given):
+        pass
+    headers = host.asked[0][2]
+    [carried] = headers.getall("traceparent")
+    assert (carried[:35], carried[-3:]) == (f"00-{TRACE}", "-01")
+    assert carried != given["traceparent"]
+    assert headers["tracestate"] == given["tracestate"]
+    logged = [fields["traceparent"] for name, fields in joined.log.seen if name == events.REQUEST_ANSWERED]
+    assert logged == [carried, carried]
+
+
+@pytest.mark.parametrize("given", [{}, {"traceparent": "hello", "tracestate": "congo=t61rcWkgMzE"}])
+async def test_a_request_without_a_trace_is_given_one(joined, host, client, given):
+    async with client.get(joined.address(), headers=given):
+        pass
+    headers = host.asked[0][2]
+    assert re.fullmatch(r"00-[0-9a-f]{32}-[0-9a-f]{16}-00", headers["traceparent"])
+    assert "tracestate" not in headers
