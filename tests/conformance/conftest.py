@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.conformance.platforms import EMPLOYEES, MATRIX, Platform, on_file, on_server
+from tests.conformance.platforms import MATRIX, ODBC_DRIVERS, Platform, on_file, on_server
 from tests.conftest import absent
 
 if TYPE_CHECKING:
@@ -18,8 +18,13 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="module", params=MATRIX, ids=["-".join(pair) for pair in MATRIX])
 def platform(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    yield from opened(request, tmp_path_factory)
+
+
+def opened(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    """Give the platform that the parameter of a fixture names."""
     database, driver = request.param
-    if driver == "odbc":
+    if driver != "native":
         demand_odbc(database, request.config)
     if database == "sqlite":
         folder = tmp_path_factory.mktemp("sqlite")
@@ -32,7 +37,7 @@ def platform(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 
 def demand_odbc(database: str, config: pytest.Config) -> None:
     """Skip where unixODBC or the database's driver is not installed."""
-    wanted = {"sqlite": "SQLite3", "postgresql": "PostgreSQL Unicode", "mariadb": "MariaDB Unicode"}[database]
+    wanted = ODBC_DRIVERS[database]
     try:
         import pyodbc
     except ImportError as missing:
@@ -45,7 +50,7 @@ def demand_odbc(database: str, config: pytest.Config) -> None:
 def employees(platform: Platform) -> Platform:
     """The platform with an empty table of users."""
     cascade = " CASCADE" if platform.database == "postgresql" else ""
-    platform.execute(f'DROP TABLE IF EXISTS "Employees"{cascade}', EMPLOYEES[platform.database])
+    platform.execute(f'DROP TABLE IF EXISTS "Employees"{cascade}', platform.employees)
     return platform
 
 

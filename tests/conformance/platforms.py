@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from tests.servers import Server
 
 Database = Literal["sqlite", "postgresql", "mariadb"]
-Driver = Literal["native", "odbc"]
+Driver = Literal["native", "odbc", "any"]
+"""Natively, over ODBC, or over ODBC without a word about which database it is."""
 
 MATRIX: tuple[tuple[Database, Driver], ...] = (
     ("sqlite", "native"),
@@ -29,6 +30,14 @@ MATRIX: tuple[tuple[Database, Driver], ...] = (
     ("postgresql", "odbc"),
     ("mariadb", "odbc"),
 )
+UNNAMED: tuple[tuple[Database, Driver], ...] = (("sqlite", "any"), ("postgresql", "any"), ("mariadb", "any"))
+"""Data sources of which the connector is not told what they are."""
+
+ODBC_DRIVERS: dict[str, str] = {
+    "sqlite": "SQLite3",
+    "postgresql": "PostgreSQL Unicode",
+    "mariadb": "MariaDB Unicode",
+}
 
 EMPLOYEES: dict[Database, str] = {
     "sqlite": """
@@ -118,11 +127,23 @@ class Platform:
     def settings(self, **changes: Any) -> SqlSettings:
         """Return the settings of a connector over the table of users."""
         given = {"database": self.url, "password": self.password, "table": "Employees", "anchor": "Login", **changes}
+        if self.driver == "any" and self.database == "mariadb":
+            # ODBC says of tinyint(1) that it is a number.
+            given["column"] = {"Active": {"true": "1", "false": "0"}} | given.get("column", {})
         return SqlSettings.model_validate(given)
 
     def open(self, **changes: Any) -> Connector:
         """Return a connector over the table of users."""
         return open_connector("HR", self.settings(**changes))
+
+    @property
+    def employees(self) -> str:
+        """The statement that makes the table of users."""
+        if self.driver != "any":
+            return EMPLOYEES[self.database]
+        # Of unique keys, ODBC vouches for the primary one alone, and it does not tell the zone of a moment.
+        table = EMPLOYEES[self.database].replace("NOT NULL UNIQUE", "NOT NULL PRIMARY KEY")
+        return table.replace("timestamptz", "timestamp")
 
     def only(self, *databases: Database) -> None:
         """Skip the test where the behaviour is another database's."""
@@ -134,8 +155,9 @@ def on_file(path: Path, driver: Driver) -> Platform:
     """Return SQLite on an empty file."""
     sqlite3.connect(path).close()
     path.touch()
-    scheme = "sqlite" if driver == "native" else "sqlite+pyodbc"
-    return Platform("sqlite", driver, f"{scheme}:///{path}", None, file=path)
+    scheme = {"native": "sqlite", "odbc": "sqlite+pyodbc", "any": "odbc"}[driver]
+    query = "?driver=SQLite3" if driver == "any" else ""
+    return Platform("sqlite", driver, f"{scheme}:///{path}{query}", None, file=path)
 
 
 def on_server(server: Server, driver: Driver, database: str) -> Platform:
@@ -145,6 +167,7 @@ def on_server(server: Server, driver: Driver, database: str) -> Platform:
         ("postgresql", "odbc"): "postgresql+pyodbc",
         ("mariadb", "native"): "mariadb",
         ("mariadb", "odbc"): "mariadb+pyodbc",
-    }[server.name, driver]
-    url = f"{scheme}://{server.user}@{server.host}:{server.port}/{database}"
+    }.get((server.name, driver), "odbc")
+    query = f"?driver={ODBC_DRIVERS[server.name].replace(' ', '+')}" if driver == "any" else ""
+    url = f"{scheme}://{server.user}@{server.host}:{server.port}/{database}{query}"
     return Platform(server.name, driver, url, server.password, server=server, server_database=database)

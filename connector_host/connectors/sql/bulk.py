@@ -43,8 +43,8 @@ def carry_out(
     Raises Disagreement or a driver's error, after which the transaction must be rolled back. Exports of one anchor
     run in the order in which they came; others may change places.
     """
-    if shape.scripts:
-        # What the administrator's own statements do is known for one export at a time only.
+    if shape.scripts or shape.dialect.proves_writes:
+        # What the administrator's own statements do, or a database of which nothing is known, is looked at one by one.
         raise Disagreement
     if not shape.enforced and any(isinstance(export, Add) for export in group):
         # Before any row is locked: who waits for it must not hold what others wait for.

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
+from connector_host.connectors.sql import discovery
 from connector_host.connectors.sql.columns import AsDriver
 from connector_host.connectors.sql.moments import to_moment
 
@@ -105,7 +106,7 @@ _EVENTS = ("insert", "update", "delete")
 
 def exists(connection: Connection, shape: Shape) -> bool:
     """Return whether the log is there, and the login may see it."""
-    return sa.inspect(connection).has_table(shape.table.name + SUFFIX, schema=shape.table.schema)
+    return discovery.exists(connection, shape.dialect, shape.table.name + SUFFIX, shape.table.schema)
 
 
 def last(connection: Connection, shape: Shape) -> datetime | None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from connector_host.connectors.sql import anchors, discovery, privileges, shapes, views
+from connector_host.connectors.sql import anchors, discovery, privileges, queries, shapes, views
 from connector_host.connectors.sql.codes import Happened
 from connector_host.connectors.sql.columns import Unfit
 from connector_host.connectors.sql.indexes import check_indexes
@@ -144,7 +144,10 @@ def missing_table(connection: Connection, dialect: Dialect, settings: SqlSetting
 def _privileges(connection: Connection, shape: Shape, settings: SqlSettings) -> Iterator[Finding]:
     rights = privileges.held(connection, shape, settings)
     if rights is None:
-        yield Finding(Level.OK, "privileges", "This database has no privileges to check.")
+        words = "This database has no privileges to check."
+        if not shape.dialect.catalogue:
+            words = "ODBC does not tell what the login may do: give it no more than SELECT, INSERT, UPDATE and DELETE."
+        yield Finding(Level.OK, "privileges", words)
         return
     if rights.missing:
         words = ", ".join(rights.missing)
@@ -234,7 +237,7 @@ def _values(connection: Connection, shape: Shape) -> Iterator[Finding]:
     """Look at a sample of rows for values that cannot be read as the column's type."""
     unreadable: dict[str, int] = {}
     unfolded: set[str] = set()
-    for row in connection.execute(shape.selected.limit(SAMPLE_ROWS)):
+    for row in queries.sample(connection, shape, SAMPLE_ROWS):
         for (name, column), raw in zip(shape.columns.items(), row, strict=True):
             try:
                 if raw is not None:

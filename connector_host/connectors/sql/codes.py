@@ -125,8 +125,13 @@ CODES: Mapping[str, Mapping[str, Happened]] = {
         **dict.fromkeys(("1105", "9002"), _H.FULL),
         "50000": _H.RULE,
     },
-    # What any ODBC driver says by itself.
+    # What any ODBC driver says by itself, and what the standard's own subclasses of 23 say (ISO 9075-2 §24.1; DB2,
+    # PostgreSQL and Derby agree on them).
     "odbc": {
+        "23502": _H.NOT_NULL,
+        **dict.fromkeys(("23001", "23503", "23504"), _H.FOREIGN_KEY),
+        **dict.fromkeys(("23513", "23514"), _H.CHECK),
+        "428C9": _H.COMPUTED,
         "23": _H.UNIQUE,
         "22": _H.BAD_VALUE,
         "45": _H.RULE,
@@ -165,3 +170,14 @@ SQLITE_TEXTS: Mapping[str, Happened] = {
     "Can't open lib": _H.NO_DRIVER,
     "Data source name not found": _H.NO_DRIVER,
 }
+
+VENDORS: Mapping[str, str] = {
+    "[SQLite]": "sqlite",
+    "[ma-": "mysql",
+    "[MySQL]": "mysql",
+    "[SQL Server]": "mssql",
+    "[Oracle]": "oracle",
+    "[IBM]": "db2",
+}
+"""Who speaks in an ODBC driver's message, by the tags that it begins with:
+https://learn.microsoft.com/en-us/sql/odbc/reference/develop-app/diagnostic-messages"""

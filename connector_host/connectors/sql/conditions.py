@@ -30,7 +30,8 @@ from connector_host.connectors.sql.columns import TEXTS, Neighbours, Unfit
 if TYPE_CHECKING:
     from connector_host.connectors.sql.shapes import Shape, SqlColumn
 
-ESCAPE = "\\"
+ESCAPE = "!"
+"""Before a sign of LIKE that stands for itself. No backslash: MySQL takes one for an escape in the statement, too."""
 PATTERNS = (Comparator.CO, Comparator.SW, Comparator.EW)
 ORDERINGS = (Comparator.GT, Comparator.GE, Comparator.LT, Comparator.LE)
 SLOT = ""
@@ -91,7 +92,7 @@ def _compare(condition: Compare, shape: Shape, values: list[object]) -> Question
         raise InvalidValue(condition.attribute, "is no text, so no part of it can be searched for.")
     try:
         if comparator in PATTERNS:
-            values.append(_pattern(comparator, _text(condition)))
+            values.append(_pattern(comparator, _text(condition), shape.dialect.like_signs))
         else:
             return _among(condition, _neighbours(condition, column), values)
     except Unfit:
@@ -135,9 +136,9 @@ def _text(condition: Compare) -> str:
     return text
 
 
-def _pattern(comparator: Comparator, text: str) -> str:
+def _pattern(comparator: Comparator, text: str, signs: str) -> str:
     """Return a pattern of LIKE with everything escaped that LIKE would take for a sign of its own."""
-    for sign in (ESCAPE, "%", "_"):
+    for sign in (ESCAPE, *signs):
         text = text.replace(sign, ESCAPE + sign)
     before = "" if comparator is Comparator.SW else "%"
     after = "" if comparator is Comparator.EW else "%"

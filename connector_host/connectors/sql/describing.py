@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from connector_host.connectors.sql.columns import Family, Kind
+from connector_host.connectors.sql.databases.anyodbc import KINDS_BY_CODE
+from connector_host.connectors.sql.dialect import UNKNOWN
 from connector_host.connectors.sql.dialects import kind_of
 from connector_host.connectors.survey import ColumnFacts
 
 if TYPE_CHECKING:
-    from sqlalchemy.engine import RowMapping
+    from collections.abc import Callable, Mapping
 
     from connector_host.connectors.sql.dialect import Dialect
+
+    Row: TypeAlias = Mapping[str, Any]
+    """One row of a catalogue's answer, by the names that discovery gives its columns."""
 
 LABEL_SEPARATOR = "\x1f"
 """Between the labels of an enum in the answer of PostgreSQL's catalogue."""
@@ -28,7 +33,7 @@ def _number(value: Any) -> int | None:  # noqa: ANN401 - the driver's door
     return None if value is None else int(value)
 
 
-def _sqlite_column(row: RowMapping, dialect: Dialect) -> tuple[ColumnFacts, Kind]:
+def _sqlite_column(row: Row, dialect: Dialect) -> tuple[ColumnFacts, Kind]:
     declared = str(row["declared"] or "")
     kind = kind_of(dialect, declared)
     numbers = _arguments(declared)
@@ -53,7 +58,7 @@ def _sqlite_column(row: RowMapping, dialect: Dialect) -> tuple[ColumnFacts, Kind
     return facts, kind
 
 
-def _postgresql_column(row: RowMapping, dialect: Dialect) -> tuple[ColumnFacts, Kind]:
+def _postgresql_column(row: Row, dialect: Dialect) -> tuple[ColumnFacts, Kind]:
     declared = str(row["declared"])
     labels = row["labels"]
     kind = Kind(Family.TEXT) if labels else kind_of(dialect, declared)
@@ -89,7 +94,7 @@ def _postgresql_column(row: RowMapping, dialect: Dialect) -> tuple[ColumnFacts, 
     return facts, kind
 
 
-def _mysql_column(row: RowMapping, dialect: Dialect) -> tuple[ColumnFacts, Kind]:
+def _mysql_column(row: Row, dialect: Dialect) -> tuple[ColumnFacts, Kind]:
     declared = plain(row["declared"])
     kind = kind_of(dialect, declared)
     extra = plain(row["extra"]).upper()
@@ -117,7 +122,7 @@ def _mysql_column(row: RowMapping, dialect: Dialect) -> tuple[ColumnFacts, Kind]
     return facts, kind
 
 
-def _mssql_column(row: RowMapping, dialect: Dialect) -> tuple[ColumnFacts, Kind]:
+def _mssql_column(row: Row, dialect: Dialect) -> tuple[ColumnFacts, Kind]:
     declared = str(row["declared"])
     kind = kind_of(dialect, declared)
     is_made = bool(row["is_made"])
@@ -147,6 +152,41 @@ _MSSQL_FRACTIONS = {"datetime": 2}
 """datetime keeps three-hundredths of a second: hundredths are what survives it exactly."""
 
 
+def _odbc_column(row: Row, dialect: Dialect) -> tuple[ColumnFacts, Kind]:
+    declared = str(row["declared"])
+    kind = _odbc_kind(declared, int(row["code"]), dialect)
+    primary = row["keys"] == [row["name"]]
+    default = str(row["default_text"] or "")
+    numbers = _arguments(declared)
+    is_text = kind.family in (Family.TEXT, Family.PADDED_TEXT)
+    is_decimal = kind.family is Family.DECIMAL
+    size = numbers[0] if numbers else _number(row["size"])
+    facts = ColumnFacts(
+        name=str(row["name"]),
+        declared=declared,
+        type=None,
+        nullable=int(row["nullable"]) != 0 and row["name"] not in row["keys"],
+        # SQLite's driver and MariaDB's spell "no default" as the text NULL (sql-connectors.md §3.8).
+        default=None if default.upper() in ("", "NULL") else default,
+        # Nobody says whether the database numbers a key: it may, and where it does not, it refuses the row.
+        identity=primary and kind.family is Family.INTEGER,
+        length=size if is_text and size else None,
+        precision=size if is_decimal else 0 if kind.family is Family.NAIVE_MOMENT else None,
+        scale=(numbers[1] if len(numbers) > 1 else _number(row["digits"]) or 0) if is_decimal else None,
+        comment=str(row["comment_text"] or ""),
+    )
+    return facts, kind
+
+
+def _odbc_kind(declared: str, code: int, dialect: Dialect) -> Kind:
+    """Return the kind by the type's name where that says more than its code, else by the code."""
+    plain_name = re.sub(r"\s*\([^)]*\)", "", declared.strip().lower())
+    kind = dialect.types.get(plain_name) or KINDS_BY_CODE.get(code, UNKNOWN)
+    if kind.family is Family.INTEGER and "unsigned" in plain_name:
+        return Kind(Family.INTEGER, 0, 2 * kind.high + 1)
+    return kind
+
+
 def plain(value: object) -> str:
     """Return text of MySQL's catalogue, which some drivers hand out as bytes."""
     return value.decode() if isinstance(value, bytes) else str(value)
@@ -157,4 +197,10 @@ def true(value: object) -> bool:
     return value in (True, 1, "1", "t")
 
 
-READERS = {"sqlite": _sqlite_column, "postgresql": _postgresql_column, "mysql": _mysql_column, "mssql": _mssql_column}
+READERS: Mapping[str, Callable[[Row, Dialect], tuple[ColumnFacts, Kind]]] = {
+    "sqlite": _sqlite_column,
+    "postgresql": _postgresql_column,
+    "mysql": _mysql_column,
+    "mssql": _mssql_column,
+    "odbc": _odbc_column,
+}

@@ -14,13 +14,18 @@ from connector_host.connectors.sql.columns import Family, Kind, Parameters
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-TextComparison = Literal["lower", "nocase", "collation"]
+TextComparison = Literal["lower", "nocase", "collation", "unknown"]
 """How text is compared without regard to case: by lower() on both sides, by SQLite's NOCASE (which an index
-may serve), or by the column's own collation narrowed to lower() on both sides, byte by byte."""
+may serve), or by the column's own collation narrowed to lower() on both sides, byte by byte. Where nothing is known of
+the collation, by lower() on both sides, and what is found is looked at once more."""
 
-GeneratedKey = Literal["returning", "last_insert_rowid", "last_insert_id", "output_into"]
+GeneratedKey = Literal["returning", "last_insert_rowid", "last_insert_id", "output_into", "by_values"]
 """How the anchor that the database made comes back from an insertion. OUTPUT alone fails on a table of SQL Server that
-has triggers; OUTPUT … INTO a variable works on any."""
+has triggers; OUTPUT … INTO a variable works on any. By its values: the only row
+that has all of them is the new one."""
+
+Paging = Literal["limit", "fetch", "cursor"]
+"""How a page is cut: as SQLAlchemy says it for the database, by the standard's FETCH FIRST, or by passing over rows."""
 
 ServerCursor = Literal["named", "unbuffered", "plain"]
 """How a driver is asked for rows that stay on the server until they are fetched; plain where that is its way, or
@@ -32,9 +37,9 @@ class Dialect:
     """One kind of database, reached by one kind of driver."""
 
     name: str
-    """The kind of database: sqlite, postgresql, mysql."""
+    """The kind of database: sqlite, postgresql, mysql, mssql, oracle, db2; odbc where nobody says."""
     catalogue: Mapping[str, str]
-    """Which statement of the catalogue answers which question."""
+    """Which statement of the catalogue answers which question; none where the driver's functions do (datasource)."""
     types: Mapping[str, Kind]
     """The database's type names, in lower case and without arguments."""
     parameters: Parameters = field(default_factory=Parameters)
@@ -59,10 +64,19 @@ class Dialect:
     """What is said at the table instead, where FOR UPDATE is not known."""
     narrow_texts: frozenset[str] = frozenset()
     """Text types that the driver's parameters are wider than: compared as they come, no index would be used (§3.9)."""
+    long_texts: frozenset[str] = frozenset()
+    """Text types that know LIKE, but neither equality nor order."""
     driver_limits: bool = False
     """Whether the driver enforces the time limit of a statement, since the database has none."""
     single_writer: bool = False
     """Whether only one connection may write at a time."""
+    like_signs: str = "%_"
+    """What LIKE takes for something else than itself."""
+    paging: Paging = "limit"
+    savepoints: bool = True
+    """Whether an export that fails can be undone alone in a transaction; where not, each has one of its own."""
+    proves_writes: bool = False
+    """Whether a write is undone where a value reads back as another: nobody told what the database does to it."""
     odbc_options: Mapping[str, str] = field(default_factory=dict)
     """Keywords that a driver needs to tell the truth; what the administrator writes goes before them. {ms} as above."""
     odbc_import_options: Mapping[str, str] = field(default_factory=dict)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from connector_host.connectors.sql.databases.anyodbc import ANYODBC
 from connector_host.connectors.sql.databases.mssql import MSSQL
 from connector_host.connectors.sql.databases.mysql import MARIADB, MARIADB_ODBC, MYSQL
 from connector_host.connectors.sql.databases.postgresql import POSTGRESQL, POSTGRESQL_ODBC
@@ -29,6 +30,7 @@ DIALECTS: Mapping[tuple[str, str], Dialect] = {
     ("mariadb", "pymysql"): MARIADB,
     ("mariadb", "pyodbc"): MARIADB_ODBC,
     ("mssql", "pyodbc"): MSSQL,
+    ("odbc", "pyodbc"): ANYODBC,
 }
 
 DEFAULT_DRIVERS: Mapping[str, str] = {
@@ -37,6 +39,7 @@ DEFAULT_DRIVERS: Mapping[str, str] = {
     "mysql": "pymysql",
     "mariadb": "pymysql",
     "mssql": "pyodbc",
+    "odbc": "pyodbc",
 }
 
 EXTRAS: Mapping[str, str] = {"psycopg": "postgresql", "pymysql": "mysql", "pyodbc": "odbc"}

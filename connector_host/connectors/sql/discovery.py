@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import bindparam, text
 from sqlalchemy.types import String
 
+from connector_host.connectors.sql import datasource
 from connector_host.connectors.sql.columns import ATTRIBUTE_TYPES, Family, Kind
 from connector_host.connectors.sql.describing import READERS, plain, true
 from connector_host.connectors.survey import ColumnFacts, Relation
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from sqlalchemy import Connection, TextClause
-    from sqlalchemy.engine import RowMapping
 
+    from connector_host.connectors.sql.describing import Row
     from connector_host.connectors.sql.dialect import Dialect
 
 UNNAMEABLE = (".", "[")
@@ -43,6 +44,8 @@ class Key:
     """Whether it is looked at after the statement, or as late as at the commit: DEFERRABLE."""
     folds: bool = False
     """Whether it is known to take values for equal that differ in case only."""
+    hearsay: bool = False
+    """Whether it is not known to bind every row: it is named where it refuses a value, and not relied on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,8 @@ class TableFacts:
     """How many triggers fire on writes."""
     cannot_undo: str = ""
     """The storage engine where it knows no transactions, such as MyISAM; empty where it does."""
+    refined: Dialect | None = None
+    """The dialect with what only the data source itself could tell."""
 
 
 def relations(connection: Connection, dialect: Dialect) -> tuple[Relation, ...]:
@@ -93,7 +98,13 @@ def discover(connection: Connection, dialect: Dialect, table: str, schema: str |
         checks={str(row["check_name"]): _mentioned(str(row["check_text"]), names) for row in checks},
         triggers=int(triggers[0]["triggers"]),
         cannot_undo=plain(triggers[0].get("cannot_undo") or ""),
+        refined=None if dialect.catalogue else datasource.tried(connection, dialect, table, schema, names[0]),
     )
+
+
+def exists(connection: Connection, dialect: Dialect, table: str, schema: str | None) -> bool:
+    """Return whether there is such a table or view, and the login sees it."""
+    return bool(_ask(connection, dialect, "columns", table=table, schema=schema))
 
 
 @cache
@@ -107,18 +118,20 @@ def _statement(file: str) -> TextClause:
     return statement.bindparams(*(bindparam(name, type_=String()) for name in dict.fromkeys(names)))
 
 
-def _ask(connection: Connection, dialect: Dialect, question: str, **parameters: str | None) -> Sequence[RowMapping]:
+def _ask(connection: Connection, dialect: Dialect, question: str, **parameters: str | None) -> Sequence[Row]:
+    if not dialect.catalogue:
+        return datasource.ask(connection, question, **parameters)
     statement = _statement(dialect.catalogue[question])
     known = {name: value for name, value in parameters.items() if name in statement._bindparams}  # noqa: SLF001 - no public way
-    return connection.execute(statement, known).mappings().all()
+    return [dict(row) for row in connection.execute(statement, known).mappings()]
 
 
 # ── keys and checks ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _keys(rows: Iterable[RowMapping], columns: Iterable[RowMapping], dialect: Dialect) -> tuple[Key, ...]:
+def _keys(rows: Iterable[Row], columns: Iterable[Row], dialect: Dialect) -> tuple[Key, ...]:
     """Return the keys that bind every row and consist of plain columns."""
-    grouped: dict[str, list[RowMapping]] = {}
+    grouped: dict[str, list[Row]] = {}
     for row in rows:
         grouped.setdefault(str(row["key_name"]), []).append(row)
     keys = [
@@ -128,6 +141,7 @@ def _keys(rows: Iterable[RowMapping], columns: Iterable[RowMapping], dialect: Di
             bool(parts[0]["is_primary"]),
             deferred=true(parts[0].get("is_deferred")),
             folds=all(true(part.get("folds")) for part in parts),
+            hearsay=true(parts[0].get("is_hearsay")),
         )
         for name, parts in grouped.items()
         if all(part["column_name"] is not None and not part["is_partial"] for part in parts)
@@ -146,7 +160,7 @@ def _mentioned(check: str, names: Iterable[str]) -> tuple[str, ...]:
     return tuple(name for name in names if name in words)
 
 
-def _allowed(name: str, checks: Iterable[RowMapping]) -> tuple[str, ...]:
+def _allowed(name: str, checks: Iterable[Row]) -> tuple[str, ...]:
     """Return the values that a check constraint of the form `column IN ('a', 'b')` allows.
 
     PostgreSQL rewrites it to `(column)::text = ANY (ARRAY['a'::…])`, and MariaDB takes the blanks out. Anything
@@ -170,11 +184,11 @@ def _allowed(name: str, checks: Iterable[RowMapping]) -> tuple[str, ...]:
 # ── columns ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _column(row: RowMapping, dialect: Dialect, keys: Sequence[Key], checks: Sequence[RowMapping]) -> Column:
+def _column(row: Row, dialect: Dialect, keys: Sequence[Key], checks: Sequence[Row]) -> Column:
     facts, kind = READERS[dialect.name](row, dialect)
     facts = replace(
         facts,
-        unique=any(key.columns == (facts.name,) for key in keys),
+        unique=any(key.columns == (facts.name,) and not key.hearsay for key in keys),
         primary_key=any(key.primary and facts.name in key.columns for key in keys),
         allowed=facts.allowed or _allowed(facts.name, checks),
         type=ATTRIBUTE_TYPES.get(kind.family),

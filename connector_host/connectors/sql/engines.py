@@ -14,7 +14,7 @@ import structlog
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
-from connector_host.connectors.sql import odbc
+from connector_host.connectors.sql import odbc, portable  # noqa: F401 - registers its dialects
 from connector_host.connectors.sql.dialects import DEFAULT_DRIVERS, EXTRAS, dialect_of, driver_of
 from connector_host.errors import ConfigurationError
 from connector_host.observability import events
@@ -161,9 +161,19 @@ def _set_up_sessions(engine: Engine, dialect: Dialect, statement_s: float, purpo
             cursor.execute(statement)
         cursor.close()
         if dialect.driver_limits:
-            connection.timeout = max(1, round(statement_s))
+            _limit(connection, dialect, statement_s)
         if not getattr(connection, "autocommit", True):
             connection.commit()
+
+
+def _limit(connection: Any, dialect: Dialect, statement_s: float) -> None:  # noqa: ANN401 - the driver's door
+    """Have the driver end statements that take too long; one that cannot is left as it is (psqlODBC, §3.3.7)."""
+    try:
+        connection.timeout = max(1, round(statement_s))
+    except Exception as error:
+        if dialect.catalogue:
+            raise
+        log.warning(events.DATABASE_ERROR, reason=f"no time limit for statements: {type(error).__name__}")
 
 
 def _read_infinity_as_absent(connection: Any) -> None:  # noqa: ANN401 - the driver's door

@@ -24,7 +24,7 @@ from connector_host.connectors.contract import (
     to_text,
 )
 from connector_host.connectors.errors import Conflict, ConnectorError, Immutable, InvalidValue, NotFound
-from connector_host.connectors.sql import doubles, guarding, mssql, queries
+from connector_host.connectors.sql import doubles, guarding, mssql, predicates, queries
 from connector_host.connectors.sql.columns import Unfit
 from connector_host.connectors.sql.scripted import NotOneRow
 
@@ -64,6 +64,9 @@ def add(
     given = parameters.get(shape.object_type.anchor)
     if given is not None and not shape.enforced:
         _guard(connection, shape, given)
+    elif given is not None and shape.dialect.proves_writes and guarding.is_taken(connection, shape, given):
+        # Not every driver says why it refused: one looks before.
+        raise Conflict([shape.object_type.anchor])
     doubles.refuse(connection, shape, parameters)
     statement = sa.insert(shape.table)
     if given is not None:
@@ -75,6 +78,7 @@ def add(
     entry = queries.read(connection, shape, [anchor], on_unreadable).get(anchor)
     if entry is None:
         raise WrongRowCount("The database reported success, but did not keep the user: look at the table's triggers.")
+    prove(shape, entry, parameters)
     return Exported(entry, written=True)
 
 
@@ -173,6 +177,9 @@ def _insert_and_learn(
         case "output_into":
             telling = mssql.insertion(statement.values(parameters), anchor, connection.dialect)
             return telling.run(connection, {}).scalar_one()
+        case "by_values":
+            connection.execute(statement, parameters)
+            return _key_by_values(connection, shape, parameters)
         case "last_insert_rowid":
             connection.execute(statement, parameters)
             number = sa.literal_column("rowid") == sa.func.last_insert_rowid()
@@ -180,6 +187,40 @@ def _insert_and_learn(
         case "last_insert_id":
             connection.execute(statement, parameters)
             return connection.execute(sa.select(sa.func.last_insert_id())).scalar_one()
+
+
+def _key_by_values(connection: Connection, shape: Shape, parameters: Mapping[str, object]) -> object:
+    """Return the anchor of the only row with these values: the new row has them, so that it is the one.
+
+    Long text cannot be compared everywhere, and is left out of the comparison.
+    """
+    same = [
+        shape.columns[name].sql == predicates.parameter(name)
+        for name, value in parameters.items()
+        if value is not None and not predicates.is_long(shape.columns[name], shape)
+    ]
+    found = connection.execute(sa.select(shape.anchor.sql).where(sa.true(), *same), dict(parameters)).scalars().all()
+    if len(found) != 1:
+        raise WrongRowCount(
+            f"The database makes {shape.object_type.anchor}, and ODBC does not tell it: {len(found)} users have the "
+            "values that were written. Give a value that no other user has, or create users by statements in "
+            "exports.create that hand it out."
+        )
+    return found[0]
+
+
+def prove(shape: Shape, entry: Entry, parameters: Mapping[str, object]) -> None:
+    """Raise InvalidValue where a value reads back as another, on a database that could not tell what it keeps."""
+    if not shape.dialect.proves_writes:
+        return
+    for name, value in parameters.items():
+        meant = None if value is None else shape.columns[name].codec.decode(value)
+        if entry.values[name] != meant:
+            raise InvalidValue(
+                name,
+                "reads back as another value than was written, so nothing was changed: this database cannot keep the "
+                "value, or a trigger changes it.",
+            )
 
 
 # ── modify and delete ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -200,6 +241,7 @@ def _modify(connection: Connection, shape: Shape, export: Modify, on_unreadable:
     after = queries.read(connection, shape, [export.anchor], on_unreadable).get(export.anchor)
     if after is None:
         raise WrongRowCount("The database reported success, but the user is gone: look at the table's triggers.")
+    prove(shape, after, changes)
     return Exported(after, written=True)
 
 

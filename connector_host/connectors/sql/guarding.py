@@ -58,7 +58,7 @@ def hold(connection: Connection, shape: Shape) -> None:
 def is_taken(connection: Connection, shape: Shape, key: object) -> bool:
     """Return whether a row has the anchor already, as the column's own collation compares."""
     found: sa.Select[*tuple[object, ...]] = (
-        sa.select(sa.literal_column("1")).select_from(shape.table).where(shape.anchor.sql == key).limit(1)
+        sa.select(sa.literal_column("1")).select_from(shape.table).where(shape.anchor.sql == key)
     )
     return connection.execute(found).first() is not None
 

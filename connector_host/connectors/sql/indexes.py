@@ -76,6 +76,8 @@ def _matched_by(shape: Shape, settings: SqlSettings) -> list[SqlColumn]:
 
 def _leading(connection: Connection, shape: Shape, settings: SqlSettings) -> Sequence[tuple[str, str]]:
     """Return what each index of the table leads with, and its collation where the database has one for each index."""
+    if not shape.dialect.catalogue:
+        return [(str(key.columns[0]), "") for key in shape.facts.keys]
     file = resources.files(__package__) / "catalogue" / f"{shape.dialect.name}_indexes.sql"
     lines = [line for line in file.read_text(encoding="utf-8").splitlines() if not line.startswith("--")]
     given = {"table": settings.table, "schema": settings.database_schema}
@@ -94,7 +96,7 @@ def _serves(shape: Shape, column: SqlColumn, leading: str, collation: str) -> bo
     match shape.dialect.text_comparison:
         case "nocase":
             return plain == name and collation.upper() == "NOCASE"
-        case "lower":
+        case "lower" | "unknown":
             return plain == f"lower{name}"
         case "collation":
             return plain == name

@@ -24,9 +24,6 @@ if TYPE_CHECKING:
     from sqlalchemy import URL
     from sqlalchemy.engine.interfaces import DBAPIConnection
 
-LOST_CONNECTION = re.compile(r"08\w{3}|57P0[123]|HY000|S1000")
-"""SQLSTATEs after which the connection is to be looked at; drivers hide its loss (sql-connectors.md §3.3.14)."""
-
 DEFAULT_ODBC_DRIVERS: Mapping[str, str] = {
     "sqlite": "SQLite3",
     "postgresql": "PostgreSQL Unicode",
@@ -107,6 +104,11 @@ def driver_url(url: URL, options: Mapping[str, str]) -> URL:
         parts |= read_file_dsn(Path(query.pop("filedsn")))
     else:
         parts["DRIVER"] = query.pop("driver", DEFAULT_ODBC_DRIVERS.get(backend, ""))
+        if not parts["DRIVER"]:
+            raise ConfigurationError(
+                "database: name the data source: ?dsn= as `odbcinst -q -s` spells it, ?filedsn= and a path, or ?driver="
+                " as `odbcinst -q -d` spells it, with the driver's own keywords behind."
+            )
     named = {"SERVER": url.host, "PORT": url.port, "DATABASE": url.database, "UID": url.username, "PWD": url.password}
     parts |= {key: str(value) for key, value in named.items() if value}
     if backend == "mssql" and "PORT" in parts:

@@ -80,6 +80,11 @@ def locked(statement: sa.Select[*tuple[object, ...]], shape: Shape) -> sa.Select
     return statement.with_for_update() if shape.dialect.row_locks else statement
 
 
+def is_long(column: SqlColumn, shape: Shape) -> bool:
+    """Return whether a column holds text that the database compares by LIKE alone."""
+    return column.discovered.facts.declared.lower() in shape.dialect.long_texts
+
+
 def folded(column: SqlColumn, shape: Shape) -> Expression:
     """Return a text column as it is compared and sorted: without regard to case, unless it is exact."""
     if not is_folded(column):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from connector_host.connectors.contract import AllOf, Entry, Page, Query
+from connector_host.connectors.contract import AllOf, Comparator, Compare, Entry, Page, Query
 from connector_host.connectors.sql import conditions, predicates
 from connector_host.connectors.sql.columns import Unfit
 
@@ -85,10 +87,27 @@ def search(connection: Connection, shape: Shape, query: Query, on_unreadable: On
     if query.limit > 0:
         rows = _page(connection, shape, query, question, given)
         entries = tuple(shape.entry(row, on_unreadable) for row in rows)
+        if (looked_up := _lookup(query, shape)) is not None and len(entries) < query.limit:
+            meant = tuple(entry for entry in entries if _is_meant(entry, looked_up))
+            return Page(meant, len(meant))
     if query.after is None and (0 < len(entries) < query.limit or (query.limit and not entries and not query.offset)):
         return Page(entries, query.offset + len(entries))
     counting = shape.statements.get(connection, ("count", question), lambda: _count(shape, question))
     return Page(entries, int(counting.run(connection, given).scalar_one()))
+
+
+def _lookup(query: Query, shape: Shape) -> Compare | None:
+    """Return the condition where users are looked up by one text, in a database whose comparisons nobody knows."""
+    condition = query.condition
+    if shape.dialect.text_comparison != "unknown" or not isinstance(condition, Compare) or query.offset or query.after:
+        return None
+    is_meant = condition.comparator is Comparator.EQ and conditions.is_text(shape.columns[condition.attribute])
+    return condition if is_meant else None
+
+
+def _is_meant(entry: Entry, condition: Compare) -> bool:
+    """Return whether an entry has the text, whatever its case; a collation may take é for e, or blanks for nothing."""
+    return str(entry.values[condition.attribute]).casefold() == str(condition.value).casefold()
 
 
 def _page(
@@ -105,7 +124,11 @@ def _page(
             return ()
     key = ("page", question, query.sort_by, query.descending, query.offset > 0, query.after is not None)
     statement = shape.statements.get(connection, key, lambda: _select(shape, query, question))
-    return statement.run(connection, given | bounds)
+    rows = statement.run(connection, given | bounds)
+    if shape.dialect.paging != "cursor":
+        return rows
+    with closing(rows):
+        return list(islice(rows, query.offset, query.offset + query.limit))
 
 
 def _select(shape: Shape, query: Query, question: Question) -> sa.Select[*tuple[object, ...]]:
@@ -113,9 +136,25 @@ def _select(shape: Shape, query: Query, question: Question) -> sa.Select[*tuple[
     if query.after is not None:
         anchor, last = shape.anchor.sql, predicates.compared(shape.anchor, shape, "after_")
         statement = statement.where(anchor < last if query.descending else anchor > last)
+    return _cut(statement, shape, query)
+
+
+def _cut(statement: sa.Select[*tuple[object, ...]], shape: Shape, query: Query) -> sa.Select[*tuple[object, ...]]:
+    """Return the statement with its page cut out, where the database does that."""
+    if shape.dialect.paging == "cursor":
+        return statement
+    limit = sa.bindparam("limit_", type_=sa.Integer())
     if query.offset:
         statement = statement.offset(sa.bindparam("offset_", type_=sa.Integer()))
-    return statement.limit(sa.bindparam("limit_", type_=sa.Integer()))
+    return statement.fetch(limit) if shape.dialect.paging == "fetch" else statement.limit(limit)
+
+
+def sample(connection: Connection, shape: Shape, rows: int) -> Iterable[Sequence[object]]:
+    """Return some rows, whichever come first."""
+    if shape.dialect.paging == "limit":
+        return connection.execute(shape.selected.limit(rows)).all()
+    with closing(connection.execute(shape.selected)) as found:
+        return list(islice(found, rows))
 
 
 def everything(connection: Connection, shape: Shape, question: Question, sort_by: str | None) -> Statement:

@@ -126,6 +126,7 @@ def build(
     facts: TableFacts, settings: SqlSettings, dialect: Dialect, known: Mapping[str, Column] | None = None
 ) -> Shape:
     """Return the shape; raises ConfigurationError where the table cannot be served as configured."""
+    dialect = facts.refined or dialect
     exposed = _exposed(facts, settings)
     anchor_name = settings.anchor
     enforced = _check_anchor(facts, exposed, settings)

@@ -21,7 +21,7 @@ from connector_host.connectors.errors import (
     InvalidValue,
     Unavailable,
 )
-from connector_host.connectors.sql.codes import CODES, SQLITE_CONSTRAINT, SQLITE_TEXTS, Happened
+from connector_host.connectors.sql.codes import CODES, SQLITE_CONSTRAINT, SQLITE_TEXTS, VENDORS, Happened
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -61,6 +61,9 @@ TURNED_AWAY = re.compile(
 """What PostgreSQL says where it answered but does not want the login. No driver hands out the SQLSTATE of a connection
 that did not come about (psycopg has none, psqlODBC says 08001 to everything), so only there the words decide."""
 
+VENDOR_WITHIN = 60
+"""Characters of a message within which the tags of its speakers stand; what follows may be anybody's words."""
+
 ENDS_TRANSACTION = frozenset({Happened.DEADLOCK, Happened.CONNECTION, Happened.FULL})
 """After these nothing of the transaction is left, not even what came before the failed statement."""
 
@@ -85,6 +88,8 @@ def understand(error: SQLAlchemyError, database: str) -> Failure:
         return Failure(Happened.CONNECTION, type(error).__name__)
     origin = error.orig if error.orig is not None else error
     text = " ".join(str(part) for part in origin.args)
+    if database == "odbc":
+        database = next((vendor for tag, vendor in VENDORS.items() if tag in text[:VENDOR_WITHIN]), database)
     if database == "sqlite":
         return _sqlite(origin, text)
     code = _code(origin, text, database)

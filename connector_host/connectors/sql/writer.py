@@ -183,6 +183,8 @@ class Writer:
 
     def _run(self, group: list[Job]) -> Outcomes:
         """Run a group together; what the database undoes as a whole is run again one by one."""
+        if len(group) > 1 and not group[0].shape.dialect.savepoints:
+            return {job: self._run_alone(job) for job in group}
         try:
             return self._transact_or_reconnect(group)
         except _Undone as undone:

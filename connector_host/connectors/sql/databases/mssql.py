@@ -45,6 +45,7 @@ MSSQL = Dialect(
     generated_key="output_into",
     counts_many=False,
     row_locks=False,
+    like_signs="%_[",
     lock_hint="WITH (UPDLOCK, ROWLOCK)",
     narrow_texts=frozenset({"varchar", "char"}),
     driver_limits=True,
