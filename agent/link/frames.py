@@ -23,6 +23,7 @@ Knows only their shape. What a frame means, and when it is allowed, is the sessi
     HEALTH      agent   0       messages.Health: how the agent's host is
     RENEW       agent   0       a certificate request, PEM: the agent's own certificate is about to end
     RENEWED     relay   0       the certificate, PEM
+    NOTE        both    0       for the programs at the ends: which agents a node of the relay holds
 
     flags       END (1) on REQUEST, RESPONSE and DATA: this end has nothing more to send on the stream
 """
@@ -67,6 +68,7 @@ class Kind(IntEnum):
     HEALTH = EXTENSION
     RENEW = EXTENSION + 1
     RENEWED = EXTENSION + 2
+    NOTE = EXTENSION + 3
 
 
 class Frame(NamedTuple):

@@ -18,7 +18,7 @@ from aiohttp import WSMsgType
 from agent import events, logs
 from agent.errors import LinkLost, ProtocolViolation, StreamCancelled
 from agent.link.messages import Health
-from agent.link.notices import Cancelled, Draining, Greeted, Opened, Ponged, RenewalAsked, Renewed, Told
+from agent.link.notices import Cancelled, Draining, Greeted, Noted, Opened, Ponged, RenewalAsked, Renewed, Told
 from agent.link.streams import Stream
 from connector_host.clock import now
 
@@ -76,6 +76,8 @@ class Link:
         """How the other end says its host is."""
         self.on_renewal: Callable[[bytes], None] = _ignore
         """Called at the relay with a certificate request, and at the agent with the certificate."""
+        self.on_note: Callable[[bytes], None] = _ignore
+        """Called with what the program at the other end says beside its streams."""
         self.on_change: Callable[[], None] = _nothing
         """Called when `health` has changed."""
         self.round_trip_s: float | None = None
@@ -136,6 +138,11 @@ class Link:
     def tell(self, health: Health) -> None:
         """Say how this agent's host is."""
         self.session.tell(health)
+        self.flush()
+
+    def note(self, payload: bytes) -> None:
+        """Say something to the program at the other end, beside all streams; at most PAYLOAD_BYTES."""
+        self.session.note(payload)
         self.flush()
 
     def cut(self, reason: str) -> None:
@@ -217,13 +224,13 @@ class Link:
                 self.on_change()
             case RenewalAsked(payload) | Renewed(payload):
                 self.on_renewal(payload)
+            case Noted(payload):
+                self.on_note(payload)
             case Draining(reason):
                 self.drain_reason = reason
                 self.drains.set()
-            case Ponged(token) if len(token) == _TOKEN.size:
+            case Ponged(token):
                 self.round_trip_s = asyncio.get_running_loop().time() - float(_TOKEN.unpack(token)[0])
-            case Ponged():
-                pass
             case _:
                 stream_of_event = self._streams.get(event.stream)
                 if stream_of_event is not None:

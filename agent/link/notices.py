@@ -100,6 +100,13 @@ class Renewed:
     certificate: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """The other end says something that the programs above understand."""
+
+    payload: bytes
+
+
 Notice: TypeAlias = (
     Greeted
     | Opened
@@ -113,4 +120,5 @@ Notice: TypeAlias = (
     | Told
     | RenewalAsked
     | Renewed
+    | Noted
 )

@@ -23,6 +23,7 @@ from agent.link.notices import (
     Draining,
     Failed,
     Greeted,
+    Noted,
     Opened,
     Ponged,
     Received,
@@ -97,6 +98,7 @@ class Session:
             Kind.HEALTH: self._on_health,
             Kind.RENEW: self._on_renew,
             Kind.RENEWED: self._on_renewed,
+            Kind.NOTE: self._on_note,
         }
         self._reply = reply
         if reply is None:
@@ -235,6 +237,10 @@ class Session:
         """Send the agent's next certificate."""
         self._put(Kind.RENEWED, 0, certificate)
 
+    def note(self, payload: bytes) -> None:
+        """Say something that the programs above understand; at most PAYLOAD_BYTES."""
+        self._put(Kind.NOTE, 0, payload)
+
     def drain(self, reason: str) -> None:
         """Say that this end wants no new streams; those that are open end in peace."""
         if not self._said_goaway:
@@ -371,7 +377,7 @@ class Session:
         return None
 
     def _on_pong(self, frame: Frame) -> Notice | None:
-        return Ponged(frame.payload)
+        return Ponged(frame.payload) if len(frame.payload) == PING_BYTES else None
 
     def _on_health(self, frame: Frame) -> Notice | None:
         return Told(decode(Health, frame.payload))
@@ -381,6 +387,9 @@ class Session:
 
     def _on_renewed(self, frame: Frame) -> Notice | None:
         return Renewed(frame.payload)
+
+    def _on_note(self, frame: Frame) -> Notice | None:
+        return Noted(frame.payload)
 
     def _known(self, frame: Frame) -> _Stream | None:
         """Return the open stream of the frame, None where it was closed before; one that never was is a violation."""
