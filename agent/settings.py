@@ -34,6 +34,7 @@ Seconds = Annotated[float, Meta(gt=0)]
 Count = Annotated[int, Meta(ge=1)]
 HostName = Annotated[str, Meta(pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$")]
 Authority = Annotated[str, Meta(pattern=r"^([a-z0-9]([a-z0-9._-]{0,251}[a-z0-9])?|\[[0-9a-f:.]+\])(:[0-9]{1,5})?$")]
+NatsUrl = Annotated[str, Meta(pattern=r"^tls://([a-z0-9]([a-z0-9._-]{0,251}[a-z0-9])?|\[[0-9a-f:.]+\])(:[0-9]{1,5})?$")]
 TokenHash = Annotated[str, Meta(pattern=r"^sha256:[0-9a-f]{64}$")]
 
 
@@ -70,6 +71,33 @@ class LimitSettings(Settings, frozen=True, kw_only=True):
     """Seconds in which a connection must bring a request, its headers complete; then it is closed."""
 
 
+class NatsSettings(Settings, frozen=True, kw_only=True):
+    """How the nodes of one relay reach each other: `[relay.nats]`; needs the extra `nats`.
+
+    Left out, this node stands alone. All nodes have the same authority for agents (`agent_authority`), the same `store`
+    and the same `[tenants]`.
+    """
+
+    urls: Annotated[tuple[NatsUrl, ...], Meta(min_length=1)]
+    """The NATS servers, `tls://NAME:4222`; their certificate must be for the name. One is used at a time."""
+    trust: Path | None = None
+    """The authorities, PEM, that the servers' certificate must come from; left out, those of the operating system."""
+    user: str | None = None
+    """The user at NATS, with `password_file`."""
+    password_file: Path | None = None
+    """A file that holds the user's password and nothing else; read again for each connection."""
+    token_file: Path | None = None
+    """A file that holds a token for NATS and nothing else, where it asks for one in place of a user."""
+    certificate: Path | None = None
+    """The client certificate, PEM, for a NATS that asks for one."""
+    key: Path | None = None
+    """The private key of the client certificate, PEM."""
+    beat_s: Seconds = 1.0
+    """Seconds between two signs of life of a node."""
+    dead_s: Seconds = 4.0
+    """Seconds of silence after which another node, or NATS itself, is given up."""
+
+
 class RelaySettings(Settings, frozen=True, kw_only=True):
     """The relay itself: `[relay]`."""
 
@@ -90,6 +118,21 @@ class RelaySettings(Settings, frozen=True, kw_only=True):
     state: Path | None = None
     """The folder for tenants, agents, and the authority that issues agents' certificates; left out, `state` beside this
     file."""
+    store: str | None = None
+    """A PostgreSQL database in place of a file in `state`, where several nodes share tenants, tokens, agents and
+    revocations: `postgresql://USER@HOST/DATABASE`; needs the extra `postgresql`. Save on this machine, the server's
+    certificate is verified and must be for HOST."""
+    store_trust: Path | None = None
+    """The authorities, PEM, that the database server's certificate must come from; left out, those of the operating
+    system."""
+    store_password_file: Path | None = None
+    """A file that holds the password for the database and nothing else; left out, libpq looks into its own places,
+    PGPASSWORD and PGPASSFILE among them."""
+    agent_authority: Path | None = None
+    """The certificate of the authority that issues agents' certificates, PEM, the same at all nodes; left out, one is
+    made in `state`."""
+    agent_authority_key: Path | None = None
+    """Its private key, PEM, readable by the relay's account alone. Nodes know each other by it, too."""
     agent_days: Seconds = 30.0
     """Days for which an agent's certificate is good; agents renew by themselves after two thirds of that."""
     enrolment_hours: Seconds = 24.0
@@ -104,6 +147,10 @@ class RelaySettings(Settings, frozen=True, kw_only=True):
     """Seconds that requests in hand are given to end when the relay stops."""
     limits: LimitSettings = LimitSettings()
     """Bounds on what SCIM clients may ask."""
+    node: Annotated[str, Meta(min_length=1, max_length=100)] = msgspec.field(default_factory=socket.gethostname)
+    """What administrators call this node, where the relay has several; left out, the machine's name."""
+    nats: NatsSettings | None = None
+    """How the nodes reach each other, where the relay has several."""
     metrics_port: Port | None = None
     """A port on loopback for /metrics, as Prometheus reads them; left out, there is none."""
     log_format: LogFormat = "auto"

@@ -33,6 +33,19 @@ class LinkStatus(msgspec.Struct, frozen=True, kw_only=True):
     detail: str = ""
 
 
+class NodeStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """Another node of a relay, as this one sees it."""
+
+    name: str
+    id: str
+    version: str
+    url: str
+    round_trip_ms: float | None
+    """None while it cannot be asked."""
+    links: list[LinkStatus]
+    """The links that it holds, as it told them."""
+
+
 class RelayStatus(msgspec.Struct, frozen=True, kw_only=True):
     """How a relay is."""
 
@@ -44,6 +57,12 @@ class RelayStatus(msgspec.Struct, frozen=True, kw_only=True):
     links: list[LinkStatus]
     under_way: dict[str, int]
     """Requests under way, by tenant."""
+    node: str = ""
+    """What this node is called."""
+    nodes: list[NodeStatus] = []
+    """The other nodes that are up."""
+    nats: str | None = None
+    """Why the other nodes cannot be reached, empty where they can; None where this node stands alone."""
 
 
 class AgentStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,6 +118,7 @@ def words(status: RelayStatus | AgentStatus, now_s: float) -> str:
         days = status.certificate_days
         head = [f"Relay {status.version} at {status.url}, certificate good for {days} days."]
         tail = [f"Tenant {name}: {count} under way." for name, count in status.under_way.items() if count]
+        tail += _other_nodes(status, now_s)
     else:
         shown = (
             "shows a token"
@@ -114,8 +134,24 @@ def words(status: RelayStatus | AgentStatus, now_s: float) -> str:
     return "\n".join([*head, *links, *tail])
 
 
+def _other_nodes(status: RelayStatus, now_s: float) -> list[str]:
+    if status.nats is None:
+        return []
+    if status.nats:
+        return [f"Other nodes cannot be asked, NATS is not there: {status.nats}"]
+    lines = [f"This is node {status.node}; {len(status.nodes)} others are up."]
+    for node in status.nodes:
+        lines.append(f"Node {node.name} {node.version} at {node.url}, round trip {_trip(node.round_trip_ms)}.")
+        lines += [_line(link, now_s) for link in node.links]
+    return lines
+
+
+def _trip(trip_ms: float | None) -> str:
+    return "-" if trip_ms is None else f"{trip_ms:.1f} ms"
+
+
 def _line(link: LinkStatus, now_s: float) -> str:
-    trip = "-" if link.round_trip_ms is None else f"{link.round_trip_ms:.1f} ms"
     lame = "" if link.host_reachable else f", host not reachable: {link.detail}"
     age = int(now_s - link.since_s)
+    trip = _trip(link.round_trip_ms)
     return f"  {link.tenant}  {link.peer}  up {age} s, round trip {trip}, {link.in_flight} in flight{lame}"

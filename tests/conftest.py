@@ -1,4 +1,4 @@
-"""What every test may ask for: private database servers, once a session; and what none may leave behind."""
+"""What every test may ask for: private servers, once a session; and what none may leave behind."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 import structlog
 
-from tests.servers import MariaDB, Missing, PostgreSQL, Server
+from tests.servers import NATS, MariaDB, Missing, PostgreSQL, Server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,6 +48,12 @@ def own_postgresql(request: pytest.FixtureRequest) -> Iterator[PostgreSQL]:
 def own_mariadb(request: pytest.FixtureRequest) -> Iterator[MariaDB]:
     """A server of the module's own, for tests that stop or kill it."""
     yield from _serve(MariaDB, request.config)
+
+
+@pytest.fixture(scope="module")
+def own_nats(request: pytest.FixtureRequest) -> Iterator[NATS]:
+    """A NATS server of the module's own; a test that kills it starts it again."""
+    yield from _serve(NATS, request.config)
 
 
 def _serve(kind: type[Server], config: pytest.Config) -> Iterator[Server]:

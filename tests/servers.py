@@ -1,7 +1,7 @@
-"""Private, throw-away database servers for the tests: real programs on free loopback ports, as root or as anybody.
+"""Private, throw-away servers for the tests: real programs on free loopback ports, as root or as anybody.
 
-PostgreSQL and MariaDB refuse to run as root, so there the server process alone drops to the user that Debian made for
-it. Each server dies with the process that started it (PR_SET_PDEATHSIG), so neither Ctrl-C nor kill -9 leaves one.
+PostgreSQL and MariaDB refuse to run as root, so there each server drops to the user that Debian made for it. Each dies
+with the process that started it (PR_SET_PDEATHSIG), so neither Ctrl-C nor kill -9 leaves one.
 """
 
 from __future__ import annotations
@@ -16,11 +16,14 @@ import subprocess
 import tempfile
 import time
 from abc import ABC, abstractmethod
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import ClassVar
 
 import psycopg
 import pymysql
+
+from connector_host.tls.issuing import issue_authority, issue_leaf
 
 PASSWORD = "p@ss/w%rd:{1};x"
 """Awkward on purpose: quoting mistakes in URLs and ODBC strings show at once."""
@@ -33,7 +36,7 @@ class Missing(Exception):
 
 
 class Server(ABC):
-    """One server process in a folder of its own; `database()` makes a fresh, empty database."""
+    """One server process in a folder of its own."""
 
     name: ClassVar[str]
     account: ClassVar[str]
@@ -69,16 +72,6 @@ class Server(ABC):
     @abstractmethod
     def answers(self) -> bool:
         """Whether somebody can log in."""
-
-    @abstractmethod
-    def execute(self, statement: str) -> None:
-        """Run one statement as the administrator, outside of any database of a test."""
-
-    def database(self) -> str:
-        """Make a fresh, empty database and return its name."""
-        name = f"test_{next(self._numbers)}"
-        self.execute(f"CREATE DATABASE {name}")
-        return name
 
     def start(self) -> None:
         """Start the process and wait until it answers."""
@@ -121,7 +114,21 @@ class Server(ABC):
         return (self.folder / "server.log").read_text(errors="replace")[-2000:]
 
 
-class PostgreSQL(Server):
+class DatabaseServer(Server):
+    """A server of databases; `database()` makes a fresh, empty one."""
+
+    @abstractmethod
+    def execute(self, statement: str) -> None:
+        """Run one statement as the administrator, outside of any database of a test."""
+
+    def database(self) -> str:
+        """Make a fresh, empty database and return its name."""
+        name = f"test_{next(self._numbers)}"
+        self.execute(f"CREATE DATABASE {name}")
+        return name
+
+
+class PostgreSQL(DatabaseServer):
     """A PostgreSQL cluster; `scim` is its superuser."""
 
     name = "postgresql"
@@ -169,7 +176,7 @@ class PostgreSQL(Server):
             connection.execute(statement)
 
 
-class MariaDB(Server):
+class MariaDB(DatabaseServer):
     """A MariaDB server; `scim` may do everything."""
 
     name = "mariadb"
@@ -224,6 +231,52 @@ class MariaDB(Server):
     def execute(self, statement: str) -> None:
         with self.connect() as connection, connection.cursor() as cursor:
             cursor.execute(statement)
+
+
+class NATS(Server):
+    """A NATS server that speaks TLS only; `authority` is what its certificate comes from."""
+
+    name = "nats"
+    account = "nats"
+    stop_signal = signal.SIGTERM
+
+    def find(self) -> Path:
+        found = shutil.which("nats-server") or shutil.which("nats-server", path="/usr/sbin:/usr/local/sbin")
+        if found is None:
+            raise Missing("nats-server is not installed (Debian: apt-get install nats-server)")
+        return Path(found)
+
+    @property
+    def url(self) -> str:
+        return f"tls://localhost:{self.port}"
+
+    @property
+    def authority(self) -> Path:
+        return self.folder / "authority.pem"
+
+    def prepare(self) -> None:
+        now = datetime.now(UTC)
+        authority = issue_authority("test authority of NATS", now)
+        leaf = issue_leaf(authority, "localhost", now)
+        files = {"authority.pem": authority.certificate_pem, "cert.pem": leaf.certificate_pem, "key.pem": leaf.key_pem}
+        for name, content in files.items():
+            (self.folder / name).write_bytes(content)
+            (self.folder / name).chmod(0o644)
+        (self.folder / "nats.conf").write_text(
+            f"listen: {self.host}:{self.port}\n"
+            f'authorization {{ user: {self.user}, password: "{self.password}" }}\n'
+            f'tls {{ cert_file: "{self.folder / "cert.pem"}", key_file: "{self.folder / "key.pem"}" }}\n'
+        )
+
+    def command(self) -> list[str]:
+        return [str(self.program), "--config", str(self.folder / "nats.conf")]
+
+    def answers(self) -> bool:
+        try:
+            with socket.create_connection((self.host, self.port), 1) as connection:
+                return connection.recv(4) == b"INFO"
+        except OSError:
+            return False
 
 
 def _unprivileged(account: str, command: list[str]) -> list[str]:

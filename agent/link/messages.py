@@ -75,6 +75,8 @@ class Reason(StrEnum):
     """The agent carries as many requests as it may."""
     DRAINING = "draining"
     """The agent is about to stop."""
+    LINK_LOST = "link_lost"
+    """Between nodes of a relay: the agent's link to the node that holds it has ended, or takes no more requests."""
     HOST_UNREACHABLE = "host_unreachable"
     """No connection to the connector host came about."""
     HOST_CERTIFICATE = "host_certificate"

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from agent.errors import ConfigurationError
-from agent.relay.store import Store
+from agent.relay.store import open_store
 from agent.settings import TENANT_NAME, load_relay
 from connector_host.clock import now
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from agent.relay.store import EnrolledAgent
-    from agent.settings import RelaySettings
+    from agent.relay.store import EnrolledAgent, Store
 
 
 def add_tenant(config: Path, name: str) -> tuple[str, float]:
@@ -24,16 +25,16 @@ def add_tenant(config: Path, name: str) -> tuple[str, float]:
     if not TENANT_NAME.fullmatch(name):
         wanted = "use lower-case letters, digits and hyphens, 63 at most"
         raise ConfigurationError(f"{name!r} is no name for a tenant: {wanted}.")
-    settings, store = _open(config)
-    store.add_tenant(name)
-    hours = settings.enrolment_hours
-    return store.new_enrolment(name, int(now().timestamp()), int(hours * 3600)), hours
+    hours = load_relay(config).relay.enrolment_hours
+    with _opened(config) as store:
+        store.add_tenant(name)
+        return store.new_enrolment(name, int(now().timestamp()), int(hours * 3600)), hours
 
 
 def list_agents(config: Path, *, as_json: bool) -> str:
     """Return every enrolled agent, as a table or as JSON."""
-    _, store = _open(config)
-    agents = store.agents()
+    with _opened(config) as store:
+        agents = store.agents()
     if as_json:
         return msgspec.json.encode(agents).decode()
     rows = [("ID", "TENANT", "NAME", "ENROLLED", "UNTIL", "STATE"), *(_row(agent) for agent in agents)]
@@ -44,15 +45,12 @@ def list_agents(config: Path, *, as_json: bool) -> str:
 
 def revoke_agent(config: Path, identity: str) -> bool:
     """Let this agent in no more; returns False where there is none of this id."""
-    _, store = _open(config)
-    return store.revoke(identity, int(now().timestamp()))
+    with _opened(config) as store:
+        return store.revoke(identity, int(now().timestamp()))
 
 
-def _open(config: Path) -> tuple[RelaySettings, Store]:
-    settings = load_relay(config).relay
-    if settings.state is None:
-        raise ConfigurationError("relay.state: name a folder for tenants and agents.")
-    return settings, Store(settings.state)
+def _opened(config: Path) -> AbstractContextManager[Store]:
+    return closing(open_store(load_relay(config).relay))
 
 
 def _row(agent: EnrolledAgent) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ import asyncio
 import logging
 import secrets
 import ssl
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -23,9 +24,12 @@ from agent.link.links import MESSAGE_BYTES, Heartbeat, Link
 from agent.link.messages import VERSION, Hello
 from agent.link.session import WINDOW_BYTES, Session
 from agent.relay.authority import RequestRefused
+from agent.relay.databases import StoreUnavailable
 from connector_host.clock import now
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
     from agent.relay.enrolment import Enrolment
     from agent.relay.matching import Agents
     from agent.relay.tenants import Tenants
@@ -60,10 +64,15 @@ class Admission:
     draining: bool = False
     named: dict[Link, AgentName] = field(default_factory=dict)
     """The live links of agents with a certificate."""
+    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def serve(self, request: web.BaseRequest, tenant: str) -> web.StreamResponse:
         """Carry the link of one agent until it ends; 401 for wrong credentials and for a wrong tenant alike."""
-        visitor = self._look_at(request, tenant)
+        try:
+            visitor = await self._look_at(request, tenant)
+        except StoreUnavailable as failure:
+            logs.event(events.LINK_REFUSED, level=logging.WARNING, peer=request.remote, reason=str(failure))
+            return web.Response(status=503, text="The relay's store cannot be asked.\n", headers={"Retry-After": "5"})
         if visitor is None:
             logs.event(events.LINK_REFUSED, level=logging.WARNING, peer=request.remote, reason="tenant or credentials")
             return web.Response(status=401, text="This tenant and token are not accepted.\n", headers=_CHALLENGE)
@@ -84,11 +93,11 @@ class Admission:
             if name.agent in revoked:
                 link.cut("the agent was revoked")
 
-    def _look_at(self, request: web.BaseRequest, tenant: str) -> _Visitor | None:
-        """Return who asks to be let in, None where nobody knows them."""
+    async def _look_at(self, request: web.BaseRequest, tenant: str) -> _Visitor | None:
+        """Return who asks to be let in, None where nobody knows them; raises StoreUnavailable."""
         name = self._certified(request)
         if name is not None:
-            welcome = name.tenant == tenant and self.tenants.welcomes(tenant, name.agent)
+            welcome = name.tenant == tenant and await self.tenants.welcomes(tenant, name.agent)
             return _Visitor(tenant, request.remote, name, b"") if welcome else None
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() == "certificate":
@@ -104,13 +113,17 @@ class Admission:
         shown = session.getpeercert(binary_form=True) if isinstance(session, ssl.SSLObject) else None
         return self.enrolment.authority.recognise(shown, now()) if shown is not None else None
 
-    def _proven(self, visitor: _Visitor, hello: Hello) -> AgentName | None:
-        """Return whom the hello proves to be; None where it proves nobody who is welcome."""
+    async def _proven(self, visitor: _Visitor, hello: Hello) -> AgentName | None:
+        """Return whom the hello proves to be; None where it proves nobody who is welcome, or nobody can tell."""
         name = self.enrolment.authority.recognise(hello.certificate, now())
-        if name is None or name.tenant != visitor.tenant or not self.tenants.welcomes(name.tenant, name.agent):
+        if name is None or name.tenant != visitor.tenant:
             return None
         certificate = x509.load_der_x509_certificate(hello.certificate)
-        return name if is_proven(certificate, visitor.challenge, hello.proof) else None
+        if not is_proven(certificate, visitor.challenge, hello.proof):
+            return None
+        with suppress(StoreUnavailable):
+            return name if await self.tenants.welcomes(name.tenant, name.agent) else None
+        return None
 
     async def _carry(self, link: Link, visitor: _Visitor) -> None:
         tenant = visitor.tenant
@@ -124,7 +137,7 @@ class Admission:
                 if not link.greeted.is_set():
                     reason = link.end_reason if ended.done() else f"no hello within {HELLO_S:g} s"
                 elif visitor.challenge:
-                    name = self._proven(visitor, link.peer)
+                    name = await self._proven(visitor, link.peer)
                     reason = "" if name else "the certificate is not accepted"
                 if reason:
                     peer = visitor.peer
@@ -144,7 +157,7 @@ class Admission:
         logs.event(events.LINK_CONNECTED, tenant=tenant, agent=agent, id=identity, version=version, peer=peer)
         if name is not None:
             self.named[link] = name
-            link.on_renewal = lambda request: self._renew(link, name, request)
+            link.on_renewal = lambda request: self._begin(self._renew(link, name, request))
         self.agents.add(tenant, link)
         try:
             await asyncio.wait({ended})
@@ -153,12 +166,20 @@ class Admission:
             self.named.pop(link, None)
             logs.event(events.LINK_ENDED, tenant=tenant, agent=agent, id=identity, reason=link.end_reason)
 
-    def _renew(self, link: Link, name: AgentName, request: bytes) -> None:
+    async def _renew(self, link: Link, name: AgentName, request: bytes) -> None:
         try:
-            link.session.send_renewed(self.enrolment.renew(name, link.peer.name, request))
-        except RequestRefused as refused:
+            certificate = await self.enrolment.renew(name, link.peer.name, request)
+        except (RequestRefused, StoreUnavailable) as refused:
+            # The agent asks again in a minute.
             logs.event(events.ENROLMENT_REFUSED, level=logging.WARNING, agent=name.agent, reason=str(refused))
+            return
+        link.session.send_renewed(certificate)
         link.flush()
+
+    def _begin(self, work: Coroutine[object, object, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
 
 _CHALLENGE: Final = {"WWW-Authenticate": 'Bearer realm="agents"'}

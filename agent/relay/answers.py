@@ -76,8 +76,14 @@ def too_many(limit: int) -> Problem:
     return Problem(429, f"The tenant already has {limit} requests under way at the relay.", retry=True)
 
 
-def no_agent(tenant: str) -> Problem:
-    """Return the answer where no agent is connected."""
+def no_agent(tenant: str, *, apart: bool) -> Problem:
+    """Return the answer where no agent is connected; `apart` is true where those of other nodes cannot be asked."""
+    if apart:
+        detail = (
+            f"No agent of tenant {tenant} is connected to this node of the relay, and NATS, which leads to the other "
+            "nodes, cannot be reached: the relay's log says why. Nothing was done."
+        )
+        return Problem(503, detail, retry=True)
     detail = (
         f"No agent of tenant {tenant} is connected to the relay. Nothing was done. "
         "Check on premises that the provisioning agent runs and that it reaches the relay."
@@ -116,6 +122,7 @@ _STATUS: Final = {
     Reason.MALFORMED: 502,
     Reason.BUSY: 503,
     Reason.DRAINING: 503,
+    Reason.LINK_LOST: 503,
     Reason.HOST_UNREACHABLE: 502,
     Reason.HOST_CERTIFICATE: 502,
     Reason.OTHER_HOST: 503,

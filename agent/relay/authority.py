@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -19,6 +20,7 @@ from agent.errors import AgentError, ConfigurationError
 from agent.link.credentials import AgentName, name_in
 from connector_host.errors import ConfigurationError as UnusableFile
 from connector_host.tls.files import load_identity
+from connector_host.tls.identity import belongs_together
 from connector_host.tls.issuing import issue_authority, write_private, write_public
 
 if TYPE_CHECKING:
@@ -44,6 +46,11 @@ class Authority:
 
     certificate: x509.Certificate
     key: ec.EllipticCurvePrivateKey
+
+    @property
+    def fingerprint(self) -> str:
+        """Return what tells this authority from others: SHA-256 of its certificate, in hex."""
+        return self.certificate.fingerprint(hashes.SHA256()).hex()
 
     @property
     def pem(self) -> bytes:
@@ -89,12 +96,21 @@ def open_authority(folder: Path, now: datetime) -> Authority:
     certificate, key = folder / CERTIFICATE_FILE, folder / KEY_FILE
     if not certificate.exists() and not key.exists():
         _make(folder, issue_authority("provisioning relay: agents", now))
+    return load_authority(certificate, key)
+
+
+def load_authority(certificate: Path, key: Path) -> Authority:
+    """Return the authority in these files; raises ConfigurationError where it is unusable, or its key lies open."""
     try:
         identity = load_identity(certificate, key)
     except UnusableFile as failure:
-        raise ConfigurationError(f"relay.state: {failure}") from failure
+        raise ConfigurationError(f"relay.agent_authority: {failure}") from failure
     if not isinstance(identity.key, ec.EllipticCurvePrivateKey):
-        raise ConfigurationError(f"relay.state: {key} is not the key that this program made.")
+        raise ConfigurationError(f"relay.agent_authority_key: {key} is not a key that this program made.")
+    if not belongs_together(identity.certificate, identity.key):
+        raise ConfigurationError(f"relay.agent_authority: {certificate} is not the certificate of the key in {key}.")
+    if os.name == "posix" and key.stat().st_mode & (stat.S_IROTH | stat.S_IWOTH):
+        raise ConfigurationError(f"relay.agent_authority_key: everybody on this machine may use {key}: chmod 600 {key}")
     return Authority(identity.certificate, identity.key)
 
 

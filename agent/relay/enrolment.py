@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import uuid
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from agent import events, logs
 from agent.link.credentials import AgentName
 from agent.link.messages import EnrolmentAnswer, EnrolmentRequest
 from agent.relay.authority import RequestRefused
+from agent.relay.databases import StoreUnavailable
 from agent.relay.store import EnrolledAgent
 from connector_host.clock import now
 
@@ -43,29 +45,37 @@ class Enrolment:
             wanted = msgspec.json.decode(body, type=EnrolmentRequest)
         except (msgspec.MsgspecError, EOFError):
             return _refuse(400, "The enrolment request cannot be read.")
-        moment = now()
-        # The token is spent before anything is issued: one that was overheard and raced is worth one agent, not two.
-        if not self.store.use_enrolment(wanted.tenant, wanted.token, int(moment.timestamp())):
-            logs.event(events.ENROLMENT_REFUSED, level=logging.WARNING, peer=request.remote)
-            return _refuse(403, "This enrolment token is not valid: it was used, has expired, or is of another tenant.")
-        name = AgentName(wanted.tenant, uuid.uuid4().hex)
         try:
-            certificate = self.authority.issue(wanted.request.encode(), name, wanted.name, moment, self.life)
+            return await self._enrol(wanted, request.remote)
         except RequestRefused as refused:
             return _refuse(400, str(refused))
+        except StoreUnavailable as failure:
+            logs.event(events.ENROLMENT_REFUSED, level=logging.WARNING, peer=request.remote, reason=str(failure))
+            return _refuse(503, "The relay's store cannot be asked just now: try again later.")
+
+    async def _enrol(self, wanted: EnrolmentRequest, peer: str | None) -> web.StreamResponse:
+        moment = now()
+        # The token is spent before anything is issued: one that was overheard and raced is worth one agent, not two.
+        spent = await asyncio.to_thread(self.store.use_enrolment, wanted.tenant, wanted.token, int(moment.timestamp()))
+        if not spent:
+            logs.event(events.ENROLMENT_REFUSED, level=logging.WARNING, peer=peer)
+            return _refuse(403, "This enrolment token is not valid: it was used, has expired, or is of another tenant.")
+        name = AgentName(wanted.tenant, uuid.uuid4().hex)
+        certificate = self.authority.issue(wanted.request.encode(), name, wanted.name, moment, self.life)
         ends_s = int(certificate.not_valid_after_utc.timestamp())
         enrolled = EnrolledAgent(name.agent, name.tenant, wanted.name, int(moment.timestamp()), ends_s, None)
-        self.store.add_agent(enrolled)
+        await asyncio.to_thread(self.store.add_agent, enrolled)
         logs.event(events.AGENT_ENROLLED, tenant=name.tenant, agent=wanted.name, id=name.agent)
         answer = EnrolmentAnswer(
             name.agent, certificate.public_bytes(Encoding.PEM).decode(), self.authority.pem.decode()
         )
         return web.Response(body=msgspec.json.encode(answer), content_type="application/json")
 
-    def renew(self, name: AgentName, label: str, request: bytes) -> bytes:
-        """Return the next certificate, PEM, of an agent whose link is up; raises RequestRefused."""
+    async def renew(self, name: AgentName, label: str, request: bytes) -> bytes:
+        """Return the next certificate, PEM, of an agent whose link is up; raises RequestRefused, StoreUnavailable."""
         certificate = self.authority.issue(request, name, label, now(), self.life)
-        self.store.renew_agent(name.agent, int(certificate.not_valid_after_utc.timestamp()))
+        ends_s = int(certificate.not_valid_after_utc.timestamp())
+        await asyncio.to_thread(self.store.renew_agent, name.agent, ends_s)
         logs.event(events.AGENT_RENEWED, tenant=name.tenant, agent=label, id=name.agent)
         return certificate.public_bytes(Encoding.PEM)
 

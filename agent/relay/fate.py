@@ -26,10 +26,9 @@ from agent.link.messages import Failure, Reason, RequestHead, ResponseHead, deco
 from agent.relay import answers
 
 if TYPE_CHECKING:
-    from agent.link.links import Link
     from agent.link.streams import Stream
     from agent.relay.answers import Problem
-    from agent.relay.matching import Agents
+    from agent.relay.matching import Agents, Route
 
 SAFE_METHODS: Final = frozenset({"GET", "HEAD"})
 
@@ -71,7 +70,7 @@ class Carried:
 
     head: ResponseHead
     stream: Stream
-    link: Link
+    link: Route
 
     def close(self) -> None:
         """Give up what was not read."""
@@ -108,9 +107,9 @@ async def carry(agents: Agents, asked: Asked) -> Carried | Problem:
     loop = asyncio.get_running_loop()
     deadline = loop.time() + asked.head.deadline_ms / 1000
     patience = min(loop.time() + asked.wait_s, deadline)
-    tried: set[Link] = set()
+    tried: set[Route] = set()
     record: str | None = None
-    problem, repeated = answers.no_agent(asked.tenant), False
+    problem, repeated = answers.no_agent(asked.tenant, apart=agents.apart), False
     while True:
         link = agents.pick(asked.tenant, tried, record=record)
         if link is None:
@@ -148,7 +147,7 @@ def _may_repeat(asked: Asked, record: str | None, *, repeated: bool) -> bool:
     return not repeated if asked.safe else bool(record)
 
 
-async def _attempt(link: Link, asked: Asked, deadline: float, record: str) -> Carried | _Mishap:
+async def _attempt(link: Route, asked: Asked, deadline: float, record: str) -> Carried | _Mishap:
     """Ask one agent; whatever goes wrong, say whether the host may have seen the request."""
     agent, safe, body = link.peer.name, asked.safe, asked.body
     left_s = deadline - asyncio.get_running_loop().time()

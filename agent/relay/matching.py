@@ -6,34 +6,87 @@ import asyncio
 import logging
 from collections import Counter, defaultdict
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from agent import events, logs
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Callable, Collection, Iterator
 
     from agent.link.links import Link
+    from agent.link.messages import Health, Hello
+    from agent.link.streams import Stream
+
+
+class Route(Protocol):
+    """A way to one agent: a link of this node's own, or one that another node holds."""
+
+    @property
+    def peer(self) -> Hello:
+        """What the agent said about itself."""
+
+    @property
+    def health(self) -> Health:
+        """How the agent says its host is."""
+
+    @property
+    def usable(self) -> bool:
+        """Whether streams may be opened now."""
+
+    @property
+    def in_flight(self) -> int:
+        """How many streams are open."""
+
+    def open(self, head: bytes, *, end: bool) -> Stream:
+        """Open a stream with the head of a request; only while `usable`."""
+
+    def is_unsent(self, stream: Stream) -> bool:
+        """Return whether the stream's request never left this node."""
+
+    def forget(self, stream: Stream) -> None:
+        """Give the stream up and keep no memory of it."""
 
 
 class Agents:
-    """The live links of all tenants; no tenant ever sees another's."""
+    """The agents of all tenants that can be asked; no tenant ever sees another's."""
 
     def __init__(self) -> None:
         self.repeats: Counter[str] = Counter()
         """Attempts that were made again, by tenant."""
+        self.apart = False
+        """Whether there are other nodes that cannot be asked, because NATS is not there."""
+        self.on_change: Callable[[], None] = _nothing
+        """Called when a link of this node has come, gone or changed."""
         self._news: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
         self._links: defaultdict[str, list[Link]] = defaultdict(list)
+        self._far: defaultdict[str, list[Route]] = defaultdict(list)
 
     def add(self, tenant: str, link: Link) -> None:
         """Let this link take requests of the tenant."""
         self._links[tenant].append(link)
         link.on_change = lambda: self._changed(tenant, link)
         self._tell(tenant)
+        self.on_change()
 
     def remove(self, tenant: str, link: Link) -> None:
         """Let this link take no more requests."""
         self._links[tenant].remove(link)
+        self.on_change()
+
+    def add_far(self, tenant: str, route: Route) -> None:
+        """Let an agent that another node holds take requests of the tenant."""
+        self._far[tenant].append(route)
+        self._tell(tenant)
+
+    def remove_far(self, tenant: str, route: Route) -> None:
+        """Let it take no more requests."""
+        self._far[tenant].remove(route)
+        if not self._far[tenant]:
+            del self._far[tenant]
+
+    def far_changed(self, tenant: str) -> None:
+        """Wake those who wait for news: an agent at another node may be usable, or well, again."""
+        self._tell(tenant)
 
     async def news(self, tenant: str, limit_s: float) -> None:
         """Return once a link of the tenant has come or changed, or when the time is up."""
@@ -48,35 +101,59 @@ class Agents:
         fields = {"host_reachable": health.reachable, "detail": health.detail or None}
         logs.event(events.AGENT_HEALTH, level=level, tenant=tenant, agent=link.peer.name, **fields)
         self._tell(tenant)
+        self.on_change()
 
     def _tell(self, tenant: str) -> None:
         """Wake everyone who waits for news; who asks later waits for the next."""
         self._news.pop(tenant, asyncio.Event()).set()
 
-    def pick(self, tenant: str, tried: Collection[Link] = (), *, record: str | None = None) -> Link | None:
-        """Return the usable link with the fewest requests in hand, or None; those that were tried are passed over.
+    def pick(self, tenant: str, tried: Collection[Route] = (), *, record: str | None = None) -> Route | None:
+        """Return the usable route with the fewest requests in hand, or None; those that were tried are passed over.
 
         Where a `record` is named, only agents of a host with this record of outcomes. Agents that were not asked
-        before go first, then those that reach their host; of equals the one that was picked longest ago is taken: it
-        goes to the end of the line.
+        before go first, then those that reach their host, then those that this node holds itself, because another node
+        is one hop more; of equals the one that was picked longest ago is taken: it goes to the end of the line.
         """
-        links = self._links.get(tenant, [])
-        usable = [
-            link
-            for link in links
-            if link.usable and link not in tried and (record is None or link.health.record == record)
-        ]
-        if not usable:
-            return None
-        if len(usable) == 1:
-            return usable[0]
-        asked = {link.peer.name for link in tried}
-        picked = min(usable, key=lambda link: (link.peer.name in asked, not link.health.reachable, link.in_flight))
-        if len(links) > 1:
-            links.remove(picked)
-            links.append(picked)
-        return picked
+        asked = {route.peer.name for route in tried}
+        near = _best(self._links.get(tenant, []), tried, asked, record)
+        if not self._far or (near is not None and not tried and near.health.reachable):
+            return near
+        far = _best(self._far.get(tenant, []), tried, asked, record)
+        if near is None or far is None:
+            return far if near is None else near
+        return far if _demerits(far, asked) < _demerits(near, asked) else near
 
     def all(self) -> Iterator[tuple[str, Link]]:
         """Return every live link with its tenant."""
         return ((tenant, link) for tenant, links in list(self._links.items()) for link in list(links))
+
+    def all_far(self) -> Iterator[tuple[str, Route]]:
+        """Return every agent's link that another node holds, with its tenant."""
+        return ((tenant, route) for tenant, routes in list(self._far.items()) for route in list(routes))
+
+
+Line = TypeVar("Line", bound=Route)
+
+
+def _best(line: list[Line], tried: Collection[Route], asked: set[str], record: str | None) -> Line | None:
+    """Return the best usable route of this line, which goes to its end."""
+    usable = [
+        route
+        for route in line
+        if route.usable and route not in tried and (record is None or route.health.record == record)
+    ]
+    if len(usable) < 2:  # noqa: PLR2004 - one, or none
+        return usable[0] if usable else None
+    picked = min(usable, key=lambda route: (_demerits(route, asked), route.in_flight))
+    line.remove(picked)
+    line.append(picked)
+    return picked
+
+
+def _demerits(route: Route, asked: set[str]) -> tuple[bool, bool]:
+    """Return what speaks against a route: its agent was asked already, or does not reach its host."""
+    return route.peer.name in asked, not route.health.reachable
+
+
+def _nothing() -> None:
+    """Change nothing."""

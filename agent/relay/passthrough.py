@@ -18,11 +18,11 @@ from agent import events, logs
 from agent.errors import AgentError, LinkLost, StreamFailed
 from agent.link.messages import Failure, RequestHead, decode, encode
 from agent.link.piping import pipe
+from agent.relay import answers
 
 if TYPE_CHECKING:
-    from agent.link.links import Link
     from agent.link.streams import Stream
-    from agent.relay.matching import Agents
+    from agent.relay.matching import Agents, Route
     from agent.settings import LimitSettings
 
 
@@ -65,13 +65,13 @@ class Passthrough:
         finally:
             link.forget(stream)
 
-    async def _open(self, tenant: str, name: str, identity: str) -> tuple[Link, Stream] | str:
+    async def _open(self, tenant: str, name: str, identity: str) -> tuple[Route, Stream] | str:
         """Return a stream to the tenant's host, or why there is none; no byte of the client was sent until then."""
         loop = asyncio.get_running_loop()
         patience = loop.time() + self.limits.wait_s
         head = RequestHead("CONNECT", name, b"", identity, int(self.limits.request_s * 1000))
-        reason = "no agent is connected"
-        tried: set[Link] = set()
+        reason = answers.no_agent(tenant, apart=self.agents.apart).detail
+        tried: set[Route] = set()
         while True:
             link = self.agents.pick(tenant, tried)
             if link is None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from agent import __version__
 from agent.metrics import Figure
-from agent.status import EVERY_S, LinkStatus, RelayStatus, write
+from agent.status import EVERY_S, LinkStatus, NodeStatus, RelayStatus, write
 from connector_host.clock import now
 from connector_host.tls.files import load_chain
 from connector_host.tls.identity import days_left
@@ -20,8 +20,19 @@ if TYPE_CHECKING:
     from agent.link.links import Link
     from agent.relay.admission import Admission
     from agent.relay.gateway import Gateway
+    from agent.relay.nodes.messages import Held
+    from agent.relay.nodes.neighbours import Neighbour, Neighbours
 
 STATUS_FILE: Final = "relay-status.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where this relay stands, alone or among others."""
+
+    node: str
+    url: str
+    neighbours: Neighbours | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +42,7 @@ class Reporter:
     gateway: Gateway
     admission: Admission
     certificate: Path
-    url: str
+    place: Place
 
     async def keep(self, folder: Path) -> None:
         """Write the status every so often, for ever."""
@@ -44,10 +55,13 @@ class Reporter:
         return RelayStatus(
             at_s=int(now().timestamp()),
             version=__version__,
-            url=self.url,
+            url=self.place.url,
             certificate_days=self._certificate_days(),
             links=[self._link(tenant, link) for tenant, link in self.gateway.agents.all()],
             under_way=dict(self.gateway.in_flight),
+            node=self.place.node,
+            nodes=[_node(neighbour) for neighbour in self._neighbours()],
+            nats=self.place.neighbours.trouble if self.place.neighbours else None,
         )
 
     def figures(self) -> Iterable[Figure]:
@@ -77,6 +91,11 @@ class Reporter:
                 labels = (("tenant", tenant), ("agent", link.peer.name))
                 samples[labels] = samples.get(labels, 0.0) + figure(link)
             yield Figure(name, "gauge", text, list(samples.items()))
+        if (neighbours := self.place.neighbours) is not None:
+            yield Figure("relay_nats_up", "gauge", "Whether NATS is there.", [((), 0.0 if neighbours.trouble else 1.0)])
+            yield Figure("relay_nodes", "gauge", "Other nodes that can be asked.", [((), float(_asked(neighbours)))])
+            carried = [((), float(neighbours.under_way))]
+            yield Figure("relay_errands_under_way", "gauge", "Requests carried for other nodes.", carried)
         days = [((), float(self._certificate_days()))]
         yield Figure("relay_certificate_days", "gauge", "Days until the relay's certificate ends.", days)
 
@@ -94,9 +113,43 @@ class Reporter:
             detail=link.health.detail,
         )
 
+    def _neighbours(self) -> Iterable[Neighbour]:
+        return list(self.place.neighbours.known.values()) if self.place.neighbours else ()
+
     def _certificate_days(self) -> int:
         return days_left(load_chain(self.certificate)[0], now())
 
 
 def _unreachable(link: Link) -> float:
     return 0.0 if link.health.reachable else 1.0
+
+
+def _asked(neighbours: Neighbours) -> int:
+    return sum(neighbour.link is not None for neighbour in neighbours.known.values())
+
+
+def _node(neighbour: Neighbour) -> NodeStatus:
+    beat, link = neighbour.beat, neighbour.link
+    trip_s = None if link is None else link.round_trip_s
+    return NodeStatus(
+        name=beat.name,
+        id=beat.node,
+        version=beat.software,
+        url=beat.url,
+        round_trip_ms=None if trip_s is None else round(trip_s * 1000, 2),
+        links=[_far_link(route.held) for route in neighbour.routes.values()],
+    )
+
+
+def _far_link(held: Held) -> LinkStatus:
+    return LinkStatus(
+        peer=held.name,
+        tenant=held.tenant,
+        id=held.id,
+        version=held.software,
+        since_s=held.since_s,
+        round_trip_ms=held.round_trip_ms,
+        in_flight=held.in_flight,
+        host_reachable=held.health.reachable,
+        detail=held.health.detail,
+    )

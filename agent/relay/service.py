@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sqlite3
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -12,22 +12,29 @@ from agent import __version__, events, logs, metrics
 from agent.errors import ConfigurationError
 from agent.link.links import Heartbeat
 from agent.relay.admission import Admission
-from agent.relay.authority import open_authority
+from agent.relay.authority import load_authority, open_authority
 from agent.relay.certificate import LiveCertificate
+from agent.relay.databases import StoreUnavailable
 from agent.relay.enrolment import Enrolment
 from agent.relay.gateway import Gateway
 from agent.relay.listening import Doors, Port
 from agent.relay.matching import Agents
+from agent.relay.nodes.fabric import Fabric
+from agent.relay.nodes.neighbours import Identity, Neighbours, Wire
+from agent.relay.nodes.seals import Seals
 from agent.relay.passthrough import Passthrough
 from agent.relay.protocol import Server
-from agent.relay.reporting import Reporter
-from agent.relay.store import Store
+from agent.relay.reporting import Place, Reporter
+from agent.relay.store import open_store
 from agent.relay.tenants import Tenants
 from connector_host.clock import now
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Coroutine
     from pathlib import Path
 
+    from agent.relay.authority import Authority
+    from agent.relay.store import Store
     from agent.settings import RelayConfiguration, RelaySettings
 
 
@@ -42,7 +49,8 @@ async def run(configuration: RelayConfiguration, stop: asyncio.Event) -> None:
     """Serve until `stop` is set; raises ConfigurationError where the settings cannot be used."""
     settings = configuration.relay
     folder = state_of(settings)
-    records, authority = Store(folder), open_authority(folder, now())
+    records, authority = open_store(settings), authority_of(settings)
+    _agree(records, authority)
     certificate = LiveCertificate(settings, authority.certificate)
     tenants, agents = Tenants(configuration.tenants, records), Agents()
     enrolment = Enrolment(authority, records, timedelta(days=settings.agent_days))
@@ -57,24 +65,48 @@ async def run(configuration: RelayConfiguration, stop: asyncio.Event) -> None:
         number = port.open(settings.listen, settings.port)
         gateway.authorities = authorities_of(settings, number)
         url = f"https://{settings.name}:{number}"
+        neighbours = neighbours_of(settings, url, authority, admission)
+        reporter = Reporter(gateway, admission, settings.certificate, Place(settings.node, url, neighbours))
         logs.event(events.RELAY_READY, url=url, listen=settings.listen, port=number, version=__version__)
-        reporter = Reporter(gateway, admission, settings.certificate, url)
-        looking = asyncio.create_task(_look_at_store(records, tenants, admission))
-        reporting = asyncio.create_task(reporter.keep(folder))
-        watching = asyncio.create_task(certificate.keep())
-        try:
-            async with metrics.served(settings.metrics_port, reporter.figures, "relay.metrics_port"):
-                await stop.wait()
-        finally:
-            looking.cancel()
-            reporting.cancel()
-            watching.cancel()
-        await port.stop_accepting()
-        await _drain(gateway, agents, admission, settings.stop_s)
+        async with _kept(neighbours.keep() if neighbours else stop.wait()) as sharing:
+            async with (
+                _kept(_look_at_store(records, tenants, admission)),
+                _kept(reporter.keep(folder)),
+                _kept(certificate.keep()),
+                metrics.served(settings.metrics_port, reporter.figures, "relay.metrics_port"),
+                _kept(stop.wait()) as stopping,
+            ):
+                await asyncio.wait({stopping, sharing}, return_when=asyncio.FIRST_COMPLETED)
+            if sharing.done():
+                sharing.result()
+            await port.stop_accepting()
+            await _drain(gateway, admission, neighbours, settings.stop_s)
     finally:
         await port.close()
         await server.shutdown(CUT_S)
+        records.close()
     logs.event(events.RELAY_STOPPED)
+
+
+@asynccontextmanager
+async def _kept(work: Coroutine[object, object, object]) -> AsyncIterator[asyncio.Task[object]]:
+    """Have this done as long as the block runs."""
+    task = asyncio.create_task(work)
+    try:
+        yield task
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+def neighbours_of(settings: RelaySettings, url: str, authority: Authority, admission: Admission) -> Neighbours | None:
+    """Return the other nodes where there may be any; raises ConfigurationError where NATS' settings cannot be used."""
+    if settings.nats is None:
+        return None
+    identity = Identity(settings.node, url)
+    heartbeat = Heartbeat(settings.nats.beat_s, settings.nats.dead_s)
+    wire = Wire(Fabric(settings.nats, identity.id), Seals(authority.key), heartbeat)
+    return Neighbours(identity, wire, admission.agents, admission)
 
 
 def authorities_of(settings: RelaySettings, port: int) -> frozenset[str]:
@@ -90,21 +122,48 @@ def state_of(settings: RelaySettings) -> Path:
     return settings.state
 
 
+def authority_of(settings: RelaySettings) -> Authority:
+    """Return the authority for agents; raises ConfigurationError where it cannot be used."""
+    certificate, key = settings.agent_authority, settings.agent_authority_key
+    if (certificate is None) != (key is None):
+        raise ConfigurationError("relay.agent_authority and relay.agent_authority_key: give both, or neither.")
+    if certificate is None or key is None:
+        return open_authority(state_of(settings), now())
+    return load_authority(certificate, key)
+
+
+def _agree(records: Store, authority: Authority) -> None:
+    """Raise ConfigurationError where the nodes that share this store have another authority."""
+    if records.hold_authority(authority.fingerprint) != authority.fingerprint:
+        records.close()
+        mend = "give this node the files of another one, as relay.agent_authority and relay.agent_authority_key"
+        raise ConfigurationError(f"relay.store: its nodes have another authority for agents: {mend}.")
+
+
 async def _look_at_store(records: Store, tenants: Tenants, admission: Admission) -> None:
     """Take over what commands write: new tenants, and revocations, which end live links."""
+    trouble = ""
     while True:
         await asyncio.sleep(LOOK_S)
         try:
-            tenants.refresh()
-            admission.cut_revoked(records.revoked())
-        except sqlite3.Error as failure:
-            logs.event(events.STORE_UNAVAILABLE, level=logging.ERROR, reason=str(failure))
+            await asyncio.to_thread(tenants.refresh)
+            admission.cut_revoked(await asyncio.to_thread(records.revoked))
+            trouble = ""
+        except StoreUnavailable as failure:
+            if str(failure) != trouble:
+                trouble = str(failure)
+                logs.event(events.STORE_UNAVAILABLE, level=logging.ERROR, reason=trouble)
 
 
-async def _drain(gateway: Gateway, agents: Agents, admission: Admission, stop_s: float) -> None:
-    """Let every request in hand end, while agents are sent to other nodes."""
+async def _drain(gateway: Gateway, admission: Admission, neighbours: Neighbours | None, stop_s: float) -> None:
+    """Let every request in hand end, those of other nodes, too, while agents are sent to other nodes."""
     logs.event(events.RELAY_STOPPING, in_flight=gateway.under_way)
+    begin_s = asyncio.get_running_loop().time()
     admission.draining = True
-    for _, link in agents.all():
+    for _, link in gateway.agents.all():
         link.drain("the relay is about to stop")
+    if neighbours is not None:
+        await neighbours.leave()
     await gateway.idle(stop_s)
+    if neighbours is not None:
+        await neighbours.idle(max(CUT_S, stop_s - (asyncio.get_running_loop().time() - begin_s)))

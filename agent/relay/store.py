@@ -1,42 +1,47 @@
-"""What the relay must not forget: tenants, enrolment tokens, agents and revocations, in one SQLite file.
+"""What the relay must not forget: tenants, enrolment tokens, agents and revocations.
 
-Commands and the running relay open the same file; a revocation is seen at the next look. Tokens are kept as hashes.
+Commands and the running nodes open the same store; a revocation is seen at the next look. Tokens are kept as hashes.
+Every call blocks for one short transaction, and raises StoreUnavailable where the store cannot be asked.
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
 import secrets
-import sqlite3
-from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from agent.errors import ConfigurationError
+from agent.relay.databases import PostgreSQL, SQLite, StoreUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
+
+    from agent.relay.databases import Database
+    from agent.settings import RelaySettings
 
 FILE: Final = "relay.sqlite3"
 
-_SCHEMA: Final = """
-CREATE TABLE IF NOT EXISTS tenant (name TEXT PRIMARY KEY);
-CREATE TABLE IF NOT EXISTS enrolment (
-  token BLOB PRIMARY KEY,
-  tenant TEXT NOT NULL REFERENCES tenant (name),
-  ends_s INTEGER NOT NULL
-);
-CREATE TABLE IF NOT EXISTS agent (
-  id TEXT PRIMARY KEY,
-  tenant TEXT NOT NULL,
-  name TEXT NOT NULL,
-  enrolled_s INTEGER NOT NULL,
-  ends_s INTEGER NOT NULL,
-  revoked_s INTEGER
-);
-"""
+_SCHEMA: Final = (
+    "CREATE TABLE IF NOT EXISTS tenant (name TEXT PRIMARY KEY)",
+    """CREATE TABLE IF NOT EXISTS enrolment (
+      token TEXT PRIMARY KEY,
+      tenant TEXT NOT NULL REFERENCES tenant (name),
+      ends_s BIGINT NOT NULL
+    )""",
+    """CREATE TABLE IF NOT EXISTS agent (
+      id TEXT PRIMARY KEY,
+      tenant TEXT NOT NULL,
+      name TEXT NOT NULL,
+      enrolled_s BIGINT NOT NULL,
+      ends_s BIGINT NOT NULL,
+      revoked_s BIGINT
+    )""",
+    # The fingerprint of the authority that all nodes must have; one row, and none where the store is not shared.
+    "CREATE TABLE IF NOT EXISTS authority (fingerprint TEXT PRIMARY KEY, single INTEGER NOT NULL UNIQUE)",
+)
+_SCHEMA_LOCK: Final = "SELECT pg_advisory_xact_lock(7263549)"
+"""Two nodes that start at once would otherwise trip over each other: IF NOT EXISTS is not atomic in PostgreSQL."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,33 +58,39 @@ class EnrolledAgent:
 
 
 class Store:
-    """The file; each call is one short transaction."""
+    """The store; each call is one short transaction."""
 
-    def __init__(self, folder: Path) -> None:
-        """Open the store in this folder, made where it is not there; raises ConfigurationError where that fails."""
-        self._file = folder / FILE
+    def __init__(self, database: Database) -> None:
+        """Open the store, made where it is not there; raises ConfigurationError where that fails."""
+        self._database = database
+        self._transaction = database.transaction
+        self.close = database.close
         try:
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            os.close(os.open(self._file, os.O_CREAT | os.O_RDWR, 0o600))
             with self._transaction() as connection:
-                connection.executescript(_SCHEMA)
-        except (OSError, sqlite3.Error) as failure:
-            raise ConfigurationError(f"relay.state: {self._file} cannot be used ({failure}).") from failure
+                if database.shared:
+                    connection.execute(_SCHEMA_LOCK)
+                for statement in _SCHEMA:
+                    connection.execute(statement)
+        except StoreUnavailable as failure:
+            raise ConfigurationError(f"The store cannot be used: {failure}.") from failure
 
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with closing(sqlite3.connect(self._file, timeout=5.0)) as connection, connection:
-            yield connection
+    def hold_authority(self, fingerprint: str) -> str:
+        """Return the fingerprint of the authority that all nodes have: the first that a shared store was told of."""
+        if not self._database.shared:
+            return fingerprint
+        with self._transaction() as connection:
+            connection.execute("INSERT INTO authority VALUES (?, 1) ON CONFLICT DO NOTHING", (fingerprint,))
+            return str(connection.execute("SELECT fingerprint FROM authority").fetchall()[0][0])
 
     def add_tenant(self, name: str) -> None:
         """Add the tenant where it is not there yet."""
         with self._transaction() as connection:
-            connection.execute("INSERT OR IGNORE INTO tenant VALUES (?)", (name,))
+            connection.execute("INSERT INTO tenant VALUES (?) ON CONFLICT DO NOTHING", (name,))
 
     def tenants(self) -> list[str]:
         """Return the tenants' names."""
         with self._transaction() as connection:
-            return [row[0] for row in connection.execute("SELECT name FROM tenant ORDER BY name")]
+            return [row[0] for row in connection.execute("SELECT name FROM tenant ORDER BY name").fetchall()]
 
     def new_enrolment(self, tenant: str, now_s: int, life_s: int) -> str:
         """Return a new token with which one agent of the tenant may enrol, once, for so many seconds."""
@@ -114,7 +125,7 @@ class Store:
             rows = connection.execute(
                 "SELECT id, tenant, name, enrolled_s, ends_s, revoked_s FROM agent ORDER BY tenant, name, enrolled_s"
             )
-            return [EnrolledAgent(*row) for row in rows]
+            return [EnrolledAgent(*row) for row in rows.fetchall()]
 
     def revoke(self, identity: str, now_s: int) -> bool:
         """Let this agent in no more; returns False where there is no such agent."""
@@ -127,16 +138,35 @@ class Store:
     def is_welcome(self, tenant: str, identity: str) -> bool:
         """Return whether this agent was enrolled for this tenant and is not revoked."""
         with self._transaction() as connection:
-            row = connection.execute(
+            found = connection.execute(
                 "SELECT 1 FROM agent WHERE id = ? AND tenant = ? AND revoked_s IS NULL", (identity, tenant)
-            ).fetchone()
-            return row is not None
+            )
+            return bool(found.fetchall())
 
     def revoked(self) -> frozenset[str]:
         """Return the agents that are let in no more."""
         with self._transaction() as connection:
-            return frozenset(row[0] for row in connection.execute("SELECT id FROM agent WHERE revoked_s IS NOT NULL"))
+            rows = connection.execute("SELECT id FROM agent WHERE revoked_s IS NOT NULL").fetchall()
+            return frozenset(row[0] for row in rows)
 
 
-def _hash(token: str) -> bytes:
-    return hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()
+def open_store(settings: RelaySettings) -> Store:
+    """Return the relay's store; raises ConfigurationError where it cannot be used."""
+    if settings.store is not None:
+        return Store(PostgreSQL(settings.store, settings.store_trust, _password(settings.store_password_file)))
+    if settings.state is None:
+        raise ConfigurationError("relay.state: name a folder for tenants and agents.")
+    return Store(SQLite(settings.state / FILE))
+
+
+def _password(file: Path | None) -> str | None:
+    if file is None:
+        return None
+    try:
+        return file.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as failure:
+        raise ConfigurationError(f"relay.store_password_file: {file} cannot be read ({failure}).") from failure
+
+
+def _hash(token: str) -> str:
+    return hashlib.sha256(token.encode("utf-8", "surrogateescape")).hexdigest()

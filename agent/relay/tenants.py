@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 from typing import TYPE_CHECKING, Final
@@ -29,7 +30,7 @@ class Tenants:
         return name in self._names
 
     def refresh(self) -> None:
-        """Look at the store again: commands may have added tenants."""
+        """Look at the store again, which blocks: commands may have added tenants. Raises StoreUnavailable."""
         self._names = frozenset(self._hashes).union(self._store.tenants())
 
     def admits(self, name: str, token: str) -> bool:
@@ -45,9 +46,12 @@ class Tenants:
         scheme, _, token = authorization.partition(" ")
         return scheme.lower() == "bearer" and _is_one_of(token.strip(), self._client_hashes.get(name) or _NOBODY)
 
-    def welcomes(self, name: str, agent: str) -> bool:
-        """Return whether the agent with this id was enrolled for this tenant, and is not revoked."""
-        return self._store.is_welcome(name, agent)
+    async def welcomes(self, name: str, agent: str) -> bool:
+        """Return whether the agent with this id was enrolled for this tenant, and is not revoked.
+
+        Raises StoreUnavailable where nobody can tell just now.
+        """
+        return await asyncio.to_thread(self._store.is_welcome, name, agent)
 
 
 def _is_one_of(token: str, hashes: tuple[str, ...]) -> bool:

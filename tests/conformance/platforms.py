@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from connector_host.connectors.contract import Connector
-    from tests.servers import Server
+    from tests.servers import DatabaseServer
 
 Database = Literal["sqlite", "postgresql", "mariadb"]
 Driver = Literal["native", "odbc", "any"]
@@ -99,7 +99,7 @@ class Platform:
     url: str
     password: str | None
     file: Path | None = None
-    server: Server | None = None
+    server: DatabaseServer | None = None
     server_database: str = ""
 
     def execute(self, *statements: str) -> list[Sequence[Any]]:
@@ -160,7 +160,7 @@ def on_file(path: Path, driver: Driver) -> Platform:
     return Platform("sqlite", driver, f"{scheme}:///{path}{query}", None, file=path)
 
 
-def on_server(server: Server, driver: Driver, database: str) -> Platform:
+def on_server(server: DatabaseServer, driver: Driver, database: str) -> Platform:
     """Return a fresh database of a server."""
     scheme = {
         ("postgresql", "native"): "postgresql",

@@ -8,32 +8,19 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-import os
 import random
 import signal
-import sqlite3
 import ssl
 from collections import Counter
-from dataclasses import dataclass, field
 
 import aiohttp
 import pytest
 from chain import Chain
 
-USERS = int(os.environ.get("CHAOS_USERS", "400"))
-KILLS = 6
-CLIENTS = 8
+from tests.journeys.writers import CLIENTS, Tally, Writer, check, users, write
+
+USERS = users(400)
 PARTS = ("connector host", "relay", "agent")
-
-
-@dataclass
-class Tally:
-    """What the client heard."""
-
-    sent: int = 0
-    acknowledged: set[str] = field(default_factory=set)
-    unknown: set[str] = field(default_factory=set)
-    statuses: Counter = field(default_factory=Counter)
 
 
 @pytest.fixture(scope="module")
@@ -49,51 +36,19 @@ def chain(tmp_path_factory):
 
 @pytest.mark.timeout(60 + USERS // 10)
 async def test_no_acknowledged_write_is_lost_and_none_is_done_twice(chain):
-    tally, killed = Tally(), Counter()
+    tally, killed = Tally(USERS), Counter()
     logins = (f"chaos{number:05}" for number in itertools.count())
     context = ssl.create_default_context(cafile=str(chain.relay_trust))
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context)) as session:
         kills = asyncio.create_task(kill_at_random(chain, killed))
-        await asyncio.gather(*(write(session, chain, logins, tally, killed) for _ in range(CLIENTS)))
+        writer = Writer(session, itertools.repeat(chain.url), chain.token_file.read_text().strip())
+        await asyncio.gather(*(write(writer, logins, tally, killed) for _ in range(CLIENTS)))
         kills.cancel()
         await asyncio.gather(kills, return_exceptions=True)
-    with sqlite3.connect(chain.database) as connection:
-        rows = Counter(row[0] for row in connection.execute("SELECT ContosoLogin FROM Employees"))
-    connection.close()
     figures = f"{tally.sent} users, kills {dict(killed)}, statuses {dict(tally.statuses)}, unknown {tally.unknown}"
     logging.getLogger(__name__).info(figures)
-    assert tally.statuses[409] == 0, "a write was carried out twice"
-    assert tally.acknowledged <= rows.keys()
-    assert len(tally.acknowledged) + len(tally.unknown) == tally.sent >= USERS
-    assert set(rows.values()) == {1}
+    check(tally, chain.database)
     assert len(tally.unknown) <= killed["connector host"] * CLIENTS, "only a host that dies half-way leaves a doubt"
-
-
-async def write(session, chain, logins, tally, killed):
-    """Create users until all are sent and enough was killed; each is repeated with its key until its fate is known."""
-    token = chain.token_file.read_text().strip()
-    while tally.sent < USERS or killed.total() < KILLS:
-        login = next(logins)
-        tally.sent += 1
-        body = {"userName": login, "name": {"givenName": "C", "familyName": "K"}, "displayName": login}
-        headers = {"Authorization": f"Bearer {token}", "Idempotency-Key": f"key-{login}"}
-        doubts = 0
-        while True:
-            try:
-                async with session.post(f"{chain.url}/Users", json=body, headers=headers) as response:
-                    status, text = response.status, await response.text()
-            except aiohttp.ClientError:
-                status, text = 0, ""
-            tally.statuses[status] += 1
-            if status == 201:
-                tally.acknowledged.add(login)
-                break
-            doubts += status == 504
-            if doubts == 3:
-                tally.unknown.add(login)
-                break
-            assert status in {0, 502, 503, 504}, text
-            await asyncio.sleep(0.05)
 
 
 async def kill_at_random(chain, killed):

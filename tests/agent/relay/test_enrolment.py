@@ -19,14 +19,15 @@ from agent.link.credentials import AgentName, is_proven, name_in, prove
 from agent.outbound import credentials
 from agent.outbound.credentials import EnrolmentRefused, enrol, new_request
 from agent.relay.authority import RequestRefused, open_authority
-from agent.relay.store import Store
+from agent.relay.databases import SQLite
+from agent.relay.store import FILE, Store
 from connector_host.clock import now
 
 DAY_S = 86_400
 
 
 def invite(chain, tenant="acme", life_s=DAY_S):
-    store = Store(chain.folder / "relay-state")
+    store = Store(SQLite(chain.folder / "relay-state" / FILE))
     store.add_tenant(tenant)
     return store.new_enrolment(tenant, int(now().timestamp()), life_s)
 
@@ -91,7 +92,7 @@ async def test_a_revoked_agent_loses_its_link_within_seconds(chain, host):
     settings, identity = await enrolled(chain, host)
     chain.run_agent(settings)
     await chain.relay_sees(1)
-    Store(chain.folder / "relay-state").revoke(identity.name.agent, int(now().timestamp()))
+    Store(SQLite(chain.folder / "relay-state" / FILE)).revoke(identity.name.agent, int(now().timestamp()))
     await chain.log.wait_for(events.LINK_ENDED, reason="the agent was revoked", limit_s=3)
     failed = await chain.log.wait_for(events.LINK_FAILED, limit_s=3)
     assert "does not accept this agent" in failed["reason"]
@@ -198,7 +199,7 @@ async def test_the_commands_add_list_and_revoke(tmp_path, capsys):
     config.write_text('[relay]\ncertificate = "c"\nkey = "k"\n')
     assert main(["relay", "--config", str(config), "tenant", "add", "acme"]) == 0
     token = capsys.readouterr().out.strip()
-    assert Store(tmp_path / "state").use_enrolment("acme", token, int(now().timestamp()))
+    assert Store(SQLite(tmp_path / "state" / FILE)).use_enrolment("acme", token, int(now().timestamp()))
     assert main(["relay", "--config", str(config), "tenant", "add", "No Name"]) == 2
     assert main(["relay", "--config", str(config), "agent", "revoke", "nobody"]) == 1
     capsys.readouterr()

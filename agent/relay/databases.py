@@ -1,0 +1,175 @@
+"""Where the relay's store lives: a SQLite file of one node, or a PostgreSQL database that several share.
+
+Statements are written once, with `?` for values; both give `execute` and cursors of the same shape (PEP 249). Each
+transaction is short, and blocks: whoever runs an event loop calls from a thread.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING, Any, Final, Protocol
+from urllib.parse import parse_qs, urlsplit
+
+from agent.errors import AgentError, ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+    from types import ModuleType
+
+    import psycopg
+
+WAIT_S: Final = 5
+"""Seconds that a statement, or a connection, may take."""
+
+_LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+class StoreUnavailable(AgentError):
+    """The store cannot be asked just now."""
+
+
+class Cursor(Protocol):
+    """What came of a statement."""
+
+    @property
+    def rowcount(self) -> int:
+        """How many rows it changed."""
+
+    def fetchall(self) -> list[Any]:
+        """Return all rows."""
+
+
+class Transaction(Protocol):
+    """Statements that hold together."""
+
+    def execute(self, statement: str, values: tuple[object, ...] = ()) -> Cursor:
+        """Run one statement."""
+
+
+class Database(Protocol):
+    """A place for the store."""
+
+    shared: bool
+    """Whether other nodes use it, too."""
+
+    def transaction(self) -> AbstractContextManager[Transaction]:
+        """Return a transaction that is committed at the end of the block; raises StoreUnavailable."""
+
+    def close(self) -> None:
+        """Let go of what is open."""
+
+
+class SQLite:
+    """A file; each transaction has a connection of its own."""
+
+    shared = False
+
+    def __init__(self, file: Path) -> None:
+        """Make the file where it is not there; raises ConfigurationError where that fails."""
+        self._file = file
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            os.close(os.open(file, os.O_CREAT | os.O_RDWR, 0o600))
+        except OSError as failure:
+            raise ConfigurationError(f"relay.state: {file} cannot be used ({failure}).") from failure
+
+    @contextmanager
+    def transaction(self) -> Iterator[Transaction]:
+        """Return a transaction; raises StoreUnavailable."""
+        try:
+            with closing(sqlite3.connect(self._file, timeout=WAIT_S)) as connection, connection:
+                yield connection
+        except sqlite3.Error as failure:
+            raise StoreUnavailable(f"{self._file}: {failure}") from failure
+
+    def close(self) -> None:
+        """Nothing stays open between transactions."""
+
+
+class PostgreSQL:
+    """A database that all nodes use, over one connection that is made anew where it broke."""
+
+    shared = True
+
+    def __init__(self, url: str, trust: Path | None, password: str | None) -> None:
+        """Prepare; raises ConfigurationError where the URL or the extra cannot be used. Connects when it is asked."""
+        self._library = _library()
+        self._url = url
+        self._options = _options(url, trust)
+        if password is not None:
+            self._options["password"] = password
+        self._lock = threading.Lock()
+        self._connection: psycopg.Connection[tuple[Any, ...]] | None = None
+
+    @contextmanager
+    def transaction(self) -> Iterator[Transaction]:
+        """Return a transaction; raises StoreUnavailable."""
+        with self._lock:
+            try:
+                connection = self._connection = self._connection or self._connect()
+                with connection.transaction():
+                    yield _Percent(connection)
+            except self._library.Error as failure:
+                self._forget()
+                # What libpq says may go over several lines, and names user and host, never the password.
+                raise StoreUnavailable(f"relay.store: {' '.join(str(failure).split())}") from failure
+
+    def close(self) -> None:
+        """Let go of the connection; the next transaction makes another."""
+        with self._lock:
+            self._forget()
+
+    def _forget(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+    def _connect(self) -> psycopg.Connection[tuple[Any, ...]]:
+        connection: psycopg.Connection[tuple[Any, ...]] = self._library.connect(
+            self._url, autocommit=True, connect_timeout=WAIT_S, **self._options
+        )
+        connection.execute("SELECT set_config('statement_timeout', %s, false)", (f"{WAIT_S}s",))
+        return connection
+
+
+class _Percent:
+    """A connection of psycopg, whose values are marked by `%s`."""
+
+    def __init__(self, connection: psycopg.Connection[tuple[Any, ...]]) -> None:
+        self._connection = connection
+
+    def execute(self, statement: str, values: tuple[object, ...] = ()) -> Cursor:
+        """Run one statement of this package's own."""
+        return self._connection.execute(statement.replace("?", "%s").encode(), values)
+
+
+def _library() -> ModuleType:
+    try:
+        import psycopg  # noqa: PLC0415 - an extra, which a single node does without
+    except ImportError:
+        raise ConfigurationError(
+            "relay.store: needs the extra `postgresql`: pip install 'connector-host[postgresql]'."
+        ) from None
+    return psycopg
+
+
+def _options(url: str, trust: Path | None) -> dict[str, str]:
+    """Return how the server is verified: by certificate and name, save on this machine; no URL turns that off."""
+    parsed = urlsplit(url)
+    if parsed.scheme not in {"postgresql", "postgres"}:
+        raise ConfigurationError("relay.store: write postgresql://USER@HOST/DATABASE.")
+    if parsed.password:
+        raise ConfigurationError("relay.store: put the password into the file of relay.store_password_file.")
+    options = parse_qs(parsed.query)
+    for key, mend in (("sslmode", "leave it out"), ("sslrootcert", "use relay.store_trust"), ("host", "put it first")):
+        if key in options:
+            raise ConfigurationError(f"relay.store: {key} has no place in the URL: {mend}.")
+    keepalive = {"tcp_user_timeout": str(1000 * WAIT_S)}
+    if not parsed.hostname or parsed.hostname in _LOOPBACK:
+        return keepalive
+    return keepalive | {"sslmode": "verify-full", "sslrootcert": str(trust) if trust is not None else "system"}

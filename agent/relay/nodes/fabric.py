@@ -1,0 +1,249 @@
+"""The connection to NATS: made, watched, and made again; carries packets to one node or to all, and knows not what.
+
+A connection that broke is never continued: what was on it is lost, and whoever used it hears that at once. So nothing
+that was given up can leave later.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+from agent import events, logs
+from agent.errors import ConfigurationError
+from agent.link.tls import trusting
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable
+    from pathlib import Path
+    from types import ModuleType
+
+    from nats.aio.client import Client
+    from nats.aio.msg import Msg
+
+    from agent.settings import NatsSettings
+
+MESSAGE_BYTES: Final = 262_144
+"""What NATS must let through at once: the largest batch of a link, and its seal. NATS' own default is 1 MB."""
+
+CONNECT_S: Final = 5.0
+CLOSE_S: Final = 0.5
+PAUSE_S: Final = 5.0
+"""The longest pause before NATS is dialled again; each is drawn at random, from nothing up to a bound that doubles."""
+
+_FIRST_PAUSE_S: Final = 0.2
+_INBOX: Final = "provisioning-relay.node."
+_ALL: Final = "provisioning-relay.all"
+
+
+class NotThere(OSError):
+    """NATS cannot be reached just now."""
+
+
+class Fabric:
+    """Keeps one connection to NATS."""
+
+    def __init__(self, settings: NatsSettings, node: str) -> None:
+        """Prepare; raises ConfigurationError where the settings cannot be used."""
+        self.take: Callable[[bytes], None] = _ignore
+        """Gets each packet."""
+        self.trouble = "the connection has not come about yet"
+        """Why there is no connection; empty where there is one."""
+        self.on_change: Callable[[], None] = _nothing
+        """Called when the connection has come about or was lost."""
+        self._library = _library()
+        self._settings = settings
+        self._node = node
+        self._context = _context(settings)
+        self._client: Client | None = None
+        self._lost = asyncio.Event()
+        _login(settings)
+
+    async def keep(self) -> None:
+        """Connect, and connect again, until cancelled."""
+        bound_s = _FIRST_PAUSE_S
+        try:
+            while True:
+                for url in random.sample(self._settings.urls, len(self._settings.urls)):
+                    if await self._hold(url):
+                        bound_s = _FIRST_PAUSE_S
+                await asyncio.sleep(random.uniform(0.0, bound_s))  # noqa: S311 - spreads load, guards nothing
+                bound_s = min(2 * bound_s, PAUSE_S)
+        finally:
+            await self._end()
+
+    async def send(self, node: str, packet: bytes) -> None:
+        """Send a packet to one node; raises NotThere."""
+        await self._publish(_INBOX + node, packet)
+
+    async def shout(self, packet: bytes) -> None:
+        """Send a packet to all nodes, this one too; raises NotThere."""
+        await self._publish(_ALL, packet)
+
+    def give_up(self, reason: str) -> None:
+        """End this connection and make another."""
+        if not self.trouble:
+            self.trouble = reason
+        self._lost.set()
+
+    async def _publish(self, subject: str, packet: bytes) -> None:
+        client = self._client
+        if client is None or self._lost.is_set():
+            raise NotThere(f"NATS: {self.trouble}")
+        try:
+            await client.publish(subject, packet)
+        except self._library.errors.Error as failure:
+            self.give_up(_words(failure))
+            raise NotThere(f"NATS: {_words(failure)}") from failure
+
+    async def _hold(self, url: str) -> bool:
+        """Hold one connection until it is lost; returns whether it ever came about."""
+        self._lost.clear()
+        try:
+            async with asyncio.timeout(CONNECT_S):
+                self._client = await self._connect(url)
+        except (OSError, TimeoutError, ConfigurationError, self._library.errors.Error) as failure:
+            self.trouble = f"{url}: {_words(failure)}"
+            logs.event(events.NATS_FAILED, level=logging.WARNING, url=url, reason=_words(failure))
+            return False
+        self.trouble = ""
+        logs.event(events.NATS_CONNECTED, url=url)
+        self.on_change()
+        await self._lost.wait()
+        self.trouble = self.trouble or "the connection was lost"
+        logs.event(events.NATS_LOST, level=logging.WARNING, url=url, reason=self.trouble)
+        await self._end()
+        return True
+
+    async def _end(self) -> None:
+        client, self._client = self._client, None
+        if client is None:
+            return
+        self.trouble = self.trouble or "this node is about to stop"
+        self.on_change()
+        await _close(client)
+
+    async def _connect(self, url: str) -> Client:
+        """Return a connection that listens; raises OSError, TimeoutError or NATS' errors."""
+        client = self._library.NATS()
+        given = {name: _guarded(client, secret) for name, secret in _login(self._settings).items()}
+        try:
+            await client.connect(
+                servers=[url],
+                name=f"provisioning relay {self._node}",
+                tls=self._context,
+                allow_reconnect=False,
+                error_cb=self._on_error,
+                closed_cb=self._on_closed,
+                connect_timeout=CONNECT_S,
+                **given,
+            )
+            _demand(client)
+            for subject in (_INBOX + self._node, _ALL):
+                await client.subscribe(subject, cb=self._on_message)
+            await client.flush()
+        except BaseException:
+            await _close(client)
+            raise
+        return client  # type: ignore[no-any-return] # the library is imported where it is needed
+
+    async def _on_message(self, message: Msg) -> None:
+        self.take(message.data)
+
+    async def _on_error(self, failure: Exception) -> None:
+        logs.event(events.NATS_TROUBLE, level=logging.WARNING, reason=_words(failure))
+
+    async def _on_closed(self) -> None:
+        self._lost.set()
+
+
+def _library() -> ModuleType:
+    try:
+        import nats  # noqa: PLC0415 - an extra, which a single node does without
+        import nats.errors  # noqa: PLC0415
+    except ImportError:
+        mend = "pip install 'connector-host[nats]'"
+        raise ConfigurationError(f"relay.nats: needs the extra `nats`: {mend}.") from None
+    return nats
+
+
+def _context(settings: NatsSettings) -> ssl.SSLContext:
+    """Return what is spoken to NATS: its certificate is always verified."""
+    context = trusting(settings.trust, "relay.nats.trust")
+    if (settings.certificate is None) != (settings.key is None):
+        raise ConfigurationError("relay.nats.certificate and relay.nats.key: give both, or neither.")
+    if settings.certificate is not None:
+        try:
+            context.load_cert_chain(settings.certificate, settings.key)
+        except OSError as failure:  # ssl.SSLError, too
+            raise ConfigurationError(f"relay.nats.certificate: cannot be used ({failure}).") from failure
+    return context
+
+
+def _login(settings: NatsSettings) -> dict[str, str]:
+    """Return what is shown to NATS; the files are read again for each connection."""
+    if settings.token_file is not None:
+        if settings.user is not None:
+            raise ConfigurationError("relay.nats.token_file: NATS takes a token or a user, not both.")
+        return {"token": _secret(settings.token_file, "relay.nats.token_file")}
+    if settings.user is None:
+        return {}
+    if settings.password_file is None:
+        raise ConfigurationError("relay.nats.password_file: is missing; relay.nats.user has a password.")
+    return {"user": settings.user, "password": _secret(settings.password_file, "relay.nats.password_file")}
+
+
+def _secret(file: Path, key: str) -> str:
+    try:
+        return file.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as failure:
+        raise ConfigurationError(f"{key}: {file} cannot be read ({failure}).") from failure
+
+
+def _guarded(client: Client, secret: str) -> Callable[[], str]:
+    """Return what gives the secret away only once TLS stands: the library goes on without where a server says so."""
+
+    def shown() -> str:
+        if not _is_encrypted(client):
+            raise ConfigurationError("the server does not speak TLS: no credentials are sent to it")
+        return secret
+
+    return shown
+
+
+async def _close(client: Client) -> None:
+    """Close, whatever the library makes of it; a connection into a void, or without TLS, never says good-bye."""
+    with suppress(Exception):
+        async with asyncio.timeout(CLOSE_S):
+            await client.close()
+
+
+def _demand(client: Client) -> None:
+    """Raise ConfigurationError where this server cannot be used."""
+    if not _is_encrypted(client):
+        raise ConfigurationError("the server does not speak TLS: nothing is sent without")
+    if client.max_payload < MESSAGE_BYTES:
+        wanted = f"max_payload must be {MESSAGE_BYTES} bytes at least"
+        raise ConfigurationError(f"the server takes {client.max_payload} bytes at once; its {wanted}")
+
+
+def _is_encrypted(client: Client) -> bool:
+    transport = client._transport  # noqa: SLF001 - the library has no other word for it
+    writer = getattr(transport, "_io_writer", None)
+    return writer is not None and writer.get_extra_info("ssl_object") is not None
+
+
+def _words(failure: Exception) -> str:
+    return str(failure) or type(failure).__name__
+
+
+def _nothing() -> None:
+    """Change nothing."""
+
+
+def _ignore(_: bytes) -> None:
+    """Change nothing."""

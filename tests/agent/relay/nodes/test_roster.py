@@ -1,0 +1,87 @@
+"""What a node tells others about its agents: all of it once, then what is new; a number leads to one tenant only."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import msgspec
+import pytest
+
+from agent.link.links import Heartbeat, Link
+from agent.link.messages import VERSION, Health, Hello
+from agent.link.session import WINDOW_BYTES, Session
+from agent.relay.matching import Agents
+from agent.relay.nodes.messages import Roster, decode
+from agent.relay.nodes.roster import PIECE, Numbered, news
+
+HELLO = Hello((VERSION, VERSION), WINDOW_BYTES, "one", "1")
+
+
+def live_link():
+    link = Link(None, Session(HELLO, opens=True), Heartbeat())
+    link.session.peer = HELLO
+    return link
+
+
+@pytest.fixture
+async def agents():
+    return Agents()
+
+
+@pytest.fixture
+def numbered(agents):
+    return Numbered(agents, SimpleNamespace(named={}))
+
+
+def told(before, now):
+    return [decode(Roster, piece) for piece in news(before, now)]
+
+
+async def test_a_link_is_found_for_its_own_tenant_only(agents, numbered):
+    link = live_link()
+    agents.add("acme", link)
+    [number] = numbered.look()
+    assert numbered.find("acme", number) is link
+    assert numbered.find("other", number) is None
+    assert numbered.find("acme", number + 1) is None
+
+
+async def test_a_number_is_never_given_again(agents, numbered):
+    link = live_link()
+    agents.add("acme", link)
+    [first] = numbered.look()
+    agents.remove("acme", link)
+    assert numbered.look() == {}
+    assert numbered.find("acme", first) is None
+    agents.add("acme", live_link())
+    assert list(numbered.look()) != [first]
+
+
+async def test_only_what_is_new_is_told(agents, numbered):
+    one, other = live_link(), live_link()
+    agents.add("acme", one)
+    agents.add("acme", other)
+    before = numbered.look()
+    assert [len(roster.held) for roster in told({}, before)] == [2]
+    assert told(before, numbered.look()) == []
+    one.health = Health(reachable=False, record="", detail="it is down")
+    agents.remove("acme", other)
+    [roster] = told(before, numbered.look())
+    assert [held.health.reachable for held in roster.held] == [False]
+    assert roster.gone == [number for number, held in before.items() if held.number != roster.held[0].number]
+
+
+async def test_a_slower_round_trip_is_no_news(agents, numbered):
+    link = live_link()
+    agents.add("acme", link)
+    before = numbered.look()
+    link.round_trip_s = 0.5
+    assert told(before, numbered.look()) == []
+
+
+async def test_many_links_are_told_in_pieces(agents, numbered):
+    for _ in range(2 * PIECE + 1):
+        agents.add("acme", live_link())
+    rosters = told({}, numbered.look())
+    assert [len(roster.held) for roster in rosters] == [PIECE, PIECE, 1]
+    assert max(len(msgspec.msgpack.encode(roster)) for roster in rosters) < 65_536

@@ -1,0 +1,145 @@
+"""NATS is believed in nothing: it is verified, it reads nothing, and who has a login there gets no further."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+
+import nats
+import pytest
+
+from agent import events
+from agent.errors import ConfigurationError
+from agent.link.tls import trusting
+from agent.relay.nodes.fabric import Fabric
+from agent.settings import NatsSettings
+from tests.agent.chain import issue_papers
+
+SECRET = b"Bearer a-secret-of-the-client"
+
+
+@pytest.fixture
+async def tap(own_nats):
+    """Somebody with a login at NATS: what they hear, and their connection."""
+    heard = []
+
+    async def hear(message):
+        heard.append((message.subject, message.data))
+
+    context = trusting(own_nats.authority, "trust")
+    client = await nats.connect(own_nats.url, user=own_nats.user, password=own_nats.password, tls=context)
+    await client.subscribe(">", cb=hear)
+    await client.flush()
+    yield client, heard
+    await client.close()
+
+
+@pytest.fixture
+async def apart(cluster, host, tap):
+    a, b = await cluster.start("a"), await cluster.start("b")
+    await b.start_agent(host.url)
+    return a
+
+
+async def write(client, node):
+    headers = {"Authorization": SECRET.decode()}
+    async with client.post(node.address(), data=b"personal data" * 100, headers=headers) as response:
+        assert response.status == 200
+
+
+async def test_what_passes_through_nats_cannot_be_read_there(apart, client, tap):
+    await write(client, apart)
+    _, heard = tap
+    said = b"".join(data for _, data in heard)
+    assert len(said) > 1300, "it did pass there"
+    for plain in (SECRET, b"personal data", b"acme", b"/ecma2host_HR"):
+        assert plain not in said
+
+
+async def test_what_passed_through_nats_can_be_sent_again_and_nothing_comes_of_it(apart, host, client, tap):
+    await write(client, apart)
+    listener, heard = tap
+    for subject, data in list(heard):
+        await listener.publish(subject, data)
+    await listener.flush()
+    await write(client, apart)
+    assert len(host.asked) == 2, "one for each that the client sent"
+
+
+async def test_what_was_changed_on_its_way_is_passed_over(apart, host, client, tap):
+    listener, heard = tap
+    await write(client, apart)
+    for subject, data in list(heard):
+        await listener.publish(subject, data[:-1] + bytes((data[-1] ^ 1,)))
+        await listener.publish(subject, data[:20])
+        await listener.publish(subject, b"\x04")
+    await listener.flush()
+    await write(client, apart)
+    assert len(host.asked) == 2
+
+
+async def test_a_node_with_another_authority_stays_outside(cluster, host, client):
+    a = await cluster.start("a", limits={"wait_s": 0.5})
+    b = await cluster.start("b", shared_authority=False)
+    await b.start_agent(host.url)
+    refused = await cluster.log.wait_for(events.NODE_REFUSED)
+    assert "was not sealed by a node with this relay's authority" in refused["reason"]
+    async with client.get(a.address()) as response:
+        assert response.status == 503
+    assert not cluster.joined()
+
+
+async def test_a_nats_server_of_another_authority_is_told_nothing(cluster, tmp_path, host, client):
+    other = issue_papers(tmp_path, "localhost").authority
+    a = await cluster.start("a", nats=cluster.settings(trust=other), limits={"wait_s": 0.0})
+    failed = await cluster.log.wait_for(events.NATS_FAILED)
+    assert "certificate verify failed" in failed["reason"]
+    async with client.get(a.address()) as response:
+        assert response.status == 503
+        assert "NATS, which leads to the other nodes" in (await response.json(content_type=None))["detail"]
+
+
+async def test_a_nats_server_without_tls_gets_no_credentials(cluster):
+    """The library goes on without TLS where the server says so; somebody on the way may say it in its place."""
+    said = []
+
+    async def pretend(reader, writer):
+        writer.write(b'INFO {"server_id":"x","version":"2.9.10","auth_required":true,"max_payload":1048576}\r\n')
+        while data := await reader.read(4096):
+            said.append(data)
+            writer.write(b"PONG\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(pretend, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        for keys in ({}, {"user": None, "password_file": None}):
+            fabric = Fabric(cluster.settings(urls=(f"tls://localhost:{port}",), **keys), "0" * 32)
+            keeping = asyncio.create_task(fabric.keep())
+            failed = await cluster.log.wait_for(events.NATS_FAILED)
+            assert "does not speak TLS" in failed["reason"]
+            keeping.cancel()
+            await asyncio.gather(keeping, return_exceptions=True)
+    assert cluster.nats.password.encode() not in b"".join(said)
+    assert b"provisioning-relay.all" not in b"".join(said)
+
+
+def test_without_the_extra_the_mend_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "nats", None)
+    with pytest.raises(ConfigurationError, match=r"relay\.nats: needs the extra `nats`: pip install"):
+        Fabric(NatsSettings(urls=("tls://localhost:4222",)), "0" * 32)
+
+
+@pytest.mark.parametrize(
+    ("keys", "words"),
+    [
+        ({"token_file": Path("token"), "user": "relay"}, "a token or a user, not both"),
+        ({"user": "relay"}, "relay.nats.password_file: is missing"),
+        ({"user": "relay", "password_file": Path("nowhere")}, "relay.nats.password_file: nowhere cannot be read"),
+        ({"certificate": Path("c.pem")}, "give both, or neither"),
+        ({"trust": Path("nowhere.pem")}, "relay.nats.trust: nowhere.pem cannot be used"),
+    ],
+)
+def test_settings_that_cannot_be_used_are_named(keys, words):
+    with pytest.raises(ConfigurationError, match=words):
+        Fabric(NatsSettings(urls=("tls://localhost:4222",), **keys), "0" * 32)

@@ -1,0 +1,129 @@
+"""What the relay must not forget, in a file of its own or in a PostgreSQL that several nodes share."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import ExitStack, closing
+
+import pytest
+
+from agent.errors import ConfigurationError
+from agent.relay.databases import PostgreSQL, SQLite, StoreUnavailable
+from agent.relay.store import FILE, EnrolledAgent, Store
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def opened(request, tmp_path):
+    """What opens the same store again and again, as each node and each command does."""
+    server = request.getfixturevalue("postgresql_server") if request.param == "postgresql" else None
+    with ExitStack() as stack:
+        place = shared(server) if server else lambda: SQLite(tmp_path / FILE)
+        yield lambda: stack.enter_context(closing(Store(place())))
+
+
+def shared(server):
+    """Return what makes databases of nodes that share a new, empty one of this server."""
+    url = f"postgresql://{server.user}@{server.host}:{server.port}/{server.database()}"
+    return lambda: PostgreSQL(url, None, server.password)
+
+
+def agent(number=1, tenant="acme"):
+    return EnrolledAgent(f"{number:032x}", tenant, f"agent {number}", 100, 200, None)
+
+
+def test_tenants_are_seen_by_everyone_and_kept_once(opened):
+    one, other = opened(), opened()
+    for name in ("beta", "acme", "beta"):
+        one.add_tenant(name)
+    assert other.tenants() == ["acme", "beta"]
+
+
+def test_an_enrolment_token_is_good_once_for_its_tenant_and_its_time(opened):
+    one, other = opened(), opened()
+    one.add_tenant("acme")
+    token = one.new_enrolment("acme", 1_000, 60)
+    assert not other.use_enrolment("beta", token, 1_001)
+    assert not other.use_enrolment("acme", token, 1_060)
+    assert other.use_enrolment("acme", token, 1_001)
+    assert not one.use_enrolment("acme", token, 1_001)
+
+
+def test_a_token_that_is_raced_for_at_several_nodes_is_worth_one_agent(opened):
+    opened().add_tenant("acme")
+    token = opened().new_enrolment("acme", 1_000, 60)
+    nodes, start, used = [opened() for _ in range(4)], threading.Barrier(4), []
+
+    def race(node):
+        start.wait()
+        used.append(node.use_enrolment("acme", token, 1_001))
+
+    threads = [threading.Thread(target=race, args=(node,)) for node in nodes]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(used) == [False, False, False, True]
+
+
+def test_a_revocation_at_one_node_is_seen_by_all(opened):
+    one, other = opened(), opened()
+    one.add_agent(agent())
+    assert other.is_welcome("acme", agent().id)
+    assert not other.is_welcome("beta", agent().id)
+    assert one.revoke(agent().id, 150)
+    assert other.revoked() == {agent().id}
+    assert not other.is_welcome("acme", agent().id)
+    assert other.revoke(agent().id, 199), "again changes nothing"
+    assert one.agents()[0].revoked_s == 150
+    assert not one.revoke("nobody", 150)
+
+
+def test_a_renewal_is_remembered(opened):
+    one = opened()
+    one.add_agent(agent(1))
+    one.add_agent(agent(2))
+    one.renew_agent(agent(2).id, 300)
+    assert [(known.name, known.ends_s) for known in opened().agents()] == [("agent 1", 200), ("agent 2", 300)]
+
+
+def test_the_first_authority_of_a_shared_store_counts(postgresql_server):
+    place = shared(postgresql_server)
+    with closing(Store(place())) as one, closing(Store(place())) as other:
+        assert one.hold_authority("first") == "first"
+        assert other.hold_authority("second") == "first"
+
+
+def test_a_store_whose_server_was_away_is_used_again(own_postgresql):
+    server = own_postgresql
+    with closing(Store(shared(server)())) as store:
+        store.add_tenant("acme")
+        server.kill()
+        try:
+            with pytest.raises(StoreUnavailable, match=r"relay\.store") as told:
+                store.tenants()
+            assert server.password not in str(told.value)
+        finally:
+            server.start()
+        assert store.tenants() == ["acme"]
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("mysql://relay@db/relay", "write postgresql://"),
+        ("postgresql://relay:secret@db/relay", "store_password_file"),
+        ("postgresql://relay@db/relay?sslmode=disable", "sslmode has no place in the URL"),
+        ("postgresql://relay@localhost/relay?host=db.example", "host has no place in the URL"),
+    ],
+)
+def test_an_url_that_would_loosen_something_is_refused(url, words):
+    with pytest.raises(ConfigurationError, match=words) as told:
+        PostgreSQL(url, None, None)
+    assert "secret" not in str(told.value)
+
+
+def test_a_server_elsewhere_is_verified(tmp_path):
+    assert PostgreSQL("postgresql://relay@db.example/relay", None, None)._options["sslmode"] == "verify-full"
+    given = PostgreSQL("postgresql://relay@db.example/relay", tmp_path / "a.pem", None)._options
+    assert given["sslrootcert"] == str(tmp_path / "a.pem")
+    assert "sslmode" not in PostgreSQL("postgresql://relay@127.0.0.1/relay", None, None)._options
