@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from agent import __version__, services
 from agent.errors import ConfigurationError
+from connector_host import journald
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
@@ -32,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return command(parsed)
     except ConfigurationError as failure:
-        print(failure, file=sys.stderr)  # noqa: T201 - for the person who typed the command
+        print(journald.spoken(sys.stderr, str(failure)), file=sys.stderr)  # noqa: T201 - for the person, or the journal
         return EXIT_CONFIGURATION
 
 
@@ -106,7 +107,7 @@ def _run(parsed: argparse.Namespace) -> int:
 
     settings = load_agent(parsed.config).agent
     logs.configure(settings.log_format, settings.log_level)
-    _serve(lambda stop: service.run(settings, stop))
+    _serve(lambda stop: service.run(settings, stop, services.ready))
     return 0
 
 
@@ -117,7 +118,7 @@ def _relay(parsed: argparse.Namespace) -> int:
 
     configuration = load_relay(parsed.config)
     logs.configure(configuration.relay.log_format, configuration.relay.log_level)
-    _serve(lambda stop: service.run(configuration, stop))
+    _serve(lambda stop: service.run(configuration, stop, services.ready))
     return 0
 
 
@@ -234,7 +235,8 @@ async def _until_told(serve: Callable[[asyncio.Event], Coroutine[object, object,
             with suppress(ValueError):
                 signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))
     with services.told_to_stop(lambda: loop.call_soon_threadsafe(stop.set)):
-        await serve(stop)
+        async with services.watched():
+            await serve(stop)
 
 
 if __name__ == "__main__":

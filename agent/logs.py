@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from agent.errors import AgentError
+from connector_host import journald
 
 LogFormat = Literal["auto", "json", "console"]
 LogLevel = Literal["debug", "info", "warning", "error"]
@@ -31,7 +32,8 @@ def configure(log_format: LogFormat, level: LogLevel) -> None:
     """Send all events to standard error, in the format that its reader wants."""
     as_json = log_format == "json" or (log_format == "auto" and not sys.stderr.isatty())
     output = logging.StreamHandler(sys.stderr)
-    output.setFormatter(_Json() if as_json else _Console())
+    formatter = _Json() if as_json else _Console()
+    output.setFormatter(_Marked(formatter) if journald.reads(sys.stderr) else formatter)
     logging.basicConfig(level=level.upper(), handlers=[output], force=True)
 
 
@@ -69,3 +71,14 @@ class _Console(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         fields = " ".join(f"{key}={value}" for key, value in _fields(record).items())
         return f"{_moment(record)} {record.levelname.lower():7} {_message(record)} {fields}".rstrip()
+
+
+class _Marked(logging.Formatter):
+    """Tells the journal how serious each line is."""
+
+    def __init__(self, inner: logging.Formatter) -> None:
+        super().__init__()
+        self._inner = inner
+
+    def format(self, record: logging.LogRecord) -> str:
+        return journald.marked(record.levelname.lower(), self._inner.format(record))

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from connector_host.errors import HostError
+from connector_host.units import notifying
 from connector_host.units.descriptions import Unit
 from connector_host.units.stopping import REQUESTS
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
-    from contextlib import AbstractContextManager
+    from contextlib import AbstractAsyncContextManager, AbstractContextManager
 
 AGENT: Final = "provisioning-agent"
 RELAY: Final = "provisioning-relay"
@@ -47,9 +48,20 @@ def unit_of(config: Path, *, relay: bool, state: Path | None = None) -> Unit:
         entry="agent.cli:main",
         command=(program, "relay" if relay else "run", "--config", str(config)),
         folder=config.parent,
+        watchdog_s=30,
         writable=() if state is None or state.is_relative_to(config.parent) else (state,),
         exits_for_good=(EXIT_CONFIGURATION,),
     )
+
+
+def ready() -> None:
+    """Tell the service manager that requests can be carried from now on."""
+    notifying.notify(notifying.READY)
+
+
+def watched() -> AbstractAsyncContextManager[None]:
+    """Show the service manager signs of life for as long as the block lasts."""
+    return notifying.watched()
 
 
 def told_to_stop(listener: Callable[[], object]) -> AbstractContextManager[None]:

@@ -17,11 +17,16 @@ from agent.outbound.reporting import Reporter
 from agent.outbound.tokens import HostToken
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from agent.settings import AgentSettings
 
 
-async def run(settings: AgentSettings, stop: asyncio.Event) -> None:
-    """Carry requests until `stop` is set; raises ConfigurationError where the settings cannot be used."""
+async def run(settings: AgentSettings, stop: asyncio.Event, ready: Callable[[], object] = lambda: None) -> None:
+    """Carry requests until `stop` is set, and call `ready` once the relay is dialled.
+
+    Raises ConfigurationError where the settings cannot be used.
+    """
     pool = HostPool(
         parse_host(settings.host, trusting(settings.host_trust, "agent.host_trust"), settings.host_connect_s)
     )
@@ -39,6 +44,7 @@ async def run(settings: AgentSettings, stop: asyncio.Event) -> None:
     reporting = asyncio.create_task(reporter.keep(settings.state or Path()))
     try:
         async with metrics.served(settings.metrics_port, reporter.figures, "agent.metrics_port"):
+            ready()
             await asyncio.wait({dialling, stopping}, return_when=asyncio.FIRST_COMPLETED)
         logs.event(events.AGENT_STOPPING, in_flight=forwarder.carried)
         forwarder.draining = True

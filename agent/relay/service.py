@@ -30,7 +30,7 @@ from agent.relay.tenants import Tenants
 from connector_host.clock import now
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Coroutine
+    from collections.abc import AsyncIterator, Callable, Coroutine
     from pathlib import Path
 
     from agent.relay.authority import Authority
@@ -45,8 +45,13 @@ LOOK_S: Final = 1.0
 """Between two looks at the store: a revocation acts within this time."""
 
 
-async def run(configuration: RelayConfiguration, stop: asyncio.Event) -> None:
-    """Serve until `stop` is set; raises ConfigurationError where the settings cannot be used."""
+async def run(
+    configuration: RelayConfiguration, stop: asyncio.Event, ready: Callable[[], object] = lambda: None
+) -> None:
+    """Serve until `stop` is set, and call `ready` once that begins.
+
+    Raises ConfigurationError where the settings cannot be used.
+    """
     settings = configuration.relay
     folder = state_of(settings)
     records, authority = open_store(settings), authority_of(settings)
@@ -76,6 +81,7 @@ async def run(configuration: RelayConfiguration, stop: asyncio.Event) -> None:
                 metrics.served(settings.metrics_port, reporter.figures, "relay.metrics_port"),
                 _kept(stop.wait()) as stopping,
             ):
+                ready()
                 await asyncio.wait({stopping, sharing}, return_when=asyncio.FIRST_COMPLETED)
             if sharing.done():
                 sharing.result()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from connector_host import clock
+from connector_host import clock, journald
 from connector_host.access.door import Door, networks
 from connector_host.access.lockout import LockOut
 from connector_host.app.addresses import url_of
@@ -88,7 +88,7 @@ def _certificate_is_good(configuration: Configuration) -> bool:
 
 
 def _say(text: str) -> None:
-    sys.stderr.write(f"connector-host: {text}\n")
+    sys.stderr.write(journald.spoken(sys.stderr, f"connector-host: {text}") + "\n")
 
 
 @dataclass(slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar
@@ -110,7 +111,9 @@ def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]], *, inden
 
 def fail(text: str, code: int = 1) -> NoReturn:
     """Say one line on stderr and exit."""
-    click.secho(f"Error: {text}", err=True, fg="red" if os.isatty(2) else None)
+    from connector_host import journald
+
+    click.secho(journald.spoken(sys.stderr, f"Error: {text}"), err=True, fg="red" if os.isatty(2) else None)
     raise SystemExit(code)
 
 

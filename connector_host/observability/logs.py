@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Final, Literal, TextIO, cast
 import msgspec
 import structlog
 
+from connector_host import journald
 from connector_host.errors import HostError
 from connector_host.observability import events
 
@@ -67,6 +68,7 @@ def configure(
     """
     stream = stream or cast("TextIO", _StandardError())
     as_json = log_format == "json" or (log_format == "auto" and not stream.isatty())
+    renderer = _to_json if as_json else _console(colours=stream.isatty())
     structlog.configure(
         processors=[
             _say_whose,
@@ -74,7 +76,7 @@ def configure(
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             *(() if values else [_withhold]),
             _ExceptionText(values=values),
-            *([_to_json] if as_json else [_console(colours=stream.isatty())]),
+            _marking(renderer) if journald.reads(stream) else renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.WriteLoggerFactory(file=stream),
@@ -95,6 +97,9 @@ class _StandardError(io.TextIOBase):
 
     def isatty(self) -> bool:
         return sys.stderr.isatty()
+
+    def fileno(self) -> int:
+        return sys.stderr.fileno()
 
 
 @contextmanager
@@ -214,6 +219,16 @@ def _exception(info: object) -> BaseException | None:
 def _to_json(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
     head = {name: event.pop(name) for name in ("timestamp", "level", "event")}
     return msgspec.json.encode({**head, **event}, enc_hook=str).decode()
+
+
+def _marking(render: Processor) -> Processor:
+    """Return what renders a line, and tells the journal how serious it is."""
+
+    def render_marked(logger: WrappedLogger, method: str, event: EventDict) -> str:
+        level = str(event["level"])
+        return journald.marked(level, str(render(logger, method, event)))
+
+    return render_marked
 
 
 def _console(*, colours: bool) -> Processor:

@@ -12,8 +12,11 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-from connector_host.service import systemd
+import structlog
+
+from connector_host.observability import events
 from connector_host.service.processes import take_request
+from connector_host.units import notifying
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -37,9 +40,12 @@ async def on_hangup(reload: Callable[[], Awaitable[bool]], state: Path) -> None:
         while True:
             await asked.wait()
             asked.clear()
-            systemd.notify(systemd.RELOADING, f"MONOTONIC_USEC={time.monotonic_ns() // 1_000}")
-            await reload()
-            systemd.notify(systemd.READY)
+            notifying.notify(notifying.RELOADING, f"MONOTONIC_USEC={time.monotonic_ns() // 1_000}")
+            try:
+                await reload()
+            except Exception:  # noqa: BLE001 - the next one may succeed, so somebody must go on to listen
+                structlog.get_logger().exception(events.RELOAD_FAILED)
+            notifying.notify(notifying.READY)
     finally:
         if looking is not None:
             looking.cancel()

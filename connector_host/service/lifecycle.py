@@ -18,7 +18,7 @@ from aiohttp import web
 from connector_host.endpoint.protocol import Runner
 from connector_host.errors import HostError
 from connector_host.observability import events
-from connector_host.service import systemd
+from connector_host.units import notifying
 from connector_host.units.stopping import REQUESTS
 
 if TYPE_CHECKING:
@@ -64,13 +64,13 @@ async def serve(listener: Listener, *, ready: Callable[[int], None]) -> None:
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         port = await _bind(runner, listener)
-        await stack.enter_async_context(systemd.watched())
+        await stack.enter_async_context(notifying.watched())
         await stack.enter_async_context(_running(listener.companions))
         await asyncio.sleep(0)  # so that companions listen to signals before anybody hears that the host is ready
         ready(port)
-        systemd.notify(systemd.READY)
+        notifying.notify(notifying.READY)
         await stop.wait()
-        systemd.notify(systemd.STOPPING)
+        notifying.notify(notifying.STOPPING)
         structlog.get_logger().info(events.HOST_STOPPING, stop_s=listener.stop_s)
 
 

@@ -72,8 +72,8 @@ def render(unit: Unit) -> str:
             f"Description={unit.description}",
             "Wants=network-online.target",
             "After=network-online.target",
-            "StartLimitIntervalSec=300",
-            "StartLimitBurst=10",
+            # It is started again for ever: a port that is taken now may be free in an hour.
+            "StartLimitIntervalSec=0",
             "",
             "[Service]",
             *service,

@@ -41,3 +41,21 @@ async def test_the_host_reloads_once_for_each_request(tmp_path):
 def test_a_host_that_never_ran_cannot_be_asked(tmp_path):
     with pytest.raises(NotRunning, match="No host has run"):
         hang_up(tmp_path)
+
+
+@pytest.mark.usefixtures("_no_signal")
+async def test_a_reload_that_fails_unforeseen_does_not_end_the_listening(tmp_path):
+    times = asyncio.Queue()
+
+    async def reload():
+        times.put_nowait("tried")
+        raise RuntimeError
+
+    remember_process(tmp_path)
+    listening = asyncio.create_task(on_hangup(reload, tmp_path))
+    await asyncio.sleep(0.05)
+    for _ in range(2):
+        hang_up(tmp_path)
+        await asyncio.wait_for(times.get(), 10)
+    listening.cancel()
+    await asyncio.gather(listening, return_exceptions=True)

@@ -46,6 +46,7 @@ def test_it_says_what_systemd_must_know():
     assert "WorkingDirectory=/etc/connector-host" in lines
     assert "ExecReload=/bin/kill -HUP $MAINPID" in lines
     assert "RestartPreventExitStatus=78" in lines
+    assert "StartLimitIntervalSec=0" in lines
     assert 'ReadWritePaths="/srv/data base"' in lines
     assert "LoadCredentialEncrypted=connector-host.key" in lines
 

@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from connector_host.service import systemd
+from connector_host.units import notifying
 
 
 @pytest.fixture(params=["path", "abstract"])
@@ -21,14 +21,14 @@ def manager(request, tmp_path, monkeypatch):
 
 
 def test_it_is_told(manager):
-    assert systemd.notify(systemd.READY, "STATUS=serving") is True
+    assert notifying.notify(notifying.READY, "STATUS=serving") is True
     assert manager.recv(1000) == b"READY=1\nSTATUS=serving"
 
 
 @pytest.mark.parametrize("address", ["", "relative", "/nowhere/at/all"])
 def test_without_a_manager_nothing_happens(monkeypatch, address):
     monkeypatch.setenv("NOTIFY_SOCKET", address)
-    assert systemd.notify(systemd.READY) is False
+    assert notifying.notify(notifying.READY) is False
 
 
 @pytest.mark.parametrize(
@@ -45,13 +45,13 @@ def test_without_a_manager_nothing_happens(monkeypatch, address):
 def test_the_watchdog_watches_this_process_only(monkeypatch, text, process, expected):
     monkeypatch.setenv("WATCHDOG_USEC", text)
     monkeypatch.setenv("WATCHDOG_PID", str(os.getpid()) if process == "self" else process)
-    assert systemd.watchdog_s() == expected
+    assert notifying.watchdog_s() == expected
 
 
 async def test_the_heart_beats_while_it_is_watched(manager, monkeypatch):
     monkeypatch.setenv("WATCHDOG_USEC", "20000")
     monkeypatch.delenv("WATCHDOG_PID", raising=False)
     manager.settimeout(0)
-    async with systemd.watched():
+    async with notifying.watched():
         beats = [await asyncio.wait_for(asyncio.get_running_loop().sock_recv(manager, 100), 5) for _ in range(3)]
     assert beats == [b"WATCHDOG=1"] * 3
