@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent import __version__, events, logs, metrics
@@ -37,11 +36,12 @@ async def run(settings: AgentSettings, stop: asyncio.Event, ready: Callable[[], 
         read_token(settings)
     logs.event(events.AGENT_STARTED, version=__version__, agent=settings.name, host=settings.host, relay=settings.relay)
     await probe.look()
-    probing = asyncio.create_task(probe.run())
     dialling = asyncio.create_task(dialler.run())
     stopping = asyncio.create_task(stop.wait())
     reporter = Reporter(settings, dialler, forwarder, probe)
-    reporting = asyncio.create_task(reporter.keep(settings.state or Path()))
+    beside = [asyncio.create_task(probe.run())]
+    if settings.state is not None:
+        beside.append(asyncio.create_task(reporter.keep(settings.state)))
     try:
         async with metrics.served(settings.metrics_port, reporter.figures, "agent.metrics_port"):
             ready()
@@ -51,9 +51,9 @@ async def run(settings: AgentSettings, stop: asyncio.Event, ready: Callable[[], 
         dialler.stop()
         await asyncio.wait({dialling}, timeout=settings.stop_s)
     finally:
-        for task in (stopping, probing, reporting, dialling):
+        for task in (stopping, dialling, *beside):
             task.cancel()
-        await asyncio.gather(probing, reporting, dialling, return_exceptions=True)
+        await asyncio.gather(dialling, *beside, return_exceptions=True)
         pool.close()
     if not dialling.cancelled():
         dialling.result()

@@ -16,12 +16,19 @@ if TYPE_CHECKING:
 def delivered(path: Path | None) -> Iterator[IO[bytes]]:
     """Give a stream to write to; it is delivered when the block ends well, and nothing of it is left otherwise.
 
-    Without a path it is standard output, which cannot be taken back.
+    Without a path it is standard output, which cannot be taken back; neither can what went into a pipe or a device,
+    which is written to as it is, and never replaced by a file.
     """
     if path is None:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
+    if path.exists() and not path.is_file():
+        with path.open("wb") as stream:
+            yield stream
+        return
+    # Where a link leads, so that the link stays one.
+    path = path.resolve()
     part = path.with_name(path.name + ".part")
     try:
         # 0600: the file holds personal data.

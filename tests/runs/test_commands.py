@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from click.testing import CliRunner
@@ -51,6 +53,24 @@ def test_runs_are_remembered_with_their_counts(config, tmp_path):
         (2, 30, 0, None),
         (1, 30, 30, None),
     ]
+
+
+def test_a_pipe_or_a_device_is_written_to_and_stays_what_it_is(config, tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor(1) as pool:
+        read = pool.submit(pipe.read_bytes)
+        assert typed(config, "HR", "--output", str(pipe)).exit_code == 0
+        assert len(read.result(timeout=30).splitlines()) == 30
+    assert pipe.is_fifo()
+
+
+def test_a_file_behind_a_link_is_replaced_and_the_link_stays(config, tmp_path):
+    (tmp_path / "there").write_text("old")
+    (tmp_path / "link").symlink_to("there")
+    assert typed(config, "HR", "--output", str(tmp_path / "link")).exit_code == 0
+    assert (tmp_path / "link").is_symlink()
+    assert len((tmp_path / "there").read_bytes().splitlines()) == 30
 
 
 def test_an_emptied_table_stops_the_run_and_says_what_to_do(config, tmp_path):
