@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from agent import __version__, services
 from agent.errors import ConfigurationError
+from agent.signer import commands as signing
 from connector_host import journald
 
 if TYPE_CHECKING:
@@ -77,6 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     relay.add_argument("--config", type=Path, required=True, metavar="relay.toml", help="the relay's configuration")
     relay.set_defaults(command=_relay)
     _add_administration(relay)
+    signing.add_parser(commands, _serve)
     services.add_parser(commands)
     return parser
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 RELAY_PREFIX: Final = "RELAY__"
 AGENT_PREFIX: Final = "PROVISIONING_AGENT__"
+SIGNER_PREFIX: Final = "PROVISIONING_SIGNER__"
 
 TENANT_NAME: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 """A DNS label, so that a tenant may also be a part of a host name."""
@@ -253,9 +254,43 @@ class AgentConfiguration(Settings, frozen=True, kw_only=True):
     """The agent itself."""
 
 
+# ── the signer ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class SignerSettings(Settings, frozen=True, kw_only=True):
+    """What signs for a client that cannot: `[sign]`."""
+
+    upstream: str
+    """Where requests go, without the connector's path: `https://relay.example.org/t/acme`. A client that would use
+    `https://relay.example.org/t/acme/ecma2host_HR/scim` uses `http://127.0.0.1:8686/ecma2host_HR/scim` instead."""
+    key: Path
+    """The private key, as `provisioning-agent sign new` makes it."""
+    port: Port = 8686
+    """The port on loopback, plain HTTP; 0 takes any free one, which the log then names."""
+    trust: Path | None = None
+    """The authorities, PEM, that the certificate of `upstream` must come from; left out, the operating system's."""
+    body_bytes: Annotated[int, Meta(ge=1_024)] = 4_194_304
+    """The largest request body; a larger one is answered with 413."""
+    request_s: Seconds = 75.0
+    """Seconds of silence after which a request is given up."""
+    stop_s: Seconds = 20.0
+    """Seconds that requests in hand are given to end when the signer stops."""
+    log_format: LogFormat = "auto"
+    """`json` for machines, `console` for people, `auto` decides by whether the output is a terminal."""
+    log_level: LogLevel = "info"
+    """The least important events to log."""
+
+
+class SignerConfiguration(Settings, frozen=True, kw_only=True):
+    """The whole of sign.toml."""
+
+    sign: SignerSettings
+    """The signer itself."""
+
+
 # ── reading ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
-Model = TypeVar("Model", RelayConfiguration, AgentConfiguration)
+Model = TypeVar("Model", RelayConfiguration, AgentConfiguration, SignerConfiguration)
 
 
 def load_relay(path: Path, environment: Mapping[str, str] | None = None) -> RelayConfiguration:
@@ -280,6 +315,11 @@ def load_agent(path: Path, environment: Mapping[str, str] | None = None) -> Agen
         agent = msgspec.structs.replace(settings.agent, state=path.resolve().parent / "state")
         return msgspec.structs.replace(settings, agent=agent)
     return settings
+
+
+def load_signer(path: Path, environment: Mapping[str, str] | None = None) -> SignerConfiguration:
+    """Read sign.toml with the environment laid over it; raises ConfigurationError that names file, key and mend."""
+    return _load(path, SignerConfiguration, SIGNER_PREFIX, os.environ if environment is None else environment)
 
 
 def _load(path: Path, model: type[Model], prefix: str, environment: Mapping[str, str]) -> Model:

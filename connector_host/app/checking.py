@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from connector_host import clock
 from connector_host.access.tokens import TokenGate
+from connector_host.app.building import demand_of
 from connector_host.connectors.registry import accept_types, open_connector
 from connector_host.endpoint.served import Served
 from connector_host.errors import ConfigurationError, Finding, HostError, Level
@@ -38,6 +39,7 @@ async def check(configuration: Configuration, *, accept: bool = False) -> dict[s
             accept_types(name, host.state)
         sections[f"connectors.{name}"] = [
             *_token_findings(settings),
+            *_signing_findings(name, settings),
             *await check_connector(name, settings, host.state),
         ]
     return sections
@@ -91,6 +93,18 @@ def _serves_our_certificate(host: HostSettings) -> bool:
         ours = load_chain(host.certificate)[0]
         return ssl.PEM_cert_to_DER_cert(shown) == ours.public_bytes(Encoding.DER)
     return False
+
+
+def _signing_findings(name: str, settings: SqlSettings) -> list[Finding]:
+    """Return who may sign, and whether what must be signed can be judged."""
+    try:
+        demand = demand_of(name, settings.signing)
+    except ConfigurationError as failure:
+        return [Finding(Level.FAILURE, "signing", str(failure), "Make keys with `connector-host signing new`.")]
+    if demand is None:
+        return []
+    what = "Every request" if demand.reads else "Every write"
+    return [Finding(Level.OK, "signing", f"{what} must be signed; {len(demand.keys)} may sign.")]
 
 
 def _token_findings(settings: SqlSettings) -> list[Finding]:

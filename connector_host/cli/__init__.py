@@ -16,6 +16,7 @@ from connector_host.cli.init import init
 from connector_host.cli.provision import provision
 from connector_host.cli.services import service
 from connector_host.cli.serving import serve
+from connector_host.cli.signing import signing
 from connector_host.cli.speaking import speaking
 from connector_host.cli.tokens import secret, token
 
@@ -41,6 +42,7 @@ for command in (
     serve,
     token,
     secret,
+    signing,
     cert,
     configuration,
     reload,

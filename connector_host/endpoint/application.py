@@ -10,6 +10,7 @@ from connector_host.access.door import Door
 from connector_host.endpoint import bulk, documents, health, requests, users
 from connector_host.endpoint.exports import Exports
 from connector_host.endpoint.repeats import carry_out_once
+from connector_host.endpoint.signatures import demand_signature
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -41,7 +42,11 @@ def make_application(
     proxies = tuple(trusted_proxies)
     largest = max((one.settings.limits.body_bytes for one in served.values()), default=0)
     application = web.Application(
-        middlewares=(*requests.middlewares(served, door or Door(), proxies), carry_out_once(outcomes)),
+        middlewares=(
+            *requests.middlewares(served, door or Door(), proxies),
+            demand_signature,
+            carry_out_once(outcomes),
+        ),
         client_max_size=largest + 1,
     )
     application[users.EXPORTS] = Exports()

@@ -4,6 +4,9 @@
     finish  ──▶ the answer, once the connector has committed  a repeated request gets this answer
     forget  ──▶ nothing was done                              a repeated request is carried out
 
+A signed request has a nonce besides. That is never released: whoever repeats the very same signed request gets the very
+same answer, a refusal, too; and whoever signs it anew, under the same key, is another attempt.
+
 A key that has begun and not finished, because the process died between the two, stays so: nobody can know the outcome,
 and the write is not carried out again. Holds answers, and so values of users: the file is readable by its owner only,
 and what is in it expires. Knows nothing of HTTP and SCIM.
@@ -61,6 +64,19 @@ class Recorded:
     """None where the outcome is unknown, or still to come."""
 
 
+@dataclass(frozen=True, slots=True)
+class Names:
+    """What a write is known by: its idempotency key, the nonce of its signature, or both; as digests."""
+
+    key: bytes | None = None
+    nonce: bytes | None = None
+
+    @property
+    def all(self) -> tuple[bytes, ...]:
+        """Return those that there are, the nonce first: it is the stricter one."""
+        return tuple(name for name in (self.nonce, self.key) if name is not None)
+
+
 _Work: TypeAlias = "Callable[[sqlite3.Connection], Recorded | None]"
 
 
@@ -92,31 +108,46 @@ class Outcomes:
         self._thread = threading.Thread(target=self._work, name="outcomes", daemon=True)
         self._thread.start()
 
-    async def begin(self, key: bytes, request: bytes) -> Recorded | None:
-        """Take this key for this request and return None, or what is known where it was taken before."""
+    async def begin(self, names: Names, request: bytes) -> Recorded | None:
+        """Take these names for this request and return None, or what is known where one was taken before."""
         now_s = int(clock.now().timestamp())
 
         def work(connection: sqlite3.Connection) -> Recorded | None:
             connection.execute("DELETE FROM outcome WHERE begun_s < ?", (now_s - KEPT_S,))
-            row = connection.execute("SELECT request, answer FROM outcome WHERE key = ?", (key,)).fetchone()
-            if row is not None:
-                return Recorded(row[0], msgspec.msgpack.decode(row[1], type=Answer) if row[1] is not None else None)
-            connection.execute("INSERT INTO outcome (key, request, begun_s) VALUES (?, ?, ?)", (key, request, now_s))
+            for name in names.all:
+                row = connection.execute("SELECT request, answer FROM outcome WHERE key = ?", (name,)).fetchone()
+                if row is not None:
+                    return Recorded(row[0], msgspec.msgpack.decode(row[1], type=Answer) if row[1] is not None else None)
+            for name in names.all:
+                _run(connection, _BEGIN, (name, request, now_s))
             return None
 
         return await self._order(work, durable=True)
 
-    async def finish(self, key: bytes, answer: Answer) -> None:
+    async def finish(self, names: Names, answer: Answer) -> None:
         """Keep the answer for whoever repeats the request.
 
         Not waited for by the disk: were it lost with the machine, the outcome would be unknown, and never wrong.
         """
         packed = msgspec.msgpack.encode(answer)
-        await self._order(lambda connection: _run(connection, _FINISH, (packed, key)), durable=False)
 
-    async def forget(self, key: bytes) -> None:
-        """Let the key be used anew, because nothing was done."""
-        await self._order(lambda connection: _run(connection, _FORGET, (key,)), durable=False)
+        def work(connection: sqlite3.Connection) -> None:
+            for name in names.all:
+                _run(connection, _FINISH, (packed, name))
+
+        await self._order(work, durable=False)
+
+    async def forget(self, names: Names, answer: Answer) -> None:
+        """Let the key be used anew, because nothing was done; a nonce keeps the answer that says so."""
+        packed = msgspec.msgpack.encode(answer)
+
+        def work(connection: sqlite3.Connection) -> None:
+            if names.key is not None:
+                _run(connection, _FORGET, (names.key,))
+            if names.nonce is not None:
+                _run(connection, _FINISH, (packed, names.nonce))
+
+        await self._order(work, durable=False)
 
     async def close(self) -> None:
         """Finish what waits, and close the file."""
@@ -161,11 +192,12 @@ class Outcomes:
             order.loop.call_soon_threadsafe(_settle, order.done, result)
 
 
+_BEGIN: Final = "INSERT INTO outcome (key, request, begun_s) VALUES (?, ?, ?)"
 _FINISH: Final = "UPDATE outcome SET answer = ? WHERE key = ?"
 _FORGET: Final = "DELETE FROM outcome WHERE key = ?"
 
 
-def _run(connection: sqlite3.Connection, statement: str, values: tuple[bytes, ...]) -> None:
+def _run(connection: sqlite3.Connection, statement: str, values: tuple[bytes | int, ...]) -> None:
     connection.execute(statement, values)
 
 

@@ -2,6 +2,9 @@
 
 The header is that of draft-ietf-httpapi-idempotency-key-header; the record behind it is `outcomes`. So a relay that
 lost sight of a write may send it again, and a provisioning engine that crashed may, too (DESIGN §2.5).
+
+A signed write is known by its nonce as well, and by the key only where the signature covers that: what a relay adds on
+the way does not count then.
 """
 
 from __future__ import annotations
@@ -17,8 +20,9 @@ from aiohttp import web
 
 from connector_host.connectors.errors import ConnectorError, InDoubt
 from connector_host.endpoint import answers
-from connector_host.endpoint.outcomes import Answer
-from connector_host.endpoint.requests import REQUEST_ID, SERVED, read_bounded
+from connector_host.endpoint.outcomes import Answer, Names
+from connector_host.endpoint.requests import REQUEST_ID, SERVED, explained, is_write, read_bounded
+from connector_host.endpoint.signatures import PROOF
 from connector_host.observability import events
 from connector_host.scim.errors import ScimError
 
@@ -27,13 +31,13 @@ if TYPE_CHECKING:
 
     from connector_host.endpoint.outcomes import Outcomes, Recorded
     from connector_host.endpoint.requests import Handler
+    from connector_host.signing.requests import Proof
 
 HEADER: Final = "Idempotency-Key"
 
 _LOG = structlog.stdlib.get_logger()
-_WRITES: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _KEY: Final = re.compile(r"\"?([A-Za-z0-9._:-]{1,128})\"?")
-_KEPT_HEADERS: Final = ("Content-Type", "ETag", "Location", "Preference-Applied")
+_KEPT_HEADERS: Final = ("Content-Type", "ETag", "Location", "Preference-Applied", "Retry-After", "Allow")
 
 
 def carry_out_once(outcomes: Outcomes | None) -> Middleware:
@@ -42,56 +46,74 @@ def carry_out_once(outcomes: Outcomes | None) -> Middleware:
 
     @web.middleware
     async def once(request: web.Request, handler: Handler) -> web.StreamResponse:
-        given = request.headers.get(HEADER)
-        is_write = request.method in _WRITES and not request.path.rstrip("/").endswith("/.search")
-        if outcomes is None or given is None or not is_write or SERVED not in request:
+        if SERVED not in request or not is_write(request):
             return await handler(request)
-        match = _KEY.fullmatch(given.strip())
-        if match is None:
+        proof = request.get(PROOF)
+        given = request.headers.get(HEADER) if proof is None or proof.covers_key else None
+        match = _KEY.fullmatch(given.strip()) if given is not None else None
+        if given is not None and match is None and outcomes is not None:
             return _refuse(request, 400, f"The {HEADER} is not one: 1 to 128 letters, digits, dots and hyphens.")
-        key = hashlib.sha256(f"{request[SERVED].name}\n{match.group(1)}".encode()).digest()
+        names = _names(request[SERVED].name, match.group(1) if match else None, proof)
+        if outcomes is None or not names.all:
+            return await handler(request) if proof is None else _refuse(request, 503, _NO_RECORD)
         # The same write may arrive again while the first is still at work: then that one's outcome is waited for.
-        while (first := under_way.get(key)) is not None:
+        turn = names.key or names.all[0]
+        while (first := under_way.get(turn)) is not None:
             await first.wait()
-        under_way[key] = asyncio.Event()
+        under_way[turn] = asyncio.Event()
         try:
-            return await _first_or_recorded(outcomes, key, request, handler)
+            return await _first_or_recorded(outcomes, names, request, handler)
         except sqlite3.Error as failure:
             _LOG.error(events.OUTCOMES_UNAVAILABLE, reason=str(failure))
             return _refuse(request, 503, "The host cannot record the outcome, so it did nothing: its disk may be full.")
         finally:
-            under_way.pop(key).set()
+            under_way.pop(turn).set()
 
     return once
 
 
+_NO_RECORD: Final = (
+    "Signed writes are carried out once, and the host cannot keep a record of them: its state folder is not writable."
+)
+
+
+def _names(connector: str, key: str | None, proof: Proof | None) -> Names:
+    """Return what a write is known by; no two connectors, and no key and nonce, share a name."""
+    return Names(
+        None if key is None else hashlib.sha256(f"{connector}\n{key}".encode()).digest(),
+        None
+        if proof is None
+        else hashlib.sha256(f"{connector}\nnonce\n{proof.key_id}\n{proof.nonce}".encode()).digest(),
+    )
+
+
 async def _first_or_recorded(
-    outcomes: Outcomes, key: bytes, request: web.Request, handler: Handler
+    outcomes: Outcomes, names: Names, request: web.Request, handler: Handler
 ) -> web.StreamResponse:
     digest = await _digest(request)
-    recorded = await outcomes.begin(key, digest)
+    recorded = await outcomes.begin(names, digest)
     if recorded is not None:
         return _again(request, recorded, digest)
     try:
         response = await handler(request)
     except InDoubt:
         raise
-    except (ConnectorError, ScimError, web.HTTPException):
+    except (ConnectorError, ScimError, web.HTTPException) as failure:
         # Each of these says that nothing was done; any other leaves the key as it is: begun, and unknown.
-        await outcomes.forget(key)
+        await outcomes.forget(names, _recordable(explained(failure, request[REQUEST_ID])))
         raise
-    await _keep(outcomes, key, response)
+    try:
+        await outcomes.finish(names, _recordable(response))
+    except sqlite3.Error as failure:
+        # An answer that cannot be recorded is still the truth for the client that waits for it.
+        _LOG.error(events.OUTCOMES_UNAVAILABLE, reason=str(failure))
     return response
 
 
-async def _keep(outcomes: Outcomes, key: bytes, response: web.StreamResponse) -> None:
-    """Record an answer; one that cannot be recorded is still the truth for the client that waits for it."""
+def _recordable(response: web.StreamResponse) -> Answer:
     body = response.body if isinstance(response, web.Response) and isinstance(response.body, bytes) else b""
     headers = [(name, response.headers[name]) for name in _KEPT_HEADERS if name in response.headers]
-    try:
-        await outcomes.finish(key, Answer(response.status, headers, body))
-    except sqlite3.Error as failure:
-        _LOG.error(events.OUTCOMES_UNAVAILABLE, reason=str(failure))
+    return Answer(response.status, headers, body)
 
 
 async def _digest(request: web.Request) -> bytes:
@@ -102,7 +124,9 @@ async def _digest(request: web.Request) -> bytes:
 
 def _again(request: web.Request, recorded: Recorded, digest: bytes) -> web.StreamResponse:
     if recorded.request != digest:
-        return _refuse(request, 422, f"The {HEADER} came with another request before; use a new one for each write.")
+        return _refuse(
+            request, 422, f"The {HEADER}, or the nonce, came with another request before; use a new one for each write."
+        )
     if recorded.answer is None:
         return _refuse(request, 504, answers.UNKNOWN_OUTCOME)
     _LOG.info(events.REQUEST_REPLAYED, status=recorded.answer.status)

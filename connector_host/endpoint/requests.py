@@ -41,6 +41,7 @@ DEADLINE_S: Final = web.RequestKey("deadline_s", float)
 _LOG = structlog.stdlib.get_logger()
 _ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 _SCIM_PATH: Final = re.compile(r"/ecma2host_([^/]+)/scim(/.*)?")
+WRITES: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _OPEN_PATHS: Final = frozenset({"/healthz", "/readyz"})
 _NOBODY: Final = TokenGate()
 
@@ -90,16 +91,26 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
     request_id = request[REQUEST_ID]
     try:
         return await handler(request)
-    except web.HTTPException as failure:
-        return _answer_http(failure, request_id)
-    except (ConnectorError, ScimError) as failure:
-        return answers.explain(failure, request_id)
+    except (web.HTTPException, ConnectorError, ScimError) as failure:
+        return explained(failure, request_id)
     except HostError as failure:
         _LOG.error(events.REQUEST_FAILED, reason=str(failure))
         return answers.explain(failure, request_id)
     except Exception as failure:  # noqa: BLE001 - the last stand: the log has it all, the client only the id
         _LOG.exception(events.REQUEST_FAILED)
         return answers.explain(failure, request_id)
+
+
+def explained(failure: web.HTTPException | ConnectorError | ScimError, request_id: str) -> web.Response:
+    """Return the answer that says why nothing was done."""
+    if isinstance(failure, web.HTTPException):
+        return _answer_http(failure, request_id)
+    return answers.explain(failure, request_id)
+
+
+def is_write(request: web.Request) -> bool:
+    """Return whether a request may change something: anything but GET, HEAD and a search by POST (RFC 7644 §3.4.3)."""
+    return request.method in WRITES and not (request.method == "POST" and request.path.rstrip("/").endswith("/.search"))
 
 
 _HTTP_WORDS: Final = {

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from connector_host.connectors.contract import Connector, ObjectType
     from connector_host.scim.flows import Flows
     from connector_host.settings import SqlSettings
+    from connector_host.signing.requests import Demand
 
 
 @dataclass(slots=True)
@@ -24,6 +25,8 @@ class Served:
     connector: Connector
     settings: SqlSettings
     gate: TokenGate
+    signing: Demand | None = None
+    """Which requests must be signed, and by whom; None demands no signature."""
     _renderer: Renderer | None = field(default=None, init=False)
 
     @property

@@ -12,12 +12,15 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from urllib.parse import quote, urlencode
 
 import aiohttp
+from yarl import URL
 
 from connector_host import clock, traces
 from connector_host.errors import ConfigurationError
 from connector_host.provisioning.errors import CredentialsRefused, Incompliant, Refused, TargetError, TargetUnavailable
 from connector_host.provisioning.secrets import revealed
 from connector_host.provisioning.web import tls
+from connector_host.signing.keys import load_key
+from connector_host.signing.requests import Asked, sign
 
 if TYPE_CHECKING:
     from connector_host.provisioning.resources import Resource
@@ -69,6 +72,7 @@ class Target:
         self._quiet = quiet
         self._headers = {"Authorization": f"Bearer {token}", "Accept": CONTENT, "Content-Type": CONTENT}
         self._tls = tls(settings.trust)
+        self._key = None if settings.signing_key is None else load_key(settings.signing_key)
         self._trace = traces.begin()
         self._pace = _Pace(settings.requests_per_s)
         self._session: aiohttp.ClientSession | None = None
@@ -152,10 +156,11 @@ class Target:
         if key is not None:
             headers["Idempotency-Key"] = key
         data = None if body is None else json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
+        url = URL(f"{self.settings.url}/{path}")
+        if self._key is not None:
+            headers = {**headers, **sign(Asked(method, str(url), headers, data or b""), self._key)}
         try:
-            async with self._session.request(
-                method, f"{self.settings.url}/{path}", headers=headers, data=data, allow_redirects=False
-            ) as answer:
+            async with self._session.request(method, url, headers=headers, data=data, allow_redirects=False) as answer:
                 document = _document(await answer.read())
                 self._raise_for_all(answer.status, answer.headers.get("Retry-After", ""), document)
                 return answer.status, document

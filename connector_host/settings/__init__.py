@@ -18,6 +18,7 @@ from connector_host.settings.connectors import (
     OnNull,
     RefusalAction,
     RefusalSettings,
+    SigningSettings,
     SqlSettings,
 )
 from connector_host.settings.frozen import Settings
@@ -50,6 +51,7 @@ __all__ = [
     "RefusalAction",
     "RefusalSettings",
     "Settings",
+    "SigningSettings",
     "SqlSettings",
     "explain",
     "load",

@@ -126,6 +126,29 @@ class LimitSettings(Settings):
     """Seconds that a request may take; an export that is not committed by then is answered as unknown (504)."""
 
 
+class SigningSettings(Settings):
+    """Requests that must be signed, so that a taken-over relay cannot forge one: `[connectors.NAME.signing]`."""
+
+    keys: tuple[Path, ...] = Field(min_length=1, examples=[("engine.key.pub",)])
+    """The signers' public keys, Ed25519, PEM, one a file, as `connector-host signing new` and `provisioning-agent sign
+    new` write them."""
+    urls: tuple[str, ...] = Field(min_length=1, examples=[("https://relay.example.org/t/acme/ecma2host_HR/scim",)])
+    """The tenant URLs that signers use, as they stand in their configuration: each signature is for one of them."""
+    required: Literal["writes", "all"] = "writes"
+    """Whether only writes must be signed, or reads and searches, too."""
+    window_s: float = Field(default=300.0, ge=10, le=3_600)
+    """Seconds after which a signature is good no more. Within them a signed write is carried out once, and repeated, it
+    is answered with what became of it."""
+
+    @field_validator("urls")
+    @classmethod
+    def _are_tenant_urls(cls, urls: tuple[str, ...]) -> tuple[str, ...]:
+        for url in urls:
+            if not re.fullmatch(r"https://[^/?#@\s]+(/[^?#\s]*)?/ecma2host_[^/?#\s]+/scim/?", url):
+                raise ValueError(f"{url!r} is no tenant URL: write https://HOST/…/ecma2host_NAME/scim")
+        return tuple(url.rstrip("/") for url in urls)
+
+
 class ColumnSettings(Settings):
     """What the values of one column mean, where the database cannot tell: `[connectors.NAME.column.COLUMN]`."""
 
@@ -204,6 +227,8 @@ class SqlSettings(Settings):
     """SHA-256 of each valid bearer token, `sha256:` and 64 hex digits; several while a token is being replaced."""
     token_hash_file: Path | None = None
     """A file with more of them, one a line; `connector-host token new` writes it."""
+    signing: SigningSettings | None = None
+    """Which requests must be signed, and by whom; None demands no signature."""
     refusals: RefusalSettings = RefusalSettings()
     """What happens to each class of export that is refused."""
     on_null: OnNull | dict[str, OnNull] = "clear"

@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validat
 
 from connector_host import mistakes
 from connector_host.errors import ConfigurationError
-from connector_host.settings.connectors import ConnectorSettings, SqlSettings
+from connector_host.settings.connectors import ConnectorSettings, SigningSettings, SqlSettings
 from connector_host.settings.frozen import Settings
 from connector_host.settings.host import AuditSettings, HostSettings
 
@@ -153,10 +153,17 @@ def _with_absolute_paths(settings: Configuration, folder: Path) -> Configuration
                 for key in ("password_file", "password_sealed_file", "token_hash_file")
                 if (path := getattr(connector, key)) is not None
             }
+            | {"signing": _signing_beside(folder, connector.signing)}
         )
         for name, connector in settings.connectors.items()
     }
     return settings.model_copy(update={"host": host, "connectors": connectors, "audit": audit})
+
+
+def _signing_beside(folder: Path, signing: SigningSettings | None) -> SigningSettings | None:
+    if signing is None:
+        return None
+    return signing.model_copy(update={"keys": tuple(folder / key for key in signing.keys)})
 
 
 def _beside(folder: Path, path: Path | None) -> Path | None:

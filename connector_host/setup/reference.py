@@ -119,6 +119,8 @@ def _table(annotation: Any) -> tuple[type[BaseModel] | None, bool]:  # noqa: ANN
     origin, inside = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         return _table(inside[0])
+    if origin in {Union, types.UnionType}:
+        return next((found for one in inside if (found := _table(one))[0] is not None), (None, False))
     if origin is dict:
         inner, _ = _table(inside[1])
         return inner, inner is not None

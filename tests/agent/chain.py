@@ -134,6 +134,7 @@ class Chain:
             "dead_s": 2.0,
             "reconnect_s": 0.2,
             "stop_s": 5.0,
+            "state": self.folder / name,
         } | keys
         token_file.write_text(TOKEN + keys["tenant"] if token is None else token)
         settings = AgentSettings(

@@ -16,6 +16,8 @@ class Weather:
         self._target = port
         self._flowing = asyncio.Event()
         self._flowing.set()
+        self._speaking = asyncio.Event()
+        self._speaking.set()
         self._swallows = False
         self._pause_s = 0.0
         self._writers = set()
@@ -25,8 +27,13 @@ class Weather:
         """Let nothing through, and drop nothing."""
         self._flowing.clear()
 
+    def silence(self):
+        """Let nothing more through from whoever dialled, the agent; what it is sent still arrives."""
+        self._speaking.clear()
+
     def clear_up(self):
         self._flowing.set()
+        self._speaking.set()
         self._swallows = False
         self._pause_s = 0.0
 
@@ -47,16 +54,18 @@ class Weather:
         onward_reader, onward_writer = await asyncio.open_connection("127.0.0.1", self._target)
         self._writers |= {writer, onward_writer}
         try:
-            await asyncio.gather(self._pump(reader, onward_writer), self._pump(onward_reader, writer))
+            await asyncio.gather(self._pump(reader, onward_writer, self._speaking), self._pump(onward_reader, writer))
         finally:
             for one in (writer, onward_writer):
                 self._writers.discard(one)
                 one.transport.abort()
 
-    async def _pump(self, reader, writer):
+    async def _pump(self, reader, writer, gate=None):
         with suppress(OSError):
             while data := await reader.read(STRETCH_BYTES):
                 await self._flowing.wait()
+                if gate is not None:
+                    await gate.wait()
                 if self._pause_s:
                     await asyncio.sleep(self._pause_s)
                 if not self._swallows:

@@ -15,6 +15,7 @@ from aiohttp import web
 
 from connector_host import clock
 from connector_host.access.tokens import TokenGate, hash_token
+from connector_host.app.building import demand_of
 from connector_host.connectors.registry import open_connector
 from connector_host.endpoint.application import make_application
 from connector_host.endpoint.protocol import Runner
@@ -137,7 +138,7 @@ async def serve(
         }
     )
     connector = open_connector("HR", settings)
-    served = Served(connector, settings, TokenGate((hash_token(TOKEN),)))
+    served = Served(connector, settings, TokenGate((hash_token(TOKEN),)), demand_of("HR", settings.signing))
     try:
         async with _listening(folder, served, trusted_proxies, outcomes) as (origin, session, authority):
             yield Service(origin, session, database, served, authority)

@@ -14,7 +14,7 @@ import pytest
 import time_machine
 
 from connector_host import clock
-from connector_host.endpoint.outcomes import KEPT_S, Answer, Outcomes
+from connector_host.endpoint.outcomes import KEPT_S, Answer, Names, Outcomes
 from tests.endpoint.service import serve
 
 KEY = {"Idempotency-Key": "a-key-1"}
@@ -108,9 +108,10 @@ async def test_a_write_that_a_dying_process_left_open_is_unknown_and_not_carried
     digest = hashlib.sha256(b"POST /ecma2host_HR/scim/Users\n" + body).digest()
     program = (
         "import asyncio, os, pathlib, sys\n"
-        "from connector_host.endpoint.outcomes import Outcomes\n"
+        "from connector_host.endpoint.outcomes import Names, Outcomes\n"
         "async def main():\n"
-        "    await Outcomes(pathlib.Path(sys.argv[1])).begin(bytes.fromhex(sys.argv[2]), bytes.fromhex(sys.argv[3]))\n"
+        "    outcomes = Outcomes(pathlib.Path(sys.argv[1]))\n"
+        "    await outcomes.begin(Names(bytes.fromhex(sys.argv[2])), bytes.fromhex(sys.argv[3]))\n"
         "    os._exit(9)\n"
         "asyncio.run(main())\n"
     )
@@ -164,10 +165,10 @@ async def test_the_file_is_for_its_owner_only(tmp_path):
 async def test_outcomes_expire(tmp_path):
     outcomes = Outcomes(tmp_path / "outcomes.sqlite3")
     with time_machine.travel(clock.now(), tick=False) as traveller:
-        assert await outcomes.begin(b"key", b"request") is None
-        await outcomes.finish(b"key", Answer(204, [], b""))
+        assert await outcomes.begin(Names(b"key"), b"request") is None
+        await outcomes.finish(Names(b"key"), Answer(204, [], b""))
         traveller.shift(KEPT_S - 1)
-        assert (await outcomes.begin(b"key", b"request")).answer.status == 204
+        assert (await outcomes.begin(Names(b"key"), b"request")).answer.status == 204
         traveller.shift(2)
-        assert await outcomes.begin(b"key", b"request") is None
+        assert await outcomes.begin(Names(b"key"), b"request") is None
     await outcomes.close()

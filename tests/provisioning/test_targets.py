@@ -6,11 +6,13 @@ import asyncio
 import csv
 import json
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 from aiohttp import web
 from pydantic import ValidationError
 
+from connector_host.endpoint.outcomes import Outcomes
 from connector_host.errors import ConfigurationError
 from connector_host.provisioning.cycles import Options
 from connector_host.provisioning.engine import Engine
@@ -18,7 +20,10 @@ from connector_host.provisioning.settings import Provisioning, TargetSettings
 from connector_host.provisioning.state.logbook import Question, lines
 from connector_host.provisioning.state.store import State
 from connector_host.provisioning.targets import Target
+from connector_host.signing.keys import make_key
+from tests.endpoint.service import serve
 from tests.provisioning.jobs import MAPPINGS
+from tests.provisioning.rig import Rig, person
 
 LIST = "urn:ietf:params:scim:api:messages:2.0:ListResponse"
 
@@ -256,3 +261,27 @@ async def test_every_request_is_part_of_one_trace_and_has_a_span_of_its_own(mood
     await moody.run(people=2)
     assert len({trace.split("-")[1] for trace in moody.traces}) == 1
     assert len(set(moody.traces)) == len(moody.traces) > 2
+
+
+async def test_a_target_that_demands_signatures_gets_them(tmp_path):
+    make_key(tmp_path / "engine.key")
+    outcomes = Outcomes(tmp_path / "outcomes.sqlite3")
+    url = "https://localhost/ecma2host_HR/scim"
+    demand = {"keys": (tmp_path / "engine.key.pub",), "urls": (url,), "required": "all"}
+    try:
+        async with serve(tmp_path, outcomes=outcomes, signing=demand) as service:
+            # The port is known only now.
+            service.served.signing = replace(service.served.signing, urls=(service.origin + service.base,))
+            rig = Rig(tmp_path, service)
+            rig.people(person(1), person(2))
+            await rig.run()
+            assert not rig.rows()
+            rig.document["target"]["signing_key"] = str(tmp_path / "engine.key")
+            await rig.run()
+            assert len(rig.rows()) == 2
+            rig.people(person(1, given="Changed"), person(2))
+            await rig.run()
+            assert rig.rows()["u00001"]["FirstName"] == "Changed"
+            rig.state.close()
+    finally:
+        await outcomes.close()

@@ -110,6 +110,9 @@ class TargetSettings(Settings):
     """The secret token; give it by environment or by `token_file` rather than here."""
     token_file: Path | None = None
     """A file that holds the token and nothing else."""
+    signing_key: Path | None = None
+    """A private key (`connector-host signing new`) that signs every request (RFC 9421), for a target that demands it;
+    None signs nothing."""
     trust: Path | None = None
     """The certificate authority of the service, PEM; None is the system's."""
     concurrency: int = Field(default=8, ge=1, le=256)
@@ -124,7 +127,7 @@ class TargetSettings(Settings):
     @staticmethod
     def paths() -> tuple[str, ...]:
         """Return the keys that are paths."""
-        return ("token_file", "trust")
+        return ("token_file", "signing_key", "trust")
 
     @field_validator("url")
     @classmethod

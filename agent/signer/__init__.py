@@ -1,0 +1,1 @@
+"""Signs requests for a client that cannot: loopback in, TLS that is verified out."""

@@ -1,0 +1,154 @@
+"""One request from loopback, signed and passed on, and its answer back as it streams.
+
+The client's own signature headers are replaced. A write without an idempotency key gets one, so that the relay may
+repeat it: one that the signature does not cover would not count at the host.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+from urllib.parse import quote
+
+import aiohttp
+from aiohttp import web
+from multidict import CIMultiDict
+from yarl import URL
+
+from agent import events, logs
+from agent.errors import AgentError
+from agent.link.headers import FRAMING, HOP_BY_HOP, named_by_connection
+from connector_host.signing.requests import Asked, CannotSign, sign
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from connector_host.signing.keys import SigningKey
+
+IDEMPOTENCY_KEY: Final = "Idempotency-Key"
+SCIM_JSON: Final = "application/scim+json"
+
+_ERROR: Final = "urn:ietf:params:scim:api:messages:2.0:Error"
+_OF_A_URL: Final = "/?:@!$&'()*+,;=-._~%"
+"""RFC 3986 §2.2 and §2.3: what may stand in path and query as it is; letters and digits may in any case."""
+_LOCAL: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
+_REPLACED: Final = frozenset({b"signature", b"signature-input", b"content-digest"})
+_SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+class _TooLarge(AgentError):
+    """The client's body is over the limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Signer:
+    """Signs what arrives, and passes it on."""
+
+    upstream: str
+    """Where requests go; their path is put behind it as it is."""
+    key: SigningKey
+    session: aiohttp.ClientSession
+    body_bytes: int
+
+    async def serve(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Return the answer to one request."""
+        # A page in a browser of this machine may be made to ask for another name that leads here.
+        if request.host.rpartition(":")[0] not in _LOCAL and request.host not in _LOCAL:
+            return _problem(421, "The signer answers to localhost only.")
+        if not request.raw_path.startswith("/"):
+            return _problem(400, "The signer is no proxy for other hosts: ask for a path.")
+        try:
+            body = await self._body(request)
+        except _TooLarge:
+            return _problem(413, f"The request body is larger than the signer's {self.body_bytes} bytes.")
+        # Clients send quotes and blanks that no URL may have, and that a signature cannot cover.
+        url = self.upstream + quote(request.raw_path.encode("utf-8", "surrogateescape"), safe=_OF_A_URL)
+        headers = self._headers(request)
+        try:
+            headers.update(sign(Asked(request.method, url, headers, body), self.key))
+        except CannotSign as failure:
+            return _problem(400, str(failure))
+        return await self._carry(request, url, headers, body)
+
+    async def _body(self, request: web.BaseRequest) -> bytes:
+        stretches, size_bytes = [], 0
+        while not request.content.at_eof():
+            stretches.append(await request.content.readany())
+            size_bytes += len(stretches[-1])
+            if size_bytes > self.body_bytes:
+                raise _TooLarge
+        return b"".join(stretches)
+
+    def _headers(self, request: web.BaseRequest) -> CIMultiDict[str]:
+        headers = _passed(request.raw_headers, _REPLACED | FRAMING)
+        if request.method not in _SAFE and IDEMPOTENCY_KEY not in headers:
+            headers[IDEMPOTENCY_KEY] = f"signer-{os.urandom(16).hex()}"
+        return headers
+
+    async def _carry(
+        self, request: web.BaseRequest, url: str, headers: CIMultiDict[str], body: bytes
+    ) -> web.StreamResponse:
+        sent = False
+        try:
+            async with self.session.request(
+                request.method,
+                # As it was signed, byte for byte.
+                URL(url, encoded=True),
+                headers=headers,
+                data=body or None,
+                allow_redirects=False,
+                skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
+            ) as answer:
+                sent = True
+                return await _deliver(request, answer)
+        except aiohttp.ClientConnectorError as failure:
+            return self._failed(request, 502, f"{_reason(failure)}. Nothing was done.")
+        except (aiohttp.ClientError, TimeoutError, OSError) as failure:
+            if sent:
+                # Half an answer must not look whole.
+                if request.transport is not None:
+                    request.transport.abort()
+                raise
+            unknown = "" if request.method in _SAFE else " The outcome of this request is unknown."
+            return self._failed(request, 504, f"no answer came ({type(failure).__name__}).{unknown}")
+
+    def _failed(self, request: web.BaseRequest, status: int, reason: str) -> web.Response:
+        logs.event(events.REQUEST_FAILED, level=logging.WARNING, method=request.method, status=status, detail=reason)
+        return _problem(status, f"The signer asked {self.upstream}: {reason}")
+
+
+async def _deliver(request: web.BaseRequest, answer: aiohttp.ClientResponse) -> web.StreamResponse:
+    response = web.StreamResponse(status=answer.status, headers=_passed(answer.raw_headers, frozenset()))
+    await response.prepare(request)
+    async for stretch in answer.content.iter_any():
+        await response.write(stretch)
+    await response.write_eof()
+    logs.event(events.REQUEST_ANSWERED, method=request.method, status=answer.status)
+    return response
+
+
+def _passed(pairs: Sequence[tuple[bytes, bytes]], without: frozenset[bytes]) -> CIMultiDict[str]:
+    """Return the headers that are for more than one hop."""
+    dropped = HOP_BY_HOP | named_by_connection(pairs) | without
+    return CIMultiDict(
+        (name.decode("ascii"), value.decode("utf-8", "surrogateescape"))
+        for name, value in pairs
+        if name.lower() not in dropped
+    )
+
+
+def _reason(failure: aiohttp.ClientConnectorError) -> str:
+    if isinstance(failure, aiohttp.ClientConnectorCertificateError):
+        return f"its certificate is not believed ({getattr(failure.certificate_error, 'verify_message', 'TLS')})"
+    return f"it cannot be reached ({failure.os_error.strerror or type(failure).__name__})"
+
+
+def _problem(status: int, detail: str) -> web.Response:
+    document = {"schemas": [_ERROR], "status": str(status), "detail": detail}
+    response = web.Response(status=status, body=json.dumps(document).encode(), content_type=SCIM_JSON)
+    if status == 413:  # noqa: PLR2004 - HTTP: the rest of the body is not read
+        response.force_close()
+    return response

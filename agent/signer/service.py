@@ -1,0 +1,64 @@
+"""The signer as a service: built from its settings, it listens on loopback until it is told to stop."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import aiohttp
+from aiohttp import web
+from yarl import URL
+
+from agent import __version__, events, logs
+from agent.errors import ConfigurationError
+from agent.link.tls import trusting
+from agent.signer.proxy import Signer
+from connector_host.errors import ConfigurationError as UnusableKey
+from connector_host.signing.keys import load_key
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from agent.settings import SignerSettings
+
+LOOPBACK: Final = "127.0.0.1"
+CONNECT_S: Final = 10.0
+
+
+async def run(settings: SignerSettings, stop: asyncio.Event) -> None:
+    """Serve until `stop` is set; raises ConfigurationError where the settings cannot be used."""
+    upstream = parse_upstream(settings.upstream)
+    try:
+        key = load_key(settings.key)
+    except UnusableKey as failure:
+        raise ConfigurationError(f"sign.key: {failure}") from failure
+    connector = aiohttp.TCPConnector(ssl=trusting(settings.trust, "sign.trust"), limit=0)
+    timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S, sock_read=settings.request_s)
+    async with aiohttp.ClientSession(
+        connector=connector, timeout=timeout, auto_decompress=False, trust_env=True, cookie_jar=aiohttp.DummyCookieJar()
+    ) as session:
+        signer = Signer(upstream, key, session, settings.body_bytes)
+        runner = web.ServerRunner(web.Server(signer.serve, access_log=None), shutdown_timeout=settings.stop_s)
+        await runner.setup()
+        try:
+            try:
+                await web.TCPSite(runner, LOOPBACK, settings.port).start()
+            except OSError as failure:
+                where = f"sign.port: {LOOPBACK}:{settings.port}"
+                raise ConfigurationError(f"{where} cannot be opened ({failure.strerror}).") from failure
+            port = runner.addresses[0][1]
+            logs.event(events.SIGNER_READY, url=f"http://{LOOPBACK}:{port}", port=port, key=key.id, version=__version__)
+            await stop.wait()
+        finally:
+            await runner.cleanup()
+    logs.event(events.SIGNER_STOPPED)
+
+
+def parse_upstream(url: str) -> str:
+    """Return the URL without a slash at its end; raises ConfigurationError where it is not `https://NAME[/PATH]`."""
+    try:
+        parsed = URL(url, encoded=True)
+    except ValueError:
+        parsed = URL()
+    if parsed.scheme != "https" or not parsed.host or parsed.query_string or parsed.fragment or parsed.user:
+        raise ConfigurationError("sign.upstream: is no URL of a relay or host: write https://NAME[:PORT][/PATH].")
+    return url.rstrip("/")
