@@ -18,8 +18,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
 
 if TYPE_CHECKING:
-    from connector_host.connectors.errors import ConnectorError
-    from connector_host.errors import Finding
+    from connector_host.errors import Finding, HostError
     from connector_host.observability.loads import Load
 
 Value: TypeAlias = str | bool | int | Decimal | datetime
@@ -287,10 +286,10 @@ class Rehearsal:
     statements: tuple[Spoken, ...]
     outcome: Exported | None
     """What would have become of it; None where it would fail."""
-    error: ConnectorError | None
+    error: HostError | None
     """What the caller would be told where it would fail."""
     executed: bool
-    """False where the connected system cannot undo a change, so that nothing was sent."""
+    """False where the connected system cannot undo a change, so that the statements are only shown."""
     remark: str = ""
     """What a reader should know; empty where there is nothing."""
 
@@ -347,6 +346,12 @@ class Connector(Protocol):
 
         Raises RefusedExport before anything is sent, NotFound, Conflict, InvalidValue or Immutable with nothing
         written, Unavailable with nothing written, and InDoubt where nobody can know.
+        """
+
+    async def rehearse(self, export: Export) -> Rehearsal:
+        """Carry out one export and undo it; what it would come to, a failure too, is part of what is returned.
+
+        Raises Unavailable or ConfigurationError where there is nothing to rehearse on.
         """
 
     async def check(self) -> list[Finding]:

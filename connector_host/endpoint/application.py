@@ -9,6 +9,7 @@ from aiohttp import web
 from connector_host.access.door import Door
 from connector_host.endpoint import bulk, documents, health, requests, users
 from connector_host.endpoint.exports import Exports
+from connector_host.endpoint.rehearsals import rehearse_instead
 from connector_host.endpoint.repeats import carry_out_once
 from connector_host.endpoint.signatures import demand_signature
 
@@ -45,6 +46,7 @@ def make_application(
         middlewares=(
             *requests.middlewares(served, door or Door(), proxies),
             demand_signature,
+            rehearse_instead,
             carry_out_once(outcomes),
         ),
         client_max_size=largest + 1,

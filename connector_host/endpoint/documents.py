@@ -10,7 +10,7 @@ from connector_host import __version__
 from connector_host.endpoint import answers
 from connector_host.endpoint.requests import SERVED
 from connector_host.endpoint.users import root_url
-from connector_host.scim import discovery, openapi
+from connector_host.scim import discovery, openapi, vocabulary
 from connector_host.scim.errors import ScimError
 from connector_host.scim.rendering import encode
 
@@ -43,8 +43,11 @@ async def resource_type(request: web.Request) -> web.Response:
 async def service_provider_config(request: web.Request) -> web.Response:
     """GET /ServiceProviderConfig."""
     _refuse_filter(request)
-    limits = request[SERVED].settings.limits
-    config = discovery.service_provider_config(root_url(request), limits)
+    settings = request[SERVED].settings
+    config = discovery.service_provider_config(root_url(request), settings.limits)
+    if settings.dry_run != "off":
+        # A host that does not know the header would do the write: a script looks here first.
+        config[vocabulary.DRY_RUN] = {"supported": True}
     return answers.answer(encode(config))
 
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from connector_host.connectors.contract import Add, Entry, Export, Exported, Refusal, Revision
     from connector_host.endpoint.exports import Exports
+    from connector_host.endpoint.rehearsals import Rehearsals
     from connector_host.endpoint.served import Served
     from connector_host.scim.patches import Patch
     from connector_host.scim.projection import Projection
@@ -36,7 +37,8 @@ class Call:
 
     served: Served
     renderer: Renderer
-    exports: Exports
+    exports: Exports | Rehearsals
+    """Carries exports out, or only tries them."""
     users_url: str
     """The public URL of `/Users`."""
     deadline_s: float

@@ -21,6 +21,7 @@ from aiohttp import web
 from connector_host.connectors.errors import ConnectorError, InDoubt
 from connector_host.endpoint import answers
 from connector_host.endpoint.outcomes import Answer, Names
+from connector_host.endpoint.rehearsals import REHEARSALS
 from connector_host.endpoint.requests import REQUEST_ID, SERVED, explained, is_write, read_bounded
 from connector_host.endpoint.signatures import PROOF
 from connector_host.observability import events
@@ -46,7 +47,8 @@ def carry_out_once(outcomes: Outcomes | None) -> Middleware:
 
     @web.middleware
     async def once(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if SERVED not in request or not is_write(request):
+        # What is only tried uses up no key.
+        if SERVED not in request or not is_write(request) or REHEARSALS in request:
             return await handler(request)
         proof = request.get(PROOF)
         given = request.headers.get(HEADER) if proof is None or proof.covers_key else None

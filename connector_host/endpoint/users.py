@@ -11,6 +11,7 @@ from connector_host.endpoint import answers, operations
 from connector_host.endpoint.addresses import public_origin
 from connector_host.endpoint.exports import Exports
 from connector_host.endpoint.operations import Call
+from connector_host.endpoint.rehearsals import REHEARSALS
 from connector_host.endpoint.requests import DEADLINE_S, SERVED, read_bounded
 from connector_host.scim import versions
 from connector_host.scim.bodies import read_body
@@ -39,7 +40,7 @@ async def call_of(request: web.Request) -> Call:
     return Call(
         served,
         await served.renderer(),
-        request.app[EXPORTS],
+        request.get(REHEARSALS) or request.app[EXPORTS],
         f"{root_url(request)}/Users",
         request[DEADLINE_S],
         if_match=request.headers.get("If-Match", ""),

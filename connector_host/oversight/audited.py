@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         ObjectType,
         Page,
         Query,
+        Rehearsal,
         Values,
     )
     from connector_host.errors import Finding
@@ -103,6 +104,10 @@ class Audited:
             anchor = anchor or seen.anchor or await self._meant(seen.values)
             await self._write(export, seen, anchor=anchor, outcome=outcome, written=written, began_s=began_s)
         return exported
+
+    async def rehearse(self, export: Export) -> Rehearsal:
+        """Try one export and undo it; nothing is done, so nothing is recorded as done."""
+        return await self._connector.rehearse(export)
 
     async def check(self) -> list[Finding]:
         """Look at everything that an administrator can get wrong."""

@@ -12,7 +12,16 @@ from connector_host.observability.metrics import OK
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from connector_host.connectors.contract import Connector, Entry, Export, Exported, ObjectType, Page, Query
+    from connector_host.connectors.contract import (
+        Connector,
+        Entry,
+        Export,
+        Exported,
+        ObjectType,
+        Page,
+        Query,
+        Rehearsal,
+    )
     from connector_host.errors import Finding
     from connector_host.observability.metrics import Metrics
 
@@ -49,6 +58,11 @@ class Measured:
         """Carry out one export."""
         with self._measuring(operation_of(export)):
             return await self._connector.export(export)
+
+    async def rehearse(self, export: Export) -> Rehearsal:
+        """Try one export and undo it."""
+        with self._measuring("rehearse"):
+            return await self._connector.rehearse(export)
 
     async def check(self) -> list[Finding]:
         """Look at everything that an administrator can get wrong."""

@@ -32,6 +32,8 @@ ERROR: Final = "urn:ietf:params:scim:api:messages:2.0:Error"
 SEARCH_REQUEST: Final = "urn:ietf:params:scim:api:messages:2.0:SearchRequest"
 BULK_REQUEST: Final = "urn:ietf:params:scim:api:messages:2.0:BulkRequest"
 BULK_RESPONSE: Final = "urn:ietf:params:scim:api:messages:2.0:BulkResponse"
+DRY_RUN: Final = "urn:ietf:params:scim:api:messages:ECMA2Host:2.0:DryRun"
+"""What the answer to a dry run holds: a message of ours, beside the error that keeps it from looking like success."""
 
 _NAME: Final = re.compile(r"[\w$-]+")
 REFERENCES: Final = frozenset({"manager", "members", "$ref"})

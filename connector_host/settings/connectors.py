@@ -223,6 +223,9 @@ class SqlSettings(Settings):
     """What the values of single columns mean, by column name."""
     exports: ExportSettings = ExportSettings()
     """Statements of your own in place of the generated ones: stored procedures, or SQL over several tables."""
+    dry_run: Literal["off", "statements", "values"] = "off"
+    """What becomes of a write with the header `Dry-Run: true`: `off` refuses it; `statements` executes and undoes it,
+    and shows the statements with the names of their parameters; `values` shows the values, too."""
     token_hashes: tuple[str, ...] = ()
     """SHA-256 of each valid bearer token, `sha256:` and 64 hex digits; several while a token is being replaced."""
     token_hash_file: Path | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from sqlalchemy import event
 
 from connector_host.connectors.contract import Add, Delete, Modify
 from connector_host.connectors.errors import Conflict, ConnectorError, NotFound
@@ -58,8 +59,78 @@ async def test_where_a_rollback_undoes_nothing_nothing_is_executed(employees):
     employees.only("mariadb")
     employees.execute('ALTER TABLE "Employees" ENGINE = MyISAM')
     found = rehearse(employees.settings(), ANNA)
-    assert (found.executed, found.statements) == (False, ())
+    assert not found.executed
+    assert found.outcome is None
     assert "cannot undo" in found.remark
+    (insertion,) = found.statements
+    assert insertion.text.startswith("INSERT INTO")
+    assert insertion.parameters["Name"] == "Anna"
+    assert count(employees) == 0
+
+
+async def test_a_dry_run_says_what_the_writer_says(employees, connector):
+    """Not statements of its own that mean the same: the very ones."""
+    heard = []
+    await connector.describe()
+    event.listen(connector._writing, "before_cursor_execute", lambda *spoken: heard.append(spoken[2]))
+    found = await connector.rehearse(ANNA)
+    await connector.export(ANNA)
+    assert [one.text for one in found.statements] == [said for said in heard if not said.startswith("BEGIN")]
+
+
+async def test_parameters_are_named_by_their_columns(employees):
+    employees.execute("""INSERT INTO "Employees" ("Login", "Name") VALUES ('bob', 'x')""")
+    creating = rehearse(employees.settings(), ANNA)
+    insertion = next(one for one in creating.statements if one.text.startswith("INSERT"))
+    assert insertion.parameters == {"Login": "anna", "Name": "Anna"}
+    changing = rehearse(employees.settings(), Modify("bob", lambda _: {"Name": "Bob"}))
+    update = next(one for one in changing.statements if one.text.startswith("UPDATE"))
+    assert update.parameters["Name"] == "Bob"
+
+
+async def test_a_dry_run_leaves_nothing_locked(employees, connector):
+    await connector.export(ANNA)
+    await connector.rehearse(Modify("anna", lambda _: {"Name": "x"}))
+    assert (await connector.export(Modify("anna", lambda _: {"Name": "y"}))).written
+
+
+CREATE = 'INSERT INTO "Employees" ("Login", "Name") VALUES (:Login, :Name)'
+COMMITS = {
+    "sqlite": [CREATE, "COMMIT"],
+    "postgresql": [CREATE, "COMMIT"],
+    "mariadb": [CREATE, "CREATE TABLE by_the_way (x int)"],
+}
+
+
+async def test_statements_that_would_commit_by_themselves_are_only_shown(employees):
+    create = [employees.spelled(statement) for statement in COMMITS[employees.database]]
+    found = rehearse(employees.settings(exports={"create": create}), ANNA)
+    assert not found.executed
+    assert "exports.create[1]" in found.remark
+    assert [tuple(one.parameters) for one in found.statements] == [("Login", "Name"), ()]
+    assert count(employees) == 0
+
+
+@pytest.mark.parametrize(
+    ("body", "executed"),
+    [
+        ("INSERT INTO `Employees` (`Login`, `Name`) VALUES (a, b);", True),
+        ("INSERT INTO `Employees` (`Login`, `Name`) VALUES (a, b); COMMIT;", False),
+        ("CREATE TEMPORARY TABLE t1 (x int); INSERT INTO `Employees` (`Login`, `Name`) VALUES (a, 'COMMIT');", True),
+        ("CALL add_it(a, b);", False),
+    ],
+)
+async def test_a_procedure_that_commits_is_not_called_in_a_dry_run(employees, body, executed):
+    employees.only("mariadb")
+    inner = "INSERT INTO `Employees` (`Login`, `Name`) VALUES (a, b); TRUNCATE TABLE `Employees`;"
+    employees.execute(
+        f"CREATE OR REPLACE PROCEDURE add_it(a text, b text) BEGIN {inner} END",
+        f"CREATE OR REPLACE PROCEDURE add_user(a text, b text) BEGIN {body} END",
+    )
+    found = rehearse(employees.settings(exports={"create": ["CALL add_user(:Login, :Name)"]}), ANNA)
+    assert found.executed is executed
+    assert ("commits by itself" in found.remark) is not executed
+    assert (found.outcome is not None) is executed
     assert count(employees) == 0
 
 

@@ -314,3 +314,13 @@ async def test_without_a_record_no_signed_write_is_carried_out(tmp_path):
 async def test_the_token_is_still_needed(host):
     method, path, headers, data = host.signed()
     assert (await host.scim.call(method, path, data=data, headers=headers, token="wrong")).status == 401
+
+
+async def test_a_signed_request_is_not_tried_since_the_header_could_be_taken_away_under_way(tmp_path):
+    async with demanding(tmp_path) as host:
+        host.scim.served.settings = host.scim.served.settings.model_copy(update={"dry_run": "statements"})
+        method, path, headers, data = host.signed()
+        answer = await host.scim.call(method, path, data=data, headers={**headers, "Dry-Run": "true"})
+        assert answer.status == 403
+        assert "signed" in answer.body["detail"]
+        assert host.scim.rows() == []

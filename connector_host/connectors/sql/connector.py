@@ -16,9 +16,19 @@ from sqlalchemy import QueuePool
 
 from connector_host import clock
 from connector_host.connectors import refusals
-from connector_host.connectors.contract import Add, Entry, Export, Exported, ObjectType, Page, Query
+from connector_host.connectors.contract import Add, Entry, Export, Exported, ObjectType, Page, Query, Rehearsal
 from connector_host.connectors.errors import ConnectorError, Unavailable
-from connector_host.connectors.sql import anchors, bulk, checks, discovery, exports, lookups, queries, shapes
+from connector_host.connectors.sql import (
+    anchors,
+    bulk,
+    checks,
+    discovery,
+    exports,
+    lookups,
+    queries,
+    rehearsing,
+    shapes,
+)
 from connector_host.connectors.sql.codes import Happened
 from connector_host.connectors.sql.dialects import dialect_of
 from connector_host.connectors.sql.engines import open_engine, parse_url
@@ -65,9 +75,9 @@ class SqlConnector:
         self._writing = open_engine(self._url, size=count, statement_s=settings.statement_s, purpose="writing")
         database = self._dialect.name
         self._readers = Readers(self._reading, database, settings.readers, name=f"{name}-read", notice=self._failed)
-        pace = Pace(settings.exports_per_s)
+        self._pace = Pace(settings.exports_per_s)
         self._writers = tuple(
-            Writer(self._writing, database, self, name=f"{name}-write-{number}", notice=self._failed, pace=pace)
+            Writer(self._writing, database, self, name=f"{name}-write-{number}", notice=self._failed, pace=self._pace)
             for number in range(count)
         )
         self._turn = itertools.count()
@@ -77,6 +87,7 @@ class SqlConnector:
         self._read_many: Callable[[Connection, list[str]], dict[str, Entry]] = self._read_nothing
         self._discovered_s = 0.0
         self._discovery = asyncio.Lock()
+        self._rehearsal = asyncio.Lock()
         self._is_down = False
         self._reported: set[str] = set()
 
@@ -121,6 +132,13 @@ class SqlConnector:
             raise
         self._note(None)
         return Exported(done.entry, done.written, dropped) if dropped else done
+
+    async def rehearse(self, export: Export) -> Rehearsal:
+        """Carry out one export on a connection of its own and undo it; one at a time."""
+        shape = await self._shape()
+        async with self._rehearsal:
+            await asyncio.to_thread(self._pace.wait, 1)
+            return await asyncio.to_thread(rehearsing.rehearse, self._settings, export, shape)
 
     async def check(self) -> list[Finding]:
         """Look at everything that an administrator can get wrong, and say what to do about each."""

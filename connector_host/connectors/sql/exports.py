@@ -19,6 +19,7 @@ from connector_host.connectors.contract import (
     Exported,
     Modify,
     Mutability,
+    Spoken,
     Value,
     Values,
     to_text,
@@ -299,3 +300,45 @@ def _locked(connection: Connection, shape: Shape, anchor: str, on_unreadable: Ca
 def _demand_one_row(count: int) -> None:
     if count != 1:
         raise WrongRowCount(f"The statement met {count} rows instead of one, and was undone.")
+
+
+# ── what is only said ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def spoken(connection: Connection, shape: Shape, export: Export) -> tuple[Spoken, ...]:
+    """Return the statements that would write, without executing them; raises what is known before SQL."""
+    operation, values = _intended(connection, shape, export)
+    if operation in shape.scripts:
+        return tuple(
+            Spoken(statement.text, {name: values.get(name) for name in sorted(names)})
+            for statement, names in shape.scripts[operation].statements
+        )
+    if not values and operation == "update":
+        return ()
+    statement: sa.Insert | sa.Update | sa.Delete
+    if operation == "create":
+        statement = sa.insert(shape.table).values(values)
+    else:
+        key = queries.anchor_key(shape, getattr(export, "anchor", ""))
+        one_row = shape.anchor.sql == key
+        changing = operation == "update"
+        statement = (
+            sa.update(shape.table).values(values).where(one_row) if changing else sa.delete(shape.table).where(one_row)
+        )
+    compiled = statement.compile(dialect=connection.dialect)
+    return (Spoken(str(compiled), dict(compiled.params)),)
+
+
+def _intended(connection: Connection, shape: Shape, export: Export) -> tuple[str, dict[str, object]]:
+    """Return the operation, and the parameters that it would have."""
+    if isinstance(export, Add):
+        return "create", creation(shape, export.values)
+    before = queries.read(connection, shape, [export.anchor], lambda _: None).get(export.anchor)
+    if before is None:
+        raise NotFound(export.anchor)
+    if isinstance(export, Delete):
+        if export.guard is not None:
+            export.guard(before)
+        return "delete", _all_parameters(shape, before, {}) if "delete" in shape.scripts else {}
+    changes = differences(shape, before, export.revise(before))
+    return "update", _all_parameters(shape, before, changes) if changes and "update" in shape.scripts else changes

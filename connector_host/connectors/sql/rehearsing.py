@@ -1,28 +1,27 @@
 """Rehearsals: an export carried out by the very statements, in a transaction that is rolled back.
 
 What the database says is then what it would say: constraints, triggers, rights and all. Where a rollback does not
-undo everything, nothing is executed, and the rehearsal says so.
+undo everything (see undoing), the statements are only shown, and the rehearsal says so.
 """
 
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from connector_host.connectors import refusals
 from connector_host.connectors.contract import Rehearsal, Spoken
-from connector_host.connectors.errors import ConnectorError
-from connector_host.connectors.sql import checks, discovery, exports, shapes
+from connector_host.connectors.sql import bulk, checks, discovery, exports, guarding, shapes, undoing
 from connector_host.connectors.sql.codes import Happened
 from connector_host.connectors.sql.dialects import dialect_of
 from connector_host.connectors.sql.engines import open_engine, parse_url
 from connector_host.connectors.sql.passwords import password_of
 from connector_host.connectors.sql.sqlstate import Failure, to_error, understand
-from connector_host.errors import ConfigurationError
+from connector_host.errors import ConfigurationError, HostError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,30 +29,33 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
     from connector_host.connectors.contract import Export, Exported
+    from connector_host.connectors.sql.dialect import Dialect
     from connector_host.connectors.sql.shapes import Shape
     from connector_host.settings import SqlSettings
 
 TRIGGERS = "The table has triggers: what they do outside of this transaction, if anything, was done."
+PROCEDURES = "What procedures do outside of this transaction, if anything, was done."
+
+DEFERRED = "SET CONSTRAINTS ALL IMMEDIATE"
+BRACKET = (DEFERRED, "BEGIN")
+"""How statements begin that are around an export and no part of it."""
 
 
-def rehearse(settings: SqlSettings, export: Export) -> Rehearsal:
+def rehearse(settings: SqlSettings, export: Export, shape: Shape | None = None) -> Rehearsal:
     """Carry out an export and undo it; returns what was said and what would have become of it. Blocks.
 
-    Raises ConfigurationError or Unavailable where there is nothing to rehearse on; everything else is part of the
-    rehearsal.
+    The table is looked at anew where no shape is given. Raises ConfigurationError or Unavailable where there is
+    nothing to rehearse on; everything else is part of the rehearsal.
     """
     url = parse_url(settings.database, password_of(settings))
     dialect = dialect_of(url)
     engine = open_engine(url, size=1, statement_s=settings.statement_s, purpose="writing")
     try:
         with engine.connect() as connection:
-            facts = discovery.discover(connection, dialect, settings.table, settings.database_schema)
-            if facts is None:
-                raise ConfigurationError(checks.missing_table(connection, dialect, settings))
-            shape = shapes.build(facts, settings, dialect, None)
-            if not _can_undo(connection, shape, settings):
-                remark = "The table's storage engine cannot undo a change, so nothing was executed."
-                return Rehearsal((), None, None, executed=False, remark=remark)
+            shape = shape or _look(connection, dialect, settings)
+            obstacle = undoing.obstacle(connection, shape, settings, export)
+            if obstacle:
+                return _only_shown(connection, shape, settings, export, obstacle)
             return _carried_out(engine, connection, shape, settings, export)
     except DBAPIError as error:
         raise to_error(understand(error, dialect.name)) from error
@@ -63,40 +65,59 @@ def rehearse(settings: SqlSettings, export: Export) -> Rehearsal:
         engine.dispose()
 
 
+def _look(connection: Connection, dialect: Dialect, settings: SqlSettings) -> Shape:
+    facts = discovery.discover(connection, dialect, settings.table, settings.database_schema)
+    if facts is None:
+        raise ConfigurationError(checks.missing_table(connection, dialect, settings))
+    return shapes.build(facts, settings, dialect, None)
+
+
 def _carried_out(
     engine: Engine, connection: Connection, shape: Shape, settings: SqlSettings, export: Export
 ) -> Rehearsal:
     outcome: Exported | None = None
-    refusal: ConnectorError | None = None
-    with _heard(engine) as said:
+    refusal: HostError | None = None
+    with _heard(engine, shape) as said:
         try:
-            refusals.apply(settings.refusals, export)
-            done = exports.carry_out(connection, shape, export, lambda _: None)
-            if shape.dialect.name == "postgresql":
+            dropped = refusals.apply(settings.refusals, export)
+            done = _as_the_writer_does(connection, shape, export)
+            if shape.dialect.name in ("postgresql", "oracle"):
                 # What is deferred to the commit would never be looked at otherwise.
-                connection.exec_driver_sql("SET CONSTRAINTS ALL IMMEDIATE")
-            outcome = done
-        except ConnectorError as error:
+                connection.exec_driver_sql(DEFERRED)
+            outcome = replace(done, dropped=dropped)
+        except HostError as error:
             refusal = error
         except DBAPIError as error:
             refusal = to_error(understand(error, shape.dialect.name), shape.facts)
         finally:
             connection.rollback()
-    remark = TRIGGERS if shape.facts.triggers else ""
-    return Rehearsal(tuple(said), outcome, refusal, executed=True, remark=remark)
+            guarding.let_go(connection, shape.dialect.name)
+    remarks = [TRIGGERS] * bool(shape.facts.triggers) + [PROCEDURES] * bool(shape.scripts)
+    return Rehearsal(tuple(said), outcome, refusal, executed=True, remark=" ".join(remarks))
+
+
+def _as_the_writer_does(connection: Connection, shape: Shape, export: Export) -> Exported:
+    """Carry out the export by the statements that the writer says when nothing else waits."""
+    try:
+        (done,) = bulk.carry_out(connection, shape, [export], lambda _: None)
+    except bulk.Disagreement:
+        connection.rollback()
+        return exports.carry_out(connection, shape, export, lambda _: None)
+    if isinstance(done, BaseException):
+        raise done
+    return done
 
 
 @contextmanager
-def _heard(engine: Engine) -> Iterator[list[Spoken]]:
+def _heard(engine: Engine, shape: Shape) -> Iterator[list[Spoken]]:
     """Give a list of every statement that the block executes, with the parameters by name."""
     said: list[Spoken] = []
 
     def hear(_: object, __: object, statement: str, parameters: Any, context: Any, ___: object) -> None:  # noqa: ANN401 - SQLAlchemy's event
+        if statement.startswith(BRACKET):
+            return
         compiled = getattr(context, "compiled_parameters", None)
-        named = compiled[0] if compiled else parameters
-        if not isinstance(named, dict):
-            named = {str(number): value for number, value in enumerate(named or (), start=1)}
-        said.append(Spoken(statement, dict(named)))
+        said.append(Spoken(statement, shape.statements.named(statement, compiled[0] if compiled else parameters)))
 
     event.listen(engine, "before_cursor_execute", hear)
     try:
@@ -105,17 +126,19 @@ def _heard(engine: Engine) -> Iterator[list[Spoken]]:
         event.remove(engine, "before_cursor_execute", hear)
 
 
-def _can_undo(connection: Connection, shape: Shape, settings: SqlSettings) -> bool:
-    """Return whether a rollback undoes a write; MyISAM, Aria and the like say nothing and keep it."""
-    if shape.dialect.name != "mysql":
-        return True
-    # A view and statements of one's own may reach any table of the schema: all of them must be able to undo.
-    anywhere = bool(shape.scripts) or not shape.facts.keys
-    asked = sa.text(
-        "SELECT count(*) FROM information_schema.tables AS t "
-        "JOIN information_schema.engines AS e ON e.engine = t.engine "
-        "WHERE e.transactions <> 'YES' AND (:anywhere = 1 OR t.table_name = :table) "
-        "AND t.table_schema = coalesce(:schema, database())"
-    )
-    names = {"table": settings.table, "schema": settings.database_schema, "anywhere": int(anywhere)}
-    return connection.execute(asked, names).scalar() == 0
+# ── what is only shown ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _only_shown(
+    connection: Connection, shape: Shape, settings: SqlSettings, export: Export, obstacle: str
+) -> Rehearsal:
+    """Say the statements that would be executed, and that they were not; the row itself is read."""
+    remark = f"{obstacle} So nothing was executed."
+    try:
+        refusals.apply(settings.refusals, export)
+        said = exports.spoken(connection, shape, export)
+    except HostError as error:
+        return Rehearsal((), None, error, executed=False, remark=remark)
+    finally:
+        connection.rollback()
+    return Rehearsal(said, None, None, executed=False, remark=remark)

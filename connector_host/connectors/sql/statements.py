@@ -6,6 +6,7 @@ the values that it is asked with, so that the drivers can prepare it on the serv
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -59,6 +60,28 @@ class Statements:
                 self._kept.clear()
             found = self._kept[key] = _compiled(connection, build())
         return found
+
+    def named(self, text: str, given: object) -> dict[str, object]:
+        """Return the parameters of a statement that was just run, by the column where they stand for one.
+
+        Of a statement that is not kept here, they are named as they came: by name, or else by number.
+        """
+        key, statement = next(((key, one) for key, one in list(self._kept.items()) if one.text == text), (None, None))
+        if isinstance(given, dict):
+            by_name = given
+        else:
+            order = statement.order if statement is not None else None
+            places = range(1, 1 + len(given)) if isinstance(given, (list, tuple)) else range(0)
+            by_name = dict(zip(order or map(str, places), given or (), strict=False))  # type: ignore[call-overload]
+        columns = key[1] if isinstance(key, tuple) and key[0] in ("insert", "update") else ()
+        return {_column(name, columns): value for name, value in by_name.items()}
+
+
+def _column(name: str, columns: Sequence[str]) -> str:
+    """Return the column that a short name such as `c0` or `c0_0` stands for; see bulk."""
+    found = re.fullmatch(r"c(\d+)(?:_\d+)?", name)
+    number = int(found[1]) if found else len(columns)
+    return str(columns[number] if number < len(columns) else name)
 
 
 def _compiled(connection: Connection, statement: Executable) -> Statement:

@@ -1,0 +1,120 @@
+"""Whether a rollback undoes an export: asked before a rehearsal, which must leave nothing behind.
+
+Three things are not undone: rows of a storage engine without transactions, statements that end the transaction by
+themselves (COMMIT, and DDL where it commits), and procedures that hold such a statement. What cannot be looked into
+counts as one that does.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+
+from connector_host.connectors.contract import Add, Modify
+from connector_host.connectors.sql.scripted import QUOTED
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from sqlalchemy import Connection
+
+    from connector_host.connectors.contract import Export
+    from connector_host.connectors.sql.shapes import Shape
+    from connector_host.settings import SqlSettings
+
+ROWS = frozenset({"SELECT", "INSERT", "UPDATE", "DELETE", "MERGE", "REPLACE", "WITH", "VALUES", "SET", "DO"})
+"""How a statement begins that a rollback undoes, or that changes nothing."""
+
+CALLS = frozenset({"CALL", "EXEC", "EXECUTE", "{CALL", "BEGIN", "DECLARE"})
+"""How one begins that runs a procedure, or a block of the database's own language."""
+
+ENDS = re.compile(
+    r"\b(COMMIT|START\s+TRANSACTION|BEGIN\s+WORK|ROLLBACK(?!\s+(WORK\s+)?TO\b)|LOCK\s+TABLES?|UNLOCK\s+TABLES"
+    r"|CREATE(?!\s+(OR\s+REPLACE\s+)?TEMPORARY\b)|ALTER|DROP(?!\s+TEMPORARY\b)|TRUNCATE|RENAME|GRANT|REVOKE"
+    r"|PREPARE|EXECUTE|autocommit)\b",
+    re.IGNORECASE,
+)
+"""What ends a transaction of MySQL and MariaDB, from inside a procedure, too (their manuals, "implicit commit")."""
+
+CALLED = re.compile(r"\bCALL\s+(?:`?(\w+)`?\.)?`?(\w+)`?", re.IGNORECASE)
+
+
+def obstacle(connection: Connection, shape: Shape, settings: SqlSettings, export: Export) -> str:
+    """Return why a rollback would not undo the export, as a sentence; empty where it would."""
+    if shape.dialect.name == "mysql" and _keeps_rows(connection, shape, settings):
+        return "A storage engine without transactions cannot undo a change."
+    operation = "create" if isinstance(export, Add) else "update" if isinstance(export, Modify) else "delete"
+    if operation not in shape.scripts:
+        return ""
+    for number, (statement, _) in enumerate(shape.scripts[operation].statements):
+        why = _obstacle_in(connection, shape.dialect.name, statement.text)
+        if why:
+            return f"exports.{operation}[{number}] {why}"
+    return ""
+
+
+def _obstacle_in(connection: Connection, database: str, text: str) -> str:
+    """Return why a rollback would not undo a statement, as the rest of a sentence."""
+    plain = " ".join(_unquoted(text)).strip()
+    word = plain.split(None, 1)[0].upper() if plain else ""
+    if word in ("CALL", "{CALL") or (word in CALLS and database != "mysql"):
+        if database == "postgresql":
+            return ""  # inside of a transaction it lets no procedure end it: 2D000
+        if database == "mysql":
+            return _obstacle_in_procedures(connection, CALLED.findall(text))
+        return "runs a procedure, which this database lets commit by itself."
+    if word in ROWS and not (database == "mysql" and re.search(r"\bautocommit\b", plain, re.IGNORECASE)):
+        return ""
+    if database in ("postgresql", "sqlite", "mssql") and word in ("CREATE", "ALTER", "DROP", "TRUNCATE", "REFRESH"):
+        return ""  # undone like any other statement
+    return f"begins with {word}, which a rollback does not undo for certain."
+
+
+def _obstacle_in_procedures(connection: Connection, called: Iterable[tuple[str, str]]) -> str:
+    """Look into procedures of MySQL and MariaDB, and into those that they call."""
+    waiting = list(called)
+    seen: set[tuple[str, str]] = set()
+    while waiting:
+        schema, name = waiting.pop()
+        if (schema, name) in seen:
+            continue
+        seen.add((schema, name))
+        body = _body(connection, schema, name)
+        if body is None:
+            return f"calls {name}, whose text this login may not read: it may commit by itself."
+        plain = " ".join(_unquoted(body))
+        ends = ENDS.search(plain)
+        if ends:
+            return f"calls {name}, which commits by itself ({ends[0].upper()})."
+        waiting += [(inner or schema, other) for inner, other in CALLED.findall(body)]
+    return ""
+
+
+def _body(connection: Connection, schema: str, name: str) -> str | None:
+    asked = sa.text(
+        "SELECT routine_definition FROM information_schema.routines WHERE routine_type = 'PROCEDURE' "
+        "AND routine_schema = coalesce(nullif(:schema, ''), database()) AND routine_name = :name"
+    ).bindparams(sa.bindparam("schema", type_=sa.String()), sa.bindparam("name", type_=sa.String()))
+    found = connection.execute(asked, {"schema": schema, "name": name}).scalar()
+    return None if found is None else str(found)
+
+
+def _unquoted(text: str) -> Iterator[str]:
+    """Yield the parts of a statement that are neither text, nor quoted names, nor comments."""
+    return (part for number, part in enumerate(QUOTED.split(text)) if number % 2 == 0)
+
+
+def _keeps_rows(connection: Connection, shape: Shape, settings: SqlSettings) -> bool:
+    """Return whether a table keeps a write that is rolled back; MyISAM, Aria and the like say nothing about it."""
+    # A view and statements of one's own may reach any table of the schema: all of them must be able to undo.
+    anywhere = bool(shape.scripts) or not shape.facts.keys
+    asked = sa.text(
+        "SELECT count(*) FROM information_schema.tables AS t "
+        "JOIN information_schema.engines AS e ON e.engine = t.engine "
+        "WHERE e.transactions <> 'YES' AND (:anywhere = 1 OR t.table_name = :table) "
+        "AND t.table_schema = coalesce(:schema, database())"
+    )
+    names = {"table": settings.table, "schema": settings.database_schema, "anywhere": int(anywhere)}
+    return connection.execute(asked, names).scalar() != 0
