@@ -125,15 +125,16 @@ def _relay(parsed: argparse.Namespace) -> int:
 
 
 def _enroll(parsed: argparse.Namespace) -> int:
-    from agent.outbound.credentials import EnrolmentRefused, enrol  # noqa: PLC0415
+    from agent.outbound.credentials import EnrolmentRefused, enrol_at_any  # noqa: PLC0415
     from agent.outbound.dialling import parse_relay  # noqa: PLC0415
     from agent.settings import load_agent  # noqa: PLC0415
 
     settings = load_agent(parsed.config).agent
-    relay = parse_relay(settings.relay if isinstance(settings.relay, str) else settings.relay[0])
+    urls = (settings.relay,) if isinstance(settings.relay, str) else settings.relay
+    relays = [parse_relay(url) for url in urls]
     state = settings.state or Path("state")
     try:
-        identity = asyncio.run(enrol(settings, relay, state, _enrolment_token(parsed)))
+        identity = asyncio.run(enrol_at_any(settings, relays, state, _enrolment_token(parsed)))
     except EnrolmentRefused as refused:
         print(f"Not enrolled: {refused}", file=sys.stderr)  # noqa: T201
         return EXIT_REFUSED

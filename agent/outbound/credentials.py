@@ -7,6 +7,7 @@ that was enrolled anew needs no restart.
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -31,6 +32,7 @@ from connector_host.tls.issuing import write_private, write_public
 
 if TYPE_CHECKING:
     import ssl
+    from collections.abc import Sequence
     from datetime import datetime
     from pathlib import Path
 
@@ -47,6 +49,10 @@ ANSWER_S: Final = 15.0
 
 class EnrolmentRefused(AgentError):
     """The relay did not enrol this agent; the text says why."""
+
+
+class RelayUnreachable(EnrolmentRefused):
+    """The token was not shown, because no connection came about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +128,14 @@ def store(state: Path, key: ec.EllipticCurvePrivateKey, certificate: bytes) -> N
     write_private(state / IDENTITY_FILE, certificate + private)
 
 
+async def enrol_at_any(settings: AgentSettings, relays: Sequence[URL], state: Path, token: str) -> Identity:
+    """Get the first certificate from the first node of the relay that can be reached; raises as `enrol` does."""
+    for relay in relays[:-1]:
+        with suppress(RelayUnreachable):
+            return await enrol(settings, relay, state, token)
+    return await enrol(settings, relays[-1], state, token)
+
+
 async def enrol(settings: AgentSettings, relay: URL, state: Path, token: str) -> Identity:
     """Get the first certificate for a one-time token and return what was written.
 
@@ -140,6 +154,8 @@ async def enrol(settings: AgentSettings, relay: URL, state: Path, token: str) ->
             body = await response.read()
     except aiohttp.ClientConnectorCertificateError as failure:
         raise EnrolmentRefused(f"the relay's certificate is not accepted: {failure.certificate_error}") from failure
+    except aiohttp.ClientConnectorError as failure:
+        raise RelayUnreachable(f"the relay at {relay} cannot be reached ({failure})") from failure
     except (aiohttp.ClientError, OSError, TimeoutError) as failure:
         raise EnrolmentRefused(
             f"the relay at {relay} cannot be reached ({type(failure).__name__}: {failure})"

@@ -65,6 +65,8 @@ class Dialler:
         self._probe = probe
         self._renewal = Renewal(settings)
         self._links: dict[Link, str] = {}
+        self._aims: dict[int, URL] = {}
+        """Where each link is, or is being dialled."""
         self.last_error = ""
         """When and why no link came about, the last time that none did."""
         self._stopping = asyncio.Event()
@@ -74,7 +76,7 @@ class Dialler:
         """Dial and dial again until `stop`; then return once the last link has ended."""
         async with self._way.client as client, asyncio.TaskGroup() as tasks:
             for number in range(self._settings.links):
-                tasks.create_task(self._hold(client, tasks, self._urls[number % len(self._urls)]))
+                tasks.create_task(self._hold(client, tasks, number))
             tasks.create_task(self._renew())
 
     def links(self) -> list[tuple[str, Link]]:
@@ -102,14 +104,22 @@ class Dialler:
         for link in self._links:
             link.tell(health)
 
-    async def _hold(self, client: aiohttp.ClientSession, tasks: asyncio.TaskGroup, url: URL) -> None:
-        """Hold one link after another to this node of the relay, until `stop`."""
+    async def _hold(self, client: aiohttp.ClientSession, tasks: asyncio.TaskGroup, number: int) -> None:
+        """Hold one link after another, until `stop`."""
         backoff = Backoff(self._settings.reconnect_s)
         while not self._stopping.is_set():
+            url = self._aims[number] = self._node(number, backoff.failures)
             pause_s = await self._hold_one(client, tasks, url, backoff)
             with suppress(TimeoutError):
                 async with asyncio.timeout(pause_s):
                     await self._stopping.wait()
+
+    def _node(self, number: int, failures: int) -> URL:
+        """Return the node that this link goes to: its own, after each failure the next, and none that another has."""
+        count = len(self._urls)
+        turns = [self._urls[(number + failures + turn) % count] for turn in range(count)]
+        taken = {url for other, url in self._aims.items() if other != number}
+        return next((url for url in turns if url not in taken), turns[0])
 
     async def _hold_one(
         self, client: aiohttp.ClientSession, tasks: asyncio.TaskGroup, url: URL, backoff: Backoff
