@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 RELAY_PREFIX: Final = "RELAY__"
 AGENT_PREFIX: Final = "PROVISIONING_AGENT__"
-SIGNER_PREFIX: Final = "PROVISIONING_SIGNER__"
 
 TENANT_NAME: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 """A DNS label, so that a tenant may also be a part of a host name."""
@@ -68,6 +67,12 @@ class LimitSettings(Settings, frozen=True, kw_only=True):
     """Request bodies of one address that may be awaited at once; raise it where a load balancer stands in front."""
     connections_per_address: Count = 1_024
     """Connections that one address may hold at once; raise it where a load balancer stands in front."""
+    requests_per_s: Annotated[float, Meta(gt=0)] | None = None
+    """Requests of one tenant in a second; more are answered with 429 and Retry-After. For a moment it may be twice as
+    many. Left out, only what is under way is bounded. Requests that are refused at the relay do not count."""
+    requests_per_s_and_address: Annotated[float, Meta(gt=0)] | None = None
+    """Requests of one client address in a second, refused ones and enrolments, too; for IPv6 of one /64. Leave it out
+    where a load balancer stands in front."""
     idle_s: Seconds = 75.0
     """Seconds in which a connection must bring a request, its headers complete; then it is closed."""
 
@@ -227,6 +232,11 @@ class AgentSettings(Settings, frozen=True, kw_only=True):
     """Seconds between two looks at the connector host, so that the relay knows which agents reach theirs."""
     in_flight: Count = 256
     """Requests that may be under way at once; more are left to other agents, or answered with 503."""
+    requests_per_s: Annotated[float, Meta(gt=0)] | None = None
+    """Requests in a second, whatever the relay asks; for a moment it may be twice as many. More are left to other
+    agents, or answered with 503. Left out, only what is under way is bounded."""
+    body_bytes: Annotated[int, Meta(ge=1_024)] = 4_194_304
+    """The largest request body that is carried to the host, whatever the relay lets through."""
     host_connect_s: Seconds = 5.0
     """Seconds for a connection to the connector host to come about."""
     relay_connect_s: Seconds = 10.0
@@ -254,48 +264,14 @@ class AgentConfiguration(Settings, frozen=True, kw_only=True):
     """The agent itself."""
 
 
-# ── the signer ────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-class SignerSettings(Settings, frozen=True, kw_only=True):
-    """What signs for a client that cannot: `[sign]`."""
-
-    upstream: str
-    """Where requests go, without the connector's path: `https://relay.example.org/t/acme`. A client that would use
-    `https://relay.example.org/t/acme/ecma2host_HR/scim` uses `http://127.0.0.1:8686/ecma2host_HR/scim` instead."""
-    key: Path
-    """The private key, as `provisioning-agent sign new` makes it."""
-    port: Port = 8686
-    """The port on loopback, plain HTTP; 0 takes any free one, which the log then names."""
-    trust: Path | None = None
-    """The authorities, PEM, that the certificate of `upstream` must come from; left out, the operating system's."""
-    body_bytes: Annotated[int, Meta(ge=1_024)] = 4_194_304
-    """The largest request body; a larger one is answered with 413."""
-    request_s: Seconds = 75.0
-    """Seconds of silence after which a request is given up."""
-    stop_s: Seconds = 20.0
-    """Seconds that requests in hand are given to end when the signer stops."""
-    log_format: LogFormat = "auto"
-    """`json` for machines, `console` for people, `auto` decides by whether the output is a terminal."""
-    log_level: LogLevel = "info"
-    """The least important events to log."""
-
-
-class SignerConfiguration(Settings, frozen=True, kw_only=True):
-    """The whole of sign.toml."""
-
-    sign: SignerSettings
-    """The signer itself."""
-
-
 # ── reading ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
-Model = TypeVar("Model", RelayConfiguration, AgentConfiguration, SignerConfiguration)
+Model = TypeVar("Model", bound=Settings)
 
 
 def load_relay(path: Path, environment: Mapping[str, str] | None = None) -> RelayConfiguration:
     """Read relay.toml with the environment laid over it; raises ConfigurationError that names file, key and mend."""
-    settings = _load(path, RelayConfiguration, RELAY_PREFIX, os.environ if environment is None else environment)
+    settings = load(path, RelayConfiguration, RELAY_PREFIX, os.environ if environment is None else environment)
     for name in settings.tenants:
         if not TENANT_NAME.fullmatch(name):
             wanted = "use lower-case letters, digits and hyphens, 63 at most"
@@ -308,7 +284,7 @@ def load_relay(path: Path, environment: Mapping[str, str] | None = None) -> Rela
 
 def load_agent(path: Path, environment: Mapping[str, str] | None = None) -> AgentConfiguration:
     """Read agent.toml with the environment laid over it; raises ConfigurationError that names file, key and mend."""
-    settings = _load(path, AgentConfiguration, AGENT_PREFIX, os.environ if environment is None else environment)
+    settings = load(path, AgentConfiguration, AGENT_PREFIX, os.environ if environment is None else environment)
     if not TENANT_NAME.fullmatch(settings.agent.tenant):
         raise ConfigurationError(f"{path}: agent.tenant: is no name of a tenant; the relay's administrator knows it.")
     if settings.agent.state is None:
@@ -317,12 +293,8 @@ def load_agent(path: Path, environment: Mapping[str, str] | None = None) -> Agen
     return settings
 
 
-def load_signer(path: Path, environment: Mapping[str, str] | None = None) -> SignerConfiguration:
-    """Read sign.toml with the environment laid over it; raises ConfigurationError that names file, key and mend."""
-    return _load(path, SignerConfiguration, SIGNER_PREFIX, os.environ if environment is None else environment)
-
-
-def _load(path: Path, model: type[Model], prefix: str, environment: Mapping[str, str]) -> Model:
+def load(path: Path, model: type[Model], prefix: str, environment: Mapping[str, str]) -> Model:
+    """Read a file with the environment laid over it; raises ConfigurationError that names file, key and mend."""
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as failure:

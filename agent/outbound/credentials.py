@@ -177,11 +177,17 @@ def _keep(state: Path, key: ec.EllipticCurvePrivateKey, answer: EnrolmentAnswer)
     return identity
 
 
+class _Refusal(msgspec.Struct, frozen=True):
+    """What the relay says where it does not enrol an agent."""
+
+    detail: str
+
+
 def _read(status: int, body: bytes) -> EnrolmentAnswer:
     """Return what the relay answered; raises EnrolmentRefused where it is a refusal."""
     try:
         if status == 200:  # noqa: PLR2004 - HTTP's own word for yes
             return msgspec.json.decode(body, type=EnrolmentAnswer)
-        raise EnrolmentRefused(msgspec.json.decode(body, type=dict[str, str])["detail"])
-    except (msgspec.MsgspecError, KeyError) as failure:
+        raise EnrolmentRefused(msgspec.json.decode(body, type=_Refusal).detail)
+    except msgspec.MsgspecError as failure:
         raise EnrolmentRefused(f"the relay answered {status}, and nothing that an agent understands") from failure

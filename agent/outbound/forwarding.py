@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from agent.link.streams import Stream
     from agent.outbound.host import Connection, HostPool
     from agent.outbound.tokens import HostToken
+    from agent.rates import Rates
 
 DEADLINE_LIMIT_MS: Final = 600_000
 """No request is carried for longer, whatever the relay says."""
@@ -48,6 +49,10 @@ class Forwarder:
     """Whether connections are carried untouched, too."""
     in_flight: int
     """Requests that are carried at once; more are refused, so that another agent may take them."""
+    rates: Rates
+    """How many in a second."""
+    body_bytes: int
+    """The largest body, whatever the relay let through."""
     draining: bool = False
     carried: int = 0
     answered: Counter[int] = field(default_factory=Counter)
@@ -65,6 +70,9 @@ class Forwarder:
             return
         if self.carried >= self.in_flight:
             exchange.give_up(Reason.BUSY, f"The agent already carries {self.in_flight} requests.")
+            return
+        if self.rates.take("", asyncio.get_running_loop().time()):
+            exchange.give_up(Reason.BUSY, f"The agent carries no more than {self.rates.per_s:g} requests a second.")
             return
         self.carried += 1
         try:
@@ -101,8 +109,14 @@ class _Exchange:
             self.give_up(Reason.NOT_ALLOWED, reason)
         elif not is_block(head.headers):
             self.give_up(Reason.MALFORMED, "The relay sent headers that may not be passed on.")
+        elif (head.length or 0) > self.forwarder.body_bytes:
+            self.give_up(Reason.MALFORMED, f"The relay sent {self._too_large}.")
         else:
             await self._carry(head)
+
+    @property
+    def _too_large(self) -> str:
+        return f"a body over the {self.forwarder.body_bytes} bytes of `body_bytes` in agent.toml"
 
     async def _carry_untouched(self) -> None:
         """Carry a TLS connection between a client and the host, whoever they are to each other."""
@@ -190,6 +204,10 @@ class _Exchange:
                 # More or less than was announced would let a body pass for the next request on this connection.
                 if length is not None and done > length:
                     break
+                if done > self.forwarder.body_bytes:
+                    self.violation = self._too_large
+                    connection.close()
+                    return
                 await connection.send(data if length is not None else _chunk(data))
             if length is None:
                 await connection.send(b"0\r\n\r\n")

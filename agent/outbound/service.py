@@ -14,6 +14,7 @@ from agent.outbound.host import HostPool, parse_host
 from agent.outbound.probe import Probe
 from agent.outbound.reporting import Reporter
 from agent.outbound.tokens import HostToken
+from agent.rates import Rates
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,7 +30,14 @@ async def run(settings: AgentSettings, stop: asyncio.Event, ready: Callable[[], 
     pool = HostPool(
         parse_host(settings.host, trusting(settings.host_trust, "agent.host_trust"), settings.host_connect_s)
     )
-    forwarder = Forwarder(pool, HostToken(settings.host_token_file), settings.passthrough, settings.in_flight)
+    forwarder = Forwarder(
+        pool,
+        HostToken(settings.host_token_file),
+        settings.passthrough,
+        settings.in_flight,
+        Rates(settings.requests_per_s),
+        settings.body_bytes,
+    )
     probe = Probe(pool, settings.probe_s)
     dialler = Dialler(settings, forwarder, probe)
     if settings.state is None or load(settings.state) is None:

@@ -31,6 +31,8 @@ class Problem:
     close: bool = False
     """Whether the client's connection ends with this answer, because the rest of its request is not read."""
 
+    after_s: int = 0
+    """With `retry`, the seconds until it is worth trying; 0 leaves that to the relay's settings."""
     allow: str = ""
     """The methods that there are, for a 405."""
 
@@ -74,6 +76,11 @@ def too_large(limit_bytes: int) -> Problem:
 def too_many(limit: int) -> Problem:
     """Return the answer to one request too many."""
     return Problem(429, f"The tenant already has {limit} requests under way at the relay.", retry=True)
+
+
+def too_fast(whose: str, per_s: float, after_s: int) -> Problem:
+    """Return the answer where requests come faster than they may."""
+    return Problem(429, f"{whose} sends more than {per_s:g} requests a second.", retry=True, after_s=after_s)
 
 
 def no_agent(tenant: str, *, apart: bool) -> Problem:

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from agent.relay.store import Store
 
 BODY_BYTES: Final = 16_384
+BODY_S: Final = 10.0
+"""Seconds in which the whole of a request to enrol must come."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +43,10 @@ class Enrolment:
     async def serve(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer POST /enroll: a certificate for a token that was never used."""
         try:
-            body = await request.content.readexactly(min(request.content_length or 0, BODY_BYTES))
+            async with asyncio.timeout(BODY_S):
+                body = await request.content.readexactly(min(request.content_length or 0, BODY_BYTES))
             wanted = msgspec.json.decode(body, type=EnrolmentRequest)
-        except (msgspec.MsgspecError, EOFError):
+        except (msgspec.MsgspecError, EOFError, TimeoutError):
             return _refuse(400, "The enrolment request cannot be read.")
         try:
             return await self._enrol(wanted, request.remote)

@@ -18,6 +18,7 @@ from aiohttp import web
 from agent import events, logs
 from agent.errors import AgentError
 from agent.link.messages import RequestHead
+from agent.rates import Rates, network_of
 from agent.relay import answers
 from agent.relay.answers import SCIM_JSON, Problem
 from agent.relay.bodies import ClientBody, TooLarge
@@ -69,10 +70,16 @@ class Gateway:
     authorities: frozenset[str] = frozenset()
     """What clients may write in the Host header, in lower case: the host names it in `meta.location`."""
     _idle: asyncio.Event = field(default_factory=asyncio.Event)
+    slowed: Counter[str] = field(default_factory=Counter)
+    """Requests refused because they came too fast, by tenant; those of an address that did are nobody's."""
     _waiting: WaitingRoom = field(init=False)
+    _of_tenants: Rates = field(init=False)
+    _of_addresses: Rates = field(init=False)
 
     def __post_init__(self) -> None:
         self._waiting = WaitingRoom(self.limits)
+        self._of_tenants = Rates(self.limits.requests_per_s)
+        self._of_addresses = Rates(self.limits.requests_per_s_and_address)
 
     async def idle(self, limit_s: float) -> None:
         """Return once no request is under way, or when the time is up."""
@@ -90,6 +97,8 @@ class Gateway:
         if match := _LINK_TARGET.fullmatch(target):
             return await self.admission.serve(request, match["tenant"])
         if target == "/enroll" and request.method == "POST":
+            if hasty := self._hasty(request):
+                return self._problem(hasty, request_id(None))
             return await self.admission.enrolment.serve(request)
         if target == "/healthz":
             return web.Response(text="ok\n", headers={"Server": SERVER})
@@ -97,7 +106,7 @@ class Gateway:
 
     async def _scim(self, request: web.BaseRequest, tenant: str, target: str) -> web.StreamResponse:
         identity = request_id(request.headers.get(REQUEST_ID))
-        if refusal := self._refusal(request, tenant):
+        if refusal := self._hasty(request) or self._refusal(request, tenant) or self._too_fast(tenant):
             return self._problem(refusal, identity)
         self.under_way += 1
         self._idle.clear()
@@ -148,6 +157,27 @@ class Gateway:
         if self.in_flight[tenant] >= self.limits.in_flight:
             return answers.too_many(self.limits.in_flight)
         return None
+
+    def _too_fast(self, tenant: str) -> Problem | None:
+        """Return the answer where the tenant asks too often; what was refused before does not count."""
+        if self._of_tenants.per_s is None:
+            return None
+        after_s = self._of_tenants.take(tenant, asyncio.get_running_loop().time())
+        if not after_s:
+            return None
+        self.slowed[tenant] += 1
+        return answers.too_fast(f"The tenant {tenant}", self._of_tenants.per_s, after_s)
+
+    def _hasty(self, request: web.BaseRequest) -> Problem | None:
+        """Return the answer where this client's address asks too often, whatever for."""
+        if self._of_addresses.per_s is None:
+            return None
+        now_s = asyncio.get_running_loop().time()
+        after_s = self._of_addresses.take(network_of(request.remote), now_s)
+        if not after_s:
+            return None
+        self.slowed[""] += 1
+        return answers.too_fast("Your address", self._of_addresses.per_s, after_s)
 
     def _misdirected(self, request: web.BaseRequest) -> Problem | None:
         """Return why this cannot be a request to a SCIM service here, or None where it can."""
@@ -202,7 +232,7 @@ class Gateway:
         if problem.allow:
             headers["Allow"] = problem.allow
         if problem.retry:
-            headers["Retry-After"] = str(self.retry_after_s)
+            headers["Retry-After"] = str(problem.after_s or self.retry_after_s)
         response = web.Response(status=problem.status, body=problem.body, headers=headers)
         if problem.close:
             response.force_close()

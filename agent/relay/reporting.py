@@ -75,6 +75,8 @@ class Reporter:
         yield Figure("relay_requests_total", "counter", "Requests answered, by status.", answered)
         under_way = [((("tenant", tenant),), float(count)) for tenant, count in gateway.in_flight.items()]
         yield Figure("relay_requests_under_way", "gauge", "Requests under way.", under_way)
+        slowed = [((("tenant", tenant),), float(count)) for tenant, count in gateway.slowed.items()]
+        yield Figure("relay_slowed_total", "counter", "Requests refused for their rate; no tenant: by address.", slowed)
         repeats = [((("tenant", tenant),), float(count)) for tenant, count in gateway.agents.repeats.items()]
         yield Figure("relay_repeats_total", "counter", "Attempts made again, here or elsewhere.", repeats)
         for name, text, figure in (

@@ -52,8 +52,8 @@ def _new(parsed: argparse.Namespace) -> int:
 
 def _run(parsed: argparse.Namespace, serve: Serve) -> int:
     from agent import logs  # noqa: PLC0415 - the same
-    from agent.settings import load_signer  # noqa: PLC0415 - the same
     from agent.signer import service  # noqa: PLC0415 - the same
+    from agent.signer.settings import load_signer  # noqa: PLC0415 - the same
 
     settings = load_signer(parsed.config).sign
     logs.configure(settings.log_format, settings.log_level)

@@ -18,7 +18,7 @@ from connector_host.signing.keys import load_key
 if TYPE_CHECKING:
     import asyncio
 
-    from agent.settings import SignerSettings
+    from agent.signer.settings import SignerSettings
 
 LOOPBACK: Final = "127.0.0.1"
 CONNECT_S: Final = 10.0

@@ -12,8 +12,8 @@ import pytest
 
 from agent import events
 from agent.errors import ConfigurationError
-from agent.settings import SignerSettings, load_signer
 from agent.signer import service as signer_service
+from agent.signer.settings import SignerSettings, load_signer
 from connector_host.endpoint.outcomes import Outcomes
 from connector_host.signing.keys import make_key
 from tests.agent.chain import USERS, host_server, issue_papers
