@@ -258,3 +258,24 @@ async def test_a_class_that_may_be_dropped_is_left_out_and_told(employees):
     assert done.dropped == (MANAGER,)
     assert done.entry.anchor == "anna"
     await connector.close()
+
+
+async def test_many_changed_at_once_each_get_their_own_values(connector, employees):
+    names = [f"user{number}" for number in range(70)]
+    await asyncio.gather(*(connector.export(Add({"Login": name, "Name": "x", "Number": 1})) for name in names))
+    texts = [f"Ünï {number} 'q' %s :x" if number % 7 else None for number in range(70)]
+    changes = [
+        {"Email": text} if number % 2 else {"Email": text, "Name": f"N{number}"} for number, text in enumerate(texts)
+    ]
+    done = await asyncio.gather(
+        *(connector.export(Modify(n, change(**c))) for n, c in zip(names, changes, strict=True))
+    )
+    assert [one.entry.values["Email"] for one in done] == texts
+    assert [one.entry.values["Name"] for one in done] == ["x" if n % 2 else f"N{n}" for n in range(70)]
+    assert [one.entry for one in done] == list(await asyncio.gather(*map(connector.read, names)))
+    outcomes = await asyncio.gather(
+        *(connector.export(Delete(name)) for name in [*names, "nobody"]), return_exceptions=True
+    )
+    assert isinstance(outcomes.pop(), NotFound)
+    assert all(one.written for one in outcomes)
+    assert employees.execute('SELECT count(*) FROM "Employees"')[0][0] == 0
