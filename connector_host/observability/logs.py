@@ -8,11 +8,14 @@ thought about is withheld, not leaked. Numbers and truth values are always shown
 
 from __future__ import annotations
 
+import asyncio
+import atexit
 import io
 import logging
 import sys
 import traceback
-from contextlib import contextmanager
+from collections import deque
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from enum import Enum
 from pathlib import Path
@@ -66,7 +69,7 @@ def configure(
 
     With `values`, text that may quote people's values (a driver's words, an exception's text) is shown, too.
     """
-    stream = stream or cast("TextIO", _StandardError())
+    stream = stream or cast("TextIO", _STANDARD_ERROR)
     as_json = log_format == "json" or (log_format == "auto" and not stream.isatty())
     renderer = _to_json if as_json else _console(colours=stream.isatty())
     structlog.configure(
@@ -87,12 +90,37 @@ def configure(
 
 
 class _StandardError(io.TextIOBase):
-    """Whatever standard error is when a line is written; it may be exchanged while the process lives."""
+    """Whatever standard error is when a line is written; it may be exchanged while the process lives.
+
+    What is logged in one turn of an event loop is written at its end, at once: to write is to let go of the
+    interpreter, and under load to wait until it is free again, which a line of its own would cost each request.
+    """
+
+    def __init__(self) -> None:
+        self._lines: deque[str] = deque()
+        self._turn_of: asyncio.AbstractEventLoop | None = None
 
     def write(self, text: str) -> int:
-        return sys.stderr.write(text)
+        self._lines.append(text)
+        loop = _running_loop()
+        if loop is not None and self._turn_of is not loop:
+            self._turn_of = loop
+            loop.call_soon(self._write_out)
+        return len(text)
 
     def flush(self) -> None:
+        """Write at once where no event loop runs; in one, the end of the turn is near enough."""
+        if _running_loop() is None:
+            self._write_out()
+
+    def _write_out(self) -> None:
+        self._turn_of = None
+        lines = []
+        with suppress(IndexError):  # another thread may take some of them, and writes those
+            while self._lines:
+                lines.append(self._lines.popleft())
+        if lines:
+            sys.stderr.write("".join(lines))
         sys.stderr.flush()
 
     def isatty(self) -> bool:
@@ -100,6 +128,17 @@ class _StandardError(io.TextIOBase):
 
     def fileno(self) -> int:
         return sys.stderr.fileno()
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
+
+
+_STANDARD_ERROR: Final = _StandardError()
+atexit.register(_STANDARD_ERROR.flush)
 
 
 @contextmanager

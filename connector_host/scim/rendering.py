@@ -27,8 +27,7 @@ if TYPE_CHECKING:
 _ENCODER: Final = msgspec.json.Encoder(decimal_format="number")
 
 
-@dataclass(frozen=True, slots=True)
-class Rendered:
+class Rendered(msgspec.Struct, frozen=True, gc=False):
     """One resource as it goes out."""
 
     body: bytes
@@ -63,7 +62,8 @@ class Renderer:
 
     def location(self, anchor: str, users_url: str) -> str:
         """Return the public URL of a user."""
-        return f"{users_url}/{quote(anchor, safe='')}"
+        is_plain = anchor.isascii() and anchor.isalnum()
+        return f"{users_url}/{anchor if is_plain else quote(anchor, safe='')}"
 
     def version(self, entry: Entry) -> str:
         """Return the entity tag of an entry; the version is that of the whole, whatever a client asks to see."""

@@ -4,6 +4,7 @@ import asyncio
 import io
 import json
 import logging
+import threading
 import warnings
 
 import pytest
@@ -113,3 +114,29 @@ def test_a_person_reads_lines_and_a_pipe_gets_json():
     assert "host.started" in terminal.getvalue()
     assert not terminal.getvalue().startswith("{")
     assert json.loads(pipe.getvalue())["connector"] == "HR"
+
+
+async def test_what_is_logged_in_one_turn_is_written_at_its_end_and_from_a_thread_at_once(capsys):
+    logs.configure("json")
+    structlog.get_logger().info("host.started")
+    structlog.get_logger().info("host.stopping")
+    assert capsys.readouterr().err == ""
+    await asyncio.sleep(0)
+    assert [json.loads(line)["event"] for line in capsys.readouterr().err.splitlines()] == [
+        "host.started",
+        "host.stopping",
+    ]
+    structlog.get_logger().info("host.started")
+    thread = threading.Thread(target=structlog.get_logger().info, args=("host.stopped",))
+    thread.start()
+    thread.join()
+    assert [json.loads(line)["event"] for line in capsys.readouterr().err.splitlines()] == [
+        "host.started",
+        "host.stopped",
+    ]
+
+
+def test_a_line_outside_of_an_event_loop_is_written_at_once(capsys):
+    logs.configure("json")
+    structlog.get_logger().info("host.started")
+    assert "host.started" in capsys.readouterr().err
