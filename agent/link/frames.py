@@ -48,6 +48,9 @@ FLAGS: Final = END
 PAYLOAD_BYTES: Final = 65_536
 """The longest payload of one frame; a longer body is sent as several DATA frames."""
 
+HEAD_BYTES: Final = PAYLOAD_BYTES - 1_024
+"""The longest head of a request or an answer; leaves room for what one relay node adds for another."""
+
 EXTENSION: Final = 0x80
 """Kinds from here on are passed over by an end that does not know them, so that old and new work together."""
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from agent import events, logs
 from agent.errors import AgentError, ProtocolViolation
+from agent.link.frames import HEAD_BYTES
 from agent.link.headers import is_block, named_by_connection, said, to_block
 from agent.link.messages import Failure, Reason, RequestHead, ResponseHead, decode, encode
 from agent.link.piping import pipe
@@ -224,8 +225,13 @@ class _Exchange:
         message, body = await connection.answer(bodiless=head.method == "HEAD")
         bodiless = head.method == "HEAD" or message.code in _BODILESS
         over = bodiless or body.at_eof()
+        packed = encode(_response(message))
+        if len(packed) > HEAD_BYTES:
+            connection.close()
+            self.give_up(Reason.HOST_DROPPED, "the connector host's answer has more headers than a link carries")
+            return
         self.answered = True
-        self.stream.respond(encode(_response(message)), end=over)
+        self.stream.respond(packed, end=over)
         if not over:
             await self._download(body)
         self.forwarder.answered[message.code] += 1

@@ -52,6 +52,7 @@ BODY_TOO_SLOW: Final = Problem(408, "The request body did not come in time.", cl
 NO_HTTP: Final = Problem(400, "The request cannot be read as HTTP (RFC 9112).", close=True)
 HEADER_TOO_LONG: Final = Problem(400, "The request line or a header is longer than the relay accepts.", close=True)
 UNFORESEEN: Final = Problem(500, "The relay failed on this request; its log says more.", close=True)
+HEAD_TOO_LARGE: Final = Problem(431, "The request's headers are more than the relay carries: 60 KB all in all.")
 NO_SUCH_METHOD: Final = Problem(405, "SCIM has no such method.", allow=", ".join(sorted(METHODS)))
 BAD_HOST: Final = Problem(400, "The request has no usable Host header.", close=True)
 

@@ -21,6 +21,7 @@ import msgspec
 
 from agent import events, logs
 from agent.errors import AgentError, LinkLost, ProtocolViolation, StreamCancelled, StreamFailed
+from agent.link.frames import HEAD_BYTES
 from agent.link.headers import is_block
 from agent.link.messages import Failure, Reason, RequestHead, ResponseHead, decode, encode
 from agent.relay import answers
@@ -34,6 +35,9 @@ SAFE_METHODS: Final = frozenset({"GET", "HEAD"})
 
 _AGAIN_S: Final = 0.5
 """Between two rounds through all agents, where each of them failed at once."""
+
+_FIELDS_BYTES: Final = 1_024
+"""More than the other fields of a head take."""
 
 _STATUS: Final = range(200, 600)
 
@@ -104,6 +108,9 @@ class _Mishap:
 
 async def carry(agents: Agents, asked: Asked) -> Carried | Problem:
     """Return the answer of the tenant's host, or what to tell the client instead; the deadline is in the head."""
+    if len(asked.head.target) + len(asked.head.headers) > HEAD_BYTES - _FIELDS_BYTES:
+        # A longer one would break the link, and with it everybody else's requests.
+        return answers.HEAD_TOO_LARGE
     loop = asyncio.get_running_loop()
     deadline = loop.time() + asked.head.deadline_ms / 1000
     patience = min(loop.time() + asked.wait_s, deadline)

@@ -220,3 +220,28 @@ async def test_a_body_that_breaks_off_is_never_passed_off_as_whole(chain, host, 
         with pytest.raises(aiohttp.ClientPayloadError):
             await response.read()
     await chain.log.wait_for(events.REQUEST_TRUNCATED)
+
+
+async def test_more_headers_than_a_link_carries_are_refused_and_break_nothing(chain, host, client):
+    await chain.start_relay()
+    await chain.start_agent(host.url)
+    headers = {f"X-Large-{number}": "v" * 3_500 for number in range(20)}
+    async with client.post(chain.address(), data=b"{}", headers=headers) as response:
+        assert response.status == 431
+        assert "headers are more than the relay carries" in await error_of(response)
+    async with client.get(chain.address()) as response:
+        assert response.status == 200
+    assert not [event for event, _ in chain.log.seen if event == events.LINK_ENDED]
+
+
+async def test_an_answer_with_more_headers_than_a_link_carries_breaks_nothing(chain, host, client):
+    async def answer(_):
+        return web.Response(headers={f"X-Large-{number}": "v" * 7_000 for number in range(12)})
+
+    await chain.start_relay()
+    await chain.start_agent(host.url)
+    host.answer = answer
+    async with client.get(chain.address()) as response:
+        assert response.status == 502
+        assert "more headers than a link carries" in await error_of(response)
+    assert not [event for event, _ in chain.log.seen if event == events.LINK_ENDED]
