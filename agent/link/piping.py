@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -11,10 +12,27 @@ if TYPE_CHECKING:
 STRETCH_BYTES: Final = 65_536
 
 
-async def pipe(stream: Stream, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+@dataclass(slots=True)
+class Traffic:
+    """What can be seen of a connection that nobody looks into."""
+
+    last_s: float = 0.0
+    """When bytes passed last, by the loop's clock."""
+    outward: bool = False
+    """Whether the last ones came from the stream: at the relay, from the host."""
+
+    def note(self, *, outward: bool) -> None:
+        """Bytes pass."""
+        self.last_s, self.outward = asyncio.get_running_loop().time(), outward
+
+
+async def pipe(
+    stream: Stream, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, traffic: Traffic | None = None
+) -> None:
     """Carry bytes both ways; raises AgentError or OSError as soon as one end breaks."""
-    inward = asyncio.create_task(_to_stream(stream, reader))
-    outward = asyncio.create_task(_from_stream(stream, writer))
+    traffic = traffic or Traffic()
+    inward = asyncio.create_task(_to_stream(stream, reader, traffic))
+    outward = asyncio.create_task(_from_stream(stream, writer, traffic))
     try:
         done, _ = await asyncio.wait({inward, outward}, return_when=asyncio.FIRST_EXCEPTION)
         for task in done:
@@ -25,14 +43,16 @@ async def pipe(stream: Stream, reader: asyncio.StreamReader, writer: asyncio.Str
         await asyncio.gather(inward, outward, return_exceptions=True)
 
 
-async def _to_stream(stream: Stream, reader: asyncio.StreamReader) -> None:
+async def _to_stream(stream: Stream, reader: asyncio.StreamReader, traffic: Traffic) -> None:
     while data := await reader.read(STRETCH_BYTES):
+        traffic.note(outward=False)
         await stream.write(data)
     await stream.write(b"", end=True)
 
 
-async def _from_stream(stream: Stream, writer: asyncio.StreamWriter) -> None:
+async def _from_stream(stream: Stream, writer: asyncio.StreamWriter, traffic: Traffic) -> None:
     while data := await stream.read():
+        traffic.note(outward=True)
         writer.write(data)
         await writer.drain()
     if writer.can_write_eof():

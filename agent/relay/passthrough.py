@@ -1,7 +1,8 @@
 """A client's TLS connection, carried untouched to the tenant's host: the relay can neither read nor forge anything.
 
 What becomes of a request inside is nobody's to say here: a link that breaks ends the connection, as a broken network
-would.
+would. When relay or agent are about to stop, a connection is ended in a quiet moment: the host spoke last, and then
+nobody for a while, so most likely an answer is complete and no request is under way.
 """
 
 from __future__ import annotations
@@ -12,18 +13,21 @@ import uuid
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from agent import events, logs
 from agent.errors import AgentError, LinkLost, StreamFailed
 from agent.link.messages import Failure, RequestHead, decode, encode
-from agent.link.piping import pipe
+from agent.link.piping import Traffic, pipe
 from agent.relay import answers
 
 if TYPE_CHECKING:
     from agent.link.streams import Stream
     from agent.relay.matching import Agents, Route
     from agent.settings import LimitSettings
+
+QUIET_S: Final = 2.0
+"""Silence after the host's last bytes that passes for the end of an answer, where relay or agent are about to stop."""
 
 
 @dataclass(slots=True)
@@ -34,6 +38,15 @@ class Passthrough:
     limits: LimitSettings
     under_way: Counter[str] = field(default_factory=Counter)
     """Connections, by tenant."""
+    _none: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def idle(self, limit_s: float) -> None:
+        """Return once no connection is left, or when the time is up."""
+        if self.under_way.total():
+            self._none.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(limit_s):
+                    await self._none.wait()
 
     async def carry(self, tenant: str, name: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Carry one connection until it ends; returns, whatever happens to it."""
@@ -46,6 +59,8 @@ class Passthrough:
             await self._carry(tenant, name, reader, writer)
         finally:
             self.under_way[tenant] -= 1
+            if not self.under_way.total():
+                self._none.set()
             writer.close()
 
     async def _carry(self, tenant: str, name: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -57,12 +72,22 @@ class Passthrough:
             )
             return
         link, stream = opened
+        traffic = Traffic()
+        piping = asyncio.create_task(pipe(stream, reader, writer, traffic))
+        lull = asyncio.create_task(_lull(link, traffic, writer))
         try:
-            await pipe(stream, reader, writer)
+            await asyncio.wait({piping, lull}, return_when=asyncio.FIRST_COMPLETED)
+            if piping.done():
+                piping.result()
+            else:
+                logs.event(events.PASSTHROUGH_ENDED, tenant=tenant, request_id=identity)
         except (AgentError, OSError) as failure:
             logs.event(events.PASSTHROUGH_CUT, tenant=tenant, request_id=identity, reason=str(failure))
             writer.transport.abort()
         finally:
+            piping.cancel()
+            lull.cancel()
+            await asyncio.gather(piping, lull, return_exceptions=True)
             link.forget(stream)
 
     async def _open(self, tenant: str, name: str, identity: str) -> tuple[Route, Stream] | str:
@@ -93,6 +118,16 @@ class Passthrough:
                 raise
             else:
                 return link, stream
+
+
+async def _lull(link: Route, traffic: Traffic, writer: asyncio.StreamWriter) -> None:
+    """Return once the link takes nothing new, and the connection is between two requests as far as anybody sees."""
+    loop = asyncio.get_running_loop()
+    while True:
+        await asyncio.sleep(QUIET_S / 4)
+        quiet = traffic.outward and loop.time() - traffic.last_s >= QUIET_S
+        if quiet and not link.usable and not writer.transport.get_write_buffer_size():
+            return
 
 
 def _words(failure: Exception) -> str:

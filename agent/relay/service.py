@@ -86,7 +86,7 @@ async def run(
             if sharing.done():
                 sharing.result()
             await port.stop_accepting()
-            await _drain(gateway, admission, neighbours, settings.stop_s)
+            await _drain(gateway, admission, passthrough, neighbours, settings.stop_s)
     finally:
         await port.close()
         await server.shutdown(CUT_S)
@@ -161,7 +161,9 @@ async def _look_at_store(records: Store, tenants: Tenants, admission: Admission)
                 logs.event(events.STORE_UNAVAILABLE, level=logging.ERROR, reason=trouble)
 
 
-async def _drain(gateway: Gateway, admission: Admission, neighbours: Neighbours | None, stop_s: float) -> None:
+async def _drain(
+    gateway: Gateway, admission: Admission, passthrough: Passthrough, neighbours: Neighbours | None, stop_s: float
+) -> None:
     """Let every request in hand end, those of other nodes, too, while agents are sent to other nodes."""
     logs.event(events.RELAY_STOPPING, in_flight=gateway.under_way)
     begin_s = asyncio.get_running_loop().time()
@@ -170,6 +172,6 @@ async def _drain(gateway: Gateway, admission: Admission, neighbours: Neighbours 
         link.drain("the relay is about to stop")
     if neighbours is not None:
         await neighbours.leave()
-    await gateway.idle(stop_s)
+    await asyncio.gather(gateway.idle(stop_s), passthrough.idle(stop_s))
     if neighbours is not None:
         await neighbours.idle(max(CUT_S, stop_s - (asyncio.get_running_loop().time() - begin_s)))
