@@ -204,16 +204,39 @@ def same(wanted: Desired, current: Any) -> bool:  # noqa: ANN401 - JSON
         return current in (None, "", [])
     if isinstance(wanted, tuple):
         held = current if isinstance(current, list) else [] if current is None else [current]
-        return sorted(map(_essence, to_json(wanted))) == sorted(map(_essence, held))
+        return _same_elements(to_json(wanted), held)
     if current is None or isinstance(current, list | Mapping):
         return False
     plain = to_json(wanted)
     return plain == current or _essence(plain) == _essence(current) or _same_moment(str(plain), str(current))
 
 
+def _same_elements(wanted: Sequence[Any], held: Sequence[Any]) -> bool:
+    """Return whether each element wanted is held, and no more than these, in whatever order."""
+    left = list(held)
+    # Those that say the most choose first: `{value}` would be content with what only `{value, type}` fits.
+    for one in sorted(wanted, key=lambda item: len(_parts(item)), reverse=True):
+        found = next((index for index, other in enumerate(left) if _holds(other, one)), None)
+        if found is None:
+            return False
+        left.pop(found)
+    return not left
+
+
+def _holds(held: Any, wanted: Any) -> bool:  # noqa: ANN401 - JSON
+    """Return whether an element has every sub-attribute that is wanted; the target may add some of its own."""
+    has, parts = _parts(held), _parts(wanted)
+    return all(name in has and _essence(has[name]) == _essence(value) for name, value in parts.items())
+
+
+def _parts(element: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
+    """Return the sub-attributes that have a value, by their names in lower case; a plain value is `value`."""
+    if not isinstance(element, Mapping):
+        return {"value": element}
+    return {name.lower(): value for name, value in element.items() if value not in (None, "", [])}
+
+
 def _essence(value: Any) -> str:  # noqa: ANN401 - JSON
-    if isinstance(value, Mapping):
-        return _essence(value.get("value"))
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float) and value.is_integer():

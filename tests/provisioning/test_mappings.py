@@ -135,6 +135,12 @@ def test_a_failing_expression_names_the_target_attribute_and_no_value():
         (("b", "a"), ["a", "b"], True),
         (("a",), [{"value": "a", "type": "x"}], True),
         (("a",), ["a", "b"], False),
+        (({"value": "a", "type": "home"},), [{"value": "a", "type": "work"}], False),
+        (({"value": "a", "type": "work"},), [{"value": "a", "type": "work", "primary": True}], True),
+        (({"value": "a"}, {"value": "a", "type": "x"}), [{"value": "a", "type": "x"}, {"value": "a"}], True),
+        (({"streetAddress": "Main 1"},), [{"streetAddress": "Main 2"}], False),
+        (({"streetAddress": "Main 1", "region": None},), [{"StreetAddress": "Main 1", "locality": ""}], True),
+        (({"value": "a", "primary": True},), [{"value": "a", "primary": "True"}], True),
     ],
 )
 def test_the_target_holds_a_value_whatever_type_either_side_gives_it(value, current, expected):
