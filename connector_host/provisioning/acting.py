@@ -7,19 +7,23 @@ write of which nobody knows whether it arrived is looked for before it is made a
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import json
 import uuid
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from connector_host import clock
-from connector_host.provisioning.deciding import Create, Decision, Judge, Leave, Stage, Update
+from connector_host.provisioning.deciding import OBJECT, Create, Decision, Judge, Leave, Stage, Update
 from connector_host.provisioning.errors import ExpressionError, Refused, TargetUnavailable
 from connector_host.provisioning.faults import Cause, backoff_s
 from connector_host.provisioning.state.records import Action, Link, LogEntry, Modified, Staged, Status, Step
+from connector_host.provisioning.switches import remembered, written
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from connector_host.provisioning.sources.contract import SourceUser
     from connector_host.provisioning.targets import Target
 
@@ -36,6 +40,8 @@ class Context:
     compare: bool
     """Whether every user is compared with the target, or only what has changed."""
     dry: bool = False
+    run: str = ""
+    """What tells writes of one run from the same writes of another under the same cycle; empty where they are one."""
 
 
 @dataclass(slots=True)
@@ -81,22 +87,23 @@ class Turn:
         )
 
 
-async def take_turn(context: Context, user: SourceUser, link: Link | None, stop: asyncio.Event) -> Turn:
+async def take_turn(
+    context: Context, user: SourceUser, link: Link | None, stop: asyncio.Event, *, compare: bool
+) -> Turn:
     """Provision one user and return what came of it.
 
-    Raises TargetUnavailable where the target stays down, and what stops the whole cycle; a user's own failure is in
-    the turn.
+    Raises TargetUnavailable where the target stays down, or is when the cycle is stopped, and what stops the whole
+    cycle; a user's own failure is in the turn.
     """
     for attempt in range(1, context.target.settings.attempts + 1):
         turn = Turn(user.key, target_id=link.target_id if link else None)
         try:
-            turn.decision = await context.judge.decide(user, link, turn.steps, compare=context.compare)
+            turn.decision = await context.judge.decide(user, link, turn.steps, compare=compare)
             if not context.dry:
-                await _act(context, turn, turn.decision)
+                await _act(context, turn, turn.decision, link)
         except TargetUnavailable as failure:
-            if attempt == context.target.settings.attempts or stop.is_set():
+            if attempt == context.target.settings.attempts or await _is_set_within(stop, backoff_s(attempt, failure)):
                 raise
-            await asyncio.sleep(backoff_s(attempt, failure))
         except Refused as failure:
             turn.cause = Cause(failure.code, str(failure), failure.status)
             return turn
@@ -108,28 +115,46 @@ async def take_turn(context: Context, user: SourceUser, link: Link | None, stop:
     raise AssertionError("unreachable")  # the loop returns or raises on its last turn
 
 
-async def _act(context: Context, turn: Turn, decision: Decision) -> None:
+async def _is_set_within(stop: asyncio.Event, seconds: float) -> bool:
+    """Wait that long, yet no longer than until the cycle is stopped; returns whether it is."""
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(stop.wait(), seconds)
+    return stop.is_set()
+
+
+async def _act(context: Context, turn: Turn, decision: Decision, link: Link | None) -> None:
+    writes = 0 if link is None else link.writes
     match decision:
         case Create(resource, digests, modified):
             turn.action, turn.modified = Action.CREATE, modified
-            created = await context.target.create(resource, _key(context, turn.key, "create", resource))
+            created = await context.target.create(resource, _key(context, turn.key, writes, "create", resource))
             turn.target_id = str(created["id"])
-            context.judge.claims[turn.target_id] = turn.key
-            turn.link = _link(context, turn, digests)
-        case Update(target_id, operations, digests, modified):
+            context.judge.claims[OBJECT, turn.target_id] = turn.key
+            turn.link = _link(context, turn, digests, writes + 1)
+        case Update(target_id, operations, digests, modified, _, enabled):
             turn.action, turn.modified, turn.target_id = Action.UPDATE, modified, target_id
             if operations:
-                key = _key(context, turn.key, "update", operations)
+                key = _key(context, turn.key, writes, "update", operations)
                 if not await context.target.change(target_id, operations, key):
                     raise TargetUnavailable("InvalidAnchor", "the user went away from the target meanwhile")
-            turn.link = _link(context, turn, digests)
+                writes += 1
+            turn.link = replace(_link(context, turn, digests, writes), enabled=enabled)
         case Stage() | Leave():
             pass
     _say(turn, decision)
 
 
-def _link(context: Context, turn: Turn, digests: Any) -> Link:  # noqa: ANN401 - a mapping of texts, out of the decision
-    return Link(turn.key, turn.target_id or "", digests, enabled=True, seen=context.cycle, compared=context.cycle)
+def _link(context: Context, turn: Turn, digests: Mapping[str, str], writes: int) -> Link:
+    return Link(
+        turn.key,
+        turn.target_id or "",
+        digests,
+        enabled=True,
+        seen=context.cycle,
+        compared=context.cycle,
+        writes=writes,
+        switch=written(context.judge.switch),
+    )
 
 
 def _say(turn: Turn, decision: Decision) -> None:
@@ -144,17 +169,19 @@ def _say(turn: Turn, decision: Decision) -> None:
             turn.steps.append(Step("action", Status.SKIPPED, reason))
 
 
-async def carry_out(context: Context, staged: Staged, link: Link) -> Turn:
-    """Disable or delete one user for good; raises TargetUnavailable where the target stays down."""
+async def carry_out(context: Context, staged: Staged, link: Link, stop: asyncio.Event) -> Turn:
+    """Disable or delete one user for good.
+
+    Raises TargetUnavailable where the target stays down, or is when the cycle is stopped.
+    """
     for attempt in range(1, context.target.settings.attempts + 1):
         turn = Turn(staged.source_key, target_id=link.target_id, action=staged.action)
         turn.steps.append(Step("scope", Status.SUCCESS, staged.reason))
         try:
             await _remove(context, turn, staged, link)
         except TargetUnavailable as failure:
-            if attempt == context.target.settings.attempts:
+            if attempt == context.target.settings.attempts or await _is_set_within(stop, backoff_s(attempt, failure)):
                 raise
-            await asyncio.sleep(backoff_s(attempt, failure))
         except Refused as failure:
             turn.cause = Cause(failure.code, str(failure), failure.status)
             return turn
@@ -165,24 +192,31 @@ async def carry_out(context: Context, staged: Staged, link: Link) -> Turn:
 
 async def _remove(context: Context, turn: Turn, staged: Staged, link: Link) -> None:
     if staged.action is Action.DELETE:
-        there = await context.target.delete(link.target_id, _key(context, turn.key, "delete", link.target_id))
+        key = _key(context, turn.key, link.writes, "delete", link.target_id)
+        there = await context.target.delete(link.target_id, key)
         turn.unlinked = True
         turn.steps.append(Step("action", Status.SUCCESS, "deleted" if there else "was gone from the target already"))
         return
-    operations = context.judge.disabling()
-    if await context.target.change(link.target_id, operations, _key(context, turn.key, "disable", operations)):
-        disable = context.judge.job.disable
-        turn.modified = (Modified(disable.path, not disable.value, disable.value),)
-        turn.link = Link(
-            link.source_key, link.target_id, link.digests, enabled=False, seen=link.seen, compared=link.compared
-        )
+    switch = context.judge.switch
+    operations = [switch.turned(on=False)]
+    key = _key(context, turn.key, link.writes, "disable", operations)
+    if await context.target.change(link.target_id, operations, key):
+        turn.modified = (Modified(switch.path, not switch.disables, switch.disables),)
+        before = () if link.enabled else remembered(link.switch)
+        switches = written(*(one for one in before if one.path != switch.path), switch)
+        turn.link = replace(link, enabled=False, writes=link.writes + 1, switch=switches)
         turn.steps.append(Step("action", Status.SUCCESS, "disabled"))
     else:
         turn.unlinked = True
         turn.steps.append(Step("action", Status.SUCCESS, "was gone from the target already"))
 
 
-def _key(context: Context, user: str, action: str, content: object) -> str:
-    """Return the idempotency key: the same for the same write of the same cycle, whatever happened in between."""
-    text = json.dumps([context.job, context.cycle, user, action, content], sort_keys=True, default=str)
+def _key(context: Context, user: str, writes: int, action: str, content: object) -> str:
+    """Return the idempotency key: the same for one write of one cycle until the state knows that it was made.
+
+    Without the number of writes before, a user who is disabled, enabled, and disabled again would stay enabled.
+    """
+    text = json.dumps(
+        [context.job, context.cycle, context.run, user, writes, action, content], sort_keys=True, default=str
+    )
     return hashlib.blake2b(text.encode("utf-8", "replace"), key=context.judge.salt, digest_size=20).hexdigest()

@@ -15,6 +15,7 @@ from connector_host.provisioning.mappings import CLEAR, Desired, Flow
 from connector_host.provisioning.resources import CORE_USER, Resource, parse_path, put, value_at
 from connector_host.provisioning.sources.contract import Presence, SourceUser
 from connector_host.provisioning.state.records import Action, Link, Modified, Status, Step
+from connector_host.provisioning.switches import Switch, remembered, switch_of
 from connector_host.provisioning.values import is_empty
 
 if TYPE_CHECKING:
@@ -24,6 +25,12 @@ if TYPE_CHECKING:
     from connector_host.provisioning.targets import Target
 
 REDACTED = "[Redact]"
+
+EXACT = frozenset({"externalid", "id"})
+"""Attributes whose case counts (RFC 7643 §3.1); two users whose values differ by case alone are kept apart."""
+
+OBJECT = "object"
+"""Stands for a path where an object of the target is claimed; no path is without a place for a value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +51,8 @@ class Update:
     digests: Mapping[str, str]
     modified: tuple[Modified, ...]
     linked_before: bool
+    enabled: bool = True
+    """Whether the user is enabled then; it may not be where the job may not update."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +84,9 @@ class Judge:
     target: Target
     link_of_target: Callable[[str], Awaitable[Link | None]]
     by_path: Mapping[str, Flow]
-    claims: dict[str, str] = field(default_factory=dict)
-    """Objects of the target that users of the batch in hand were given, before the state knows of it."""
+    claims: dict[tuple[str, str], str] = field(default_factory=dict)
+    """What users of the batch in hand have for themselves, before state or target know of it: path and value, to key.
+    Under OBJECT stands the id of an object of the target."""
 
     async def decide(self, user: SourceUser, link: Link | None, trace: list[Step], *, compare: bool) -> Decision:
         """Return what is to be done; `compare` looks at everything in the target, not only at what has changed.
@@ -90,28 +100,32 @@ class Judge:
             scoped = scoping.Scoped(wanted=False, reason="the user is deleted in the source, for now")
         trace.append(Step("scope", Status.SUCCESS, scoped.reason or "the user is in scope"))
         if not scoped.wanted:
-            return self._unwanted(scoped, link)
-        values = user.values
-        wanted = mappings.desired(self.flows, values, creating=False)
+            return await self._unwanted(scoped, link, compare=compare)
+        wanted = mappings.desired(self.flows, user.values, creating=False)
         fresh = mappings.digests(wanted, self.salt)
         if link is not None:
             changed = {path: value for path, value in wanted.items() if link.digests.get(path) != fresh[path]}
-            if not changed and link.enabled and not compare:
+            enable = compare or not link.enabled or not self._knows_switch(link)
+            if not changed and not enable:
                 return Leave("nothing has changed", in_scope=True)
             current = await self.target.read(link.target_id)
             if current is not None:
                 trace.append(Step("match", Status.SUCCESS, f"linked to {link.target_id}"))
-                enable = compare or not link.enabled
-                return self._compared(current, wanted if compare else changed, fresh, linked=True, enable=enable)
+                return self._compared(current, wanted if compare else changed, fresh, link, enable=enable)
             trace.append(Step("match", Status.WARNING, "the linked user is gone from the target; matching again"))
-        current = await self._matched(user, values, trace)
+        current = await self._matched(user, trace)
         if current is not None:
-            return self._compared(current, wanted, fresh, linked=False, enable=True)
-        return await self._created(values, fresh)
+            return self._compared(current, wanted, fresh, None, enable=True)
+        return await self._created(user, fresh)
 
-    def disabling(self) -> list[dict[str, Any]]:
-        """Return the operations that disable a user."""
-        return [{"op": "replace", "path": self.job.disable.path, "value": self.job.disable.value}]
+    @property
+    def switch(self) -> Switch:
+        """Return what enables and disables."""
+        return switch_of(self.job.disable)
+
+    def _knows_switch(self, link: Link) -> bool:
+        """Return whether the user was enabled or disabled as the job does it now, as far as that is known."""
+        return not link.switch or remembered(link.switch)[-1] == self.switch
 
     def _gone(self, link: Link | None, trace: list[Step]) -> Decision:
         trace.append(Step("scope", Status.SUCCESS, "the user is gone from the source"))
@@ -119,28 +133,39 @@ class Judge:
             return Leave("the user is gone from the source, and was never provisioned", in_scope=False)
         return self._staged(Action.DELETE, "the user is gone from the source")
 
-    def _unwanted(self, scoped: scoping.Scoped, link: Link | None) -> Decision:
+    async def _unwanted(self, scoped: scoping.Scoped, link: Link | None, *, compare: bool) -> Decision:
         if link is None:
             return Leave(scoped.reason, in_scope=False)
         if scoped.leaves and self.job.out_of_scope == "leave":
             return Leave(f"{scoped.reason}, and is left as it is", in_scope=False)
-        if not link.enabled:
+        if not link.enabled and await self._stays_disabled(link, compare=compare):
             return Leave(f"{scoped.reason}, and is disabled already", in_scope=False)
         # Without a way to disable, the documented behaviour is to delete (Microsoft: how provisioning works).
-        return self._staged(Action.DISABLE if self.job.disable.path else Action.DELETE, scoped.reason)
+        return self._staged(Action.DISABLE if self.switch.path else Action.DELETE, scoped.reason)
+
+    async def _stays_disabled(self, link: Link, *, compare: bool) -> bool:
+        """Return whether a user who was disabled still is, by the switch that the job has now."""
+        if not self.switch.path:
+            return True
+        if not self._knows_switch(link):
+            return False
+        current = await self.target.read(link.target_id) if compare else None
+        return current is None or mappings.same(self.switch.disables, value_at(current, parse_path(self.switch.path)))
 
     def _staged(self, action: Action, reason: str) -> Decision:
         allowed = self.job.actions.delete if action is Action.DELETE else self.job.actions.update
         return Stage(action, reason) if allowed else Leave(f"{reason}, but the job may not {action}", in_scope=False)
 
-    async def _matched(self, user: SourceUser, values: Mapping[str, Any], trace: list[Step]) -> Resource | None:
+    async def _matched(self, user: SourceUser, trace: list[Step]) -> Resource | None:
         """Return the one user of the target that the first matching attribute with a hit finds."""
         asked = []
         for flow in mappings.matching(self.flows):
-            value = flow.value(values)
+            value = flow.value(user.values)
             if isinstance(value, Candidates | tuple) or is_empty(value):
                 continue
             asked.append(flow.path.text)
+            if not self._claimed(flow, value, user.key):
+                raise Refused("DuplicateSourceEntries", f"another user of the source has the same {flow.path.text}")
             found = await self.target.find(flow.path.text, mappings.to_json(value))
             if len(found) > 1:
                 raise Refused("DuplicateTargetEntries", f"{len(found)} users of the target have this {flow.path.text}")
@@ -157,54 +182,78 @@ class Judge:
         """Refuse a user of the target that another user of the source has, or has just been given."""
         target_id = str(found.get("id"))
         other = await self.link_of_target(target_id)
-        owner = self.claims.setdefault(target_id, user.key) if other is None else other.source_key
+        owner = self.claims.setdefault((OBJECT, target_id), user.key) if other is None else other.source_key
         if owner != user.key:
             raise Refused("DuplicateSourceEntries", "another user of the source has this user of the target already")
 
+    def _claimed(self, flow: Flow, value: Any, key: str) -> bool:  # noqa: ANN401 - JSON
+        """Claim a value for a user while nobody can be found by it yet; returns whether nobody else has."""
+        text = str(mappings.to_json(value))
+        folded = text if flow.path.attribute.lower() in EXACT else text.casefold()
+        return self.claims.setdefault((flow.path.text, folded), key) == key
+
     def _compared(
-        self, current: Resource, wanted: Mapping[str, Desired], fresh: Mapping[str, str], *, linked: bool, enable: bool
+        self,
+        current: Resource,
+        wanted: Mapping[str, Desired],
+        fresh: Mapping[str, str],
+        link: Link | None,
+        *,
+        enable: bool,
     ) -> Decision:
-        operations, modified = [], []
+        operations, modified, differing = [], [], set[str]()
         for path, value in wanted.items():
             flow = self.by_path[path]
             old = value_at(current, flow.path)
             if not mappings.same(value, old):
+                differing.add(path)
                 operations.append(_operation(flow, value, old))
                 modified.append(self._modified(flow, old, value))
-        if enable and self.job.disable.path:
-            switch = parse_path(self.job.disable.path)
-            old = value_at(current, switch)
-            if not mappings.same(not self.job.disable.value, old):
-                operations.append({"op": "replace", "path": switch.text, "value": not self.job.disable.value})
-                modified.append(Modified(switch.text, old, not self.job.disable.value))
+        enabling = self._enabling(current, link) if enable else []
+        operations += [part.turned(on=True) for part, _ in enabling]
+        modified += [Modified(part.path, old, part.turned(on=True)["value"]) for part, old in enabling]
+        target_id = str(current.get("id"))
         if operations and not self.job.actions.update:
-            return Leave("the user has changed, but the job may not update", in_scope=True)
-        return Update(str(current.get("id")), operations, fresh, tuple(modified), linked)
+            if link is not None:
+                return Leave("the user has changed, but the job may not update", in_scope=True)
+            # Linked all the same: whoever is gone later is deleted. What differs is sent once updates are allowed.
+            agreeing = {path: digest for path, digest in fresh.items() if path not in differing}
+            return Update(target_id, [], agreeing, (), linked_before=False, enabled=not enabling)
+        return Update(target_id, operations, fresh, tuple(modified), link is not None)
 
-    async def _created(self, values: Mapping[str, Any], fresh: Mapping[str, str]) -> Decision:
+    def _enabling(self, current: Resource, link: Link | None) -> list[tuple[Switch, Any]]:
+        """Return the switches that are to be turned on, and how they stand."""
+        before = () if link is None or link.enabled else remembered(link.switch)
+        # What once disabled the user has to be undone where nothing else would any more.
+        switches = [self.switch, *(one for one in before if one.path not in (self.switch.path, *self.by_path))]
+        standing = [(one, value_at(current, parse_path(one.path))) for one in switches if one.path]
+        return [(one, old) for one, old in standing if not mappings.same(not one.disables, old)]
+
+    async def _created(self, user: SourceUser, fresh: Mapping[str, str]) -> Decision:
         if not self.job.actions.create:
             return Leave("the user is not in the target, and the job may not create", in_scope=True)
         resource: Resource = {"schemas": [CORE_USER], "meta": {"resourceType": "User"}}
         modified = []
-        for text, value in mappings.desired(self.flows, values, creating=True).items():
+        for text, value in mappings.desired(self.flows, user.values, creating=True).items():
             flow = self.by_path[text]
-            chosen = (
-                await self._chosen(flow, value) if isinstance(value, Candidates) else mappings.shaped(flow.path, value)
-            )
+            if isinstance(value, Candidates):
+                chosen = await self._chosen(flow, value, user.key)
+            else:
+                chosen = mappings.shaped(flow.path, value)
             put(resource, flow.path, chosen)
             if flow.path.schema and flow.path.schema not in resource["schemas"]:
                 resource["schemas"].append(flow.path.schema)
             modified.append(self._modified(flow, None, chosen))
-        if self.job.disable.path:
-            path = parse_path(self.job.disable.path)
-            put(resource, path, not self.job.disable.value)
-            modified.append(Modified(path.text, None, not self.job.disable.value))
+        if self.switch.path:
+            enabled = self.switch.turned(on=True)["value"]
+            put(resource, parse_path(self.switch.path), enabled)
+            modified.append(Modified(self.switch.path, None, enabled))
         return Create(resource, fresh, tuple(modified))
 
-    async def _chosen(self, flow: Flow, candidates: Candidates) -> str:
-        """Return the first candidate that no user of the target has (SelectUniqueValue)."""
+    async def _chosen(self, flow: Flow, candidates: Candidates, key: str) -> str:
+        """Return the first candidate that no user of the target has, or is just given (SelectUniqueValue)."""
         for value in candidates.values:
-            if not await self.target.find(flow.path.text, value):
+            if self._claimed(flow, value, key) and not await self.target.find(flow.path.text, value):
                 return value
         raise Refused("EntryConflict", f"every value that SelectUniqueValue offers for {flow.path.text} is taken")
 

@@ -7,30 +7,32 @@ threshold are held back until an administrator allows them.
 from __future__ import annotations
 
 import asyncio
-from contextlib import aclosing
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from connector_host.provisioning.acting import Turn, carry_out
 from connector_host.provisioning.deciding import Leave, Stage
-from connector_host.provisioning.errors import ProvisioningError, TargetError
+from connector_host.provisioning.reports import Planned
 from connector_host.provisioning.state.records import Action, Changes, Link, LogEntry, Staged
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
+    from connector_host.provisioning.errors import ProvisioningError
     from connector_host.provisioning.work import Work
 
 GONE: Final = "the user is gone from the source"
+EARLIER: Final = "an earlier cycle has staged this"
 
 
 async def stage_absent(work: Work) -> None:
     """Stage the deletion of users whom a full reading has not seen, and forget the failures of such users."""
     state, name = work.parts.state, work.parts.name
     after = ""
-    while due := await asyncio.to_thread(state.due, name, work.begun_at, after):
+    while due := await asyncio.to_thread(state.due, name, work.due_until, after):
         after = due[-1].source_key
         await work.write(Changes(healed=[one.source_key for one in due if one.source_key not in work.failed_keys]))
-    if not work.parts.job.actions.delete:
+    if not work.parts.job.actions.delete or not work.known:
         return
     async for links in _unseen(work):
         changes = Changes()
@@ -42,23 +44,18 @@ async def stage_absent(work: Work) -> None:
 
 async def _unseen(work: Work) -> AsyncIterator[list[Link]]:
     state, name = work.parts.state, work.parts.name
-    if work.parts.options.dry:
-        # Nothing was marked as seen: who is gone is told by reading the keys of the source once more.
-        async with aclosing(work.parts.source.read(None)) as batches:
-            keys = {user.key async for batch in batches for user in batch.users}
-        links = await asyncio.to_thread(list, state.all_links(name))
-        yield [link for link in links if link.source_key not in keys]
-        return
+    # A dry run marks nobody as seen: it looks at all links, and remembers itself who is in the source.
+    cycle = work.report.cycle + 1 if work.parts.options.dry else work.report.cycle
     after = ""
-    while stretch := await asyncio.to_thread(state.unseen, name, work.report.cycle, after):
+    while stretch := await asyncio.to_thread(state.unseen, name, cycle, after):
         after = stretch[-1].source_key
-        yield stretch
+        yield [link for link in stretch if link.source_key not in work.dry_seen]
 
 
 async def deprovision(work: Work) -> str | None:
     """Disable and delete whoever is staged; returns why that is held back, None where it is not."""
     if work.parts.options.dry:
-        return None
+        return await _foresee(work)
     reason = _held_back(work, await _not_allowed(work))
     if reason is not None:
         await _log_staged(work)
@@ -66,6 +63,27 @@ async def deprovision(work: Work) -> str | None:
         await _carry_out(work, staged if reason is None else [one for one in staged if _is_allowed(work, one)])
         if not await work.goes_on():
             break
+    return reason
+
+
+async def _foresee(work: Work) -> str | None:
+    """Say in a dry run's plan which disables and deletes would be held back, and which an earlier cycle has left."""
+    keys = {one.source_key for one in work.report.planned}
+    left = sorted(work.staged.keys() - keys)
+    links = await asyncio.to_thread(work.parts.state.links, work.parts.name, left)
+    work.report.planned += [
+        Planned(key, links[key].target_id, work.staged[key], EARLIER) for key in left if key in links
+    ]
+    waiting = {key for key, action in work.staged.items() if work.allowed.get(key) is not action}
+    reason = _held_back(work, len(waiting))
+    if reason is not None:
+        work.report.held_back = reason
+        work.report.planned = [
+            replace(one, action=Action.STAGED_DELETE, reason=f"{one.action} is held back: {one.reason}")
+            if one.source_key in waiting and work.staged[one.source_key] is one.action
+            else one
+            for one in work.report.planned
+        ]
     return reason
 
 
@@ -122,12 +140,12 @@ async def _carry_out(work: Work, staged: Sequence[Staged]) -> None:
 
     async def one(item: Staged, ended: list[ProvisioningError]) -> None:
         link = links.get(item.source_key)
-        try:
-            turn = Turn(item.source_key) if link is None else await carry_out(work.context, item, link)
-        except TargetError as failure:
-            ended.append(failure)
+        if link is None:
+            _carried_out(work, Turn(item.source_key), item, changes)
             return
-        _carried_out(work, turn, item, changes)
+        turn = await work.turn(item.source_key, carry_out(work.context, item, link, work.parts.stop), ended)
+        if turn is not None:
+            _carried_out(work, turn, item, changes)
 
     try:
         await work.together(staged, one)
@@ -138,6 +156,7 @@ async def _carry_out(work: Work, staged: Sequence[Staged]) -> None:
 
 def _carried_out(work: Work, turn: Turn, staged: Staged, changes: Changes) -> None:
     if turn.cause is not None:
+        turn.action = staged.action
         work.report.counts["failed"] += 1
         changes.log.append(turn.entry(work.context))
         return  # stays staged: the next cycle tries again

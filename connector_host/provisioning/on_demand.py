@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import uuid
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from connector_host import clock
 from connector_host.provisioning import faults, mappings
 from connector_host.provisioning.acting import Context, Turn, carry_out, take_turn
-from connector_host.provisioning.cycles import keyed
 from connector_host.provisioning.deciding import Create, Stage, Update, judge
 from connector_host.provisioning.errors import ProvisioningError, TargetError
 from connector_host.provisioning.faults import Cause
 from connector_host.provisioning.sources.contract import Presence, SourceUser
+from connector_host.provisioning.standing import believes, stand
 from connector_host.provisioning.state.leading import lead
-from connector_host.provisioning.state.records import Action, Changes, Link, Modified, Staged, Status, Step
+from connector_host.provisioning.state.records import Action, Changes, Failure, Link, Modified, Staged, Status, Step
 
 if TYPE_CHECKING:
     from connector_host.provisioning.opening import Opened
@@ -69,26 +70,31 @@ async def _imported(job: Opened, key: str, shown: Shown) -> SourceUser | None:
 
 
 async def _take(job: Opened, state: State, user: SourceUser, shown: Shown, *, dry: bool) -> None:
-    where = await keyed(state, job.name, job.settings, dry=dry)
-    link = (await asyncio.to_thread(state.links, job.name, [user.key])).get(user.key)
+    where = await stand(state, job.name, job.settings, dry=dry)
+    known = believes(where, job.settings)
+    link = (await asyncio.to_thread(state.links, job.name, [user.key])).get(user.key) if known else None
+    before = (await asyncio.to_thread(state.failures, job.name, [user.key])).get(user.key)
 
     async def link_of_target(target_id: str) -> Link | None:
-        return await asyncio.to_thread(state.link_of_target, job.name, target_id)
+        return await asyncio.to_thread(state.link_of_target, job.name, target_id) if known else None
 
     decider = judge(job.settings, job.flows, where.salt, job.target, link_of_target)
-    context = Context(job.name, where.cycle, "administrator", decider, job.target, compare=True, dry=dry)
+    context = Context(
+        job.name, where.cycle, "administrator", decider, job.target, compare=True, dry=dry, run=str(uuid.uuid4())
+    )
+    stop = asyncio.Event()
     try:
-        turn = await take_turn(context, user, link, asyncio.Event())
+        turn = await take_turn(context, user, link, stop, compare=True)
         if isinstance(turn.decision, Stage) and not _deletes(turn) and link is not None and not dry:
             staged = Staged(user.key, turn.decision.action, turn.decision.reason, where.cycle)
-            turn = await carry_out(context, staged, link)
+            turn = await carry_out(context, staged, link, stop)
     except TargetError as failure:
         turn = Turn(user.key, cause=Cause(failure.code, str(failure), failure.status))
     shown.steps += [step for step in turn.steps if step.name != "action"]
     shown.steps.append(_action(turn, dry=dry))
     shown.modified = turn.modified or (turn.decision.modified if isinstance(turn.decision, Create | Update) else ())
     if not dry:
-        await asyncio.to_thread(state.write, job.name, _changes(job, context, turn))
+        await asyncio.to_thread(state.write, job.name, _changes(job, context, turn, before))
 
 
 def _deletes(turn: Turn) -> bool:
@@ -110,11 +116,11 @@ def _action(turn: Turn, *, dry: bool) -> Step:
     return next((step for step in reversed(turn.steps) if step.name == "action"), Step("action", Status.SKIPPED))
 
 
-def _changes(job: Opened, context: Context, turn: Turn) -> Changes:
+def _changes(job: Opened, context: Context, turn: Turn, before: Failure | None) -> Changes:
     changes = Changes(log=[turn.entry(context)])
     if turn.cause is not None:
         now, interval_s = clock.now().timestamp(), job.settings.interval_min * 60
-        changes.failures.append(faults.failed_again(turn.key, None, turn.cause, now=now, interval_s=interval_s))
+        changes.failures.append(faults.failed_again(turn.key, before, turn.cause, now=now, interval_s=interval_s))
         return changes
     if _deletes(turn):
         return Changes()

@@ -56,6 +56,8 @@ class Report:
     planned: list[Planned] = field(default_factory=list)
     ending: Ending = Ending.FINISHED
     detail: str = ""
+    held_back: str = ""
+    """Why the disables and deletes that a dry run found would be staged; empty where they would not."""
     seconds: float = 0.0
 
     @property
@@ -74,5 +76,5 @@ class Report:
             "detail": self.detail,
             "seconds": round(self.seconds, 3),
             "counts": dict(sorted(self.counts.items())),
-            **({"changes": [asdict(one) for one in self.planned]} if self.dry else {}),
+            **({"held_back": self.held_back, "changes": [asdict(one) for one in self.planned]} if self.dry else {}),
         }

@@ -5,9 +5,9 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from connector_host.provisioning.cycles import WELL
 from connector_host.provisioning.errors import NothingStaged
-from connector_host.provisioning.state.tables import FAILURES, LINKS, STAGED
+from connector_host.provisioning.standing import BEGINNING, WELL
+from connector_host.provisioning.state.tables import LINKS, STAGED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -23,7 +23,7 @@ class RestartScope(StrEnum):
     CONNECTOR_DATA_STORE = "ConnectorDataStore"
     """Which user of the target belongs to whom, and what it was last given."""
     ESCROWS = "Escrows"
-    """Users who failed: all are tried again."""
+    """How often users failed: all are tried again, as if for the first time."""
     WATERMARK = "Watermark"
     """The mark: everybody is read, and compared with the target."""
     QUARANTINE_STATE = "QuarantineState"
@@ -51,9 +51,9 @@ def restart(state: State, job: str, scopes: Iterable[RestartScope]) -> None:
         state.forget(job, LINKS, STAGED)
         wanted.add(RestartScope.WATERMARK)
     if RestartScope.ESCROWS in wanted:
-        state.forget(job, FAILURES)
+        state.retry_all(job)
     if RestartScope.WATERMARK in wanted:
-        fields |= {"mark": None, "initial_due": True, "open_kind": None}
+        fields |= BEGINNING
     if RestartScope.QUARANTINE_STATE in wanted:
         fields |= WELL
     if RestartScope.FORCE_DELETES in wanted:

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 from connector_host import clock
 from connector_host.provisioning import faults, mappings
+from connector_host.provisioning.acting import Turn
 from connector_host.provisioning.deciding import Create, Leave, Stage, Update
+from connector_host.provisioning.errors import ProvisioningError, StateUnavailable, TargetError, TargetUnavailable
 from connector_host.provisioning.faults import Cause
 from connector_host.provisioning.reports import Ending, Kind, Planned, Report
 from connector_host.provisioning.state.records import ALLOWED, Action, Changes, Failure, JobState, Link, Staged
@@ -16,8 +18,7 @@ from connector_host.provisioning.state.records import ALLOWED, Action, Changes, 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-    from connector_host.provisioning.acting import Context, Turn
-    from connector_host.provisioning.errors import ProvisioningError
+    from connector_host.provisioning.acting import Context
     from connector_host.provisioning.mappings import Flow
     from connector_host.provisioning.settings import JobSettings
     from connector_host.provisioning.sources.contract import Source
@@ -64,16 +65,26 @@ class Work:
     context: Context
     resumed: bool
     """Whether this cycle was begun before, and broken off."""
-    any_staged: bool
+    known: bool
+    """Whether links, failures and staged actions are those of this source and target; in a dry run they may not be."""
+    staged: dict[str, Action]
+    """What was staged, by key, when the cycle began; a dry run keeps it up to date."""
     allowed: Mapping[str, Action]
     """The staged actions, by key, that an administrator has allowed."""
     begun_at: float = field(default_factory=lambda: clock.now().timestamp())
     failed_keys: set[str] = field(default_factory=set)
+    dry_seen: set[str] = field(default_factory=set)
+    """Who is in the source, as far as a dry run of everybody has read it; any other cycle has that in the state."""
 
     @property
     def is_full(self) -> bool:
         """Return whether every user of the source is looked at."""
         return self.report.kind is not Kind.INCREMENTAL
+
+    @property
+    def due_until(self) -> float:
+        """Return the moment up to which the time of users who failed has come; who is not patient looks at all."""
+        return self.begun_at if self.parts.options.patient else float("inf")
 
     async def probe(self) -> None:
         """Ask the target for a user who cannot exist; raises TargetError unless an empty list comes back."""
@@ -99,6 +110,38 @@ class Work:
                 group.create_task(worker())
         if ended:
             raise ended[0]
+
+    async def unless_stopped(self, coming: Awaitable[T]) -> T | None:
+        """Return what is coming, or None where the cycle is stopped before: then it is called off."""
+        waiting = asyncio.ensure_future(coming)
+        stopped = asyncio.ensure_future(self.parts.stop.wait())
+        try:
+            await asyncio.wait((waiting, stopped), return_when=asyncio.FIRST_COMPLETED)
+            if waiting.done():
+                return waiting.result()
+            return None
+        finally:
+            stopped.cancel()
+            if waiting.cancel():
+                await asyncio.gather(waiting, return_exceptions=True)
+
+    async def turn(self, key: str, turn: Awaitable[Turn], ended: list[ProvisioningError]) -> Turn | None:
+        """Await one turn; None where nothing will work for anybody, as `ended` then says, or the cycle is stopped."""
+        try:
+            return await turn
+        except TargetUnavailable as failure:
+            if self.parts.stop.is_set():
+                return None
+            # A user that the target chokes on is told from a target that is down by asking it something harmless.
+            try:
+                await self.probe()
+            except TargetError as down:
+                ended.append(down)
+                return None
+            return Turn(key, cause=Cause(failure.code, str(failure), failure.status))
+        except (TargetError, StateUnavailable) as failure:
+            ended.append(failure)
+            return None
 
     async def goes_on(self) -> bool:
         """Return whether the cycle is to go on; where not, the report says why."""
@@ -135,7 +178,7 @@ class Work:
                 self.report.counts["unchanged" if in_scope else "out of scope"] += 1
                 if link is None and self.report.kind is not Kind.FULL:
                     changes.log.append(turn.entry(self.context))
-        if self.any_staged:
+        if self.staged:
             changes.unstaged.append(turn.key)
 
     def failed(self, turn: Turn, before: Failure | None, changes: Changes) -> None:
@@ -192,6 +235,9 @@ class Work:
     async def write(self, changes: Changes, seen: Sequence[str] = ()) -> None:
         """Write what a batch leaves behind."""
         if self.parts.options.dry:
+            for key in changes.unstaged:
+                self.staged.pop(key, None)
+            self.staged |= {one.source_key: one.action for one in changes.staged}
             return
         await asyncio.to_thread(self.parts.state.write, self.parts.name, changes)
         if seen:

@@ -25,6 +25,9 @@ MAPPINGS = [
     {"target": f"{ENTERPRISE}:department", "source": "department"},
 ]
 
+DOWN = {"timeout_s": 0.000001}
+"""Settings of a target under which nothing is answered in time."""
+
 HEADING = ("id", "login", "given", "family", "mail", "department", "enabled")
 
 

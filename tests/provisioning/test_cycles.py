@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from connector_host.provisioning.restarting import USUAL, restart
+from tests.endpoint.service import ECMA
 from tests.provisioning.rig import MAPPINGS, person
 
 
@@ -123,6 +125,55 @@ async def test_each_action_can_be_switched_off(rig, action, rows):
     await rig.run(actions={action: False})
     kept = {login: row["FirstName"] for login, row in rig.rows().items()}
     assert kept == rows or (action == "create" and kept == {"u00001": "Ada"})
+
+
+async def test_without_updates_a_user_who_differs_is_linked_and_so_deleted_when_gone(rig):
+    rig.service.run("INSERT INTO Employees (Login, FirstName, Enabled) VALUES ('u00001', 'Old', 0)")
+    rig.people(person(1), person(2))
+    report = await rig.run(actions={"update": False})
+    assert (report.counts["matched"], report.counts["created"]) == (1, 1)
+    assert (rig.rows()["u00001"]["FirstName"], rig.rows()["u00001"]["Enabled"]) == ("Old", 0)
+    rig.people(person(2))
+    assert (await rig.run(actions={"update": False})).counts["deleted"] == 1
+    assert set(rig.rows()) == {"u00002"}
+
+
+async def test_what_differs_is_sent_once_updates_are_switched_on(rig):
+    rig.service.run("INSERT INTO Employees (Login, FirstName, Enabled) VALUES ('u00001', 'Old', 0)")
+    rig.people(person(1))
+    await rig.run(actions={"update": False})
+    assert (await rig.run()).counts["updated"] == 1
+    assert (rig.rows()["u00001"]["FirstName"], rig.rows()["u00001"]["Enabled"]) == ("Given1", 1)
+
+
+async def test_another_way_of_disabling_is_carried_out_for_those_who_are_enabled_and_disabled_already(rig):
+    """`Badge` stands for a column that disables; the way before is undone for whoever is enabled by the new one."""
+    badge = {"disable": {"path": f"{ECMA}:Badge", "value": True}}
+    rig.people(person(1), person(2), person(3))
+    await rig.run()
+    rig.people(person(1), person(2, enabled="false"), person(3, enabled="false"))
+    await rig.run()
+    report = await rig.run(**badge)
+    assert (report.counts["updated"], report.counts["disabled"]) == (1, 2)
+    assert {login: row["Badge"] for login, row in rig.rows().items()} == {"u00001": 0, "u00002": 1, "u00003": 1}
+    assert (await rig.run(**badge)).counts["disabled"] == 0
+    rig.people(person(1), person(2), person(3, enabled="false"))
+    await rig.run(**badge)
+    assert (rig.rows()["u00002"]["Badge"], rig.rows()["u00002"]["Enabled"]) == (0, 1)
+    await rig.run()
+    assert {login: row["Enabled"] for login, row in rig.rows().items()} == {"u00001": 1, "u00002": 1, "u00003": 0}
+
+
+async def test_a_restart_disables_again_whom_somebody_has_enabled_in_the_target(rig):
+    rig.people(person(1), person(2))
+    await rig.run()
+    rig.people(person(1, enabled="false"), person(2))
+    await rig.run()
+    rig.service.run("UPDATE Employees SET Enabled = 1")
+    assert (await rig.run()).counts["disabled"] == 0
+    restart(rig.state, "staff", USUAL)
+    assert (await rig.run()).counts["disabled"] == 1
+    assert {login: row["Enabled"] for login, row in rig.rows().items()} == {"u00001": 0, "u00002": 1}
 
 
 async def test_nulls_are_passed_over_and_cleared_where_asked_for(rig):

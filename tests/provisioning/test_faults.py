@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -15,7 +16,8 @@ from connector_host.provisioning.errors import NothingStaged
 from connector_host.provisioning.restarting import USUAL, RestartScope, restart
 from connector_host.provisioning.settings import QuarantineSettings
 from connector_host.provisioning.state.records import Changes, Failure, JobState
-from tests.provisioning.rig import MAPPINGS, person
+from tests.endpoint.service import serve
+from tests.provisioning.rig import DOWN, MAPPINGS, Rig, person
 
 
 async def test_one_bad_user_fails_alone_and_says_why(rig):
@@ -106,7 +108,7 @@ async def test_a_share_of_failures_quarantines(rig):
 
 async def test_a_target_that_is_down_is_nobodys_fault_and_the_cycle_goes_on_later(rig):
     rig.people(person(1))
-    report = await rig.run(target=rig.document["target"] | {"url": "https://localhost:9/scim"})
+    report = await rig.run(target=rig.document["target"] | DOWN)
     assert report.ending == "unavailable"
     assert rig.job().quarantined_at is None
     assert rig.state.counts("staff")["failures"] == 0
@@ -196,8 +198,9 @@ async def test_another_key_of_the_source_matches_everybody_again_and_deletes_nob
     rig.people(*(person(n) for n in range(3)))
     await rig.run()
     by_login = rig.document["source"] | {"key": "login"}
-    with pytest.raises(ConfigurationError, match="key has changed"):
-        await rig.run(source=by_login, dry=True)
+    before = rig.job()
+    planned = await rig.run(source=by_login, dry=True)
+    assert (planned.counts["matched"], planned.planned, rig.job()) == (3, [], before)
     report = await rig.run(source=by_login)
     assert (report.kind, report.counts["matched"], report.counts["deleted"]) == ("initial", 3, 0)
     assert (len(rig.rows()), rig.link("0"), rig.link("u00000").target_id) == (3, None, "u00000")
@@ -213,6 +216,34 @@ async def test_a_key_that_changes_after_a_first_cycle_that_broke_off_deletes_nob
     rig.people(*(person(n) for n in range(300)))
     report = await rig.run(source=rig.document["source"] | {"key": "login"})
     assert (report.ending, report.counts["deleted"], len(rig.rows())) == ("finished", 0, 300)
+
+
+async def test_links_of_another_target_are_not_believed(rig, tmp_path_factory):
+    """At another target the same id may be somebody else's: everybody is matched again, and nobody is deleted."""
+    rig.people(*(person(n) for n in range(3)))
+    await rig.run()
+    async with serve(tmp_path_factory.mktemp("other")) as service:
+        other = Rig(rig.folder, service, str(rig.state.engine.url))
+        other.document["target"] |= {"trust": str(service.authority)}
+        service.run("INSERT INTO Employees (Login, FirstName) VALUES ('u00001', 'Here before'), ('u00002', 'As well')")
+        other.people(person(0), person(1))
+        planned = await other.run(dry=True)
+        assert {one.source_key: one.action for one in planned.planned} == {"0": "create", "1": "update"}
+        report = await other.run()
+        assert (report.kind, report.counts["created"], report.counts["deleted"]) == ("initial", 1, 0)
+        names = {login: row["FirstName"] for login, row in other.rows().items()}
+        assert names == {"u00000": "Given0", "u00001": "Given1", "u00002": "As well"}
+        other.state.close()
+    assert set(rig.rows()) == {"u00000", "u00001", "u00002"}
+
+
+async def test_a_user_who_failed_and_is_gone_from_the_source_is_forgotten(rig):
+    rig.people(person(1), person(2, department="x" * 21))
+    await rig.run()
+    assert rig.state.counts("staff")["failures"] == 1
+    rig.people(person(1))
+    await rig.run()
+    assert rig.state.counts("staff")["failures"] == 0
 
 
 async def test_a_misspelt_switch_disables_nobody(rig):
@@ -295,6 +326,41 @@ async def test_a_dry_run_says_what_would_change_and_why_and_writes_nothing(rig):
     assert rig.rows()["u00001"]["FirstName"] == "Given1"
     assert rig.job() == before
     assert len(rig.log()) == 3
+
+
+async def test_a_dry_run_says_what_the_threshold_would_hold_back_and_writes_nothing(rig):
+    rig.people(*(person(n) for n in range(5)))
+    await rig.run(accidental_deletions=2)
+    rig.people(person(0, enabled="false"), person(1, given="Ada"))
+    allowed = await rig.run(accidental_deletions=4, dry=True)
+    assert (allowed.held_back, [one.action for one in allowed.planned].count("delete")) == ("", 3)
+    report = await rig.run(accidental_deletions=2, dry=True)
+    assert report.held_back == "4 users would be disabled or deleted, more than 2"
+    assert {one.source_key: one.action for one in report.planned} == {
+        "0": "stageddelete",
+        "1": "update",
+        "2": "stageddelete",
+        "3": "stageddelete",
+        "4": "stageddelete",
+    }
+    assert "disable is held back: " in next(one.reason for one in report.planned if one.source_key == "0")
+    assert "more than 2" in json.dumps(report.document())
+    assert (rig.job().quarantined_at, rig.state.counts("staff")["staged"]) == (None, 0)
+
+
+async def test_a_dry_run_knows_what_is_staged_and_allowed_and_who_is_back(rig):
+    rig.people(*(person(n) for n in range(6)))
+    await rig.run(accidental_deletions=2)
+    rig.people(person(0), person(1))
+    await rig.run(accidental_deletions=2)
+    rig.people(person(0), person(1), person(2))
+    assert "3 users" in (await rig.run(accidental_deletions=2, dry=True)).held_back
+    restart(rig.state, "staff", [RestartScope.FORCE_DELETES])
+    report = await rig.run(accidental_deletions=2, dry=True)
+    assert (report.held_back, {one.source_key: one.action for one in report.planned}) == (
+        "",
+        dict.fromkeys(("3", "4", "5"), "delete"),
+    )
 
 
 async def test_a_mapping_that_fails_for_a_user_fails_that_user_only(rig):

@@ -6,7 +6,8 @@ import sqlite3
 
 import pytest
 
-from tests.provisioning.rig import MAPPINGS
+from connector_host.provisioning.restarting import RestartScope, restart
+from tests.provisioning.rig import DOWN, MAPPINGS
 
 SCOPE = [{"clauses": [{"attribute": "department", "operator": "EQUALS", "value": "Sales"}]}]
 
@@ -81,6 +82,42 @@ async def test_a_user_who_failed_is_tried_again_though_nothing_changed(rig, staf
     assert rig.state.counts("staff")["failures"] == 0
 
 
+async def test_restarting_the_escrows_tries_everybody_who_failed_in_the_next_cycle(rig, staff):
+    rig.service.run("INSERT INTO Employees (Login, FirstName, Email) VALUES ('other', 'X', 'u7@x.org')")
+    await staff.cycle()
+    staff.put(7)
+    staff.put(8)
+    for _ in range(3):
+        await staff.cycle()
+    rig.service.run("DELETE FROM Employees WHERE Login = 'other'")
+    assert (await staff.cycle(patient=True)).counts["created"] == 0
+    restart(rig.state, "staff", [RestartScope.ESCROWS])
+    report = await staff.cycle(patient=True)
+    assert (report.kind, report.counts["created"]) == ("incremental", 1)
+    assert rig.state.counts("staff")["failures"] == 0
+
+
+async def test_a_dropped_link_is_matched_again_by_the_next_cycle_though_nothing_changed(rig, staff):
+    await staff.cycle()
+    assert rig.state.unlink("staff", ["1", "nobody"]) == 1
+    assert (rig.link("1"), rig.state.counts("staff")["failures"]) == (None, 0)
+    report = await staff.cycle(patient=True)
+    assert (report.kind, report.counts["matched"]) == ("incremental", 1)
+    assert rig.link("1").target_id == "u1"
+    assert (await staff.cycle(patient=True)).counts["read"] <= 1
+
+
+async def test_of_two_rows_with_one_key_in_one_reading_of_changes_the_last_counts(rig, staff):
+    staff.run("ALTER TABLE staff RENAME TO one")
+    staff.run("CREATE TABLE staff AS SELECT * FROM one")
+    await staff.cycle()
+    staff.put(9, given="First")
+    staff.put(9, given="Last")
+    report = await staff.cycle()
+    assert (report.counts["created"], report.counts["failed"]) == (1, 0)
+    assert rig.rows()["u9"]["FirstName"] == "Last"
+
+
 async def test_a_user_who_failed_and_is_gone_is_forgotten(rig, staff):
     rig.service.run("INSERT INTO Employees (Login, FirstName, Email) VALUES ('other', 'X', 'u7@x.org')")
     await staff.cycle()
@@ -110,6 +147,6 @@ async def test_changes_to_schedule_or_notices_mean_no_more_than_that(staff):
 async def test_a_cycle_that_did_not_finish_keeps_the_old_mark(rig, staff):
     await staff.cycle()
     staff.put(9)
-    down = rig.document["target"] | {"url": "https://localhost:9/scim"}
+    down = rig.document["target"] | DOWN
     assert (await staff.cycle(target=down)).ending == "unavailable"
     assert (await staff.cycle()).counts["created"] == 1

@@ -23,7 +23,7 @@ from connector_host.provisioning.targets import Target
 from connector_host.signing.keys import make_key
 from tests.endpoint.service import serve
 from tests.provisioning.jobs import MAPPINGS
-from tests.provisioning.rig import Rig, person
+from tests.provisioning.rig import Rig, person, until
 
 LIST = "urn:ietf:params:scim:api:messages:2.0:ListResponse"
 
@@ -45,19 +45,26 @@ class Moody:
         self.requests.append((request.method, request.headers.get("Idempotency-Key")))
         self.traces.append(request.headers.get("traceparent", ""))
         if request.method == "GET":
-            return self.found(request)
+            return self.found(request) if "filter" in request.query else self.one(request)
         mood = self.moods.pop(0) if self.moods else "well"
         if isinstance(mood, tuple):
             status, document, headers = mood
             return web.json_response(document, status=status, headers=headers)
         if mood == "cut":
             request.transport.abort()
+        if request.method == "DELETE":
+            return web.Response(status=204 if self.users.pop(request.match_info["id"], None) else 404)
         answer = self.write(await request.json())
         return web.json_response({"detail": "unknown"}, status=504) if mood == "silent" else answer
 
+    def one(self, request):
+        user = self.users.get(request.match_info["id"])
+        return web.json_response(user or {}, status=200 if user else 404)
+
     def found(self, request):
         wanted = json.loads(request.query["filter"].partition(" eq ")[2])
-        hits = [user for user in self.users.values() if user["userName"] == wanted]
+        name = request.query["filter"].partition(" ")[0]
+        hits = [user for user in self.users.values() if user.get(name) == wanted]
         hits *= 2 if self.answers.get("double") else 1
         return web.json_response({"schemas": [LIST], "totalResults": len(hits), "Resources": hits})
 
@@ -66,7 +73,7 @@ class Moody:
         self.users[user["id"]] = user
         return web.json_response(user, status=201)
 
-    async def run(self, *, people=1, url="", mappings=MAPPINGS, job=None, **target):
+    def engine(self, *, people=1, url="", mappings=MAPPINGS, job=None, **target):
         with (self.folder / "people.csv").open("w", newline="") as file:
             writer = csv.writer(file)
             writer.writerow(("id", "mail", "given", "title"))
@@ -76,14 +83,19 @@ class Moody:
             "target": {"url": self.url + url, "token": "t" * 20, "attempts": 3} | target,
             "mappings": mappings,
         } | (job or {})
-        settings = Provisioning.model_validate({"jobs": {"staff": document}})
-        return await Engine(settings, self.state).run_once("staff", Options(patient=False))
+        return Engine(Provisioning.model_validate({"jobs": {"staff": document}}), self.state)
+
+    async def run(self, **changes):
+        return await self.engine(**changes).run_once("staff", Options(patient=False))
 
     def failure(self):
         return next(iter(lines(self.state, Question("staff", status="failure"))))
 
     def keys(self):
         return [key for method, key in self.requests if method == "POST"]
+
+    def deletes(self):
+        return [key for method, key in self.requests if method == "DELETE"]
 
 
 @pytest.fixture
@@ -98,6 +110,7 @@ async def moody(tmp_path):
 async def _listening(service):
     app = web.Application()
     app.router.add_route("*", "/scim/Users", service.serve)
+    app.router.add_route("*", "/scim/Users/{id}", service.serve)
     app.router.add_route("*", "/web{tail:.*}", _page)
     runner = web.AppRunner(app)
     await runner.setup()
@@ -137,6 +150,38 @@ async def test_every_write_has_a_key_of_its_own_that_a_repetition_keeps(moody):
     assert len(keys) == 4
     assert keys[0] == keys[1]
     assert len(set(keys)) == 3
+
+
+async def test_stopping_does_not_wait_for_the_time_that_a_busy_target_asks_for(moody):
+    moody.moods = [busy(429, **{"Retry-After": "3600"})]
+    engine = moody.engine()
+    cycle = asyncio.create_task(engine.run_once("staff", Options(patient=False)))
+    await until(moody.keys)
+    engine.stop.set()
+    stopped = await asyncio.wait_for(cycle, 10)
+    assert (stopped.ending, moody.state.counts("staff")["failures"]) == ("stopped", 0)
+    assert (await moody.run()).counts["created"] == 1
+
+
+async def test_stopping_does_not_wait_for_a_busy_target_when_users_are_deleted_either(moody):
+    await moody.run(people=2)
+    moody.moods = [busy(503, **{"Retry-After": "3600"})]
+    engine = moody.engine(people=1)
+    cycle = asyncio.create_task(engine.run_once("staff", Options(patient=False)))
+    await until(moody.deletes)
+    engine.stop.set()
+    stopped = await asyncio.wait_for(cycle, 10)
+    assert (stopped.ending, moody.state.counts("staff")["staged"]) == ("stopped", 1)
+    assert (await moody.run()).counts["deleted"] == 1
+
+
+async def test_a_user_whose_deletion_the_target_chokes_on_fails_alone(moody):
+    await moody.run(people=3)
+    moody.moods = [busy(504)] * 3
+    report = await moody.run(people=1, concurrency=1)
+    assert (report.ending, report.counts["failed"], report.counts["deleted"]) == ("finished", 1, 1)
+    assert moody.failure()["provisioningAction"] == "delete"
+    assert (await moody.run(people=1)).counts["deleted"] == 1
 
 
 async def test_a_user_that_the_target_chokes_on_fails_alone(moody):
@@ -195,6 +240,21 @@ async def test_a_scim_type_that_is_none_stays_out_of_a_redacted_log_too(moody):
     moody.moods = [(400, {"scimType": "Ann is too long"}, {})]
     await moody.run(job={"redact_log": True})
     assert "Ann" not in json.dumps(moody.failure())
+
+
+async def test_two_users_of_one_batch_with_one_matching_value_are_not_both_created(moody):
+    """The target would take both: at the same time, neither can be found when the other is looked for."""
+    same = [{"target": "userName", "source": "title", "match": 1}, *MAPPINGS[1:2]]
+    report = await moody.run(people=3, mappings=same, concurrency=3)
+    assert (report.counts["created"], report.counts["failed"], len(moody.users)) == (1, 2, 1)
+    assert moody.failure()["errorCode"] == "DuplicateSourceEntries"
+
+
+async def test_two_users_of_one_batch_are_not_given_one_unique_value(moody):
+    unique = 'SelectUniqueValue([title], Append([title], "1"), Append([title], "2"))'
+    chosen = {"target": "nickName", "type": "expression", "expression": unique, "apply": "creation"}
+    await moody.run(people=3, mappings=[MAPPINGS[0], chosen], concurrency=3)
+    assert sorted(user["nickName"] for user in moody.users.values()) == ["T", "T1", "T2"]
 
 
 async def test_two_users_of_the_target_with_one_matching_value_are_a_fault_of_the_target(moody):

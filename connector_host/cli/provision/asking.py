@@ -38,7 +38,7 @@ def _status(state: State, name: str) -> dict[str, Any]:
     import json
 
     where = state.job(name)
-    failing = state.due(name, float("inf"), "")
+    failing = [one for one in state.due(name, float("inf"), "") if one.attempts]
     last = json.loads(where.last_report) if where.last_report else {}
     condition = "stopped" if where.stopped else "in quarantine" if where.quarantined_at else "well"
     return {
@@ -122,13 +122,13 @@ def _row(document: dict[str, Any]) -> tuple[str, ...]:
 def links(job: str, keys: tuple[str, ...], config: Path, *, as_json: bool) -> None:
     """Show which user of the target belongs to which user of the source, or forget some of that."""
     from connector_host.provisioning.state.leading import lead
-    from connector_host.provisioning.state.records import Changes
 
     with state_of(config) as (settings, state):
         chosen(settings, (job,))
         if keys:
             with lead(state, job):
-                state.write(job, Changes(unlinked=list(keys)))
+                dropped = state.unlink(job, keys)
+            click.echo(f"{dropped} of {len(keys)} had a link; the next cycle of {job} looks at all of them")
             return
         rows = [
             (one.source_key, one.target_id, "enabled" if one.enabled else "disabled") for one in state.all_links(job)

@@ -194,10 +194,11 @@ def summary(report: Report) -> str:
     counts = ", ".join(f"{number} {name}" for name, number in sorted(report.counts.items()) if number)
     rate = report.counts["read"] / report.seconds if report.seconds else 0
     detail = f" ({report.detail})" if report.detail else ""
+    held_back = f"\n  the next cycle would hold back: {report.held_back}" if report.held_back else ""
     mode = "dry run of " if report.dry else ""
     return (
         f"{report.job}: {mode}{report.kind.value} cycle {report.cycle} {report.ending.value}{detail} "
-        f"in {report.seconds:.1f} s, {rate:.0f} users/s: {counts or 'no users'}"
+        f"in {report.seconds:.1f} s, {rate:.0f} users/s: {counts or 'no users'}{held_back}"
     )
 
 

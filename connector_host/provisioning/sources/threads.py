@@ -29,7 +29,8 @@ async def batches(
     users = open_users()
     upcoming = asyncio.ensure_future(in_thread(lambda: tuple(islice(users, BATCH))))
     try:
-        while chunk := await upcoming:
+        # Shielded: the thread of a call that is called off reads on, and must be waited for below.
+        while chunk := await asyncio.shield(upcoming):
             upcoming = asyncio.ensure_future(in_thread(lambda: tuple(islice(users, BATCH))))
             yield Batch(chunk)
         yield Batch((), mark())

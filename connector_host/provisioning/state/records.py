@@ -65,6 +65,10 @@ class Link:
     """The cycle that last saw the user in the source."""
     compared: int
     """The cycle that last compared the user with the target."""
+    writes: int = 0
+    """How often the target was written for this user."""
+    switch: str = ""
+    """By which attributes and values the user is enabled or disabled (see `switches`); empty is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +77,7 @@ class Failure:
 
     source_key: str
     attempts: int
+    """How often; 0 where nothing is known to be wrong and an administrator wants the user looked at."""
     next_try: float
     code: str
     reason: str

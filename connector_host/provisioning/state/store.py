@@ -37,6 +37,9 @@ if TYPE_CHECKING:
 CHUNK: Final = 400
 """Rows that one statement names: SQLite takes 999 parameters at the least."""
 
+UNLINKED: Final = "Unlinked"
+"""The code of a user whom an administrator has unlinked: the next cycle matches it again."""
+
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
 
 
@@ -191,6 +194,12 @@ class State:
         with self.writing() as connection:
             return connection.execute(sa.update(STAGED).where(STAGED.c.job == job).values(cycle=ALLOWED)).rowcount
 
+    def actions(self, job: str) -> dict[str, Action]:
+        """Return the staged actions by key."""
+        query = sa.select(STAGED.c.source_key, STAGED.c.action).where(STAGED.c.job == job)
+        with self.reading() as connection:
+            return {row.source_key: Action(row.action) for row in connection.execute(query)}
+
     def allowed(self, job: str) -> dict[str, Action]:
         """Return the staged actions that were allowed, by key."""
         query = sa.select(STAGED.c.source_key, STAGED.c.action).where(STAGED.c.job == job, STAGED.c.cycle == ALLOWED)
@@ -201,8 +210,8 @@ class State:
         """Return how many links, failures and staged actions there are."""
         with self.reading() as connection:
             return {
-                table.name: connection.scalar(sa.select(sa.func.count()).where(table.c.job == job)) or 0
-                for table in (LINKS, FAILURES, STAGED)
+                table.name: connection.scalar(sa.select(sa.func.count()).where(table.c.job == job, condition)) or 0
+                for table, condition in ((LINKS, sa.true()), (FAILURES, FAILURES.c.attempts > 0), (STAGED, sa.true()))
             }
 
     def write(self, job: str, changes: Changes) -> None:
@@ -226,6 +235,28 @@ class State:
             for chunk in _chunks(keys):
                 query = sa.update(LINKS).where(LINKS.c.job == job, LINKS.c.source_key.in_(chunk), LINKS.c.seen < cycle)
                 connection.execute(query.values(seen=cycle))
+
+    def unsee(self, job: str, cycle: int) -> None:
+        """Forget whom this cycle has seen: its reading begins again."""
+        with self.writing() as connection:
+            query = sa.update(LINKS).where(LINKS.c.job == job, LINKS.c.seen >= cycle)
+            connection.execute(query.values(seen=cycle - 1))
+
+    def retry_all(self, job: str) -> None:
+        """Have everybody who failed tried by the next cycle, as if for the first time."""
+        with self.writing() as connection:
+            connection.execute(sa.update(FAILURES).where(FAILURES.c.job == job).values(attempts=0, next_try=0.0))
+
+    def unlink(self, job: str, keys: Sequence[str]) -> int:
+        """Drop the links of these users and have the next cycle look at them; returns how many links there were."""
+        again = [{"job": job, **asdict(Failure(key, 0, 0.0, UNLINKED, "the link was dropped"))} for key in keys]
+        dropped = 0
+        with self.writing() as connection:
+            for chunk in _chunks(keys):
+                query = sa.delete(LINKS).where(LINKS.c.job == job, LINKS.c.source_key.in_(chunk))
+                dropped += connection.execute(query).rowcount
+            self._upsert(connection, FAILURES, again)
+        return dropped
 
     def forget(self, job: str, *tables: sa.Table) -> None:
         """Delete all that these tables hold about a job."""
@@ -282,6 +313,8 @@ def _link(row: RowMapping) -> Link:
         bool(row["enabled"]),
         row["seen"],
         row["compared"],
+        row["writes"],
+        row["switch"],
     )
 
 
@@ -294,6 +327,8 @@ def _link_row(job: str, link: Link) -> dict[str, Any]:
         "enabled": link.enabled,
         "seen": link.seen,
         "compared": link.compared,
+        "writes": link.writes,
+        "switch": link.switch,
     }
 
 

@@ -47,6 +47,10 @@ LINKS: Final = sa.Table(
     # The cycle that last saw the user in the source, and the one that last compared it with the target.
     sa.Column("seen", sa.Integer, nullable=False),
     sa.Column("compared", sa.Integer, nullable=False),
+    # How often the target was written for this user: two writes of one content are not one write that came twice.
+    sa.Column("writes", sa.Integer, nullable=False, server_default="0"),
+    # By which attributes and values the user is enabled or disabled; empty where that is not known.
+    sa.Column("switch", sa.Text, nullable=False, server_default=""),
     sa.Index("links_by_target", "job", "target_id"),
     sa.Index("links_by_seen", "job", "seen"),
 )
