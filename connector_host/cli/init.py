@@ -211,7 +211,7 @@ def _login(options: Options) -> Login:
     if url is None:
         _demand(options, "--database-url", "postgresql://scim@db.example.org/hr")
         click.echo("Which database holds the users? For example postgresql://scim@db.example.org/hr,")
-        click.echo("mariadb://…, mssql+pyodbc://…?driver=…, or sqlite:///path/to/file.")
+        click.echo("mariadb://…, mysql://…, mssql://…, oracle://…, db2://…, odbc://…?dsn=…, or sqlite:///path/to/file.")
         url = click.prompt("database")
     login = of_url(str(url), options.password_file)
     if options.asks and login.may_need_password:

@@ -141,6 +141,10 @@ def _insert(
 ) -> dict[str, Entry]:
     """Insert rows of the same columns, and return the entries where the database tells all of them at once."""
     found: dict[str, Entry] = {}
+    if not shape.dialect.multirow_insert:
+        one = shape.statements.get(connection, ("insert", columns, 1), lambda: _insertion(shape, columns, 1))
+        one.run_many(connection, [{f"{name}_0": row[column] for name, column in _named(columns)} for row in rows])
+        return found
     for part in _parts(rows, len(columns)):
         size = len(part)
         statement = shape.statements.get(
@@ -243,7 +247,7 @@ def _update(
             raise Disagreement
         return {}
     for row in rows:
-        if statement.run(connection, row).rowcount != 1:
+        if statement.met(connection, row, shape.dialect.counting) != 1:
             raise Disagreement
     return {}
 
@@ -323,7 +327,8 @@ def _remove(connection: Connection, shape: Shape, keys: list[object]) -> None:
         size = 1 << (len(part) - 1).bit_length()
         statement = shape.statements.get(connection, ("delete", size), partial(_deletion, shape, size))
         padded = part + part[-1:] * (size - len(part))
-        if statement.run(connection, {f"k{number}": key for number, key in enumerate(padded)}).rowcount != len(part):
+        values = {f"k{number}": key for number, key in enumerate(padded)}
+        if statement.met(connection, values, shape.dialect.counting) != len(part):
             raise Disagreement
 
 

@@ -8,16 +8,17 @@ of a row is read from the table itself. The time is the database's own.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
+from connector_host.connectors.contract import to_text
 from connector_host.connectors.sql import discovery
-from connector_host.connectors.sql.columns import AsDriver
+from connector_host.connectors.sql.columns import AsDriver, Family, Unfit
 from connector_host.connectors.sql.moments import to_moment
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from datetime import datetime
 
     from sqlalchemy import Connection
@@ -65,11 +66,66 @@ SQLITE = (
     ),
     "CREATE TRIGGER {delete} AFTER DELETE ON {table} BEGIN INSERT INTO {log} (anchor) VALUES (OLD.{anchor}); END;",
 )
-INSTALL = {"postgresql": POSTGRESQL, "mysql": MYSQL, "sqlite": SQLITE}
+# Of each of the following, the columns are quoted since the names that we ask for are in lower case.
+MSSQL = (
+    (
+        "CREATE TABLE {log} ([number] bigint IDENTITY PRIMARY KEY, [anchor] nvarchar(450) NOT NULL, "
+        "[at] datetime2(6) NOT NULL DEFAULT sysutcdatetime());"
+    ),
+    "CREATE INDEX {index} ON {log} ([at]);\nGO",
+    (
+        "CREATE TRIGGER {routine} ON {table} AFTER INSERT, UPDATE, DELETE AS BEGIN SET NOCOUNT ON; "
+        "INSERT INTO {log} ([anchor]) SELECT {anchor} FROM inserted UNION SELECT {anchor} FROM deleted; END;\nGO"
+    ),
+)
+ORACLE = (
+    (
+        'CREATE TABLE {log} ("number" number(19) GENERATED ALWAYS AS IDENTITY PRIMARY KEY, '
+        '"anchor" varchar2(450 CHAR) NOT NULL, "at" timestamp(6) DEFAULT sys_extract_utc(systimestamp) NOT NULL);'
+    ),
+    'CREATE INDEX {schema}{index} ON {log} ("at");',
+    (
+        "CREATE TRIGGER {routine} AFTER INSERT OR UPDATE OR DELETE ON {table} FOR EACH ROW BEGIN "
+        'IF NOT INSERTING THEN INSERT INTO {log} ("anchor") VALUES (:OLD.{anchor}); END IF; '
+        'IF NOT DELETING THEN INSERT INTO {log} ("anchor") VALUES (:NEW.{anchor}); END IF; END;\n/'
+    ),
+)
+# The default of a column of DB2 cannot be computed, and its CURRENT TIMESTAMP is the server's own clock.
+DB2 = (
+    (
+        'CREATE TABLE {log} ("number" bigint NOT NULL GENERATED ALWAYS AS IDENTITY PRIMARY KEY, '
+        '"anchor" varchar(450) NOT NULL, "at" timestamp(6) NOT NULL);'
+    ),
+    'CREATE INDEX {schema}{index} ON {log} ("at");',
+    (
+        "CREATE TRIGGER {insert} AFTER INSERT ON {table} REFERENCING NEW AS n FOR EACH ROW "
+        'INSERT INTO {log} ("anchor", "at") VALUES (varchar(n.{anchor}), CURRENT TIMESTAMP - CURRENT TIMEZONE);'
+    ),
+    (
+        "CREATE TRIGGER {update} AFTER UPDATE ON {table} REFERENCING OLD AS o NEW AS n FOR EACH ROW "
+        'INSERT INTO {log} ("anchor", "at") VALUES (varchar(o.{anchor}), CURRENT TIMESTAMP - CURRENT TIMEZONE), '
+        "(varchar(n.{anchor}), CURRENT TIMESTAMP - CURRENT TIMEZONE);"
+    ),
+    (
+        "CREATE TRIGGER {delete} AFTER DELETE ON {table} REFERENCING OLD AS o FOR EACH ROW "
+        'INSERT INTO {log} ("anchor", "at") VALUES (varchar(o.{anchor}), CURRENT TIMESTAMP - CURRENT TIMEZONE);'
+    ),
+)
+INSTALL = {
+    "postgresql": POSTGRESQL,
+    "mysql": MYSQL,
+    "sqlite": SQLITE,
+    "mssql": MSSQL,
+    "oracle": ORACLE,
+    "db2": DB2,
+}
 REMOVE = {
     "postgresql": ("DROP TRIGGER {trigger} ON {table};", "DROP FUNCTION {routine}();", "DROP TABLE {log};"),
     "mysql": ("DROP TRIGGER {insert};", "DROP TRIGGER {update};", "DROP TRIGGER {delete};", "DROP TABLE {log};"),
     "sqlite": ("DROP TRIGGER {insert};", "DROP TRIGGER {update};", "DROP TRIGGER {delete};", "DROP TABLE {log};"),
+    "mssql": ("DROP TRIGGER {routine};", "DROP TABLE {log};"),
+    "oracle": ("DROP TRIGGER {routine};", "DROP TABLE {log} PURGE;"),
+    "db2": ("DROP TRIGGER {insert};", "DROP TRIGGER {update};", "DROP TRIGGER {delete};", "DROP TABLE {log};"),
 }
 
 
@@ -95,8 +151,10 @@ def statements(connection: Connection, shape: Shape, *, remove: bool) -> tuple[s
         "log": schema + quoted(log),
         "routine": schema + quoted(f"{log}_log"),
         "trigger": quoted(f"{log}_log"),
+        "schema": schema,
+        "index": quoted(f"{log}_at"),
         "anchor": quoted(shape.object_type.anchor),
-        **{event: schema * (shape.dialect.name == "mysql") + quoted(f"{log}_{event}") for event in _EVENTS},
+        **{event: schema * (shape.dialect.name in ("mysql", "db2")) + quoted(f"{log}_{event}") for event in _EVENTS},
     }
     return tuple(template.format(**names) for template in templates)
 
@@ -117,7 +175,6 @@ def last(connection: Connection, shape: Shape) -> datetime | None:
 
 def anchors(connection: Connection, shape: Shape, since: datetime) -> Iterator[list[str]]:
     """Yield the anchors that were written down at this time or later, a page at a time, each once a page."""
-    log = _log(shape)
     parameters = shape.dialect.parameters
     bound: object = since
     if not parameters.native_moments or shape.dialect.name != "postgresql":
@@ -125,23 +182,35 @@ def anchors(connection: Connection, shape: Shape, since: datetime) -> Iterator[l
         bound = bound.isoformat(" ", "microseconds" if shape.dialect.name != "sqlite" else "milliseconds")
     number = 0
     while True:
-        page = connection.execute(
-            sa.select(log.c.number, log.c.anchor)
-            .where(log.c.at >= bound, log.c.number > number)
-            .order_by(log.c.number)
-            .limit(PAGE)
-        ).all()
+        page: Sequence[Any] = connection.execute(page_of(shape, bound, number)).all()
         if not page:
             return
         number = page[-1][0]
-        yield list(dict.fromkeys(str(anchor) for _, anchor in page))
+        yield list(dict.fromkeys(_canonical(shape, str(anchor)) for _, anchor in page))
+
+
+def page_of(shape: Shape, bound: object, number: int) -> sa.Select[*tuple[object, ...]]:
+    """Return what reads the next page of the log behind a number, from a time on."""
+    log = _log(shape)
+    asked = sa.select(log.c.number, log.c.anchor).where(log.c.at >= bound, log.c.number > number)
+    asked = asked.order_by(log.c.number)
+    return asked.fetch(PAGE) if shape.dialect.paging == "fetch" else asked.limit(PAGE)
+
+
+def _canonical(shape: Shape, text: str) -> str:
+    """Return an anchor as it is spelled everywhere else: triggers write a UUID in upper case, or blanks behind it."""
+    try:
+        return to_text(shape.anchor.codec.decode(text))
+    except Unfit:
+        return text
 
 
 def _log(shape: Shape) -> sa.Table:
     return sa.Table(
         shape.table.name + SUFFIX,
         sa.MetaData(),
-        *(sa.Column(name, AsDriver(), quote=True) for name in ("number", "anchor", "at")),
+        *(sa.Column(name, AsDriver(), quote=True) for name in ("number", "anchor")),
+        sa.Column("at", shape.dialect.conversions.get(Family.NAIVE_MOMENT, AsDriver()), quote=True),
         schema=shape.table.schema,
         quote=True,
         quote_schema=None if shape.table.schema is None else True,

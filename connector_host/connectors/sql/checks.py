@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 ENCRYPTION = {
     "postgresql": "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()",
     "mysql": "SHOW STATUS LIKE 'Ssl_cipher'",
+    "oracle": "SELECT CASE sys_context('USERENV', 'NETWORK_PROTOCOL') WHEN 'tcps' THEN 1 ELSE 0 END FROM dual",
 }
 """What tells whether the connection that asks is encrypted, in its last column."""
 
@@ -52,19 +53,19 @@ def check(engine: Engine, dialect: Dialect, settings: SqlSettings, known: Known)
                 *_table(connection, dialect, settings, known),
             ]
     except DBAPIError as error:
-        return [_unreachable(understand(error, dialect.name).happened)]
+        return [_unreachable(understand(error, dialect.name).happened, dialect)]
     except SQLAlchemyError:
-        return [_unreachable(Happened.CONNECTION)]
+        return [_unreachable(Happened.CONNECTION, dialect)]
 
 
-def _unreachable(happened: Happened) -> Finding:
+def _unreachable(happened: Happened, dialect: Dialect) -> Finding:
     match happened:
         case Happened.NO_DRIVER:
             return Finding(
                 Level.FAILURE,
                 "driver",
                 "The ODBC driver or data source is not installed on this machine.",
-                "Install the driver, or write its name as `odbcinst -q -d` spells it.",
+                f"Install {dialect.driver_from}, or write the driver's name in ?driver= as `odbcinst -q -d` spells it.",
             )
         case Happened.LOGIN:
             return Finding(
@@ -145,8 +146,11 @@ def _privileges(connection: Connection, shape: Shape, settings: SqlSettings) -> 
     rights = privileges.held(connection, shape, settings)
     if rights is None:
         words = "This database has no privileges to check."
-        if not shape.dialect.catalogue:
-            words = "ODBC does not tell what the login may do: give it no more than SELECT, INSERT, UPDATE and DELETE."
+        if shape.dialect.name in ("odbc", "oracle", "db2"):
+            who = "ODBC" if shape.dialect.name == "odbc" else "The catalogue that a login sees"
+            words = (
+                f"{who} does not tell what the login may do: give it no more than SELECT, INSERT, UPDATE and DELETE."
+            )
         yield Finding(Level.OK, "privileges", words)
         return
     if rights.missing:

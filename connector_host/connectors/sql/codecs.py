@@ -52,11 +52,13 @@ def codec_for(kind: Kind, facts: ColumnFacts, parameters: Parameters, meant: Col
 # ── text ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _text(facts: ColumnFacts, _: Parameters) -> Codec:
+def _text(facts: ColumnFacts, parameters: Parameters) -> Codec:
     def encode(value: Value) -> str:
         if not isinstance(value, str):
             raise Unfit("takes text")
         _refuse_unstorable(value)
+        if not value and not parameters.empty_text:
+            raise Unfit("takes no empty text, since this database keeps null instead; leave it out, or send null")
         if facts.allowed and value not in facts.allowed:
             raise Unfit(f"takes one of {', '.join(facts.allowed)}")
         if facts.length is not None and len(value) > facts.length:

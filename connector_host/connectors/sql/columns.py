@@ -9,12 +9,15 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from sqlalchemy import func, literal_column
 from sqlalchemy.types import UserDefinedType
 
 from connector_host.connectors.contract import AttributeType, Value, to_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from sqlalchemy import BindParameter, ColumnElement
 
 
 class Family(StrEnum):
@@ -94,6 +97,41 @@ class AsDriver(UserDefinedType[object]):
         raise NotImplementedError
 
 
+class Converted(AsDriver):
+    """A column whose values the driver and the database do not hand over as they are: SQL converts them on the way."""
+
+    cache_ok = True
+
+    def __init__(self, read: str, write: tuple[str, ...]) -> None:
+        self.read = read
+        self.write = write
+
+    def column_expression(self, colexpr: ColumnElement[object]) -> ColumnElement[object]:
+        """Return the column as it is selected."""
+        return getattr(func, self.read)(colexpr, type_=self) if self.read else colexpr
+
+    def bind_expression(self, bindvalue: BindParameter[object]) -> ColumnElement[object]:
+        """Return a parameter as it is stored and compared: what stands in `write`, from the inside out."""
+        expression: ColumnElement[object] = bindvalue
+        for step in self.write:
+            name, *constants = step.split("|")
+            expression = getattr(func, name)(expression, *(literal_column(f"'{constant}'") for constant in constants))
+        return expression
+
+
+class Spelled(UserDefinedType[object]):
+    """A type of CAST, as the database spells it."""
+
+    cache_ok = True
+
+    def __init__(self, spelling: str) -> None:
+        self.spelling = spelling
+
+    def get_col_spec(self, **_: object) -> str:
+        """Return the spelling."""
+        return self.spelling
+
+
 @dataclass(frozen=True, slots=True)
 class Parameters:
     """How a driver takes what is not text or an integer."""
@@ -102,6 +140,10 @@ class Parameters:
     """Whether it takes bool; a number is sent instead."""
     native_moments: bool = True
     """Whether it takes datetime without harm; ISO text is sent instead (sql-connectors.md §3.3.3, §3.3.4)."""
+    without_zone: bool = False
+    """Whether moments are sent without their zone, which is UTC."""
+    empty_text: bool = True
+    """Whether the database tells the empty text from null."""
     native_decimals: bool = True
     """Whether it takes Decimal; text is sent instead."""
     decimal_digits: int | None = None

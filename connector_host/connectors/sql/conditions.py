@@ -33,7 +33,9 @@ if TYPE_CHECKING:
 ESCAPE = "!"
 """Before a sign of LIKE that stands for itself. No backslash: MySQL takes one for an escape in the statement, too."""
 PATTERNS = (Comparator.CO, Comparator.SW, Comparator.EW)
+EQUALITIES = (Comparator.EQ, Comparator.NE)
 ORDERINGS = (Comparator.GT, Comparator.GE, Comparator.LT, Comparator.LE)
+BLANK = " "
 SLOT = ""
 """Stands in a question where a value was."""
 
@@ -90,20 +92,28 @@ def _compare(condition: Compare, shape: Shape, values: list[object]) -> Question
         column.attribute.type is not AttributeType.STRING or not isinstance(condition.value, str)
     ):
         raise InvalidValue(condition.attribute, "is no text, so no part of it can be searched for.")
+    is_long = is_text(column) and column.discovered.facts.declared.lower() in shape.dialect.long_texts
+    if is_long and comparator in ORDERINGS:
+        raise InvalidValue(condition.attribute, "is long text, which this database does not compare by order.")
     try:
-        if comparator in PATTERNS:
+        if is_long and comparator in EQUALITIES:
+            values.append(_literal(_text(condition), shape.dialect.like_signs))
+        elif comparator in PATTERNS:
             values.append(_pattern(comparator, _text(condition), shape.dialect.like_signs))
         else:
-            return _among(condition, _neighbours(condition, column), values)
+            return _among(condition, _neighbours(condition, column, shape), values)
     except Unfit:
         return EVERYTHING if comparator is Comparator.NE else NOTHING
     return replace(condition, value=SLOT)
 
 
-def _neighbours(condition: Compare, column: SqlColumn) -> Neighbours:
+def _neighbours(condition: Compare, column: SqlColumn, shape: Shape) -> Neighbours:
     if not is_text(column):
         return column.codec.compared(condition.value)
     text = _text(condition)
+    if not text and not shape.dialect.parameters.empty_text:
+        # No row has it, and every text comes after it.
+        return Neighbours(None, BLANK)
     return Neighbours(text, text)
 
 
@@ -137,9 +147,14 @@ def _text(condition: Compare) -> str:
 
 
 def _pattern(comparator: Comparator, text: str, signs: str) -> str:
-    """Return a pattern of LIKE with everything escaped that LIKE would take for a sign of its own."""
-    for sign in (ESCAPE, *signs):
-        text = text.replace(sign, ESCAPE + sign)
+    """Return a pattern of LIKE for a part of a text."""
     before = "" if comparator is Comparator.SW else "%"
     after = "" if comparator is Comparator.EW else "%"
-    return before + text + after
+    return before + _literal(text, signs) + after
+
+
+def _literal(text: str, signs: str) -> str:
+    """Return text with everything escaped that LIKE would take for a sign of its own."""
+    for sign in (ESCAPE, *signs):
+        text = text.replace(sign, ESCAPE + sign)
+    return text

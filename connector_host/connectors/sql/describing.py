@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from connector_host.connectors.sql.columns import Family, Kind
+from connector_host.connectors.sql.columns import MICROSECOND_DIGITS, Family, Kind
 from connector_host.connectors.sql.databases.anyodbc import KINDS_BY_CODE
 from connector_host.connectors.sql.dialect import UNKNOWN
 from connector_host.connectors.sql.dialects import kind_of
@@ -152,6 +152,67 @@ _MSSQL_FRACTIONS = {"datetime": 2}
 """datetime keeps three-hundredths of a second: hundredths are what survives it exactly."""
 
 
+def _oracle_column(row: Row, dialect: Dialect) -> tuple[ColumnFacts, Kind]:
+    declared = str(row["declared"]).lower()
+    # TIMESTAMP(6) WITH TIME ZONE has its digits in the middle.
+    kind = kind_of(dialect, re.sub(r"\(\d+\)", "", declared))
+    digits, scale = _number(row["digits"]), _number(row["scale"])
+    if declared == "number" and scale == 0:
+        # Without digits of its own (INTEGER is so declared) it keeps 38.
+        limit = 10 ** (digits or 38) - 1
+        kind = Kind(Family.INTEGER, -limit, limit)
+    is_virtual = row["is_virtual"] == "YES"
+    identity = row["identity_kind"]
+    moment = kind.family in (Family.MOMENT, Family.NAIVE_MOMENT)
+    default = None if row["default_text"] is None else str(row["default_text"]).strip()
+    facts = ColumnFacts(
+        name=str(row["name"]),
+        declared=declared,
+        type=None,
+        nullable=row["nullable"] == "Y",
+        default=None if is_virtual or not default or default.upper() == "NULL" else default,
+        generated=is_virtual,
+        identity=identity is not None,
+        always=is_virtual or identity == "ALWAYS",
+        length=_number(row["char_length"]) or None if kind.family in (Family.TEXT, Family.PADDED_TEXT) else None,
+        precision=digits if kind.family is Family.DECIMAL else (scale or 0) if moment else None,
+        scale=(scale or 0) if kind.family is Family.DECIMAL and digits is not None else None,
+        comment=str(row["comment_text"] or ""),
+    )
+    return facts, kind
+
+
+def _db2_column(row: Row, dialect: Dialect) -> tuple[ColumnFacts, Kind]:
+    declared = str(row["declared"]).strip().lower()
+    kind = kind_of(dialect, declared)
+    is_text = kind.family in (Family.TEXT, Family.PADDED_TEXT)
+    if is_text and row["code_page"] == 0:
+        kind, is_text = Kind(Family.BINARY), False
+    identity, made = row["is_identity"] == "Y", str(row["generated_kind"] or "").strip()
+    generated = bool(made) and not identity
+    is_decimal = kind.family is Family.DECIMAL
+    default = None if row["default_text"] is None else str(row["default_text"])
+    facts = ColumnFacts(
+        name=str(row["name"]),
+        declared=declared,
+        type=None,
+        nullable=row["nullable"] == "Y",
+        default=None if generated or not default or default.upper() == "NULL" else default,
+        generated=generated or row["is_row_change"] == "Y",
+        identity=identity,
+        always=generated or row["is_row_change"] == "Y" or (identity and made == "A"),
+        length=_number(row["char_length"]) if is_text else None,
+        precision=_number(row["digits"])
+        if is_decimal
+        else min(_number(row["scale"]) or 0, MICROSECOND_DIGITS)
+        if kind.family is Family.NAIVE_MOMENT
+        else None,
+        scale=_number(row["scale"]) if is_decimal else None,
+        comment=str(row["comment_text"] or ""),
+    )
+    return facts, kind
+
+
 def _odbc_column(row: Row, dialect: Dialect) -> tuple[ColumnFacts, Kind]:
     declared = str(row["declared"])
     kind = _odbc_kind(declared, int(row["code"]), dialect)
@@ -202,5 +263,7 @@ READERS: Mapping[str, Callable[[Row, Dialect], tuple[ColumnFacts, Kind]]] = {
     "postgresql": _postgresql_column,
     "mysql": _mysql_column,
     "mssql": _mssql_column,
+    "oracle": _oracle_column,
+    "db2": _db2_column,
     "odbc": _odbc_column,
 }

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from connector_host.connectors.sql.columns import Family, Kind, Parameters
+from connector_host.connectors.sql.columns import Converted, Family, Kind, Parameters
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,10 +19,10 @@ TextComparison = Literal["lower", "nocase", "collation", "unknown"]
 may serve), or by the column's own collation narrowed to lower() on both sides, byte by byte. Where nothing is known of
 the collation, by lower() on both sides, and what is found is looked at once more."""
 
-GeneratedKey = Literal["returning", "last_insert_rowid", "last_insert_id", "output_into", "by_values"]
+GeneratedKey = Literal["returning", "last_insert_rowid", "last_insert_id", "output_into", "final_table", "by_values"]
 """How the anchor that the database made comes back from an insertion. OUTPUT alone fails on a table of SQL Server that
-has triggers; OUTPUT … INTO a variable works on any. By its values: the only row
-that has all of them is the new one."""
+has triggers; OUTPUT … INTO a variable works on any. DB2 selects from the FINAL TABLE of an insertion. By
+its values: the only row that has all of them is the new one."""
 
 Paging = Literal["limit", "fetch", "cursor"]
 """How a page is cut: as SQLAlchemy says it for the database, by the standard's FETCH FIRST, or by passing over rows."""
@@ -72,11 +72,28 @@ class Dialect:
     """Whether only one connection may write at a time."""
     like_signs: str = "%_"
     """What LIKE takes for something else than itself."""
+    conversions: Mapping[Family, Converted] = field(default_factory=dict)
+    """Families whose values SQL converts on their way to and from the driver."""
+    text_cast: str = ""
+    """The type that a parameter is cast to inside of a function, where the database does not infer one."""
+    padded_cast: str = ""
+    """The type that a parameter is cast to where it is compared with CHAR(n), if blanks count otherwise."""
+    counting: tuple[str, str] | None = None
+    """What is said before and after a statement so that it hands out how many rows it met; None where the driver tells.
+    """
+    pads_comparisons: bool = False
+    """Whether = takes texts for equal that differ in blanks at their end only."""
+    multirow_insert: bool = True
+    """Whether INSERT … VALUES takes several rows."""
+    lock_suffix: str = ""
+    """What is said at the end of a SELECT instead of FOR UPDATE."""
     paging: Paging = "limit"
     savepoints: bool = True
     """Whether an export that fails can be undone alone in a transaction; where not, each has one of its own."""
     proves_writes: bool = False
     """Whether a write is undone where a value reads back as another: nobody told what the database does to it."""
+    driver_from: str = ""
+    """Where an administrator gets the ODBC driver from."""
     odbc_options: Mapping[str, str] = field(default_factory=dict)
     """Keywords that a driver needs to tell the truth; what the administrator writes goes before them. {ms} as above."""
     odbc_import_options: Mapping[str, str] = field(default_factory=dict)

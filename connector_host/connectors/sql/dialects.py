@@ -6,8 +6,10 @@ import re
 from typing import TYPE_CHECKING
 
 from connector_host.connectors.sql.databases.anyodbc import ANYODBC
+from connector_host.connectors.sql.databases.db2 import DB2
 from connector_host.connectors.sql.databases.mssql import MSSQL
 from connector_host.connectors.sql.databases.mysql import MARIADB, MARIADB_ODBC, MYSQL
+from connector_host.connectors.sql.databases.oracle import ORACLE
 from connector_host.connectors.sql.databases.postgresql import POSTGRESQL, POSTGRESQL_ODBC
 from connector_host.connectors.sql.databases.sqlite import SQLITE, SQLITE_ODBC
 from connector_host.connectors.sql.dialect import BOOLEAN, MULTI, UNKNOWN
@@ -30,6 +32,8 @@ DIALECTS: Mapping[tuple[str, str], Dialect] = {
     ("mariadb", "pymysql"): MARIADB,
     ("mariadb", "pyodbc"): MARIADB_ODBC,
     ("mssql", "pyodbc"): MSSQL,
+    ("oracle", "oracledb"): ORACLE,
+    ("db2", "pyodbc"): DB2,
     ("odbc", "pyodbc"): ANYODBC,
 }
 
@@ -39,10 +43,12 @@ DEFAULT_DRIVERS: Mapping[str, str] = {
     "mysql": "pymysql",
     "mariadb": "pymysql",
     "mssql": "pyodbc",
+    "oracle": "oracledb",
+    "db2": "pyodbc",
     "odbc": "pyodbc",
 }
 
-EXTRAS: Mapping[str, str] = {"psycopg": "postgresql", "pymysql": "mysql", "pyodbc": "odbc"}
+EXTRAS: Mapping[str, str] = {"psycopg": "postgresql", "pymysql": "mysql", "pyodbc": "odbc", "oracledb": "oracle"}
 """Which extra of this package brings a driver."""
 
 

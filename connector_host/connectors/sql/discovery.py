@@ -132,7 +132,7 @@ def _ask(connection: Connection, dialect: Dialect, question: str, **parameters: 
 def _keys(rows: Iterable[Row], columns: Iterable[Row], dialect: Dialect) -> tuple[Key, ...]:
     """Return the keys that bind every row and consist of plain columns."""
     grouped: dict[str, list[Row]] = {}
-    for row in rows:
+    for row in map(_expressed, rows):
         grouped.setdefault(str(row["key_name"]), []).append(row)
     keys = [
         Key(
@@ -152,6 +152,15 @@ def _keys(rows: Iterable[Row], columns: Iterable[Row], dialect: Dialect) -> tupl
         if primary:
             keys.append(Key("", tuple(name for _, name in primary), primary=True))
     return tuple(keys)
+
+
+def _expressed(row: Row) -> Row:
+    """Return a part of a key over `lower(column)` as one that takes no second value in another case."""
+    expression = row.get("expression")
+    if expression is None:
+        return row
+    found = re.fullmatch(r'\s*LOWER\s*\(\s*"?(?P<column>[^"()]+)"?\s*\)\s*', str(expression), re.IGNORECASE)
+    return {**row, "column_name": found and found["column"], "folds": found is not None}
 
 
 def _mentioned(check: str, names: Iterable[str]) -> tuple[str, ...]:

@@ -122,6 +122,8 @@ def _connect_arguments(url: URL, statement_s: float) -> dict[str, Any]:
             arguments = {"connect_timeout": CONNECT_S, "read_timeout": socket_s, "write_timeout": socket_s}
             # PyMySQL would send the text in Latin-1, and the server takes it for UTF-8.
             return arguments | ({"password": url.password.encode()} if url.password else {})
+        case "oracledb":
+            return {"tcp_connect_timeout": CONNECT_S}
         case _:
             return {"timeout": CONNECT_S}
 
@@ -133,6 +135,9 @@ def _driver_url(url: URL, dialect: Dialect, statement_s: float, purpose: Purpose
         if purpose == "importing":
             options |= dialect.odbc_import_options
         return odbc.driver_url(url, options)
+    if dialect.name == "oracle" and url.database:
+        # SQLAlchemy takes the path for a SID, which only old databases have.
+        return url._replace(database=None).update_query_dict({"service_name": url.database})
     if dialect.name == "sqlite" and url.database and not url.database.startswith(("file:", ":memory:")):
         # Without mode=rw a path with a mistake in it makes an empty database.
         return url.set(database=f"file:{quote(url.database)}").update_query_dict({"mode": "rw", "uri": "true"})
@@ -168,6 +173,9 @@ def _set_up_sessions(engine: Engine, dialect: Dialect, statement_s: float, purpo
 
 def _limit(connection: Any, dialect: Dialect, statement_s: float) -> None:  # noqa: ANN401 - the driver's door
     """Have the driver end statements that take too long; one that cannot is left as it is (psqlODBC, §3.3.7)."""
+    if dialect.name == "oracle":
+        connection.call_timeout = round(statement_s * 1_000)
+        return
     try:
         connection.timeout = max(1, round(statement_s))
     except Exception as error:

@@ -25,7 +25,7 @@ from connector_host.connectors.contract import (
     to_text,
 )
 from connector_host.connectors.errors import Conflict, ConnectorError, Immutable, InvalidValue, NotFound
-from connector_host.connectors.sql import doubles, guarding, mssql, predicates, queries
+from connector_host.connectors.sql import db2, doubles, guarding, mssql, predicates, queries, statements
 from connector_host.connectors.sql.columns import Unfit
 from connector_host.connectors.sql.scripted import NotOneRow
 
@@ -185,7 +185,20 @@ def _insert_and_learn(
             connection.execute(statement, parameters)
             number = sa.literal_column("rowid") == sa.func.last_insert_rowid()
             return connection.execute(sa.select(anchor).select_from(shape.table).where(number)).scalar_one()
+        case "final_table":
+            return (
+                db2.insertion(
+                    statement.values(parameters), anchor, connection.dialect, has_triggers=shape.facts.triggers > 0
+                )
+                .run(connection, {})
+                .scalar_one()
+            )
         case "last_insert_id":
+            if not shape.anchor.discovered.facts.identity:
+                raise InvalidValue(
+                    anchor.name,
+                    "is made by the database, which does not tell it: give it, or create users by exports.create.",
+                )
             connection.execute(statement, parameters)
             return connection.execute(sa.select(sa.func.last_insert_id())).scalar_one()
 
@@ -237,8 +250,7 @@ def _modify(connection: Connection, shape: Shape, export: Modify, on_unreadable:
     if "update" in shape.scripts:
         _run(connection, shape, "update", _all_parameters(shape, before, changes))
     else:
-        done = connection.execute(sa.update(shape.table).where(shape.anchor.sql == key), changes)
-        _demand_one_row(done.rowcount)
+        _demand_one_row(connection, shape, sa.update(shape.table).values(changes).where(shape.anchor.sql == key))
     after = queries.read(connection, shape, [export.anchor], on_unreadable).get(export.anchor)
     if after is None:
         raise WrongRowCount("The database reported success, but the user is gone: look at the table's triggers.")
@@ -282,8 +294,7 @@ def _delete(connection: Connection, shape: Shape, export: Delete, on_unreadable:
             raise WrongRowCount("The statements of exports.delete left the user where it was, and were undone.")
         return Exported(before, written=True)
     key = queries.anchor_key(shape, export.anchor)
-    done = connection.execute(sa.delete(shape.table).where(shape.anchor.sql == key))
-    _demand_one_row(done.rowcount)
+    _demand_one_row(connection, shape, sa.delete(shape.table).where(shape.anchor.sql == key))
     return Exported(before, written=True)
 
 
@@ -297,7 +308,12 @@ def _locked(connection: Connection, shape: Shape, anchor: str, on_unreadable: Ca
     return entry
 
 
-def _demand_one_row(count: int) -> None:
+def _demand_one_row(connection: Connection, shape: Shape, statement: sa.Update | sa.Delete) -> None:
+    counting = shape.dialect.counting
+    if counting is None:
+        count = connection.execute(statement).rowcount
+    else:
+        count = statements.compiled(connection, statement).met(connection, {}, counting)
     if count != 1:
         raise WrongRowCount(f"The statement met {count} rows instead of one, and was undone.")
 

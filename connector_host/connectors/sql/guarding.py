@@ -37,6 +37,12 @@ TAKING: Mapping[str, str] = {
 }
 """Takes the lock and answers 1. SQLite needs none: its transactions that write begin with the lock of the file."""
 
+LOCKING: Mapping[str, str] = {
+    "oracle": "LOCK TABLE {table} IN SHARE ROW EXCLUSIVE MODE",
+    "db2": "LOCK TABLE {table} IN EXCLUSIVE MODE",
+}
+"""Locks the table itself until the transaction ends, where a named lock would need a right of its own."""
+
 GIVING_BACK: Mapping[str, str] = {"mysql": f"SELECT RELEASE_LOCK({_NAME})"}
 
 HELD = "connector-host anchor"
@@ -45,6 +51,11 @@ HELD = "connector-host anchor"
 
 def hold(connection: Connection, shape: Shape) -> None:
     """Wait until nobody else creates; raises Busy where that takes too long. Costs nothing where it is held already."""
+    if locking := LOCKING.get(shape.dialect.name):
+        connection.exec_driver_sql(
+            locking.format(table=connection.dialect.identifier_preparer.format_table(shape.table))
+        )
+        return
     statement = TAKING.get(shape.dialect.name)
     if statement is None or HELD in connection.info:
         return

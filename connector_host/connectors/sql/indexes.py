@@ -84,7 +84,8 @@ def _leading(connection: Connection, shape: Shape, settings: SqlSettings) -> Seq
     source = "\n".join(lines)
     known = {name: value for name, value in given.items() if f":{name}" in source}
     statement = text(source).bindparams(*(bindparam(name, type_=String()) for name in known))
-    return [(str(row.first_key), str(row.collation_name or "")) for row in connection.execute(statement, known)]
+    rows = [dict(row) for row in connection.execute(statement, known).mappings()]
+    return [(str(row.get("expression") or row["first_key"]), str(row["collation_name"] or "")) for row in rows]
 
 
 def _serves(shape: Shape, column: SqlColumn, leading: str, collation: str) -> bool:

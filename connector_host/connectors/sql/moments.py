@@ -33,7 +33,8 @@ def aware(facts: ColumnFacts, parameters: Parameters) -> Codec:
         return spelled(cut(_utc(value), digits))
 
     def spelled(moment: datetime) -> object:
-        return moment if parameters.native_moments else _iso(moment)
+        sent = moment.replace(tzinfo=None) if parameters.without_zone else moment
+        return sent if parameters.native_moments else _iso(sent)
 
     def neighbours(value: Value) -> Neighbours:
         return _neighbours(value, digits, spelled)

@@ -30,6 +30,7 @@ DEFAULT_ODBC_DRIVERS: Mapping[str, str] = {
     "mariadb": "MariaDB Unicode",
     "mysql": "MariaDB Unicode",
     "mssql": "ODBC Driver 18 for SQL Server",
+    "db2": "IBM DB2 ODBC DRIVER",
 }
 
 
@@ -111,6 +112,8 @@ def driver_url(url: URL, options: Mapping[str, str]) -> URL:
             )
     named = {"SERVER": url.host, "PORT": url.port, "DATABASE": url.database, "UID": url.username, "PWD": url.password}
     parts |= {key: str(value) for key, value in named.items() if value}
+    if backend == "db2" and "SERVER" in parts:
+        parts["HOSTNAME"] = parts.pop("SERVER")
     if backend == "mssql" and "PORT" in parts:
         parts["SERVER"] = f"{parts.get('SERVER', 'localhost')},{parts.pop('PORT')}"
     given = {key.upper() for key in (*query, *parts)}

@@ -27,6 +27,7 @@ class AnyDatabase(PyODBCConnector, DefaultDialect):
     supports_statement_cache = True
     supports_sane_multi_rowcount = False
     insert_returning = update_returning = delete_returning = False
+    supports_multivalues_insert = True
     postfetch_lastrowid = False
     default_paramstyle = "qmark"
 
@@ -50,4 +51,21 @@ class AnyDatabase(PyODBCConnector, DefaultDialect):
         return ["READ COMMITTED", "AUTOCOMMIT"]
 
 
+class DB2OverODBC(AnyDatabase):
+    """DB2 by IBM's ODBC driver: its facts are known, and its savepoints want a clause more than the standard's."""
+
+    name = "db2"
+    supports_statement_cache = True
+
+    def initialize(self, connection: Connection) -> None:  # noqa: ARG002 - SQLAlchemy's signature
+        """Ask nothing: what there is to know is in databases.db2."""
+        self.server_version_info = ()
+        self.default_schema_name = None
+
+    def do_savepoint(self, connection: Connection, name: str) -> None:
+        """Set a savepoint; the name is SQLAlchemy's own."""
+        connection.exec_driver_sql(f"SAVEPOINT {name} ON ROLLBACK RETAIN CURSORS")
+
+
+registry.register("db2.pyodbc", __name__, "DB2OverODBC")
 registry.register("odbc.pyodbc", __name__, "AnyDatabase")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 from connector_host.connectors.contract import AllOf, AnyOf, AttributeType, Comparator, Compare, Not, Present
-from connector_host.connectors.sql.columns import Family
+from connector_host.connectors.sql.columns import Family, Spelled
 from connector_host.connectors.sql.conditions import ESCAPE, PATTERNS, Filled, is_text
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def to_where(question: Question, shape: Shape, names: Iterator[str]) -> Where:
         case Compare():
             return _compare(question, shape, next(names))
         case Present(attribute):
-            return _present(shape.columns[attribute])
+            return _present(shape.columns[attribute], shape)
         case Filled(attribute):
             return shape.columns[attribute].sql.is_not(None)
         case Not(inner):
@@ -61,11 +61,19 @@ def compared(column: SqlColumn, shape: Shape, name: str) -> Expression:
     facts = column.discovered.facts
     if column.discovered.kind.family is Family.SINGLE:
         # 0.1 in eight bytes is another number than 0.1 in four.
-        return sa.cast(parameter(name), sa.REAL())
+        return sa.cast(parameter(name), sa.FLOAT() if shape.dialect.name == "mysql" else sa.REAL())
     if facts.declared in shape.dialect.narrow_texts:
         # As long as the parameter may be: a longer one must not be cut to what the column holds.
         return sa.cast(parameter(name), sa.VARCHAR(8_000))
-    return parameter(name)
+    if shape.dialect.padded_cast and column.discovered.kind.family is Family.PADDED_TEXT:
+        return sa.cast(parameter(name), Spelled(shape.dialect.padded_cast))
+    # Of the column's type, which may convert it.
+    return sa.bindparam(name, None, type_=column.sql.type) if shape.dialect.conversions else parameter(name)
+
+
+def inside(shape: Shape, name: str) -> Expression:
+    """Return a text parameter inside of a function, where not every database infers its type."""
+    return sa.cast(parameter(name), Spelled(shape.dialect.text_cast)) if shape.dialect.text_cast else parameter(name)
 
 
 def is_anchor(shape: Shape, name: str) -> Where:
@@ -75,6 +83,8 @@ def is_anchor(shape: Shape, name: str) -> Where:
 
 def locked(statement: sa.Select[*tuple[object, ...]], shape: Shape) -> sa.Select[*tuple[object, ...]]:
     """Return a SELECT that locks its rows until the transaction ends, in the way of the database."""
+    if shape.dialect.lock_suffix:
+        return statement.suffix_with(shape.dialect.lock_suffix)
     if shape.dialect.lock_hint:
         return statement.with_hint(shape.table, shape.dialect.lock_hint, shape.dialect.name)
     return statement.with_for_update() if shape.dialect.row_locks else statement
@@ -89,7 +99,7 @@ def folded(column: SqlColumn, shape: Shape) -> Expression:
     """Return a text column as it is compared and sorted: without regard to case, unless it is exact."""
     if not is_folded(column):
         return column.sql
-    text = _as_text(column)
+    text = _as_text(column, shape)
     return sa.func.lower(_wide(text, shape) if shape.dialect.text_comparison == "collation" else text)
 
 
@@ -100,10 +110,9 @@ def is_folded(column: SqlColumn) -> bool:
 
 def is_alike(column: SqlColumn, shape: Shape, names: Sequence[str]) -> Where:
     """Return that a folded column has one of the values that the parameters name, in whatever case."""
-    values = [compared(column, shape, name) for name in names]
     if shape.dialect.text_comparison == "nocase":
-        return column.sql.collate("NOCASE").in_(values)
-    return folded(column, shape).in_([sa.func.lower(value) for value in values])
+        return column.sql.collate("NOCASE").in_([compared(column, shape, name) for name in names])
+    return folded(column, shape).in_([sa.func.lower(inside(shape, name)) for name in names])
 
 
 def missing(column: SqlColumn) -> ColumnElement[int]:
@@ -137,7 +146,7 @@ def _comparable(column: SqlColumn, shape: Shape, name: str) -> tuple[Expression,
     if _is_moment_text(column, shape):
         return _as_moment(column.sql), _as_moment(parameter(name))
     if is_folded(column):
-        return folded(column, shape), sa.func.lower(parameter(name))
+        return folded(column, shape), sa.func.lower(inside(shape, name))
     return column.sql, compared(column, shape, name)
 
 
@@ -145,39 +154,50 @@ def _equal(column: SqlColumn, shape: Shape, name: str) -> Where:
     value = compared(column, shape, name)
     if _is_moment_text(column, shape):
         return _as_moment(column.sql) == _as_moment(value)
-    if not is_text(column):
-        return column.sql == value
+    if is_text(column):
+        return _like(column, shape, name) if is_long(column, shape) else _equal_text(column, shape, name)
+    return column.sql == value
+
+
+def _equal_text(column: SqlColumn, shape: Shape, name: str) -> Where:
+    value = compared(column, shape, name)
     if shape.dialect.text_comparison == "collation":
         # The first half may use an index; the second sees what the collation does not: accents, blanks at the end.
         exactly = folded(column, shape) if is_folded(column) else _wide(column.sql, shape)
         wanted = sa.func.lower(parameter(name)) if is_folded(column) else parameter(name)
         return sa.and_(column.sql == value, _bytes(exactly) == _bytes(wanted))
-    if not is_folded(column):
-        return column.sql == value
-    if shape.dialect.text_comparison == "nocase":
+    if is_folded(column) and shape.dialect.text_comparison == "nocase":
         return column.sql.collate("NOCASE") == value
-    return folded(column, shape) == sa.func.lower(value)
+    equal = folded(column, shape) == sa.func.lower(inside(shape, name)) if is_folded(column) else column.sql == value
+    if not shape.dialect.pads_comparisons or column.discovered.kind.family is Family.PADDED_TEXT:
+        return equal
+    return sa.and_(equal, sa.func.length(column.sql) == sa.func.length(inside(shape, name)))
 
 
 def _like(column: SqlColumn, shape: Shape, name: str) -> Where:
     if is_folded(column):
-        return folded(column, shape).like(sa.func.lower(parameter(name)), escape=ESCAPE)
-    return _as_text(column).like(parameter(name), escape=ESCAPE)
+        return folded(column, shape).like(sa.func.lower(inside(shape, name)), escape=ESCAPE)
+    return _as_text(column, shape).like(inside(shape, name), escape=ESCAPE)
 
 
-def _present(column: SqlColumn) -> Where:
+def _present(column: SqlColumn, shape: Shape) -> Where:
     """Return that there is a value; the empty string is none (RFC 7644 §3.4.2.2 `pr`)."""
-    if is_text(column):
-        return sa.and_(column.sql.is_not(None), _as_text(column) != sa.literal_column("''"))
+    if is_text(column) and shape.dialect.parameters.empty_text:
+        text = _as_text(column, shape)
+        empty: Expression = sa.literal_column("''")
+        return sa.and_(column.sql.is_not(None), text.not_like(empty) if is_long(column, shape) else text != empty)
     return column.sql.is_not(None)
 
 
-def _as_text(column: SqlColumn) -> Expression:
+def _as_text(column: SqlColumn, shape: Shape) -> Expression:
     """Return the column as text where lower() and LIKE need it: enums, UUIDs and JSON are no text to them."""
     facts = column.discovered.facts
-    if is_text(column) and not facts.allowed and facts.declared.lower() not in ("json", "xml"):
+    if is_text(column) and shape.dialect.padded_cast and column.discovered.kind.family is Family.PADDED_TEXT:
+        return sa.func.rtrim(column.sql)
+    is_plain = is_text(column) and facts.declared.lower() not in ("json", "xml")
+    if is_plain and not (facts.allowed and shape.dialect.name == "postgresql"):
         return column.sql
-    return sa.cast(column.sql, sa.Text())
+    return sa.cast(column.sql, sa.Unicode() if shape.dialect.name == "mssql" else sa.Text())
 
 
 def _wide(expression: Expression, shape: Shape) -> Expression:

@@ -226,6 +226,16 @@ def _asked(
     return connection.execute(sa.text(statement), known).scalars().all()
 
 
+BY_COLUMN: Mapping[str, tuple[Right, ...]] = {
+    "postgresql": ("SELECT", "INSERT", "UPDATE"),
+    "mysql": ("SELECT", "INSERT", "UPDATE"),
+    "mssql": ("SELECT", "UPDATE"),
+    "oracle": ("INSERT", "UPDATE"),
+    "db2": ("UPDATE",),
+}
+"""Which rights each database grants on single columns; the others are on the whole table."""
+
+
 # ── what grants it ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -236,8 +246,9 @@ def grants(connection: Connection, shape: Shape, settings: SqlSettings, login: s
     """
     quote = connection.dialect.identifier_preparer.quote_identifier
     schema = settings.database_schema
+    by_column = BY_COLUMN.get(shape.dialect.name, ())
     rights = ", ".join(
-        f"{right} ({', '.join(quote(column) for column in columns)})" if columns else right
+        f"{right} ({', '.join(quote(column) for column in columns)})" if columns and right in by_column else right
         for right, columns in needed(shape, settings).items()
     )
     match shape.dialect.name:
@@ -259,6 +270,13 @@ def grants(connection: Connection, shape: Shape, settings: SqlSettings, login: s
             name, _, host = account.rpartition("@")
             spelled = f"{_quoted_text(name)}@{_quoted_text(host)}"
             return (f"GRANT {rights} ON {quote(schema)}.{quote(settings.table)} TO {spelled};",)
+        case "oracle":
+            asked = sa.text("SELECT sys_context('USERENV', 'CURRENT_SCHEMA') FROM dual")
+            schema = schema or str(connection.scalar(asked))
+            return (f"GRANT {rights} ON {quote(schema)}.{quote(settings.table)} TO {quote(login)};",)
+        case "db2":
+            schema = schema or str(connection.scalar(sa.text("VALUES CURRENT SCHEMA"))).strip()
+            return (f"GRANT {rights} ON TABLE {quote(schema)}.{quote(settings.table)} TO USER {quote(login)};",)
         case "mssql":
             schema = schema or str(connection.scalar(sa.text("SELECT schema_name()")))
             return (f"GRANT {rights} ON {quote(schema)}.{quote(settings.table)} TO {quote(login)};",)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from connector_host.connectors.contract import AllOf, Comparator, Compare, Entry, Page, Query
+from connector_host.connectors.errors import InvalidValue
 from connector_host.connectors.sql import conditions, predicates
 from connector_host.connectors.sql.columns import Unfit
 
@@ -189,6 +190,8 @@ def _order(query: Query, shape: Shape) -> list[ColumnElement[Any]]:
     column = conditions.column_of(shape, query.sort_by or shape.object_type.anchor)
     if column is shape.anchor and (query.sort_by is None or not predicates.is_folded(column)):
         return [anchor.desc() if query.descending else anchor.asc()]
+    if predicates.is_long(column, shape):
+        raise InvalidValue(column.attribute.name, "is long text, which this database does not sort by.")
     absent, key = predicates.missing(column), predicates.folded(column, shape)
     keys: list[ColumnElement[Any]]
     keys = [absent.desc(), key.desc()] if query.descending else [absent.asc(), key.asc()]

@@ -62,7 +62,9 @@ class Shape:
     @cached_property
     def tells_all(self) -> bool:
         """Return whether RETURNING tells the row as it is: no trigger changes it afterwards (§3.3.11)."""
-        return self.dialect.inserts_return and self.facts.triggers == 0
+        is_long = any(predicates.is_long(column, self) for column in self.columns.values())
+        # OUTPUT of SQL Server hands out no text of the old long types.
+        return self.dialect.inserts_return and self.facts.triggers == 0 and not is_long
 
     @cached_property
     def guarded(self) -> tuple[SqlColumn, ...]:
@@ -133,7 +135,10 @@ def build(
     table = sa.Table(
         settings.table,
         sa.MetaData(),
-        *(sa.Column(name, AsDriver(), quote=True) for name in exposed),
+        *(
+            sa.Column(name, dialect.conversions.get(column.kind.family, AsDriver()), quote=True)
+            for name, column in exposed.items()
+        ),
         schema=settings.database_schema,
         quote=True,
         quote_schema=True if settings.database_schema else None,

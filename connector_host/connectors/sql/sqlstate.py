@@ -48,6 +48,12 @@ NATIVE_CODE = re.compile(r".*\((\d+)\) \(SQL\w+\)", re.DOTALL)
 be anybody's words: MariaDB repeats the value in `Duplicate entry 'x (2013)' for key 'PRIMARY' (1062) (SQLExecDirectW)`.
 """
 
+ORACLE_CODE = re.compile(r"\b(?:ORA|DPY)-\d{4,5}\b")
+DB2_MESSAGE = re.compile(r".*?\[IBM\]\[CLI Driver\](?:\[[^\]]*\])?\s*(SQL\d{4,5}N)", re.DOTALL)
+
+CONSTRAINT_OF_ORACLE = re.compile(r"ORA-\d{5}: [^(]*\([^().\"]+\.([^().\"]+)\)")
+"""The constraint in `ORA-00001: unique constraint (HR.UQ_LOGIN) violated`, in whatever language it is said."""
+
 KEY_OF_CLASH = re.compile(r".*' for key '(?:\w+\.)?([^']+)'", re.DOTALL)
 """The key in MySQL's `Duplicate entry '…' for key '…'`: the value before it may hold quotation marks of any kind."""
 
@@ -98,7 +104,7 @@ def understand(error: SQLAlchemyError, database: str) -> Failure:
         happened = Happened.CONNECTION
     if code in ("08", "08001") and TURNED_AWAY.search(text):
         happened = Happened.LOGIN
-    if error.connection_invalidated and happened is not Happened.LOGIN:
+    if error.connection_invalidated and happened not in (Happened.LOGIN, Happened.NO_DRIVER):
         happened = Happened.CONNECTION
     return Failure(happened, code, _names(origin, text))
 
@@ -129,6 +135,8 @@ def _sqlite_happened(number: int | None, message: str) -> Happened:
 
 def _code(origin: BaseException, text: str, database: str) -> str:
     """Return the code by which the error is classified, wherever the driver keeps it."""
+    if database in ("db2", "oracle"):
+        return _db2_code(origin, text) if database == "db2" else _oracle_code(origin, text)
     state = getattr(origin, "sqlstate", None)
     if database == "postgresql" and state:
         return str(state)
@@ -146,7 +154,25 @@ def _code(origin: BaseException, text: str, database: str) -> str:
     return "08"
 
 
+def _oracle_code(origin: BaseException, text: str) -> str:
+    """Return the code that the server or the driver says, in oracledb's error object or else in words."""
+    code = str(getattr(origin.args[0] if origin.args else None, "full_code", "") or "")
+    found = ORACLE_CODE.search(text)
+    return code or (found[0] if found else "08")
+
+
+def _db2_code(origin: BaseException, text: str) -> str:
+    """Return the message's number where it tells more than the SQLSTATE, which IBM's driver also says at the end."""
+    message = DB2_MESSAGE.match(text)
+    if message and message[1] in CODES["db2"]:
+        return message[1]
+    states = re.findall(r"SQLSTATE=(\w{5})", text)
+    return str(states[-1] if states else origin.args[0] if origin.args else "")
+
+
 def _look_up(database: str, code: str) -> Happened:
+    if code.startswith("ORA-20") and len(code) == len("ORA-20000"):
+        code = "ORA-20"
     for table in (CODES.get(database, {}), CODES["odbc"]):
         if happened := table.get(code) or table.get(code[:2] if len(code) == 5 else code):  # noqa: PLR2004 - a SQLSTATE
             return happened
@@ -160,7 +186,9 @@ def _names(origin: BaseException, text: str) -> tuple[str, ...]:
     if clash := KEY_OF_CLASH.match(text):
         return (clash[1],)
     first_line = text.split("\n", 1)[0]
-    quoted = re.findall(r"[\"'`„«»](?:\w+\.)?([^\"'`“”«»]+)[\"'`“”«»]", first_line)
+    if constraint := CONSTRAINT_OF_ORACLE.match(first_line):
+        return (constraint[1],)
+    quoted = re.findall(r"[\"'`„«»](?:\w+\.)*([^\"'`“”«»]+)[\"'`“”«»]", first_line)
     return tuple(str(name) for name in (*told, *reversed(quoted)) if name)
 
 

@@ -41,6 +41,13 @@ class Statement:
         """Execute the statement once."""
         return connection.exec_driver_sql(self.text, self.bound(values))
 
+    def met(self, connection: Connection, values: Mapping[str, object], counting: tuple[str, str] | None) -> int:
+        """Execute the statement once, and return how many rows it met; `counting` is said around it (see Dialect)."""
+        if counting is None:
+            return self.run(connection, values).rowcount
+        before, after = counting
+        return int(connection.exec_driver_sql(before + self.text + after, self.bound(values)).scalar_one())
+
     def run_many(self, connection: Connection, many: Sequence[Mapping[str, object]]) -> Rows:
         """Execute the statement once for each set of values."""
         return connection.exec_driver_sql(self.text, [self.bound(values) for values in many])
@@ -58,7 +65,7 @@ class Statements:
         if found is None:
             if len(self._kept) >= KEPT_MAX:
                 self._kept.clear()
-            found = self._kept[key] = _compiled(connection, build())
+            found = self._kept[key] = compiled(connection, build())
         return found
 
     def named(self, text: str, given: object) -> dict[str, object]:
@@ -84,7 +91,8 @@ def _column(name: str, columns: Sequence[str]) -> str:
     return str(columns[number] if number < len(columns) else name)
 
 
-def _compiled(connection: Connection, statement: Executable) -> Statement:
-    compiled: Any = statement.compile(dialect=connection.dialect)  # type: ignore[attr-defined] # every statement has it
-    order = tuple(compiled.positiontup) if compiled.positional else None
-    return Statement(str(compiled), dict(compiled.params), order)
+def compiled(connection: Connection, statement: Executable) -> Statement:
+    """Return a statement in the spelling of the connection's driver."""
+    spelled: Any = statement.compile(dialect=connection.dialect)  # type: ignore[attr-defined] # every statement has it
+    order = tuple(spelled.positiontup) if spelled.positional else None
+    return Statement(str(spelled), dict(spelled.params), order)

@@ -63,4 +63,5 @@ ANYODBC = Dialect(
     savepoints=False,
     proves_writes=True,
     driver_limits=True,
+    driver_from="the driver of your database",
 )

@@ -45,10 +45,15 @@ MSSQL = Dialect(
     generated_key="output_into",
     counts_many=False,
     row_locks=False,
+    # What a trigger counts comes before what the statement itself counts, and the driver hands out the first;
+    # @@ROWCOUNT is the statement's own.
+    counting=("SET NOCOUNT ON; ", "; SELECT @@ROWCOUNT"),
+    long_texts=frozenset({"text", "ntext", "xml"}),
     like_signs="%_[",
     lock_hint="WITH (UPDLOCK, ROWLOCK)",
     narrow_texts=frozenset({"varchar", "char"}),
     driver_limits=True,
+    driver_from="Microsoft's package msodbcsql18",
     # What driver 18 does by itself, said so that driver 17 does it, too.
     odbc_options={"Encrypt": "yes", "TrustServerCertificate": "no", "APP": "connector-host"},
 )

@@ -89,6 +89,7 @@ MARIADB_ODBC = Dialect(
     text_comparison="collation",
     generated_key="returning",
     counts_many=False,
+    driver_from="Debian's package odbc-mariadb",
     # OPTION=2: an UPDATE that changes nothing still counts the row that it found (§3.3.8).
     odbc_options={"OPTION": "2", "CHARSET": "utf8mb4"},
     odbc_import_options={"STREAMRS": "1", "FORWARDONLY": "1", "NO_CACHE": "1"},

@@ -82,6 +82,7 @@ POSTGRESQL_ODBC = Dialect(
     session=_POSTGRESQL_SESSION,
     import_session=_POSTGRESQL_IMPORT,
     counts_many=False,
+    driver_from="Debian's package odbc-postgresql",
     odbc_import_options={"UseDeclareFetch": "1", "Fetch": "1000"},
     odbc_options={"BoolsAsChar": "0", "MaxVarcharSize": "8190", "Parse": "0"},
 )

@@ -60,6 +60,7 @@ SQLITE_ODBC = Dialect(
     parameters=replace(_SQLITE_PARAMETERS, clock_digits=0),
     session=("PRAGMA busy_timeout = {ms}", "PRAGMA foreign_keys = ON"),
     text_comparison="nocase",
+    driver_from="Debian's package libsqliteodbc",
     generated_key="last_insert_rowid",  # RETURNING yields no rows there (§3.4)
     inserts_return=False,
     counts_many=False,

@@ -1,0 +1,216 @@
+-- read one
+SELECT [HR].[Employees].[Id], [HR].[Employees].[Login], [HR].[Employees].[Name], [HR].[Employees].[Code], [HR].[Employees].[Number], [HR].[Employees].[Salary], [HR].[Employees].[Hired], [HR].[Employees].[Notes], [HR].[Employees].[Small], [HR].[Employees].[Guid] FROM [HR].[Employees] WHERE [HR].[Employees].[Login] = CAST(? AS VARCHAR(8000))
+    k0
+
+-- read two
+SELECT [HR].[Employees].[Id], [HR].[Employees].[Login], [HR].[Employees].[Name], [HR].[Employees].[Code], [HR].[Employees].[Number], [HR].[Employees].[Salary], [HR].[Employees].[Hired], [HR].[Employees].[Notes], [HR].[Employees].[Small], [HR].[Employees].[Guid] FROM [HR].[Employees] WHERE [HR].[Employees].[Login] IN (CAST(? AS VARCHAR(8000)), CAST(? AS VARCHAR(8000)))
+    k0, k1
+
+-- read by number
+SELECT [HR].[Employees].[Id], [HR].[Employees].[Login], [HR].[Employees].[Name], [HR].[Employees].[Code], [HR].[Employees].[Number], [HR].[Employees].[Salary], [HR].[Employees].[Hired], [HR].[Employees].[Notes], [HR].[Employees].[Small], [HR].[Employees].[Guid] FROM [HR].[Employees] WHERE [HR].[Employees].[Id] = ?
+    k0
+
+-- read and lock
+SELECT [HR].[Employees].[Id], [HR].[Employees].[Login], [HR].[Employees].[Name], [HR].[Employees].[Code], [HR].[Employees].[Number], [HR].[Employees].[Salary], [HR].[Employees].[Hired], [HR].[Employees].[Notes], [HR].[Employees].[Small], [HR].[Employees].[Guid] FROM [HR].[Employees] WITH (UPDLOCK, ROWLOCK) WHERE [HR].[Employees].[Login] = CAST(? AS VARCHAR(8000))
+    k0
+
+-- insert one
+INSERT INTO [HR].[Employees] ([Login], [Name]) VALUES (?, ?)
+    c0_0, c1_0
+
+-- update
+UPDATE [HR].[Employees] SET [Name]=?, [Hired]=? WHERE [HR].[Employees].[Login] = CAST(? AS VARCHAR(8000))
+    c0, c1, key_
+
+-- delete
+DELETE FROM [HR].[Employees] WHERE [HR].[Employees].[Login] = CAST(? AS VARCHAR(8000))
+    key_
+
+-- page
+SELECT [HR].[Employees].[Id], [HR].[Employees].[Login], [HR].[Employees].[Name], [HR].[Employees].[Code], [HR].[Employees].[Number], [HR].[Employees].[Salary], [HR].[Employees].[Hired], [HR].[Employees].[Notes], [HR].[Employees].[Small], [HR].[Employees].[Guid] FROM [HR].[Employees] ORDER BY [HR].[Employees].[Login] ASC OFFSET 0 ROWS FETCH FIRST ? ROWS ONLY
+    limit_
+
+-- page with an offset
+SELECT [HR].[Employees].[Id], [HR].[Employees].[Login], [HR].[Employees].[Name], [HR].[Employees].[Code], [HR].[Employees].[Number], [HR].[Employees].[Salary], [HR].[Employees].[Hired], [HR].[Employees].[Notes], [HR].[Employees].[Small], [HR].[Employees].[Guid] FROM [HR].[Employees] ORDER BY [HR].[Employees].[Login] ASC OFFSET ? ROWS FETCH FIRST ? ROWS ONLY
+    offset_, limit_
+
+-- page after an anchor
+SELECT [HR].[Employees].[Id], [HR].[Employees].[Login], [HR].[Employees].[Name], [HR].[Employees].[Code], [HR].[Employees].[Number], [HR].[Employees].[Salary], [HR].[Employees].[Hired], [HR].[Employees].[Notes], [HR].[Employees].[Small], [HR].[Employees].[Guid] FROM [HR].[Employees] WHERE [HR].[Employees].[Login] > CAST(? AS VARCHAR(8000)) ORDER BY [HR].[Employees].[Login] ASC OFFSET 0 ROWS FETCH FIRST ? ROWS ONLY
+    after_, limit_
+
+-- page sorted by text
+SELECT [HR].[Employees].[Id], [HR].[Employees].[Login], [HR].[Employees].[Name], [HR].[Employees].[Code], [HR].[Employees].[Number], [HR].[Employees].[Salary], [HR].[Employees].[Hired], [HR].[Employees].[Notes], [HR].[Employees].[Small], [HR].[Employees].[Guid] FROM [HR].[Employees] ORDER BY CASE WHEN ([HR].[Employees].[Name] IS NULL) THEN 1 ELSE 0 END DESC, lower(CAST([HR].[Employees].[Name] AS NVARCHAR(max))) DESC, [HR].[Employees].[Login] ASC OFFSET 0 ROWS FETCH FIRST ? ROWS ONLY
+    limit_
+
+-- count
+SELECT count(*) AS count_1 FROM [HR].[Employees] WHERE [HR].[Employees].[Name] IS NOT NULL AND [HR].[Employees].[Name] != ''
+    
+
+-- is the anchor taken
+SELECT 1 FROM [HR].[Employees] WHERE [HR].[Employees].[Login] = ?
+    param_1
+
+-- double
+SELECT [HR].[Employees].[Login], [HR].[Employees].[Login] AS [Login__1] FROM [HR].[Employees] WHERE lower(CAST([HR].[Employees].[Login] AS NVARCHAR(max))) IN (lower(?), lower(?))
+    d0, d1
+
+-- log
+SELECT TOP __[POSTCOMPILE_param_1] [HR].[Employees_changes].[number], [HR].[Employees_changes].[anchor] FROM [HR].[Employees_changes] WHERE [HR].[Employees_changes].[at] >= ? AND [HR].[Employees_changes].[number] > ? ORDER BY [HR].[Employees_changes].[number]
+    param_1, at_1, number_1
+
+-- end of the log
+SELECT max([HR].[Employees_changes].[at]) AS max_1 FROM [HR].[Employees_changes]
+    
+
+-- insert two
+INSERT INTO [HR].[Employees] ([Login], [Name]) VALUES (?, ?), (?, ?)
+    c0_0, c1_0, c0_1, c1_1
+
+-- filled Id
+SELECT 1 FROM [HR].[Employees] WHERE [HR].[Employees].[Id] IS NOT NULL
+    
+
+-- filled Login
+SELECT 1 FROM [HR].[Employees] WHERE [HR].[Employees].[Login] IS NOT NULL AND [HR].[Employees].[Login] != ''
+    
+
+-- filled Name
+SELECT 1 FROM [HR].[Employees] WHERE [HR].[Employees].[Name] IS NOT NULL AND [HR].[Employees].[Name] != ''
+    
+
+-- filled Code
+SELECT 1 FROM [HR].[Employees] WHERE [HR].[Employees].[Code] IS NOT NULL AND [HR].[Employees].[Code] != ''
+    
+
+-- filled Number
+SELECT 1 FROM [HR].[Employees] WHERE [HR].[Employees].[Number] IS NOT NULL
+    
+
+-- filled Salary
+SELECT 1 FROM [HR].[Employees] WHERE [HR].[Employees].[Salary] IS NOT NULL
+    
+
+-- filled Hired
+SELECT 1 FROM [HR].[Employees] WHERE [HR].[Employees].[Hired] IS NOT NULL
+    
+
+-- filled Notes
+SELECT 1 FROM [HR].[Employees] WHERE [HR].[Employees].[Notes] IS NOT NULL AND [HR].[Employees].[Notes] NOT LIKE ''
+    
+
+-- filled Small
+SELECT 1 FROM [HR].[Employees] WHERE [HR].[Employees].[Small] IS NOT NULL
+    
+
+-- filled Guid
+SELECT 1 FROM [HR].[Employees] WHERE [HR].[Employees].[Guid] IS NOT NULL
+    
+
+-- Login eq
+SELECT 1 FROM [HR].[Employees] WHERE [HR].[Employees].[Login] = CAST(? AS VARCHAR(8000)) AND CAST(lower(CAST([HR].[Employees].[Login] AS NVARCHAR(max))) AS VARBINARY(max)) = CAST(lower(?) AS VARBINARY(max))
+    v0, v0
+
+-- Login ne
+SELECT 1 FROM [HR].[Employees] WHERE CASE WHEN ([HR].[Employees].[Login] = CAST(? AS VARCHAR(8000)) AND CAST(lower(CAST([HR].[Employees].[Login] AS NVARCHAR(max))) AS VARBINARY(max)) = CAST(lower(?) AS VARBINARY(max))) THEN 0 ELSE 1 END = 1
+    v0, v0
+
+-- Login sw
+SELECT 1 FROM [HR].[Employees] WHERE lower(CAST([HR].[Employees].[Login] AS NVARCHAR(max))) LIKE lower(?) ESCAPE '!'
+    v0
+
+-- Login gt
+SELECT 1 FROM [HR].[Employees] WHERE lower(CAST([HR].[Employees].[Login] AS NVARCHAR(max))) > lower(?)
+    v0
+
+-- Name eq
+SELECT 1 FROM [HR].[Employees] WHERE [HR].[Employees].[Name] = ? AND CAST(lower(CAST([HR].[Employees].[Name] AS NVARCHAR(max))) AS VARBINARY(max)) = CAST(lower(?) AS VARBINARY(max))
+    v0, v0
+
+-- Name ne
+SELECT 1 FROM [HR].[Employees] WHERE CASE WHEN ([HR].[Employees].[Name] = ? AND CAST(lower(CAST([HR].[Employees].[Name] AS NVARCHAR(max))) AS VARBINARY(max)) = CAST(lower(?) AS VARBINARY(max))) THEN 0 ELSE 1 END = 1
+    v0, v0
+
+-- Name sw
+SELECT 1 FROM [HR].[Employees] WHERE lower(CAST([HR].[Employees].[Name] AS NVARCHAR(max))) LIKE lower(?) ESCAPE '!'
+    v0
+
+-- Name gt
+SELECT 1 FROM [HR].[Employees] WHERE lower(CAST([HR].[Employees].[Name] AS NVARCHAR(max))) > lower(?)
+    v0
+
+-- Code eq
+SELECT 1 FROM [HR].[Employees] WHERE [HR].[Employees].[Code] = CAST(? AS VARCHAR(8000)) AND CAST(lower(CAST([HR].[Employees].[Code] AS NVARCHAR(max))) AS VARBINARY(max)) = CAST(lower(?) AS VARBINARY(max))
+    v0, v0
+
+-- Code ne
+SELECT 1 FROM [HR].[Employees] WHERE CASE WHEN ([HR].[Employees].[Code] = CAST(? AS VARCHAR(8000)) AND CAST(lower(CAST([HR].[Employees].[Code] AS NVARCHAR(max))) AS VARBINARY(max)) = CAST(lower(?) AS VARBINARY(max))) THEN 0 ELSE 1 END = 1
+    v0, v0
+
+-- Code sw
+SELECT 1 FROM [HR].[Employees] WHERE lower(CAST([HR].[Employees].[Code] AS NVARCHAR(max))) LIKE lower(?) ESCAPE '!'
+    v0
+
+-- Code gt
+SELECT 1 FROM [HR].[Employees] WHERE lower(CAST([HR].[Employees].[Code] AS NVARCHAR(max))) > lower(?)
+    v0
+
+-- Number eq
+SELECT 1 FROM [HR].[Employees] WHERE [HR].[Employees].[Number] = ?
+    v0
+
+-- Number ge
+SELECT 1 FROM [HR].[Employees] WHERE [HR].[Employees].[Number] >= ?
+    v0
+
+-- Salary eq
+SELECT 1 FROM [HR].[Employees] WHERE [HR].[Employees].[Salary] = ?
+    v0
+
+-- Salary ge
+SELECT 1 FROM [HR].[Employees] WHERE [HR].[Employees].[Salary] >= ?
+    v0
+
+-- Hired eq
+SELECT 1 FROM [HR].[Employees] WHERE [HR].[Employees].[Hired] = ?
+    v0
+
+-- Hired ge
+SELECT 1 FROM [HR].[Employees] WHERE [HR].[Employees].[Hired] >= ?
+    v0
+
+-- Notes eq
+SELECT 1 FROM [HR].[Employees] WHERE lower(CAST([HR].[Employees].[Notes] AS NVARCHAR(max))) LIKE lower(?) ESCAPE '!'
+    v0
+
+-- Notes co
+SELECT 1 FROM [HR].[Employees] WHERE lower(CAST([HR].[Employees].[Notes] AS NVARCHAR(max))) LIKE lower(?) ESCAPE '!'
+    v0
+
+-- Small eq
+SELECT 1 FROM [HR].[Employees] WHERE [HR].[Employees].[Small] = CAST(? AS REAL)
+    v0
+
+-- not
+SELECT 1 FROM [HR].[Employees] WHERE CASE WHEN ([HR].[Employees].[Number] = ?) THEN 0 ELSE 1 END = 1
+    v0
+
+-- insert and learn the anchor
+SET NOCOUNT ON; DECLARE @made TABLE (anchor nvarchar(450)); INSERT INTO [HR].[Employees] ([Login]) OUTPUT inserted.[Id] INTO @made VALUES (?); SELECT anchor FROM @made
+
+-- lock for an anchor that nothing enforces
+SET NOCOUNT ON; DECLARE @name nvarchar(255) = CONCAT('connector-host:', ?, '.', ?), @got int; EXEC @got = sp_getapplock @Resource = @name, @LockMode = 'Exclusive', @LockOwner = 'Transaction'; SELECT CASE WHEN @got >= 0 THEN 1 ELSE 0 END
+    schema, table
+
+-- change log made
+CREATE TABLE [HR].[Employees_changes] ([number] bigint IDENTITY PRIMARY KEY, [anchor] nvarchar(450) NOT NULL, [at] datetime2(6) NOT NULL DEFAULT sysutcdatetime());
+CREATE INDEX [Employees_changes_at] ON [HR].[Employees_changes] ([at]);
+GO
+CREATE TRIGGER [HR].[Employees_changes_log] ON [HR].[Employees] AFTER INSERT, UPDATE, DELETE AS BEGIN SET NOCOUNT ON; INSERT INTO [HR].[Employees_changes] ([anchor]) SELECT [Login] FROM inserted UNION SELECT [Login] FROM deleted; END;
+GO
+
+-- change log away
+DROP TRIGGER [HR].[Employees_changes_log];
+DROP TABLE [HR].[Employees_changes];
+
+-- grants
+GRANT SELECT ([Login], [Name]), INSERT, UPDATE ([Name]), DELETE ON [HR].[Employees] TO [scim];

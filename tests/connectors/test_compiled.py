@@ -1,0 +1,202 @@
+"""Every statement that the connector can say to a database that cannot be run here, word for word.
+
+The words stand in compiled/DATABASE.sql. After a change that is meant, `UPDATE_COMPILED=1 pytest` writes them anew:
+read what differs before you commit it.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from connector_host.connectors.contract import AllOf, Comparator, Compare, Not, Present, Query
+from connector_host.connectors.sql import (
+    bulk,
+    changelog,
+    conditions,
+    db2,
+    discovery,
+    doubles,
+    engines,
+    exports,
+    guarding,
+    mssql,
+    predicates,
+    privileges,
+    queries,
+    shapes,
+)
+from connector_host.connectors.sql.dialects import dialect_of
+from connector_host.connectors.survey import Relation
+from connector_host.settings import SqlSettings
+from tests.connectors import catalogues
+
+URLS = {
+    "mssql": "mssql://scim@db/hr",
+    "oracle": "oracle://scim@db/hr",
+    "db2": "db2://scim@db:50000/HR",
+    "mysql": "mysql://scim@db/hr",
+}
+GOLDEN = Path(__file__).parent / "compiled"
+
+
+class Described:
+    """One database: its facts, SQLAlchemy's dialect for it, and the table of employees as its catalogue tells it."""
+
+    def __init__(self, name):
+        url = engines.parse_url(URLS[name], "x")
+        self.name, self.dialect = name, dialect_of(url)
+        self.sql = engines.open_engine(url, size=1, statement_s=5).dialect
+        if name == "mssql":
+            self.sql.server_version_info = (16, 0)
+            self.sql._supports_offset_fetch = self.sql.deprecate_large_types = True
+        if name == "oracle":
+            self.sql.server_version_info = (19,)
+        if name == "mysql":
+            self.sql.server_version_info, self.sql._support_float_cast = (8, 4, 0), True
+
+    def shape(self, anchor, triggers=0):
+        rows = catalogues.ROWS[self.name]
+        made, login = catalogues.NAMES[self.name]
+        keys = (discovery.Key("PK", (made,), primary=True), discovery.Key("UQ", (login,), primary=False))
+        columns = tuple(discovery._column(row, self.dialect, keys, []) for row in rows)
+        facts = discovery.TableFacts(Relation("Employees", None, "table"), columns, keys, {}, triggers)
+        settings = SqlSettings(database=URLS[self.name], table="Employees", anchor=anchor, schema="HR")
+        return shapes.build(facts, settings, self.dialect, None)
+
+    def compiled(self, statement):
+        compiled = statement.compile(dialect=self.sql)
+        bound = compiled.positiontup if compiled.positional else sorted(compiled.params)
+        return f"{' '.join(str(compiled).split())}\n    {', '.join(bound)}"
+
+    @property
+    def connection(self):
+        """What statements that are only printed ask of a connection: how names are quoted."""
+        return type("Connection", (), {"dialect": self.sql})
+
+
+def spoken(database):
+    """Return every statement by what it is for."""
+    made, login = catalogues.NAMES[database.name]
+    shape, numbered = database.shape(login), database.shape(made)
+    said = {
+        "read one": queries._by_keys(shape, 1, locked=False),
+        "read two": queries._by_keys(shape, 2, locked=False),
+        "read by number": queries._by_keys(numbered, 1, locked=False),
+        "read and lock": queries._by_keys(shape, 1, locked=True),
+        "insert one": bulk._insertion(shape, (login, "Name"), 1),
+        "update": bulk._updating(shape, ("Name", "Hired")),
+        "delete": sa.delete(shape.table).where(predicates.is_anchor(shape, "key_")),
+        "page": queries._select(shape, Query(), AllOf(())),
+        "page with an offset": queries._select(shape, Query(offset=20), AllOf(())),
+        "page after an anchor": queries._select(shape, Query(after="x"), AllOf(())),
+        "page sorted by text": queries._select(shape, Query(sort_by="Name", descending=True), AllOf(())),
+        "count": queries._count(shape, Present("Name")),
+        "is the anchor taken": sa.select(sa.literal_column("1"))
+        .select_from(shape.table)
+        .where(shape.anchor.sql == sa.literal("x")),
+        "double": doubles._looking(shape, shape.columns[login], 2),
+        "log": changelog.page_of(shape, "2026-11-25 03:00:00.000000", 7),
+        "end of the log": sa.select(sa.func.max(changelog._log(shape).c.at)),
+    }
+    if database.dialect.multirow_insert:
+        said["insert two"] = bulk._insertion(shape, (login, "Name"), 2)
+    for name in shape.columns:
+        said[f"filled {name}"] = where(shape, Present(name))
+    for name, comparator in catalogues.COMPARISONS:
+        said[f"{name} {comparator.value}"] = where(shape, Compare(name, comparator, "x"))
+    said["not"] = where(shape, Not(Compare("Number", Comparator.EQ, 1)))
+    found = {purpose: database.compiled(statement) for purpose, statement in said.items()}
+    found |= of_made_anchors(database, numbered, login, made)
+    found["lock for an anchor that nothing enforces"] = locking(database, shape)
+    for remove in (False, True):
+        found["change log " + ("away" if remove else "made")] = "\n".join(
+            changelog.statements(database.connection, shape, remove=remove)
+        )
+    settings = SqlSettings(database=URLS[database.name], table="Employees", anchor=login, schema="HR", columns=["Name"])
+    narrow = shapes.build(shape.facts, settings, database.dialect, None)
+    found["grants"] = "\n".join(privileges.grants(database.connection, narrow, settings, "scim"))
+    return found
+
+
+def where(shape, condition):
+    """Return the smallest statement with a condition, whose values are of no matter here."""
+    statement = sa.select(sa.literal_column("1")).select_from(shape.table)
+    return statement.where(predicates.to_where(condition, shape, (f"v{number}" for number in range(9))))
+
+
+def of_made_anchors(database, shape, login, made):
+    insertion = sa.insert(shape.table).values({login: "x"})
+    match shape.dialect.generated_key:
+        case "output_into":
+            statement = mssql.insertion(insertion, shape.anchor.sql, database.sql)
+            return {"insert and learn the anchor": statement.text}
+        case "final_table":
+            return {
+                f"insert and learn the anchor, {words} triggers": db2.insertion(
+                    insertion, shape.anchor.sql, database.sql, has_triggers=has_triggers
+                ).text
+                for words, has_triggers in (("without", False), ("with", True))
+            }
+        case "returning":
+            return {"insert and learn the anchor": database.compiled(insertion.returning(shape.anchor.sql))}
+        case _:
+            return {"insert and learn the anchor": database.compiled(sa.select(sa.func.last_insert_id()))}
+
+
+def locking(database, shape):
+    if words := guarding.LOCKING.get(database.name):
+        return words.format(table=database.sql.identifier_preparer.format_table(shape.table))
+    return database.compiled(guarding._about(guarding.TAKING[database.name]))
+
+
+@pytest.mark.parametrize("name", URLS)
+def test_each_statement_is_word_for_word_what_was_read_and_found_right(name):
+    found = "\n\n".join(f"-- {purpose}\n{text}" for purpose, text in spoken(Described(name)).items()) + "\n"
+    path = GOLDEN / f"{name}.sql"
+    if os.environ.get("UPDATE_COMPILED"):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(found, encoding="utf-8")
+    assert found == path.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", URLS)
+@pytest.mark.parametrize("question", ["columns", "keys", "checks", "triggers", "relations"])
+def test_the_catalogues_questions_are_compiled_with_bound_names(name, question):
+    database = Described(name)
+    statement = discovery._statement(database.dialect.catalogue[question])
+    compiled = statement.compile(dialect=database.sql)
+    assert "--" not in str(compiled)
+    named = {"table", "schema"} & {key.strip('"') for key in compiled.params}
+    assert named == (set() if question == "relations" else {"table", "schema"})
+
+
+@pytest.mark.parametrize("name", ["oracle"])
+def test_an_empty_text_is_refused_where_the_database_would_keep_null_instead(name):
+    shape = Described(name).shape("Login")
+    with pytest.raises(exports.InvalidValue, match="takes no empty text") as refused:
+        exports.creation(shape, {"Login": "anna", "Name": ""})
+    assert refused.value.attribute == "Name"
+    values = []
+    assert conditions.ask(Compare("Name", Comparator.EQ, ""), shape, values) == conditions.NOTHING
+    assert conditions.ask(Compare("Name", Comparator.GT, ""), shape, values) == conditions.Filled("Name")
+    assert values == []
+
+
+@pytest.mark.parametrize("name", ["oracle", "db2"])
+def test_long_text_is_compared_by_like_alone(name):
+    shape = Described(name).shape("Login")
+    values = []
+    conditions.ask(Compare("Notes", Comparator.EQ, "50%"), shape, values)
+    assert values == ["50!%"]
+    with pytest.raises(conditions.InvalidValue, match="long text"):
+        conditions.ask(Compare("Notes", Comparator.GT, "x"), shape, values)
+
+
+def test_brackets_stand_for_themselves_in_patterns_of_sql_server():
+    values = []
+    conditions.ask(Compare("Name", Comparator.SW, "[a"), Described("mssql").shape("Login"), values)
+    assert values == ["![a%"]
