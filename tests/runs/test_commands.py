@@ -111,3 +111,25 @@ def test_an_export_that_is_meant_is_carried_out(config):
 )
 def test_what_is_typed_wrongly_is_said_and_nothing_runs(config, words):
     assert export(config, *words).exit_code == 2
+
+
+def test_an_output_that_is_a_pipe_is_written_to_and_stays_one(config, tmp_path):
+    """As root, a file that took the place of /dev/null would break every program of the machine."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    heard = []
+    reader = threading.Thread(target=lambda: heard.append(pipe.read_bytes()))
+    reader.start()
+    done = typed(config, "HR", "--output", str(pipe))
+    reader.join(20)
+    assert done.exit_code == 0, done.output
+    assert len(heard[0].splitlines()) == 30
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+
+
+def test_an_output_that_is_a_link_stays_one(config, tmp_path):
+    (tmp_path / "real.ndjson").write_text("old")
+    (tmp_path / "link.ndjson").symlink_to("real.ndjson")
+    assert typed(config, "HR", "--output", str(tmp_path / "link.ndjson")).exit_code == 0
+    assert (tmp_path / "link.ndjson").is_symlink()
+    assert len((tmp_path / "real.ndjson").read_text().splitlines()) == 30
