@@ -15,6 +15,7 @@ from connector_host.access.callers import calling
 from connector_host.access.door import TurnedAway
 from connector_host.access.tokens import TokenGate
 from connector_host.connectors.errors import Busy, ConnectorError
+from connector_host.connectors.origins import working_for
 from connector_host.endpoint import answers
 from connector_host.endpoint.addresses import client_of
 from connector_host.endpoint.safeguards import guard
@@ -145,7 +146,7 @@ def admit(served: Mapping[str, Served], door: Door, trusted_proxies: tuple[str, 
         if isinstance(verdict, TurnedAway) or one is None:
             return _turn_away(verdict if isinstance(verdict, TurnedAway) else TurnedAway(401), request[REQUEST_ID])
         request[SERVED] = one
-        with calling(verdict):
+        with calling(verdict), working_for(verdict.token):
             return await handler(request)
 
     return admit_one

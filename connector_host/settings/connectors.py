@@ -253,6 +253,8 @@ class SqlSettings(Settings):
     """Connections that carry out exports; SQLite always has one."""
     exports_per_s: float | None = Field(default=None, gt=0, examples=[20])
     """Exports in a second at the most, for a database that must be spared; None sets no limit."""
+    reads_per_s: float | None = Field(default=None, gt=0, examples=[50])
+    """Statements that read in a second at the most, for a database that must be spared; None sets no limit."""
     statement_s: float = Field(default=15.0, gt=0)
     """Seconds that one statement may take in the database."""
     rediscover_s: float = Field(default=60.0, ge=1)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
+import stat
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest

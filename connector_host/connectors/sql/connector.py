@@ -12,12 +12,13 @@ from collections import Counter
 from typing import TYPE_CHECKING, TypeVar
 
 import structlog
-from sqlalchemy import QueuePool
+from sqlalchemy import QueuePool, event
 
 from connector_host import clock
 from connector_host.connectors import refusals
 from connector_host.connectors.contract import Add, Entry, Export, Exported, ObjectType, Page, Query, Rehearsal
 from connector_host.connectors.errors import ConnectorError, Unavailable
+from connector_host.connectors.origins import current_origin
 from connector_host.connectors.sql import (
     anchors,
     bulk,
@@ -73,6 +74,7 @@ class SqlConnector:
         count = 1 if self._dialect.single_writer else settings.writers
         self._reading = open_engine(self._url, size=settings.readers, statement_s=settings.statement_s)
         self._writing = open_engine(self._url, size=count, statement_s=settings.statement_s, purpose="writing")
+        _slow_down(self._reading, settings.reads_per_s)
         database = self._dialect.name
         self._readers = Readers(self._reading, database, settings.readers, name=f"{name}-read", notice=self._failed)
         self._pace = Pace(settings.exports_per_s)
@@ -124,7 +126,7 @@ class SqlConnector:
         shape = await self._shape()
         promise: asyncio.Future[Exported] = asyncio.get_running_loop().create_future()
         deadline_s = clock.monotonic_s() + self._settings.limits.request_s * QUEUE_SHARE
-        self._writer_of(export, shape).submit(Job(export, shape, promise, deadline_s))
+        self._writer_of(export, shape).submit(Job(export, shape, promise, deadline_s, current_origin()))
         try:
             done = await promise
         except Unavailable as failure:
@@ -291,6 +293,14 @@ class SqlConnector:
         if not proof.holds:
             raise ConfigurationError(f"anchor: {anchors.contradiction(shape, proof)}")
         log.warning(events.ANCHOR_UNENFORCED, connector=self._name, column=shape.object_type.anchor)
+
+
+def _slow_down(engine: Engine, per_second: float | None) -> None:
+    """Let every statement of an engine wait for its turn, where a fragile database is to be spared."""
+    if per_second is None:
+        return
+    pace = Pace(per_second)
+    event.listen(engine, "before_cursor_execute", lambda *_: pace.wait(1))
 
 
 def _opened(engine: Engine) -> int:

@@ -10,7 +10,6 @@ bad export fails alone. What an export does is not known here.
 
 from __future__ import annotations
 
-import queue
 import random
 import threading
 import time
@@ -27,6 +26,8 @@ from connector_host.connectors.sql import guarding
 from connector_host.connectors.sql.bulk import Disagreement
 from connector_host.connectors.sql.codes import Happened
 from connector_host.connectors.sql.engines import discard
+from connector_host.connectors.sql.lanes import Full, Lanes
+from connector_host.connectors.sql.sizing import GROUP_MAX, GroupSize
 from connector_host.connectors.sql.sqlstate import ENDS_TRANSACTION, Failure, to_error, understand
 from connector_host.observability import events
 
@@ -42,8 +43,6 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-GROUP_MAX = 128
-"""Exports in one transaction at the most: what is lost when it fails must stay bounded."""
 QUEUE_MAX = 1_000
 """Exports that may wait for one writer; more are turned away as Busy."""
 ATTEMPTS_MAX = 4
@@ -81,6 +80,8 @@ class Job:
     promise: asyncio.Future[Exported]
     deadline_s: float
     """On the monotonic clock; an export that still waits then is withdrawn."""
+    origin: str = ""
+    """For whom it is: each origin waits in a lane of its own."""
 
     def deliver(self, outcome: Outcome) -> None:
         """Tell whoever waits what became of the export; runs in the event loop."""
@@ -123,35 +124,36 @@ class Writer:
         self._pace = pace
         self._is_closed = False
         self._connection: Connection | None = None
-        self._queue: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._queue: Lanes[Job] = Lanes()
+        self._size = GroupSize()
         self._thread = threading.Thread(target=self._serve, name=name, daemon=True)
         self._thread.start()
 
     @property
     def waiting(self) -> int:
         """How many exports wait."""
-        return self._queue.qsize()
+        return len(self._queue)
 
     def submit(self, job: Job) -> None:
         """Queue an export; raises Busy where too many wait already, and Unavailable once the writer is closed."""
         if self._is_closed:
             raise Unavailable("The service is stopping.")
-        if self._queue.qsize() >= QUEUE_MAX:
-            raise Busy("Too many exports are waiting for the database.", retry_after_s=2)
-        self._queue.put(job)
+        try:
+            self._queue.put(job, job.origin, QUEUE_MAX)
+        except Full:
+            wait_s = self._size.retry_after_s(self.waiting)
+            raise Busy("Too many exports are waiting for the database.", retry_after_s=wait_s) from None
 
     def close(self) -> None:
         """Finish what is queued, then let go of the connection. Blocks."""
         self._is_closed = True
-        self._queue.put(None)
+        self._queue.close()
         self._thread.join()
 
     # ── the thread ────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _serve(self) -> None:
-        open_for_more = True
-        while open_for_more:
-            group, open_for_more = self._take()
+        while group := self._queue.take(min(self._size.limit, self._pace.group_max or GROUP_MAX)):
             self._pace.wait(len(group))
             outcomes: Outcomes = {}
             running = [job for job in group if _starts(job, outcomes)]
@@ -164,22 +166,6 @@ class Writer:
                     outcomes |= dict.fromkeys(running, failure)
             _deliver(outcomes)
         self._disconnect()
-
-    def _take(self) -> tuple[list[Job], bool]:
-        """Wait for one export, then take along all that wait with it; False says that no more will come."""
-        first = self._queue.get()
-        if first is None:
-            return [], False
-        group = [first]
-        while len(group) < (self._pace.group_max or GROUP_MAX):
-            try:
-                job = self._queue.get_nowait()
-            except queue.Empty:
-                break
-            if job is None:
-                return group, False
-            group.append(job)
-        return group, True
 
     def _run(self, group: list[Job]) -> Outcomes:
         """Run a group together; what the database undoes as a whole is run again one by one."""
@@ -227,6 +213,7 @@ class Writer:
 
     def _transact(self, group: list[Job]) -> Outcomes:
         """Run a group in one transaction and commit it; raises _Undone where nothing of it is left."""
+        began_s = clock.monotonic_s()
         try:
             outcomes = self._together(group)
         except DBAPIError as error:
@@ -237,11 +224,15 @@ class Writer:
             self._roll_back()
             if len(group) == 1:
                 return {group[0]: to_error(failure, group[0].shape.facts)}
+            self._size.refused(len(group))
             outcomes = self._one_by_one(group)
         except Disagreement:
             self._roll_back()
             outcomes = self._one_by_one(group)
-        return self._commit(outcomes)
+        done_s = clock.monotonic_s()
+        outcomes = self._commit(outcomes)
+        self._size.committed(len(group), done_s - began_s, clock.monotonic_s() - done_s)
+        return outcomes
 
     def _together(self, group: list[Job]) -> Outcomes:
         """Run a group the fast way, where all of it is about the same shape."""
