@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
+import time
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any, Final, Protocol
 from urllib.parse import parse_qs, urlsplit
@@ -25,6 +26,11 @@ if TYPE_CHECKING:
 
 WAIT_S: Final = 5
 """Seconds that a statement, or a connection, may take."""
+
+_SLOW_S: Final = 1.0
+"""A failure that took longer was a silence."""
+_REST_S: Final = 2.0
+"""After a silence nobody asks for so long."""
 
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
@@ -104,18 +110,25 @@ class PostgreSQL:
         if password is not None:
             self._options["password"] = password
         self._lock = threading.Lock()
+        self._rest_until_s = 0.0
         self._connection: psycopg.Connection[tuple[Any, ...]] | None = None
 
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
         """Return a transaction; raises StoreUnavailable."""
         with self._lock:
+            begin_s = time.monotonic()
+            if begin_s < self._rest_until_s:
+                raise StoreUnavailable("relay.store: the database did not answer a moment ago")
             try:
                 connection = self._connection = self._connection or self._connect()
                 with connection.transaction():
                     yield _Percent(connection)
             except self._library.Error as failure:
                 self._forget()
+                if time.monotonic() - begin_s > _SLOW_S:
+                    # A hundred agents that ask behind this one are not to wait for as long, one after another.
+                    self._rest_until_s = time.monotonic() + _REST_S
                 # What libpq says may go over several lines, and names user and host, never the password.
                 raise StoreUnavailable(f"relay.store: {' '.join(str(failure).split())}") from failure
 

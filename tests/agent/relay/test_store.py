@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from contextlib import ExitStack, closing
 
 import pytest
 
 from agent.errors import ConfigurationError
+from agent.relay import databases
 from agent.relay.databases import PostgreSQL, SQLite, StoreUnavailable
 from agent.relay.store import FILE, EnrolledAgent, Store
 
@@ -105,6 +107,15 @@ def test_a_store_whose_server_was_away_is_used_again(own_postgresql):
         finally:
             server.start()
         assert store.tenants() == ["acme"]
+
+
+def test_a_server_that_says_nothing_holds_up_one_and_not_all_who_ask(monkeypatch):
+    monkeypatch.setattr(databases, "WAIT_S", 2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        place = PostgreSQL(f"postgresql://relay@127.0.0.1:{silent.getsockname()[1]}/relay", None, None)
+        for words in ("timeout", "did not answer a moment ago"):
+            with pytest.raises(StoreUnavailable, match=words), place.transaction():
+                pass
 
 
 @pytest.mark.parametrize(
