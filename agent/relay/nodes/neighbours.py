@@ -19,10 +19,9 @@ from agent.errors import ProtocolViolation
 from agent.link.links import Heartbeat, Link
 from agent.link.messages import VERSION, Hello
 from agent.link.session import WINDOW_BYTES, Session
-from agent.relay.nodes.errands import Errands
 from agent.relay.nodes.messages import Beat, Roster, decode
-from agent.relay.nodes.roster import Numbered, news
 from agent.relay.nodes.routes import FarLink
+from agent.relay.nodes.serving import Serving
 from agent.relay.nodes.sessions import Ears, Sessions
 
 if TYPE_CHECKING:
@@ -31,15 +30,8 @@ if TYPE_CHECKING:
     from agent.relay.admission import Admission
     from agent.relay.matching import Agents
     from agent.relay.nodes.fabric import Fabric
-    from agent.relay.nodes.messages import Held
     from agent.relay.nodes.seals import Seals
     from agent.relay.nodes.sockets import NodeSocket
-
-_TOLD_S: Final = 1.0
-"""At the latest after this other nodes hear how busy this node's agents are; of what comes and goes at once."""
-
-_GATHER_S: Final = 0.02
-"""What changes within this time is told together."""
 
 _AGAIN_S: Final = 1.0
 
@@ -87,10 +79,7 @@ class Neighbours:
         self._heartbeat = wire.heartbeat
         self._fabric = wire.fabric
         self._sessions = Sessions(identity.id, wire.seals, wire.fabric, Ears(self._on_beat, self._on_session))
-        self._numbered = Numbered(agents, admission)
-        self._errands = Errands(self._numbered)
-        self._serving: dict[Link, dict[int, Held]] = {}
-        self._moved = asyncio.Event()
+        self._serving = Serving(agents, admission)
         self._heard_self_s = 0.0
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -98,12 +87,11 @@ class Neighbours:
         """Live among the other nodes until cancelled."""
         self._agents.apart = True
         self._fabric.on_change = self._on_fabric
-        self._agents.on_change = self._moved.set
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._fabric.keep())
                 tasks.create_task(self._beat())
-                tasks.create_task(self._tell())
+                tasks.create_task(self._serving.tell())
         finally:
             for task in self._tasks:
                 task.cancel()
@@ -112,7 +100,7 @@ class Neighbours:
     @property
     def under_way(self) -> int:
         """Return how many requests of other nodes are carried."""
-        return self._errands.under_way
+        return self._serving.under_way
 
     @property
     def trouble(self) -> str:
@@ -122,8 +110,7 @@ class Neighbours:
     async def leave(self) -> None:
         """Take no more requests of other nodes, and tell them."""
         self.leaving = True
-        for link in list(self._serving):
-            link.drain("the node is about to stop")
+        self._serving.leave()
         with suppress(OSError):
             await self._shout()
 
@@ -247,35 +234,12 @@ class Neighbours:
 
     async def _serve(self, node: str, socket: NodeSocket) -> None:
         """Serve the streams of another node until its session ends."""
-        link = Link(socket, Session(self._hello(), opens=False), self._heartbeat, self._errands.serve)
-        told = self._serving[link] = {}
-        if self.leaving:
-            link.drain("the node is about to stop")
-        self._say(link, told, self._numbered.look())
+        link = Link(socket, Session(self._hello(), opens=False), self._heartbeat, self._serving.answer)
         try:
-            reason = await link.run()
+            reason = await self._serving.hold(link)
             logs.event(events.LINK_ENDED, level=logging.DEBUG, node=node, reason=reason)
         finally:
-            del self._serving[link]
             self._sessions.forget(socket)
-
-    async def _tell(self) -> None:
-        """Tell other nodes how this node's agents are, for ever."""
-        while True:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_TOLD_S):
-                    await self._moved.wait()
-                    await asyncio.sleep(_GATHER_S)
-            self._moved.clear()
-            held = self._numbered.look()
-            for link, told in self._serving.items():
-                self._say(link, told, held)
-
-    def _say(self, link: Link, told: dict[int, Held], held: dict[int, Held]) -> None:
-        for piece in news(told, held):
-            link.note(piece)
-        told.clear()
-        told.update(held)
 
     def _hello(self) -> Hello:
         return Hello((VERSION, VERSION), WINDOW_BYTES, self.identity.name, __version__)
