@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import ssl
 from typing import TYPE_CHECKING
@@ -17,8 +18,9 @@ from connector_host.endpoint.served import Served
 from connector_host.errors import ConfigurationError, Finding, HostError, Level
 from connector_host.scim.oversights import find_oversights
 from connector_host.service.lifecycle import explain_bind
+from connector_host.service.metering import LOOPBACK
 from connector_host.setup.secrets import opened
-from connector_host.tls.files import UnusableFile, check_identity, load_chain
+from connector_host.tls.files import UnusableFile, check_authority, check_identity, load_chain
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,7 +35,16 @@ async def check(configuration: Configuration, *, accept: bool = False) -> dict[s
     With `accept` the types of the columns are from now on what they are now (DESIGN §2.8).
     """
     host = configuration.host
-    sections = {"host": [*check_identity(host.certificate, host.key, host.name, clock.now()), check_port(host)]}
+    sections = {
+        "host": [
+            *check_identity(host.certificate, host.key, host.name, clock.now()),
+            *check_authority(host.client_authority, "client_authority", clock.now()),
+            *check_ports(host),
+            *_folder_findings("state", host.state),
+        ]
+    }
+    if configuration.audit.enabled and configuration.audit.folder is not None:
+        sections["audit"] = _folder_findings("audit", configuration.audit.folder)
     for name, settings in configuration.connectors.items():
         if accept:
             accept_types(name, host.state)
@@ -71,19 +82,43 @@ async def _mapping_findings(connector: Connector, settings: SqlSettings) -> list
     return find_oversights(flows)
 
 
-def check_port(host: HostSettings) -> Finding:
-    """Return whether the port can be listened on, or already is by this very host."""
-    family = socket.AF_INET6 if ":" in host.listen else socket.AF_INET
+def check_ports(host: HostSettings) -> list[Finding]:
+    """Return whether the ports can be listened on, or already are by this very host."""
+    failure = _cannot_bind(host.listen, host.port)
+    if failure is not None and _serves_our_certificate(host):
+        return [Finding(Level.OK, "port", f"The host is running and serves port {host.port}.")]
+    findings = [_port_finding("port", host.listen, host.port, failure)]
+    if host.metrics_port is not None:
+        failure = _cannot_bind(LOOPBACK, host.metrics_port)
+        findings.append(_port_finding("metrics_port", LOOPBACK, host.metrics_port, failure))
+    return findings
+
+
+def _port_finding(key: str, address: str, port: int, failure: OSError | None) -> Finding:
+    if failure is None:
+        return Finding(Level.OK, key, f"Port {port} on {address} is free.")
+    fact, _, mend = explain_bind(failure, address, port).replace("`port`", f"`{key}`").partition(". ")
+    return Finding(Level.FAILURE, key, f"{fact.rstrip('.')}.", mend)
+
+
+def _cannot_bind(address: str, port: int) -> OSError | None:
+    """Return why the port cannot be listened on now, None where it can."""
     try:
-        with socket.socket(family) as probe:
+        with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind((host.listen, host.port))
+            probe.bind((address, port))
     except OSError as failure:
-        if _serves_our_certificate(host):
-            return Finding(Level.OK, "port", f"The host is running and serves port {host.port}.")
-        fact, _, mend = explain_bind(failure, host.listen, host.port).partition(". ")
-        return Finding(Level.FAILURE, "port", f"{fact.rstrip('.')}.", mend)
-    return Finding(Level.OK, "port", f"Port {host.port} on {host.listen} is free.")
+        return failure
+    return None
+
+
+def _folder_findings(subject: str, folder: Path) -> list[Finding]:
+    """Return what keeps this account from writing to a folder, which the host makes where it is missing."""
+    there = next((one for one in (folder, *folder.parents) if one.exists()), folder)
+    if there.is_dir() and os.access(there, os.W_OK | os.X_OK):
+        return [Finding(Level.OK, subject, f"{folder} can be written.")]
+    mend = "Let the account that runs the host write there, or name another folder."
+    return [Finding(Level.FAILURE, subject, f"{folder} cannot be written by this account.", mend)]
 
 
 def _serves_our_certificate(host: HostSettings) -> bool:

@@ -7,12 +7,14 @@ place of the old one, which ends its requests in hand before it is closed. One t
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import structlog
 
 from connector_host.app.building import Builder, version_of
+from connector_host.connectors.errors import Unavailable
 from connector_host.errors import ConfigurationError, HostError
 from connector_host.observability import events, logs
 from connector_host.settings import load
@@ -55,6 +57,8 @@ class Reloading:
         for name in self.served.keys() - wanted.connectors.keys():
             self._retire(self.served.pop(name))
             del self._versions[name]
+        for name in self.configuration.connectors.keys() - wanted.connectors.keys():
+            self.builder.metrics.forget_connector(name)
         self.configuration = wanted
         log.info(events.CONFIGURATION_APPLIED, connectors=len(self.served), refused=applied.count(False))
         return all(applied)
@@ -74,19 +78,20 @@ class Reloading:
         new: Served | None = None
         try:
             new = self.builder.build(name, settings)
-            await new.renderer()
-        except ConfigurationError as failure:
+            with suppress(
+                Unavailable
+            ):  # its database is down: no fault of the configuration, it is served once it is up
+                await new.renderer()
+        except HostError as failure:
             structlog.get_logger().error(events.CONNECTOR_MISCONFIGURED, connector=name, reason=str(failure))
+            if name not in self.served:
+                self.builder.metrics.connector_is_down(name)
             if new is not None:
                 await new.connector.close()
             return False
-        except HostError:
-            # Its database is down, which is no fault of the configuration: it is served as soon as that is up.
-            pass
         if (old := self.served.get(name)) is not None:
             self._retire(old)
-        if new is not None:
-            self.served[name], self._versions[name] = new, version
+        self.served[name], self._versions[name] = new, version
         return True
 
     def _retire(self, old: Served) -> None:

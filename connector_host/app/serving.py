@@ -28,7 +28,7 @@ from connector_host.service.hangup import on_hangup
 from connector_host.service.lifecycle import EXIT_CONFIGURATION, EXIT_TEMPORARY, CannotListen, Listener, serve
 from connector_host.service.metering import measuring, serve_metrics
 from connector_host.service.processes import remember_process
-from connector_host.tls.files import check_identity
+from connector_host.tls.files import check_authority, check_identity
 from connector_host.tls.live import LiveContext
 
 if TYPE_CHECKING:
@@ -77,7 +77,10 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 def _certificate_is_good(configuration: Configuration) -> bool:
     """Say what keeps the host from starting on stderr, and what does not in the log."""
     host = configuration.host
-    findings = check_identity(host.certificate, host.key, host.name, clock.now())
+    findings = [
+        *check_identity(host.certificate, host.key, host.name, clock.now()),
+        *check_authority(host.client_authority, "client_authority", clock.now()),
+    ]
     for finding in findings:
         if finding.level is Level.WARNING:
             log = structlog.get_logger()
@@ -120,14 +123,20 @@ class _Run:
     ) -> None:
         host = self.configuration.host
         door = Door(networks(host.allow), LockOut(host.lock_out_failures, host.lock_out_s))
-        live = LiveContext(host.certificate, host.key, client_authority=host.client_authority)
+        try:
+            live = LiveContext(host.certificate, host.key, client_authority=host.client_authority)
+        except OSError as failure:  # ssl.SSLError, too: a file that was exchanged since it was judged
+            raise CannotStart(
+                f"tls: certificate, key or client_authority cannot be used ({failure.strerror})."
+            ) from None
         watch = CertificateWatch(host.certificate, host.key, host.name, live)
         application = make_application(
             served,
             trusted_proxies=host.trusted_proxies,
             outcomes=outcomes,
             door=door,
-            certificate_days=lambda: watch.days_left,
+            wanted=lambda: reloading.configuration.connectors,
+            certificate=lambda: watch.state,
         )
         application.middlewares.insert(0, measuring(metrics, served))
         metrics.watch_certificate(lambda: watch.days_left)
@@ -167,6 +176,7 @@ def _build_all(configuration: Configuration, builder: Builder) -> dict[str, Serv
             served[name] = builder.build(name, settings)
         except ConfigurationError as failure:
             structlog.get_logger().error(events.CONNECTOR_MISCONFIGURED, connector=name, reason=str(failure))
+            builder.metrics.connector_is_down(name)
             _say(f"connector {name} is not served: {failure}")
     if not served:
         raise CannotStart("no connector can be served as it is configured; run `connector-host check`.")

@@ -43,13 +43,11 @@ def issue(host: str, also: tuple[str, ...], folder: Path, *, force: bool, rsa: b
       connector-host cert issue --host hr.example.org --out /etc/connector-host/tls
     """
     from connector_host import clock
-    from connector_host.tls.issuing import LOOPBACK_NAMES, IssuedFiles, issue_files
+    from connector_host.tls.issuing import LOOPBACK_NAMES, issue_files
 
-    if force:
-        IssuedFiles.within(folder).authority.unlink(missing_ok=True)
     try:
         kind: Literal["rsa", "ecdsa"] = "rsa" if rsa else "ecdsa"
-        files = issue_files(folder, host, clock.now(), also=(*also, *LOOPBACK_NAMES), kind=kind)
+        files = issue_files(folder, host, clock.now(), also=(*also, *LOOPBACK_NAMES), kind=kind, replace=force)
     except FileExistsError as failure:
         fail(f"{failure} Give another folder, or replace it with --force.")
     except OSError as failure:

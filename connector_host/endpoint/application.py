@@ -9,12 +9,13 @@ from aiohttp import web
 from connector_host.access.door import Door
 from connector_host.endpoint import bulk, documents, health, requests, users
 from connector_host.endpoint.exports import Exports
+from connector_host.endpoint.health import CertificateState
 from connector_host.endpoint.rehearsals import rehearse_instead
 from connector_host.endpoint.repeats import carry_out_once
 from connector_host.endpoint.signatures import demand_signature
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
     from connector_host.endpoint.outcomes import Outcomes
     from connector_host.endpoint.served import Served
@@ -26,19 +27,20 @@ _ID: Final = r"(?!\.search/?$)[^{}/]+"
 _ALL: Final = "*"
 
 
-def make_application(
+def make_application(  # noqa: PLR0913 - what the parts of one application are told, each optional but the first
     served: Mapping[str, Served],
     *,
     trusted_proxies: Iterable[str] = (),
     outcomes: Outcomes | None = None,
     door: Door | None = None,
-    certificate_days: Callable[[], int | None] = lambda: None,
+    wanted: Callable[[], Collection[str]] = tuple,
+    certificate: Callable[[], CertificateState] = CertificateState,
 ) -> web.Application:
     """Return the application that serves these connectors, by name; it closes none of them.
 
     The mapping is looked at anew for each request, so connectors may be exchanged in it while they are served.
     Stopping it waits for every export in hand. Writes with an idempotency key are carried out once where there is a
-    record of outcomes.
+    record of outcomes. `wanted` names the connectors that should be served, so that readiness tells of one that is not.
     """
     proxies = tuple(trusted_proxies)
     largest = max((one.settings.limits.body_bytes for one in served.values()), default=0)
@@ -55,7 +57,8 @@ def make_application(
     application[users.TRUSTED_PROXIES] = proxies
     application[health.RECORD] = "" if outcomes is None else outcomes.identity
     application[health.ALL_SERVED] = served
-    application[health.CERTIFICATE_DAYS] = certificate_days
+    application[health.WANTED] = wanted
+    application[health.CERTIFICATE] = certificate
     application.add_routes([*_users(), *_health(), *_documents(), *_refused()])
     application.on_shutdown.append(_finish_exports)
     return application

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
-from typing import Final
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
 
 import msgspec
 from aiohttp import web
@@ -15,10 +16,23 @@ from connector_host.errors import HostError
 RECORD: Final = web.AppKey("record", str)
 """Names the record of outcomes; empty where none is kept."""
 ALL_SERVED: Final = web.AppKey("all_served", Mapping[str, Served])
-CERTIFICATE_DAYS: Final[web.AppKey[Callable[[], int | None]]] = web.AppKey("certificate_days")
-"""Tells the days that are left of the certificate; None where nobody looks after it."""
+WANTED: Final[web.AppKey[Callable[[], Collection[str]]]] = web.AppKey("wanted")
+"""Tells the names of all connectors that are configured, those that cannot be served included."""
+CERTIFICATE: Final[web.AppKey[Callable[[], CertificateState]]] = web.AppKey("certificate")
+
+
+EXPIRED: Final = "expired"
 
 _PATIENCE_S: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateState:
+    """What is told about the certificate that is served."""
+
+    word: Literal["valid", "expires soon", "expired"] = "valid"
+    days_left: int | None = None
+    """None where nobody looks after it."""
 
 
 async def healthz(request: web.Request) -> web.Response:
@@ -30,19 +44,20 @@ async def healthz(request: web.Request) -> web.Response:
 
 
 async def readyz(request: web.Request) -> web.Response:
-    """Answer 200 where every connector can read its table and the certificate is valid, else 503.
+    """Answer 200 where every connector that is configured can read its table and the certificate is valid, else 503.
 
     Says how many, but neither names nor reasons, since anybody may ask: those are in the log, `check` and the metrics.
     """
-    everyone = tuple(request.app[ALL_SERVED].values())
-    ready = sum(await asyncio.gather(*(_is_ready(one) for one in everyone)))
-    days_left = request.app[CERTIFICATE_DAYS]()
-    expired = days_left is not None and days_left < 0
-    is_ready = ready == len(everyone) and not expired
+    served = dict(request.app[ALL_SERVED].items())
+    ready = sum(await asyncio.gather(*(_is_ready(one) for one in served.values())))
+    wanted = len(served.keys() | set(request.app[WANTED]()))
+    certificate = request.app[CERTIFICATE]()
+    is_ready = ready == wanted and certificate.word != EXPIRED
     document = {
         "status": "ready" if is_ready else "unavailable",
-        "connectors": {"ready": ready, "all": len(everyone)},
-        "certificate": "expired" if expired else "valid",
+        "connectors": {"ready": ready, "all": wanted},
+        "certificate": certificate.word,
+        "certificate_days_left": certificate.days_left,
     }
     return _answer(document, status=200 if is_ready else 503)
 

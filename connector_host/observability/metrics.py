@@ -121,6 +121,15 @@ class Metrics:
             self._errors.labels(connector, outcome).inc()
         self._connectors_up[connector].set(outcome not in _DOWN)
 
+    def connector_is_down(self, connector: str) -> None:
+        """Say that a connector does not reach its database, or cannot be served at all."""
+        self._connectors_up[connector].set(0)
+
+    def forget_connector(self, connector: str) -> None:
+        """Say no more about a connector that is configured no longer, so that no alarm stays on for it."""
+        if self._connectors_up.pop(connector, None) is not None:
+            self._connector_up.remove(connector)
+
     def watch_certificate(self, days_left: Callable[[], int | None]) -> None:
         """Ask for the days left whenever somebody reads the metrics."""
         self._certificate_days.set_function(lambda: float("nan") if (days := days_left()) is None else float(days))

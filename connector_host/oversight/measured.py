@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from connector_host import clock
 from connector_host.connectors.contract import Add, Loaded, Modify
+from connector_host.errors import HostError
 from connector_host.observability.metrics import OK
 
 if TYPE_CHECKING:
@@ -41,8 +42,12 @@ class Measured:
         return self._connector.name
 
     async def describe(self) -> ObjectType:
-        """Return the object type; not measured, since it comes from memory."""
-        return await self._connector.describe()
+        """Return the object type; not measured, since it comes from memory, save that it could not be found out."""
+        try:
+            return await self._connector.describe()
+        except HostError:
+            self._metrics.connector_is_down(self.name)
+            raise
 
     async def read(self, anchor: str) -> Entry | None:
         """Return one entry."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from connector_host import clock
+from connector_host.endpoint.health import CertificateState
 from connector_host.errors import HostError, failures
 from connector_host.observability import events
 from connector_host.tls.files import UnusableFile, judge_identity, load_identity
@@ -46,6 +47,16 @@ class CertificateWatch:
     _identity: Identity | None = field(default=None, init=False)
     _warned_at: int | None = field(default=None, init=False)
     _renewal_failed: bool = field(default=False, init=False)
+
+    @property
+    def state(self) -> CertificateState:
+        """Return what readiness tells of the certificate that is served."""
+        if self.days_left is None or self._identity is None:
+            return CertificateState()
+        if self.days_left < 0:
+            return CertificateState("expired", self.days_left)
+        soon = self.days_left <= warning_days(self._identity.certificate)
+        return CertificateState("expires soon" if soon else "valid", self.days_left)
 
     async def keep(self) -> None:
         """Look every few seconds; the files are read in a thread, since a network drive may be slow."""

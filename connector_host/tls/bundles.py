@@ -90,6 +90,8 @@ def _read(path: Path, passphrase: bytes | None) -> Bundle:
     content = read_file(path, "certificate")
     if b"-----BEGIN " in content:
         return _read_pem(path, content, passphrase)
+    if len(content) < _announced(content):
+        raise _unusable("certificate", f"{path} is cut off: it ends before it should.", "Copy the whole file again.")
     for read in (_read_der, _read_pkcs7):
         try:
             return read(content)
@@ -134,6 +136,18 @@ def _blocks(path: Path, content: bytes) -> list[bytes]:
     if any(b"-----END " not in piece for piece in pieces):
         raise _unusable("certificate", f"{path} is cut off: a PEM block has no end.", "Copy the whole file again.")
     return [b"-----BEGIN " + piece for piece in pieces]
+
+
+def _announced(content: bytes) -> int:
+    """Return how long a file that is one ASN.1 sequence says that it is (X.690 §8.1.3), 0 for any other."""
+    if content[:1] != b"\x30" or len(content) < _HEADER:
+        return 0
+    size = content[1] - 0x80
+    return _HEADER + content[1] if size <= 0 else _HEADER + size + int.from_bytes(content[2 : 2 + size], "big")
+
+
+_HEADER = 2
+"""Octets of tag and length at the least."""
 
 
 def _read_der(content: bytes) -> Bundle:

@@ -62,6 +62,20 @@ def check_identity(certificate: Path, key: Path, host: str, now: datetime) -> li
     return [*_exposure_findings(key), *judge_identity(identity, host, now)]
 
 
+def check_authority(path: Path | None, subject: str, now: datetime) -> list[Finding]:
+    """Return what is so about a file of authorities to believe; nothing where none is named."""
+    if path is None:
+        return []
+    try:
+        authorities = load_chain(path)
+    except UnusableFile as failure:
+        found = failure.finding
+        return [Finding(found.level, subject, found.fact, "Name the PEM file of the authority that is to be believed.")]
+    if all(now > one.not_valid_after_utc for one in authorities):
+        return [Finding(Level.FAILURE, subject, f"Every authority in {path} has expired.", "Get the present one.")]
+    return [Finding(Level.OK, subject, f"{path} holds {len(authorities)} that may be believed.")]
+
+
 def judge_identity(identity: Identity, host: str, now: datetime) -> list[Finding]:
     """Return what is so about the certificate, its key and its chain as the identity of `host`."""
     if not belongs_together(identity.certificate, identity.key) and any(
@@ -85,9 +99,9 @@ def load_chain(path: Path) -> tuple[x509.Certificate, ...]:
         for certificate in chain:
             _ = certificate.extensions  # parsed on first access
     except (ValueError, x509.DuplicateExtension) as failure:
-        raise _unusable(
-            "certificate", f"{path} holds no readable certificate in PEM form.", _PEM_CERTIFICATE
-        ) from failure
+        begun = b"-----BEGIN CERTIFICATE-----" in content
+        fact = f"{path} is damaged." if begun else f"{path} holds no readable certificate in PEM form."
+        raise _unusable("certificate", fact, "Copy the whole file again." if begun else _PEM_CERTIFICATE) from failure
     return chain
 
 

@@ -57,7 +57,10 @@ def install(  # noqa: PLR0913 - what, where to, for whom
     try:
         bundle = read_bundle(files)
     except PassphraseNeeded:
-        bundle = read_bundle(files, ask() or b"")
+        passphrase = ask()
+        if passphrase is None:
+            raise
+        bundle = read_bundle(files, passphrase)
     identity = arrange(bundle)
     findings = judge_identity(identity, host, now)
     if refused := failures(findings):

@@ -158,21 +158,22 @@ def alternative_names(names: Sequence[Name]) -> x509.SubjectAlternativeName:
     return x509.SubjectAlternativeName([_general_name(name) for name in names])
 
 
-def issue_files(
+def issue_files(  # noqa: PLR0913 - where to, for whom, and how, each optional but the first three
     folder: Path,
     host: str,
     now: datetime,
     *,
     also: Sequence[str] = LOOPBACK_NAMES,
     kind: Literal["ecdsa", "rsa"] = "ecdsa",
+    replace: bool = False,
 ) -> IssuedFiles:
     """Write a new authority and a certificate for `host` into the folder, keys readable by the owner only.
 
-    Raises FileExistsError where the folder already holds an authority: clients trust that one. Raises
-    ConfigurationError for a name that is none, and OSError where nothing can be written.
+    Raises FileExistsError where the folder already holds an authority: clients trust that one, so it goes with
+    `replace` only. Raises ConfigurationError for a name that is none, and OSError where nothing can be written.
     """
     files = IssuedFiles.within(folder)
-    if files.authority.exists():
+    if files.authority.exists() and not replace:
         raise FileExistsError(f"{files.authority} exists; clients may trust it.")
     authority = issue_authority(f"connector-host authority of {parse_name(host)}", now)
     leaf = issue_leaf(authority, host, now, also=also, key=make_key(kind))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -103,6 +104,7 @@ class Systemd:
     def install(self, unit: Unit, *, start: bool = True) -> None:
         """Make the account, hand it the configuration, write the unit, and start it; raises ServiceFailed."""
         self._demand_root()
+        _demand_seen(unit)
         # A description may hold a colon, which the account's own field may not.
         self._write(f"etc/sysusers.d/{unit.name}.conf", f'u {unit.name} - "{unit.name}" /nonexistent\n')
         self._do("systemd-sysusers", str(self._path(f"etc/sysusers.d/{unit.name}.conf")))
@@ -184,6 +186,19 @@ class Systemd:
             raise ServiceFailed(
                 "There is no systemd here. Run the program under your own supervisor, or in a container."
             )
+
+
+def _demand_seen(unit: Unit) -> None:
+    """Raise ServiceFailed for what the sandbox hides from the service: homes, whose permissions are people's own."""
+    for path in (Path(unit.command[0]), Path(sys.base_prefix), unit.folder, *unit.writable):
+        if any(path.resolve().is_relative_to(home) for home in _HOMES):
+            raise ServiceFailed(
+                f"{path} is in a home, which a service cannot see (ProtectHome=yes). "
+                "Install below /opt with the system's Python, and keep configuration and state below /etc or /var/lib."
+            )
+
+
+_HOMES: Final = (Path("/home"), Path("/root"), Path("/run/user"))
 
 
 def _quoted(text: str) -> str:

@@ -54,14 +54,23 @@ def find_key(folder: Path, environment: Mapping[str, str] | None = None) -> Key 
     if held and (credential := Path(held) / KEY_NAME).exists():
         return _read(credential, strict=False)
     file = folder / KEY_NAME
-    if file.exists():
+    if _is_there(file):
         return _read(file, strict=True)
-    return _decrypted(CREDENTIAL) if CREDENTIAL.exists() else None
+    return _decrypted(CREDENTIAL) if _is_there(CREDENTIAL) else None
 
 
 def has_key(folder: Path) -> bool:
     """Return whether there is a key for the configuration in this folder, without opening it."""
-    return (folder / KEY_NAME).exists() or CREDENTIAL.exists()
+    return _is_there(folder / KEY_NAME) or _is_there(CREDENTIAL)
+
+
+def _is_there(path: Path) -> bool:
+    """Return whether a file is there; in a folder that is root's own, as systemd's is, this account cannot look."""
+    try:
+        path.stat()
+    except OSError:
+        return False
+    return True
 
 
 def make_key(folder: Path) -> Key:

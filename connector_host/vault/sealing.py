@@ -44,7 +44,7 @@ def unseal(path: Path, purpose: str, key: Key | None) -> str:
     if len(lines) != 3 or lines[0] != _FIRST_LINE:  # noqa: PLR2004 - drawn above
         raise SecretUnusable(f"{path}: is no sealed secret that this version reads. {anew}")
     if key is None:
-        raise SecretUnusable(f"{path}: the key that opens it is not on this machine. {anew}")
+        raise SecretUnusable(f"{path}: the key that opens it is not on this machine, or only root may see it. {anew}")
     if lines[1] != f"key {key.id}":
         raise SecretUnusable(f"{path}: was sealed on another machine, or with a key that is gone. {anew}")
     try:

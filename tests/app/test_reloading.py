@@ -1,8 +1,13 @@
 """A changed configuration is taken over while requests are served; a bad one changes nothing."""
 
+import json
 import signal
+import urllib.error
+import urllib.request
 
 import pytest
+
+from tests.app.test_oversight import add, free_port
 
 NEW = "[connectors.Second]"
 
@@ -24,6 +29,20 @@ def second(folder, **changes):
     }
     lines = [f'{key} = "{value}"' for key, value in (facts | changes).items()]
     return "\n".join([text, NEW, *lines, ""])
+
+
+def figures(port):
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+        return answer.read().decode()
+
+
+def readiness(host):
+    try:
+        answer = urllib.request.urlopen(f"{host.origin}/readyz", context=host.trust, timeout=10)  # noqa: S310 - our own
+    except urllib.error.HTTPError as unready:
+        answer = unready
+    with answer:
+        return json.load(answer)
 
 
 def reload(host, text):
@@ -81,3 +100,35 @@ def test_the_command_judges_before_it_asks_the_host(host):
 def test_without_a_running_host_the_command_says_so(configured):
     done = configured.run("reload")
     assert (done.returncode, "No host runs" in done.stderr) == (1, True)
+
+
+def test_a_connector_that_cannot_be_served_is_missed_and_does_not_stop_the_rest(configured):
+    port = free_port()
+    text = second(configured, database="nonsense://x").replace("[host]\n", f"[host]\nmetrics_port = {port}\n")
+    first = configured.read("connector-host.toml")
+    configured.write("connector-host.toml", text)
+    with configured.serve() as host:
+        host.wait_for("metrics.served")
+        assert host.ask("GET", "/Users")[0] == 200
+        assert readiness(host)["connectors"] == {"ready": 1, "all": 2}
+        assert 'connector_host_connector_up{connector="Second"} 0.0' in figures(port)
+        reload(host, first)
+        host.wait_for("configuration.applied")
+        document = readiness(host)
+        assert 'connector="Second"' not in figures(port)
+    assert document["connectors"] == {"ready": 1, "all": 1}
+    assert (document["certificate"], document["certificate_days_left"] > 300) == ("valid", True)
+
+
+def test_a_database_that_was_down_at_the_start_is_told_in_the_figures(configured):
+    port = free_port()
+    add(configured, f"metrics_port = {port}")
+    (configured.path / "contoso.sqlite").rename(configured.path / "elsewhere.sqlite")
+    with configured.serve() as host:
+        for event in ("connector.unavailable", "metrics.served"):
+            if event not in {line["event"] for line in host.lines}:
+                host.wait_for(event)
+        assert 'connector_host_connector_up{connector="Employees"} 0.0' in figures(port)
+        (configured.path / "elsewhere.sqlite").rename(configured.path / "contoso.sqlite")
+        assert host.ask("GET", "/Users")[0] == 200
+        assert 'connector_host_connector_up{connector="Employees"} 1.0' in figures(port)

@@ -2,7 +2,10 @@
 
 import json
 
+import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import BestAvailableEncryption
+from cryptography.hazmat.primitives.serialization.pkcs12 import serialize_key_and_certificates
 
 from connector_host import clock
 from connector_host.tls.files import load_key
@@ -26,6 +29,13 @@ def test_an_authority_that_clients_trust_is_not_replaced_unasked(folder):
     assert (again.returncode, "--force" in again.stderr, folder.read("tls/authority.pem") == before) == (1, True, True)
     assert folder.run("cert", "issue", "--host", "localhost", "--out", "tls", "--force").returncode == 0
     assert folder.read("tls/authority.pem") != before
+
+
+def test_a_name_that_is_none_leaves_the_old_authority_even_by_force(folder):
+    folder.run("cert", "issue", "--host", "localhost", "--out", "tls")
+    before = {path.name: path.read_bytes() for path in (folder.path / "tls").iterdir()}
+    assert folder.run("cert", "issue", "--host", "no name", "--out", "tls", "--force").returncode == 1
+    assert {path.name: path.read_bytes() for path in (folder.path / "tls").iterdir()} == before
 
 
 def test_what_an_authority_signed_is_installed_for_the_host(configured):
@@ -64,3 +74,26 @@ def test_its_own_certificate_is_renewed_on_demand(configured):
 def test_an_rsa_key_is_made_for_those_who_need_one(folder):
     folder.run("cert", "issue", "--host", "localhost", "--out", "tls", "--rsa")
     assert "RSA 3072 bits" in folder.run("cert", "show", "tls/certificate.pem").stdout
+
+
+@pytest.mark.parametrize(
+    ("passphrase", "part", "words"),
+    [
+        (None, 1.0, "cannot be opened without a passphrase"),
+        ("wrong", 1.0, "cannot be opened with this passphrase"),
+        ("right", 0.5, "is cut off"),
+        ("wrong", 0.5, "is cut off"),
+        ("right", 1.0, ""),
+    ],
+)
+def test_a_pkcs12_file_that_does_not_open_is_told_in_one_line_and_changes_nothing(configured, passphrase, part, words):
+    leaf = issue_leaf(issue_authority("theirs", clock.now()), "localhost", clock.now())
+    lock = BestAvailableEncryption(b"right")
+    content = serialize_key_and_certificates(b"x", leaf.key, leaf.certificate, None, lock)
+    (configured.path / "hr.pfx").write_bytes(content[: int(len(content) * part)])
+    before = configured.read("tls/certificate.pem"), configured.read("tls/key.pem")
+    given = None if passphrase is None else {"CONNECTOR_HOST_PASSPHRASE": passphrase}
+    done = configured.run("cert", "install", "hr.pfx", env=given)
+    untouched = (configured.read("tls/certificate.pem"), configured.read("tls/key.pem")) == before
+    assert (done.returncode, words in done.stderr, untouched) == (1 if words else 0, True, bool(words)), done.stderr
+    assert len(done.stderr.splitlines()) == (1 if words else 0)

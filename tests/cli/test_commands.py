@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -139,3 +140,26 @@ def test_discover_takes_the_database_of_the_configuration(configured):
 def test_a_connector_that_does_not_exist_is_told_with_those_that_do(configured):
     done = configured.run("token", "new", "--connector", "CRM")
     assert (done.returncode, "there are: Employees" in done.stderr) == (1, True)
+
+
+@pytest.mark.parametrize("content", [None, "", "no certificate"])
+def test_an_authority_for_clients_that_is_none_keeps_the_host_from_starting(configured, content):
+    text = configured.read("connector-host.toml").replace("[host]\n", '[host]\nclient_authority = "clients.pem"\n')
+    configured.write("connector-host.toml", text)
+    if content is not None:
+        configured.write("clients.pem", content)
+    done = configured.run_apart("serve")
+    assert (done.returncode, len(done.stderr.splitlines())) == (78, 1), done.stderr
+    assert "connector-host: client_authority: " in done.stderr
+    checked = configured.run("check", "--json")
+    assert (checked.returncode, '"subject": "client_authority"' in checked.stdout) == (1, True)
+
+
+def test_check_looks_at_the_folders_and_the_port_of_the_figures(configured):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        text = configured.read("connector-host.toml").replace("[host]\n", f"[host]\nmetrics_port = {port}\n")
+        configured.write("connector-host.toml", text + '[audit]\nfolder = "/dev/null/audit"\n')
+        document = json.loads(configured.run("check", "--json").stdout)
+    failed = {one["subject"] for findings in document.values() for one in findings if one["level"] == "failure"}
+    assert failed == {"metrics_port", "audit"}

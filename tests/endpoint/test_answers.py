@@ -100,7 +100,12 @@ async def test_health_is_told_without_a_token(scim):
     ready = await scim.get("/readyz", base="", token="")
     assert (ready.status, ready.body) == (
         200,
-        {"status": "ready", "connectors": {"ready": 1, "all": 1}, "certificate": "valid"},
+        {
+            "status": "ready",
+            "connectors": {"ready": 1, "all": 1},
+            "certificate": "valid",
+            "certificate_days_left": None,
+        },
     )
 
 

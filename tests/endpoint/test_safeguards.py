@@ -7,6 +7,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 from connector_host.endpoint.application import make_application
+from connector_host.endpoint.health import CertificateState
 from connector_host.endpoint.safeguards import HEADERS
 
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
@@ -45,8 +46,12 @@ def test_the_guard_is_outermost():
     assert application.middlewares[0].__name__ == "guard"
 
 
-@pytest.mark.parametrize(("days", "status", "word"), [(None, 200, "valid"), (0, 200, "valid"), (-1, 503, "expired")])
-async def test_a_host_whose_certificate_has_expired_is_not_ready(days, status, word):
-    async with TestClient(TestServer(make_application({}, certificate_days=lambda: days))) as client:
+@pytest.mark.parametrize(
+    ("word", "days", "status"), [("valid", 90, 200), ("expires soon", 6, 200), ("expired", -1, 503)]
+)
+async def test_a_host_whose_certificate_has_expired_is_not_ready(word, days, status):
+    application = make_application({}, certificate=lambda: CertificateState(word, days))
+    async with TestClient(TestServer(application)) as client:
         answer = await client.get("/readyz")
-        assert (answer.status, (await answer.json())["certificate"]) == (status, word)
+        document = await answer.json()
+    assert (answer.status, document["certificate"], document["certificate_days_left"]) == (status, word, days)

@@ -108,3 +108,12 @@ def test_one_that_others_issued_is_warned_of_at_60_30_7_and_1_days(watched):
     watched.disown()
     warned = [left for left in range(70, -2, -1) if watched.look(days=LEAF_DAYS - left) == ["certificate.expires"]]
     assert warned == [60, 30, 7, 1]
+
+
+def test_readiness_hears_that_it_ends_soon_and_that_it_has_ended(watched):
+    watched.disown()
+    words = []
+    for left in (61, 60, 0, -1):
+        watched.look(days=LEAF_DAYS - left)
+        words.append((watched.watch.state.word, watched.watch.state.days_left))
+    assert words == [("valid", 61), ("expires soon", 60), ("expires soon", 0), ("expired", -1)]

@@ -35,7 +35,7 @@ def test_what_was_issued_is_read_back(files):
     [
         (b"", "no readable certificate"),
         (b"hello", "no readable certificate"),
-        (b"-----BEGIN CERTIFICATE-----\nTm90IGEgY2VydA==\n-----END CERTIFICATE-----\n", "no readable certificate"),
+        (b"-----BEGIN CERTIFICATE-----\nTm90IGEgY2VydA==\n-----END CERTIFICATE-----\n", "is damaged"),
         (b"\x30\x82\x01\x02", "no readable certificate"),
     ],
 )

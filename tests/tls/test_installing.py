@@ -101,7 +101,7 @@ def test_issuers_are_put_in_order_and_the_root_is_left_out(tmp_path):
         ([LEAF.certificate_pem[:-30], LEAF.key_pem], "cut off"),
         ([LEAF.certificate_pem.replace(b"M", b"N"), LEAF.key_pem], "cannot be read"),
         ([b"hello"], "neither PEM, DER"),
-        ([LEAF_DER[:200], LEAF.key_pem], "passphrase|neither"),
+        ([LEAF_DER[:200], LEAF.key_pem], "is cut off"),
         ([OTHER.certificate_pem, LEAF.key_pem], "not for hr.example.org"),
     ],
 )  # fmt: skip

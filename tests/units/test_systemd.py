@@ -11,6 +11,13 @@ from connector_host.units.descriptions import Unit
 from connector_host.units.programs import ServiceFailed, run
 from connector_host.units.systemd import Systemd, render
 
+
+@pytest.fixture(autouse=True)
+def _seen(monkeypatch):
+    """Let the Python that runs the tests be anywhere, as a developer's may."""
+    monkeypatch.setattr("sys.base_prefix", "/usr")
+
+
 needs_systemd = pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="there is no systemd here")
 
 
@@ -141,3 +148,21 @@ def test_status_tells_whether_it_runs():
 def test_a_machine_without_a_service_manager_is_told_so():
     with pytest.raises(ServiceFailed, match="There is no no-such-program here"):
         run(("no-such-program",))
+
+
+HOME = Path("/home") / "ada"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"folder": HOME / "host"},
+        {"command": (str(HOME / "bin"),)},
+        {"writable": (HOME,)},
+    ],
+)
+def test_what_the_sandbox_hides_is_told_before_anything_is_done(tmp_path, changes):
+    runner = Runner()
+    with pytest.raises(ServiceFailed, match="is in a home"):
+        Systemd(runner, tmp_path).install(unit(**changes))
+    assert runner.commands == []

@@ -1,11 +1,13 @@
 """A sealed secret opens with its own key, for its own purpose, on its own machine, and nowhere else."""
 
 import base64
+import os
 
 import pytest
 
+from connector_host.vault import keys
 from connector_host.vault.errors import SecretUnusable
-from connector_host.vault.keys import KEY_NAME, find_key, make_key
+from connector_host.vault.keys import KEY_NAME, find_key, has_key, make_key
 from connector_host.vault.sealing import seal, unseal
 
 
@@ -52,6 +54,17 @@ def test_the_service_managers_key_comes_first(tmp_path, key):
 
 def test_without_any_key_there_is_none(tmp_path):
     assert find_key(tmp_path, {}) is None
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody who may not look")
+def test_a_folder_of_systemd_that_may_not_be_looked_into_holds_none(tmp_path, monkeypatch):
+    (tmp_path / "store").mkdir(mode=0o700)
+    monkeypatch.setattr(keys, "CREDENTIAL", tmp_path / "store" / KEY_NAME)
+    os.seteuid(12_345)
+    try:
+        assert (find_key(tmp_path, {}), has_key(tmp_path)) == (None, False)
+    finally:
+        os.seteuid(0)
 
 
 @pytest.mark.parametrize("content", [b"", b"hello", base64.b64encode(b"short")])
