@@ -69,7 +69,10 @@ async def deliver(request: web.BaseRequest, carried: Carried, identity: str, sta
 def _whole(request: web.BaseRequest, carried: Carried, identity: str, body: bytes) -> PassedOn:
     head = carried.head
     line = _STATUS_LINES.get(head.status) or b"HTTP/1.1 %d \r\n" % head.status
-    length = b"" if head.status in _BODILESS else b"Content-Length: %d\r\n" % len(body)
+    length = b"Content-Length: %d\r\n" % len(body)
+    if head.status in _BODILESS:
+        # What an agent sends nevertheless would pass for the next answer on this connection (RFC 9112 §6.3).
+        length = body = b""
     keep_alive = bool(request.keep_alive)
     close = b"" if keep_alive else b"Connection: close\r\n"
     ours = f"{REQUEST_ID}: {identity}\r\n\r\n".encode("ascii")
@@ -86,7 +89,8 @@ async def _stream(
     response.content_length = head.length
     await response.prepare(request)
     try:
-        data = first
+        # To a HEAD, and with a status that has no body, the same.
+        data = b"" if request.method == "HEAD" or head.status in _BODILESS else first
         while data:
             async with asyncio.timeout(stall_s):
                 await response.write(data)
