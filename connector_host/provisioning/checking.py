@@ -1,57 +1,122 @@
-"""A job looked at before it runs: everything that an administrator can get wrong, and what to do about each."""
+"""Looking at a job before it runs: everything that an administrator can get wrong, and what to do about each."""
 
 from __future__ import annotations
 
 from contextlib import aclosing
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Final
 
 from connector_host.errors import ConfigurationError, Finding, HostError, Level
 from connector_host.provisioning.errors import CredentialsRefused, SourceFailed, TargetError
-from connector_host.provisioning.mappings import compile_mappings, matching
-from connector_host.provisioning.scoping import check_scope, check_switches
+from connector_host.provisioning.expressions.signatures import Kind
+from connector_host.provisioning.fitting import fit
+from connector_host.provisioning.mappings import Flow, compile_mappings, matching
+from connector_host.provisioning.scoping import check_scope, check_switches, unusable
+from connector_host.provisioning.secrets import revealed
 from connector_host.provisioning.sources.opening import open_source
 from connector_host.provisioning.targets import Target
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
-    from connector_host.provisioning.expressions.signatures import Kind
-    from connector_host.provisioning.settings import JobSettings
+    from connector_host.provisioning.settings import JobSettings, SourceSettings
+    from connector_host.provisioning.sources.contract import SourceUser
+    from connector_host.provisioning.values import Value
+
+STORED_BYTES_MAX: Final = 1_024
+"""What Microsoft's service keeps of URL, token and address together (Microsoft: storage limit)."""
 
 
-async def check_job(name: str, job: JobSettings) -> list[Finding]:
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What a look at the source found."""
+
+    attributes: Mapping[str, Kind] | None = None
+    """All that it has; None where only its users tell."""
+    kinds: Mapping[str, Kind] = field(default_factory=dict)
+    """What is known of some of them, by the source itself and by its first users."""
+    seen: tuple[str, ...] = ()
+    """The attributes of its first users."""
+    empty: bool = True
+
+
+async def check_job(job: JobSettings) -> list[Finding]:
     """Return what is so with source, mappings, scope, credentials, target and notices of a job."""
-    del name
-    source, attributes = await _source(job)
-    return [*source, *_plan(job, attributes), *await _target(job), *_notices(job)]
-
-
-async def _source(job: JobSettings) -> tuple[list[Finding], Mapping[str, Kind] | None]:
+    looked, findings = Looked(), []
     try:
-        source = open_source(job.source)
-        try:
-            attributes = await source.attributes()
-            first = None
-            async with aclosing(source.read(None)) as batches:
-                first = next(iter((await anext(batches)).users), None)
-        finally:
-            await source.close()
+        looked = await look(job.source)
+        findings += _source(looked)
     except (SourceFailed, ConfigurationError) as failure:
         mend = "Look at the source's address, login and key in the configuration."
-        return [Finding(Level.FAILURE, "source", str(failure), mend)], None
-    if first is None:
+        findings.append(Finding(Level.FAILURE, "source", str(failure), mend))
+    findings += _plan(job, looked)
+    findings += await _target(job, looked.kinds)
+    return [*findings, *_stored(job), *_notices(job)]
+
+
+async def look(settings: SourceSettings) -> Looked:
+    """Return what the source has, by its own word and by its first users; raises SourceFailed, ConfigurationError."""
+    source = open_source(settings)
+    try:
+        attributes, kinds = await source.attributes(), await source.kinds()
+        async with aclosing(source.read(None)) as batches:
+            users = (await anext(batches)).users
+    finally:
+        await source.close()
+    observed = _observed(users)
+    seen = tuple(dict.fromkeys(name for user in users for name in user.values))
+    known = {name: kind for name, kind in kinds.items() if attributes is not None or name in observed or name in seen}
+    several = {name: kind for name, kind in observed.items() if kind is Kind.MANY}
+    return Looked(attributes, {**observed, **known, **several}, seen, not users)
+
+
+def _observed(users: Iterable[SourceUser]) -> dict[str, Kind]:
+    """Return the kinds of the values that the first users have; an attribute whose values differ in kind is absent."""
+    kinds: dict[str, set[Kind]] = {}
+    for user in users:
+        for name, value in user.values.items():
+            if value is not None:
+                kinds.setdefault(name, set()).add(_kind(value))
+    return {
+        name: Kind.MANY if Kind.MANY in found else next(iter(found))
+        for name, found in kinds.items()
+        if len(found) == 1 or Kind.MANY in found
+    }
+
+
+def _kind(value: Value) -> Kind:
+    match value:
+        case tuple():
+            return Kind.MANY
+        case bool():
+            return Kind.TRUTH
+        case str():
+            return Kind.TEXT
+        case datetime():
+            return Kind.DATE
+        case _:
+            return Kind.NUMBER
+
+
+def _source(looked: Looked) -> list[Finding]:
+    if looked.empty:
         mend = "A source without users never deletes or disables anybody by itself."
-        return [Finding(Level.WARNING, "source", "has no users.", mend)], attributes
-    known = f" Attributes: {', '.join(sorted(attributes))}." if attributes else ""
-    return [Finding(Level.OK, "source", f"can be read.{known}")], attributes
+        return [Finding(Level.WARNING, "source", "has no users.", mend)]
+    names = sorted(looked.seen if looked.attributes is None else looked.attributes)
+    known = f" Attributes: {', '.join(names)}." if names else ""
+    rejected = {name: unusable(name, looked.kinds.get(name, Kind.ANY)) for name in names}
+    listed = "; ".join(f"{name} ({reason})" for name, reason in rejected.items() if reason)
+    findings = [Finding(Level.OK, "source", f"can be read.{known}")]
+    return [*findings, Finding(Level.OK, "no scope by", f"{listed}.")] if listed else findings
 
 
-def _plan(job: JobSettings, attributes: Mapping[str, Kind] | None) -> list[Finding]:
+def _plan(job: JobSettings, looked: Looked) -> list[Finding]:
     findings = []
     for subject, judge in (
-        ("mappings", lambda: compile_mappings(job, attributes)),
-        ("scope", lambda: check_scope(job.scope, attributes)),
-        ("switches", lambda: check_switches(job, attributes)),
+        ("mappings", lambda: compile_mappings(job, looked.attributes)),
+        ("scope", lambda: check_scope(job.scope, looked.attributes, looked.kinds)),
+        ("switches", lambda: check_switches(job, looked.attributes)),
     ):
         try:
             judge()
@@ -64,12 +129,17 @@ def _plan(job: JobSettings, attributes: Mapping[str, Kind] | None) -> list[Findi
     return findings
 
 
-async def _target(job: JobSettings) -> list[Finding]:
-    """Send the probe that the cloud sends: a user who cannot exist, by the first matching attribute."""
+async def _target(job: JobSettings, kinds: Mapping[str, Kind]) -> list[Finding]:
+    """Send the probe that the cloud sends, a user who cannot exist, and lay the mappings beside the schemas."""
     try:
-        flows = matching(compile_mappings(job))
+        flows = compile_mappings(job)
+    except HostError:
+        flows = ()  # said already, by _plan
+    try:
         async with Target(job.target) as target:
-            await target.probe(flows[0].path.text)
+            await target.probe(matching(flows)[0].path.text if flows else "userName")
+            answers = [Finding(Level.OK, "target", "accepts the token and answers the probe with an empty list.")]
+            return [*answers, *await _schema(target, flows, job, kinds)]
     except CredentialsRefused as failure:
         return [Finding(Level.FAILURE, "credentials", f"{failure}.", "Make a new token: connector-host token new.")]
     except TargetError as failure:
@@ -77,7 +147,30 @@ async def _target(job: JobSettings) -> list[Finding]:
         return [Finding(Level.FAILURE, "target", f"{failure.code}: {failure}.", mend)]
     except HostError as failure:
         return [Finding(Level.FAILURE, "target", str(failure), "Mend it in the job.")]
-    return [Finding(Level.OK, "target", "accepts the token and answers the probe with an empty list.")]
+
+
+async def _schema(
+    target: Target, flows: tuple[Flow, ...], job: JobSettings, kinds: Mapping[str, Kind]
+) -> list[Finding]:
+    schema = await target.schemas()
+    if schema is None:
+        mend = "Look yourself whether it has what is mapped: what it doesn't know it may pass over without a word."
+        return [Finding(Level.WARNING, "target schema", "the target has no /Schemas.", mend)]
+    return fit(flows, job, schema, kinds) if flows else []
+
+
+def _stored(job: JobSettings) -> list[Finding]:
+    """Warn of what Microsoft's service could not save; this one could."""
+    try:
+        token = revealed(job.target.token, job.target.token_file) or ""
+    except ConfigurationError:
+        return []  # said already, by _target
+    size = sum(len(text.encode()) for text in (job.target.url, token, job.notify.email or ""))
+    if size <= STORED_BYTES_MAX:
+        return []
+    fact = f"URL, token and address have {size} bytes; Microsoft's service stores {STORED_BYTES_MAX}."
+    mend = "Only where the same target is to be driven from there: make a shorter token."
+    return [Finding(Level.WARNING, "credentials", fact, mend)]
 
 
 def _notices(job: JobSettings) -> list[Finding]:

@@ -38,7 +38,7 @@ async def opened(name: str, settings: JobSettings) -> AsyncIterator[Opened]:
     source = open_source(settings.source)
     try:
         attributes = await source.attributes()
-        check_scope(settings.scope, attributes)
+        check_scope(settings.scope, attributes, await source.kinds() if settings.scope else {})
         check_switches(settings, attributes)
         flows = compile_mappings(settings, attributes)
         # A target may quote a value in its error, so where any value is to stay out of the log its words stay out, too.

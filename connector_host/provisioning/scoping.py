@@ -6,6 +6,7 @@ the whole value.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -35,7 +36,10 @@ UNUSABLE_KINDS: Final = {
     Kind.DATE: "dates cannot be compared in a scoping filter",
     Kind.MANY: "it may have several values",
     Kind.ROLES: "it may have several values",
+    Kind.REFERENCE: "it is a reference to another object",
 }
+
+_UNUSABLE: Final = {name.lower(): reason for name, reason in UNUSABLE.items()}
 
 INTEGERS_ONLY: Final = frozenset(
     {Operator.GREATER_THAN, Operator.GREATER_THAN_OR_EQUALS, Operator.BITS_SET, Operator.BITS_NOT_SET}
@@ -69,11 +73,18 @@ def judge(job: JobSettings, values: Values) -> Scoped:
     return Scoped(wanted=True)
 
 
-def check_scope(filters: Sequence[FilterSettings], attributes: Mapping[str, Kind] | None) -> None:
-    """Raise ConfigurationError, naming attribute and reason, where a filter cannot be used with this source."""
+def check_scope(
+    filters: Sequence[FilterSettings],
+    attributes: Mapping[str, Kind] | None,
+    kinds: Mapping[str, Kind] | None = None,
+) -> None:
+    """Raise ConfigurationError, naming attribute and reason, where a filter cannot be used with this source.
+
+    `attributes` is all that the source has, None if that isn't known; `kinds` is what is known of some of them.
+    """
     for number, one in enumerate(filters, 1):
         for clause in one.clauses:
-            if reason := _objection(clause, attributes):
+            if reason := _objection(clause, attributes, {**(attributes or {}), **(kinds or {})}):
                 raise ConfigurationError(f"scope {one.title or number}: {clause.attribute}: {reason}.")
 
 
@@ -91,14 +102,20 @@ def check_switches(job: JobSettings, attributes: Mapping[str, Kind] | None) -> N
         raise ConfigurationError("\n".join(wrong))
 
 
-def _objection(clause: ClauseSettings, attributes: Mapping[str, Kind] | None) -> str:
-    if reason := UNUSABLE.get(clause.attribute):
-        return reason
-    if attributes is not None and clause.attribute not in attributes:
+def _objection(clause: ClauseSettings, attributes: Mapping[str, Kind] | None, kinds: Mapping[str, Kind]) -> str:
+    if attributes is not None and clause.attribute not in attributes and _base(clause.attribute) not in _UNUSABLE:
         return "the source has no such attribute"
-    if reason := UNUSABLE_KINDS.get((attributes or {}).get(clause.attribute, Kind.ANY)):
-        return reason
-    return _objection_to_value(clause)
+    return unusable(clause.attribute, kinds.get(clause.attribute, Kind.ANY)) or _objection_to_value(clause)
+
+
+def unusable(attribute: str, kind: Kind) -> str:
+    """Return why no scoping filter may use an attribute of this name and kind; empty where one may."""
+    return _UNUSABLE.get(_base(attribute)) or UNUSABLE_KINDS.get(kind, "")
+
+
+def _base(attribute: str) -> str:
+    """Return the name that counts: `manager` of `urn:…:User:manager.displayName`, whatever its case."""
+    return re.split(r"[.\[]", attribute.rpartition(":")[2] if attribute.startswith("urn:") else attribute)[0].lower()
 
 
 def _objection_to_value(clause: ClauseSettings) -> str:

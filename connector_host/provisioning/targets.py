@@ -17,6 +17,7 @@ from yarl import URL
 from connector_host import clock, traces
 from connector_host.errors import ConfigurationError
 from connector_host.provisioning.errors import CredentialsRefused, Incompliant, Refused, TargetError, TargetUnavailable
+from connector_host.provisioning.schemas import UserSchema, user_schema
 from connector_host.provisioning.secrets import revealed
 from connector_host.provisioning.web import tls
 from connector_host.signing.keys import load_key
@@ -98,6 +99,16 @@ class Target:
             ) from failure
         if found:
             raise Incompliant(INCOMPLIANT, "the probe for a user who cannot exist found one: filters are not obeyed")
+
+    async def schemas(self) -> UserSchema | None:
+        """Return what `/Schemas` say of users, None where the target has no such list."""
+        try:
+            status, document = await self._ask("GET", "Schemas")
+        except TargetUnavailable:
+            return None
+        found = (document or {}).get("Resources")
+        schema = user_schema(found) if status == OK and isinstance(found, list) else None
+        return schema if schema is not None and schema.attributes else None
 
     async def find(self, attribute: str, value: object) -> list[Resource]:
         """Return the users whose attribute equals the value."""

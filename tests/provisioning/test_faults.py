@@ -251,7 +251,7 @@ async def test_a_misspelt_switch_disables_nobody(rig):
     await rig.run()
     with pytest.raises(ConfigurationError, match="enabled_attribute: enabeld"):
         await rig.run(enabled_attribute="enabeld")
-    findings = await check_job("staff", rig.settings(enabled_attribute="enabeld").jobs["staff"])
+    findings = await check_job(rig.settings(enabled_attribute="enabeld").jobs["staff"])
     assert [one.subject for one in findings if one.level == "failure"] == ["switches"]
 
 

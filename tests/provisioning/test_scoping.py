@@ -123,6 +123,9 @@ def test_a_disabled_user_is_kept_out_whatever_the_scope():
         (clause("appRoleAssignments", "IS NOT NULL"), "role assignments"),
         (clause("userType", "EQUALS", "Guest"), "userType: Microsoft"),
         (clause("manager", "IS NOT NULL"), "reference"),
+        (clause("Manager.displayName", "IS NOT NULL"), "reference"),
+        (clause("urn:x:2.0:User:manager.value", "IS NOT NULL"), "reference"),
+        (clause("boss", "IS NOT NULL"), "reference to another object"),
         (clause("hired", "EQUALS", "x"), "dates"),
         (clause("mails", "EQUALS", "x"), "several"),
         (clause("level", "Greater_Than", "high"), "integers only"),
@@ -133,7 +136,14 @@ def test_a_disabled_user_is_kept_out_whatever_the_scope():
 def test_what_a_filter_cannot_use_is_named_with_the_reason(one, reason):
     filters = [FilterSettings(clauses=(ClauseSettings(**one),))]
     with pytest.raises(ConfigurationError, match=reason):
-        check_scope(filters, {"hired": Kind.DATE, "mails": Kind.MANY, "level": Kind.TEXT})
+        check_scope(filters, {"hired": Kind.DATE, "mails": Kind.MANY, "level": Kind.TEXT, "boss": Kind.REFERENCE})
+
+
+def test_what_is_known_of_some_attributes_is_heeded_where_not_all_are_known():
+    filters = [FilterSettings(clauses=(ClauseSettings(**clause("hired", "EQUALS", "x")),))]
+    check_scope(filters, None, {})
+    with pytest.raises(ConfigurationError, match="hired: dates"):
+        check_scope(filters, None, {"hired": Kind.DATE})
 
 
 @pytest.mark.parametrize("one", [clause("a", "EQUALS"), clause("a", "IS NULL", "x"), clause("a", "LIKE", "x")])

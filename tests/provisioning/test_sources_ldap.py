@@ -112,3 +112,8 @@ async def test_a_job_over_the_directory_creates_its_people(directory, rig):
     report = await rig.run(**job)
     assert report.counts["created"] == report.counts["read"] >= 25
     assert (await rig.run(**job)).kind == "incremental"
+
+
+async def test_the_directory_says_which_attributes_are_dates_and_references(directory):
+    kinds = await source_of(directory, attributes=["createTimestamp", "manager", "mail"]).kinds()
+    assert kinds == {"createTimestamp": "a date", "manager": "a reference to another object"}

@@ -45,7 +45,7 @@ def check(jobs: tuple[str, ...], config: Path, *, as_json: bool) -> None:
     settings = load(config)
 
     async def everything() -> dict[str, list[Finding]]:
-        return {name: await check_job(name, settings.jobs[name]) for name in chosen(settings, jobs)}
+        return {name: await check_job(settings.jobs[name]) for name in chosen(settings, jobs)}
 
     sections = asyncio.run(everything())
     if as_json:

@@ -32,11 +32,12 @@ class Kind(StrEnum):
     DATE = "a date"
     MANY = "several values"
     ROLES = "role assignments"
+    REFERENCE = "a reference to another object"
     ANY = "any value"
 
 
 FITS: Final = {
-    Kind.TEXT: {Kind.TEXT, Kind.TRUTH, Kind.NUMBER, Kind.DATE, Kind.ANY},
+    Kind.TEXT: {Kind.TEXT, Kind.TRUTH, Kind.NUMBER, Kind.DATE, Kind.REFERENCE, Kind.ANY},
     Kind.TRUTH: {Kind.TRUTH, Kind.TEXT, Kind.ANY},
     Kind.NUMBER: {Kind.NUMBER, Kind.TEXT, Kind.ANY},
     Kind.DATE: {Kind.DATE, Kind.TEXT, Kind.ANY},

@@ -65,6 +65,9 @@ class Source(Protocol):
     async def attributes(self) -> Mapping[str, Kind] | None:
         """Return the attributes that users may have; None where only the users themselves could tell."""
 
+    async def kinds(self) -> Mapping[str, Kind]:
+        """Return the kinds of those attributes of which the source itself says something."""
+
     def read(self, mark: str | None) -> AsyncGenerator[Batch, None]:
         """Yield the users: all of them with None, else those that have changed since the mark.
 

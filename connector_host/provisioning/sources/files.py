@@ -43,6 +43,10 @@ class FileSource:
         kind = Kind.ANY if settings.many_delimiter else Kind.TEXT
         return dict.fromkeys(await in_thread(lambda: _heading(settings)), kind)
 
+    async def kinds(self) -> Mapping[str, Kind]:
+        """Return nothing: a file says nothing of its attributes."""
+        return {}
+
     def read(self, mark: str | None) -> AsyncGenerator[Batch, None]:
         """Yield every user of the file; a mark means nothing to it."""
         del mark

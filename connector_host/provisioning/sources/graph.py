@@ -6,7 +6,7 @@ one; 410 means that the mark is too old, and all must be read again.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, urlencode, urlsplit
 
 from connector_host import clock
@@ -24,6 +24,27 @@ if TYPE_CHECKING:
 OK = 200
 RENEW_S = 120.0
 """A token is renewed that long before it ends."""
+
+KINDS: Final[Mapping[str, Kind]] = {
+    **dict.fromkeys(("accountEnabled", "isResourceAccount", "onPremisesSyncEnabled", "showInAddressList"), Kind.TRUTH),
+    **dict.fromkeys(
+        (
+            "birthday", "createdDateTime", "deletedDateTime", "employeeHireDate", "employeeLeaveDateTime",
+            "externalUserStateChangeDateTime", "hireDate", "lastPasswordChangeDateTime",
+            "onPremisesLastSyncDateTime", "refreshTokensValidFromDateTime", "signInSessionsValidFromDateTime",
+        ),
+        Kind.DATE,
+    ),
+    **dict.fromkeys(
+        (
+            "assignedLicenses", "assignedPlans", "businessPhones", "identities", "imAddresses", "interests",
+            "onPremisesProvisioningErrors", "otherMails", "pastProjects", "provisionedPlans", "proxyAddresses",
+            "responsibilities", "schools", "serviceProvisioningErrors", "skills",
+        ),
+        Kind.MANY,
+    ),
+}  # fmt: skip
+"""The properties of a user that are no text (Microsoft Graph: user resource type)."""
 
 NEXT, DELTA, REMOVED = "@odata.nextLink", "@odata.deltaLink", "@removed"
 
@@ -44,7 +65,11 @@ class GraphSource:
 
     async def attributes(self) -> Mapping[str, Kind] | None:
         """Return what the job selects."""
-        return dict.fromkeys(("id", *self._settings.attributes), Kind.ANY)
+        return {name: KINDS.get(name, Kind.ANY) for name in ("id", *self._settings.attributes)}
+
+    async def kinds(self) -> Mapping[str, Kind]:
+        """Return the kinds of a user's properties that are no plain text."""
+        return {name: KINDS[name] for name in self._settings.attributes if name in KINDS}
 
     async def read(self, mark: str | None) -> AsyncGenerator[Batch, None]:
         """Yield the users of the delta query; a changed user is fetched whole: a delta may name only what changed."""

@@ -5,6 +5,7 @@ Uses bonsai, the binding to OpenLDAP's library that is kept up; the pure-Python 
 
 from __future__ import annotations
 
+import re
 import uuid
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,7 +17,7 @@ from connector_host.provisioning.sources.contract import SourceUser
 from connector_host.provisioning.sources.threads import batches, in_thread
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterator, Mapping
+    from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping
 
     from connector_host.provisioning.settings import LdapSettings
     from connector_host.provisioning.sources.contract import Batch
@@ -27,6 +28,20 @@ BINARY_IDS: Final = frozenset({"objectguid"})
 """Active Directory's ids that are bytes; their text is the one that its own tools show."""
 
 GUID_BYTES: Final = 16
+
+SYNTAXES: Final = {
+    "1.3.6.1.4.1.1466.115.121.1.24": Kind.DATE,
+    "1.3.6.1.4.1.1466.115.121.1.53": Kind.DATE,
+    "1.3.6.1.4.1.1466.115.121.1.12": Kind.REFERENCE,
+    "1.3.6.1.4.1.1466.115.121.1.34": Kind.REFERENCE,
+    "1.3.6.1.4.1.1466.115.121.1.7": Kind.TRUTH,
+    "1.3.6.1.4.1.1466.115.121.1.27": Kind.NUMBER,
+}
+"""The syntaxes that are no plain text (RFC 4517 §3.3): times, names of other entries, truth values, integers."""
+
+_NAMES = re.compile(r"\bNAME\s+(?:'[^']+'|\(\s*(?:'[^']+'\s*)+\))")
+_SYNTAX = re.compile(r"\bSYNTAX\s+'?([0-9.]+)")
+_PARENT = re.compile(r"\bSUP\s+([A-Za-z][\w-]*)")
 
 
 class LdapSource:
@@ -48,7 +63,16 @@ class LdapSource:
         """Return what the job reads; None where it reads all that there is."""
         if not self._settings.attributes:
             return None
-        return dict.fromkeys((self._settings.key, *self._settings.attributes), Kind.ANY)
+        return dict.fromkeys((self._settings.key, "dn", *self._settings.attributes), Kind.ANY)
+
+    async def kinds(self) -> Mapping[str, Kind]:
+        """Return which attributes are dates, references, truth values or numbers by the directory's own schema.
+
+        Whether an attribute has several values is left to the entries: LDAP's schemas allow that nearly everywhere.
+        """
+        kinds = await in_thread(self._schema)
+        names = self._settings.attributes
+        return {name: kinds[name.lower()] for name in names if name.lower() in kinds} if names else kinds
 
     def read(self, mark: str | None) -> AsyncGenerator[Batch, None]:
         """Yield the entries, those at or after the mark where there is one."""
@@ -68,6 +92,21 @@ class LdapSource:
 
     async def close(self) -> None:
         """Do nothing: a connection lives as long as a search."""
+
+    def _schema(self) -> dict[str, Kind]:
+        try:
+            with self._client.connect(timeout=TIMEOUT_S) as connection:
+                where = connection.search("", bonsai.LDAPSearchScope.BASE, attrlist=["subschemaSubentry"])[0]
+                found = connection.search(
+                    str(where["subschemaSubentry"][0]),
+                    bonsai.LDAPSearchScope.BASE,
+                    "(objectClass=*)",
+                    ["attributeTypes"],
+                    timeout=TIMEOUT_S,
+                )[0]
+        except (bonsai.LDAPError, LookupError):
+            return {}  # not every login may read the schema
+        return attribute_kinds(map(str, found["attributeTypes"]))
 
     def _users(self, text: str) -> Iterator[SourceUser]:
         settings = self._settings
@@ -99,6 +138,32 @@ class LdapSource:
         if self._settings.mark is not None and (mark := values.get(self._settings.mark)) is not None:
             self._mark = _later(self._mark, str(mark))
         return SourceUser(str(key), values)
+
+
+def attribute_kinds(definitions: Iterable[str]) -> dict[str, Kind]:
+    """Return the kinds of attributes by their names as they are defined and in lower case (RFC 4512 §4.1.2)."""
+    syntaxes: dict[str, str] = {}
+    parents: dict[str, str] = {}
+    names: dict[str, list[str]] = {}
+    for text in definitions:
+        own = _NAMES.search(text)
+        if own is None:
+            continue
+        spelled = re.findall(r"'([^']+)'", own[0])
+        names[spelled[0].lower()] = spelled
+        if syntax := _SYNTAX.search(text):
+            syntaxes[spelled[0].lower()] = syntax[1]
+        if parent := _PARENT.search(text):
+            parents[spelled[0].lower()] = parent[1].lower()
+    first = {name.lower(): key for key, spelled in names.items() for name in spelled}
+    kinds: dict[str, Kind] = {}
+    for key, spelled in names.items():
+        at, steps = key, 0
+        while at not in syntaxes and at in parents and steps < len(parents):
+            at, steps = first.get(parents[at], parents[at]), steps + 1
+        if kind := SYNTAXES.get(syntaxes.get(at, "")):
+            kinds |= dict.fromkeys((spelling for name in spelled for spelling in (name, name.lower())), kind)
+    return kinds
 
 
 def _value(name: str, held: list[Any]) -> Value:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, urlencode
 
 from connector_host.provisioning.errors import SourceFailed
+from connector_host.provisioning.expressions.signatures import Kind
+from connector_host.provisioning.schemas import user_schema
 from connector_host.provisioning.sources.contract import Batch, SourceUser
 from connector_host.provisioning.sources.files import json_values
 from connector_host.provisioning.web import MISSING, Web
@@ -13,10 +15,19 @@ from connector_host.provisioning.web import MISSING, Web
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
 
-    from connector_host.provisioning.expressions.signatures import Kind
     from connector_host.provisioning.settings import ScimSettings
 
 OK = 200
+
+TYPES: Final = {
+    "string": Kind.TEXT,
+    "boolean": Kind.TRUTH,
+    "integer": Kind.NUMBER,
+    "decimal": Kind.NUMBER,
+    "dateTime": Kind.DATE,
+    "reference": Kind.REFERENCE,
+}
+"""The kinds of SCIM's types (RFC 7643 §2.3)."""
 
 
 class ScimSource:
@@ -32,6 +43,15 @@ class ScimSource:
     async def attributes(self) -> Mapping[str, Kind] | None:
         """Return None: extensions make any attribute possible."""
         return None
+
+    async def kinds(self) -> Mapping[str, Kind]:
+        """Return what the service's `/Schemas` say; nothing where it has none."""
+        status, document = await self._web.ask(f"{self._settings.url}/Schemas", self._headers)
+        found = document.get("Resources")
+        schema = user_schema(found if status == OK and isinstance(found, list) else ())
+        return {
+            one.path: Kind.MANY if one.many else TYPES.get(one.type, Kind.ANY) for one in schema.attributes.values()
+        }
 
     async def read(self, mark: str | None) -> AsyncGenerator[Batch, None]:
         """Yield the users page by page; the next mark is the latest change among them."""

@@ -48,7 +48,11 @@ class SqlSource:
 
     async def attributes(self) -> Mapping[str, Kind] | None:
         """Return the columns of the query."""
-        return await in_thread(lambda: dict.fromkeys(self._columns(), Kind.ANY))
+        return await in_thread(self._columns)
+
+    async def kinds(self) -> Mapping[str, Kind]:
+        """Return which columns are dates, as far as the driver says so (SQLite's doesn't)."""
+        return {name: kind for name, kind in (await in_thread(self._columns)).items() if kind is not Kind.ANY}
 
     def read(self, mark: str | None) -> AsyncGenerator[Batch, None]:
         """Yield the rows of the query, those at or after the mark where there is one."""
@@ -86,15 +90,16 @@ class SqlSource:
     def _column(self, name: str) -> sa.ColumnClause[Any]:
         return sa.column(name)
 
-    def _columns(self) -> list[str]:
+    def _columns(self) -> dict[str, Kind]:
         try:
             with self._engine.connect() as connection:
                 result = connection.execution_options(stream_results=True).execute(sa.text(self._settings.query))
-                names = list(result.keys())
+                types = dict(zip(result.keys(), (column[1] for column in result.cursor.description), strict=False))
                 result.close()
         except SQLAlchemyError as failure:
             raise _failed(failure) from failure
-        return names
+        driver = self._engine.dialect.dbapi
+        return {name: Kind.DATE if _is_date(driver, code) else Kind.ANY for name, code in types.items()}
 
     def _users(self, query: Executable) -> Iterator[SourceUser]:
         settings = self._settings
@@ -123,6 +128,15 @@ class SqlSource:
                 self._mark = _written(value)
         except TypeError as failure:
             raise MarkTooOld(f"the values of the mark column {self._settings.mark} cannot be compared.") from failure
+
+
+def _is_date(driver: object, code: object) -> bool:
+    """Return whether a column's type is a date: the type itself, or equal to one of the driver's (PEP 249)."""
+    if code in {datetime, date, time}:
+        return True
+    return code is not None and any(
+        code == getattr(driver, name, None) for name in ("DATETIME", "TIMESTAMP", "DATE", "TIME")
+    )
 
 
 def _written(value: Any) -> str:  # noqa: ANN401, PLR0911 - a driver's value, a line for each type
