@@ -22,7 +22,7 @@ from connector_host.provisioning.notices import Notice, tell
 from connector_host.provisioning.opening import opened
 from connector_host.provisioning.reports import Ending, Kind, Report
 from connector_host.provisioning.state import logbook
-from connector_host.provisioning.state.leading import Lead, lead
+from connector_host.provisioning.state.leading import Lead, leading
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -57,7 +57,7 @@ class Engine:
         job = self._job(name)
         if options.dry:
             return await self._cycle(name, job, options, self.stop)
-        with lead(self.state, name) as held:
+        async with leading(self.state, name) as held:
             return await self._led(name, job, options, held)
 
     async def serve(self, names: list[str]) -> None:
@@ -81,7 +81,7 @@ class Engine:
     async def _try(self, name: str) -> None:
         """Run one cycle, and let nothing that goes wrong in it end the engine."""
         try:
-            with lead(self.state, name) as held:
+            async with leading(self.state, name) as held:
                 await self._led(name, self._job(name), Options(), held)
         except JobHeld:
             return  # another engine is at it; look again soon, since it may die
@@ -168,6 +168,8 @@ def next_run(job: JobSettings, where: JobState, report: Report, begun: datetime)
     now = clock.now()
     match report.ending:
         case Ending.QUARANTINED:
+            return faults.next_probe(where, now.timestamp())
+        case Ending.UNAVAILABLE if where.quarantined_at is not None:
             return faults.next_probe(where, now.timestamp())
         case Ending.STOPPED:
             return now.timestamp()

@@ -15,7 +15,7 @@ from connector_host.provisioning.errors import ProvisioningError, TargetError
 from connector_host.provisioning.faults import Cause
 from connector_host.provisioning.sources.contract import Presence, SourceUser
 from connector_host.provisioning.standing import believes, stand
-from connector_host.provisioning.state.leading import lead
+from connector_host.provisioning.state.leading import leading
 from connector_host.provisioning.state.records import Action, Changes, Failure, Link, Modified, Staged, Status, Step
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ async def provision(job: Opened, state: State, key: str, *, dry: bool = False) -
         if dry:
             await _take(job, state, user, shown, dry=True)
         else:
-            with lead(state, job.name):
+            async with leading(state, job.name):
                 await _take(job, state, user, shown, dry=False)
     return shown
 

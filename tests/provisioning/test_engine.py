@@ -21,7 +21,7 @@ from connector_host.provisioning.engine import Engine, next_run
 from connector_host.provisioning.errors import JobHeld
 from connector_host.provisioning.reports import Ending, Kind, Report
 from connector_host.provisioning.settings import Provisioning
-from connector_host.provisioning.state.leading import lead
+from connector_host.provisioning.state.leading import lead, leading
 from connector_host.provisioning.state.records import JobState
 from connector_host.provisioning.state.store import State
 from tests.provisioning.jobs import job
@@ -116,6 +116,8 @@ async def test_on_postgresql_a_lead_ends_with_its_connection(postgresql_url):
     other.migrate()
     with lead(one, "staff") as held:
         assert held.is_held()
+        keepalive = sa.select(sa.func.current_setting("tcp_keepalives_idle"))
+        assert held._connection.scalar(keepalive) == "10"  # two hours by default, for which nobody else could lead
         with pytest.raises(JobHeld), lead(other, "staff"):
             pass
         with other.engine.begin() as connection:
@@ -127,6 +129,23 @@ async def test_on_postgresql_a_lead_ends_with_its_connection(postgresql_url):
             assert taken.is_held()
     one.close()
     other.close()
+
+
+async def test_a_lead_that_is_called_off_while_it_is_taken_is_let_go(rig):
+    """The thread that asks for the lock goes on: what it gets must not stay with nobody."""
+    with lead(rig.state, "staff"):  # so that the other one waits for SQLite, in its thread
+        taking = asyncio.create_task(_take(rig.state))
+        await asyncio.sleep(0.05)
+        taking.cancel()
+    with pytest.raises((asyncio.CancelledError, JobHeld)):
+        await taking
+    with lead(rig.state, "staff") as held:
+        assert held.is_held()
+
+
+async def _take(state):
+    async with leading(state, "staff"):
+        await asyncio.sleep(3_600)
 
 
 async def test_an_engine_outlives_a_restart_of_the_database_of_its_state(rig, own_postgresql):
@@ -160,10 +179,11 @@ async def test_a_whole_job_runs_on_postgresql_state(rig, postgresql_url):
 BEGUN = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 
 
-def run_after(ending, **changes):
+def run_after(ending, *, quarantined_at=None, **changes):
     settings = job(**changes)
     report = Report("staff", 1, Kind.FULL, ending=ending)
-    return datetime.fromtimestamp(next_run(settings, JobState("staff", b"", quarantine_attempts=1), report, BEGUN), UTC)
+    where = JobState("staff", b"", quarantine_attempts=1, quarantined_at=quarantined_at)
+    return datetime.fromtimestamp(next_run(settings, where, report, BEGUN), UTC)
 
 
 def test_the_schedule_is_forty_minutes_an_interval_or_cron(monkeypatch):
@@ -172,6 +192,7 @@ def test_the_schedule_is_forty_minutes_an_interval_or_cron(monkeypatch):
     assert run_after(Ending.FINISHED, interval_min=7.5) == BEGUN + timedelta(minutes=7.5)
     assert run_after(Ending.FINISHED, cron="0 */2 * * *") == BEGUN + timedelta(hours=2)
     assert run_after(Ending.UNAVAILABLE) == BEGUN + timedelta(minutes=6)
+    assert run_after(Ending.UNAVAILABLE, quarantined_at=1.0) == BEGUN + timedelta(hours=6, minutes=5)
     assert run_after(Ending.QUARANTINED) == BEGUN + timedelta(hours=6, minutes=5)
 
 

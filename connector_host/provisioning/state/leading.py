@@ -6,10 +6,11 @@ SQLite       an open exclusive transaction on a small database of its own, besid
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import threading
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING, Final
 
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
@@ -18,9 +19,22 @@ from sqlalchemy.pool import NullPool
 from connector_host.provisioning.errors import JobHeld, StateUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator, Iterator
 
     from connector_host.provisioning.state.store import State
+
+CLIENT: Final = {
+    "connect_timeout": 10,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 25_000,
+}
+"""How this side notices within half a minute that the way to PostgreSQL is gone (libpq: parameter key words)."""
+
+SERVER: Final = {"tcp_keepalives_idle": "10", "tcp_keepalives_interval": "5", "tcp_keepalives_count": "3"}
+"""How PostgreSQL notices the same, and gives the lock of a machine that lost its power to another engine; its own
+default are two hours."""
 
 
 class Lead:
@@ -52,7 +66,10 @@ class Lead:
 def lead(state: State, job: str) -> Iterator[Lead]:
     """Lead the job inside the block; raises JobHeld where another engine does."""
     on_postgresql = state.engine.dialect.name == "postgresql"
-    engine = sa.create_engine(state.engine.url if on_postgresql else _beside(state, job), poolclass=NullPool)
+    if on_postgresql:
+        engine = sa.create_engine(state.engine.url, poolclass=NullPool, connect_args=CLIENT)
+    else:
+        engine = sa.create_engine(_beside(state, job), poolclass=NullPool)
     try:
         connection = engine.connect()
     except SQLAlchemyError as failure:
@@ -61,15 +78,38 @@ def lead(state: State, job: str) -> Iterator[Lead]:
     held = Lead(connection)
     try:
         if on_postgresql:
-            connection.execution_options(isolation_level="AUTOCOMMIT")
-            if not connection.scalar(sa.select(sa.func.pg_try_advisory_lock(_number(job)))):
-                raise JobHeld(job)
+            _lock(connection, job)
         else:
             _begin_exclusive(connection, job)
         yield held
     finally:
         held.let_go()
         engine.dispose()
+
+
+@asynccontextmanager
+async def leading(state: State, job: str) -> AsyncIterator[Lead]:
+    """Do the same without holding up the event loop, which a database that does not answer would."""
+    block = ExitStack()
+    taking = asyncio.ensure_future(asyncio.to_thread(block.enter_context, lead(state, job)))
+    try:
+        yield await asyncio.shield(taking)
+    finally:
+        # Whoever is called off leaves a thread behind: what that still takes is given back.
+        await asyncio.gather(taking, return_exceptions=True)
+        await asyncio.to_thread(block.close)
+
+
+def _lock(connection: sa.Connection, job: str) -> None:
+    connection.execution_options(isolation_level="AUTOCOMMIT")
+    try:
+        for name, value in SERVER.items():
+            connection.execute(sa.select(sa.func.set_config(name, value, False)))  # noqa: FBT003 - SQL has no names
+        taken = connection.scalar(sa.select(sa.func.pg_try_advisory_lock(_number(job))))
+    except SQLAlchemyError as failure:
+        raise StateUnavailable(f"the state cannot be locked ({type(failure).__name__}).") from failure
+    if not taken:
+        raise JobHeld(job)
 
 
 def _beside(state: State, job: str) -> str:
