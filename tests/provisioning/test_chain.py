@@ -1,10 +1,15 @@
-"""The engine in place of a cloud directory: source, engine, relay, agent, host, table; all real processes."""
+"""The engine in place of a cloud directory: source, engine, relay, agent, host, PostgreSQL; all real processes.
+
+CHAOS_USERS=10000 CHAOS_KILLS=20 runs it at the size that a release is proven with.
+"""
 
 from __future__ import annotations
 
 import csv
 import json
-import sqlite3
+import os
+import random
+import signal
 import time
 from collections import Counter
 from contextlib import closing
@@ -12,21 +17,46 @@ from contextlib import closing
 import pytest
 from chain import Chain
 
+from tests.journeys.test_database_faults import TABLE
 from tests.provisioning import jobs_in_files
 from tests.provisioning.rig import HEADING, person
 
-COUNT = 300
+COUNT = int(os.environ.get("CHAOS_USERS", "200"))
+KILLS = int(os.environ.get("CHAOS_KILLS", "3"))
+WITHIN_S = 30 + COUNT / 20
+"""How long a part of the story may take on a machine that is busy."""
 
 
 @pytest.fixture(scope="module")
-def chain(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("chain")
+def chain(tmp_path_factory, postgresql_server):
+    server, folder = postgresql_server, tmp_path_factory.mktemp("chain")
+    name = server.database()
+    with closing(server.connect(name)) as connection:
+        connection.execute(TABLE)
     with Chain(folder / "run", folder / "certs") as running:
         running.prepare()
-        running.describe_table()
+        password = running.folder / "database-password"
+        password.write_text(server.password)
+        password.chmod(0o600)
+        running.database_url = f"postgresql+psycopg://{server.user}@{server.host}:{server.port}/{name}"
+        running.describe_table("--password-file", password)
         running.start()
         running.connect()
+        running.sql = lambda statement: _run(server, name, statement)
         yield running
+
+
+@pytest.fixture
+def fresh(chain):
+    """The chain with nobody in its table, and what was exported so far."""
+    chain.sql('DELETE FROM "Employees"')
+    return chain, exports(chain)
+
+
+def _run(server, name, statement):
+    with closing(server.connect(name)) as connection:
+        cursor = connection.execute(statement)
+        return cursor.fetchall() if cursor.description else []
 
 
 def write_people(chain, *people):
@@ -37,9 +67,12 @@ def write_people(chain, *people):
 
 
 def rows(chain):
-    with closing(sqlite3.connect(chain.database)) as database:
-        found = database.execute("SELECT ContosoLogin, FirstName, Active FROM Employees WHERE ContosoLogin LIKE 'u0%'")
-        return {login: (first, bool(active)) for login, first, active in found}
+    found = chain.sql('SELECT "ContosoLogin", "FirstName", "Active" FROM "Employees"')
+    return {login: (first, bool(active)) for login, first, active in found}
+
+
+def count(chain):
+    return chain.sql('SELECT count(*) FROM "Employees"')[0][0]
 
 
 def exports(chain):
@@ -52,21 +85,30 @@ def exports(chain):
     return counts
 
 
-@pytest.mark.timeout(180)
-def test_a_cycle_killed_on_its_way_through_the_relay_leaves_nothing_lost_or_doubled(chain):
+def wait(condition):
+    deadline = time.monotonic() + WITHIN_S
+    while not condition():
+        assert time.monotonic() < deadline, "nothing happened in time"
+        time.sleep(0.05)
+
+
+@pytest.mark.timeout(180 + COUNT // 5)
+def test_a_cycle_killed_at_random_moments_leaves_nothing_lost_or_doubled(fresh):
+    chain, before = fresh
     config = jobs_in_files.write(chain.folder, chain.url, chain.token_file, chain.relay_trust)
     people = [person(number) for number in range(COUNT)]
     write_people(chain, *people)
-    for enough in (60, 150):
+    dice = random.Random(20261125)  # noqa: S311 - the same moments each time
+    for _ in range(KILLS):
+        held = count(chain)
         engine = jobs_in_files.spawn(config, "run", "--once")
-        deadline = time.monotonic() + 30
-        while len(rows(chain)) < enough and time.monotonic() < deadline:
-            time.sleep(0.02)
+        wait(lambda at=held, one=engine: count(chain) > at or one.poll() is not None)
+        time.sleep(dice.random() * COUNT / 2_000)
         jobs_in_files.kill(engine)
     done = jobs_in_files.run(config, "run", "--once", "--json")
     assert done.returncode == 0, done.stderr
     assert rows(chain) == {one["login"]: (one["given"], True) for one in people}
-    assert exports(chain) == Counter({("add", one["login"]): 1 for one in people})
+    assert exports(chain) - before == Counter({("add", one["login"]): 1 for one in people})
 
     write_people(chain, person(0, given="Ada"), person(1, enabled="false"), *people[3:])
     report = json.loads(jobs_in_files.run(config, "run", "--once", "--json").stdout)[0]
@@ -78,3 +120,26 @@ def test_a_cycle_killed_on_its_way_through_the_relay_leaves_nothing_lost_or_doub
     }
     left = rows(chain)
     assert (left["u00000"], left["u00001"], "u00002" in left) == (("Ada", True), ("Given1", False), False)
+
+
+@pytest.mark.timeout(180 + COUNT // 5)
+def test_of_two_engines_the_other_takes_over_when_the_leader_dies_and_doubles_nothing(fresh, postgresql_url):
+    chain, before = fresh
+    config = jobs_in_files.write(
+        chain.folder, chain.url, chain.token_file, chain.relay_trust, state=postgresql_url, concurrency=2
+    )
+    people = [person(number) for number in range(COUNT)]
+    write_people(chain, *people)
+    leader = jobs_in_files.spawn(config, "run")
+    wait(lambda: count(chain) > COUNT // 10)
+    other = jobs_in_files.spawn(config, "run")
+    try:
+        wait(lambda: count(chain) > COUNT // 3)
+        jobs_in_files.kill(leader)
+        assert count(chain) < COUNT
+        wait(lambda: count(chain) == COUNT)
+    finally:
+        other.send_signal(signal.SIGTERM)
+        other.wait(30)
+    assert rows(chain) == {one["login"]: (one["given"], True) for one in people}
+    assert exports(chain) - before == Counter({("add", one["login"]): 1 for one in people})

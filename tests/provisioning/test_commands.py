@@ -133,23 +133,6 @@ async def test_killed_again_and_again_nothing_is_lost_or_doubled(rig, config):
     assert rig.log(action="update") == []
 
 
-async def test_two_engines_share_the_work_and_one_takes_over_when_the_other_dies(rig, config, postgresql_url):
-    text = config.read_text().replace('"sqlite:///state.sqlite"', json.dumps(postgresql_url))
-    config.write_text(text)
-    rig.people(*(person(n) for n in range(800)))
-    engines = [spawn(config, "run"), spawn(config, "run")]
-    try:
-        await until(lambda: len(rig.rows()) > 100, 30)
-        kill(engines.pop(0))
-        await until(lambda: len(rig.rows()) == 800, 30)
-    finally:
-        for engine in engines:
-            engine.send_signal(signal.SIGTERM)
-            await asyncio.to_thread(engine.wait, 20)
-    assert "finished" in (await run_beside(config, "run", "--once")).stdout
-    assert len(rig.rows()) == 800
-
-
 async def test_a_terminal_shows_progress_and_a_pipe_does_not(rig, config):
     rig.people(*(person(n) for n in range(300)))
     piped = await run_beside(config, "run", "--once")
