@@ -7,6 +7,7 @@ read what differs before you commit it.
 from __future__ import annotations
 
 import os
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -27,8 +28,12 @@ from connector_host.connectors.sql import (
     predicates,
     privileges,
     queries,
+    scripted,
     shapes,
 )
+from connector_host.connectors.sql.codecs import codec_for
+from connector_host.connectors.sql.columns import Neighbours
+from connector_host.connectors.sql.databases.oracle import ORACLE
 from connector_host.connectors.sql.dialects import dialect_of
 from connector_host.connectors.survey import Relation
 from connector_host.settings import SqlSettings
@@ -95,9 +100,7 @@ def spoken(database):
         "page after an anchor": queries._select(shape, Query(after="x"), AllOf(())),
         "page sorted by text": queries._select(shape, Query(sort_by="Name", descending=True), AllOf(())),
         "count": queries._count(shape, Present("Name")),
-        "is the anchor taken": sa.select(sa.literal_column("1"))
-        .select_from(shape.table)
-        .where(shape.anchor.sql == sa.literal("x")),
+        "is the anchor taken": guarding.taken(shape, "x"),
         "double": doubles._looking(shape, shape.columns[login], 2),
         "log": changelog.page_of(shape, "2026-11-25 03:00:00.000000", 7),
         "end of the log": sa.select(sa.func.max(changelog._log(shape).c.at)),
@@ -200,3 +203,22 @@ def test_brackets_stand_for_themselves_in_patterns_of_sql_server():
     values = []
     conditions.ask(Compare("Name", Comparator.SW, "[a"), Described("mssql").shape("Login"), values)
     assert values == ["![a%"]
+
+
+def test_a_procedures_own_names_for_its_parameters_are_left_to_sql_server():
+    text = (
+        "SET NOCOUNT ON; DECLARE @made int; EXEC add @login = @Login, @name=:Name, @made = @made OUTPUT; SELECT @made"
+    )
+    ((statement, names),) = scripted.script("exports.create", [text], ["Login", "Name"]).statements
+    assert names == {"Login", "Name"}
+    compiled = " ".join(str(statement.compile(dialect=Described("mssql").sql)).split())
+    assert "EXEC add @login = ?, @name=?, @made = @made OUTPUT" in compiled
+
+
+def test_a_number_of_oracle_is_compared_with_all_its_digits():
+    column = Described("oracle").shape("Login").columns["Salary"]
+    number = Decimal("12345678.91")
+    assert column.codec.compared(number) == Neighbours(number, number)
+    unbound = discovery._column(catalogues._oracle("Free", "NUMBER"), ORACLE, (), [])
+    exact = Decimal("12345678901234567890.123")
+    assert codec_for(unbound.kind, unbound.facts, ORACLE.parameters).compared(exact) == Neighbours(exact, exact)

@@ -189,7 +189,8 @@ def _decimal(facts: ColumnFacts, parameters: Parameters) -> Codec:
 
 
 def _decimals_beside(number: Decimal, facts: ColumnFacts, parameters: Parameters) -> Neighbours:
-    if parameters.decimal_digits is not None:  # kept in eight bytes of floating point, whatever was declared
+    if parameters.decimal_digits is not None and not parameters.native_decimals:
+        # Kept in eight bytes of floating point, whatever was declared.
         return neighbours.double(number)
     if facts.precision is None:
         return Neighbours(number, number)

@@ -250,7 +250,8 @@ def _modify(connection: Connection, shape: Shape, export: Modify, on_unreadable:
     if "update" in shape.scripts:
         _run(connection, shape, "update", _all_parameters(shape, before, changes))
     else:
-        _demand_one_row(connection, shape, sa.update(shape.table).values(changes).where(shape.anchor.sql == key))
+        is_anchor = predicates.is_anchor(shape, "key_", key)
+        _demand_one_row(connection, shape, sa.update(shape.table).values(changes).where(is_anchor))
     after = queries.read(connection, shape, [export.anchor], on_unreadable).get(export.anchor)
     if after is None:
         raise WrongRowCount("The database reported success, but the user is gone: look at the table's triggers.")
@@ -294,7 +295,7 @@ def _delete(connection: Connection, shape: Shape, export: Delete, on_unreadable:
             raise WrongRowCount("The statements of exports.delete left the user where it was, and were undone.")
         return Exported(before, written=True)
     key = queries.anchor_key(shape, export.anchor)
-    _demand_one_row(connection, shape, sa.delete(shape.table).where(shape.anchor.sql == key))
+    _demand_one_row(connection, shape, sa.delete(shape.table).where(predicates.is_anchor(shape, "key_", key)))
     return Exported(before, written=True)
 
 
@@ -336,7 +337,7 @@ def spoken(connection: Connection, shape: Shape, export: Export) -> tuple[Spoken
         statement = sa.insert(shape.table).values(values)
     else:
         key = queries.anchor_key(shape, getattr(export, "anchor", ""))
-        one_row = shape.anchor.sql == key
+        one_row = predicates.is_anchor(shape, "key_", key)
         changing = operation == "update"
         statement = (
             sa.update(shape.table).values(values).where(one_row) if changing else sa.delete(shape.table).where(one_row)

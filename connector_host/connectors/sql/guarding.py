@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 from connector_host.connectors.errors import Busy
+from connector_host.connectors.sql import predicates
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -68,10 +69,13 @@ def hold(connection: Connection, shape: Shape) -> None:
 
 def is_taken(connection: Connection, shape: Shape, key: object) -> bool:
     """Return whether a row has the anchor already, as the column's own collation compares."""
-    found: sa.Select[*tuple[object, ...]] = (
-        sa.select(sa.literal_column("1")).select_from(shape.table).where(shape.anchor.sql == key)
-    )
-    return connection.execute(found).first() is not None
+    return connection.execute(taken(shape, key)).first() is not None
+
+
+def taken(shape: Shape, key: object) -> sa.Select[*tuple[object, ...]]:
+    """Return what finds a row with the anchor."""
+    found: sa.Select[*tuple[object, ...]] = sa.select(sa.literal_column("1")).select_from(shape.table)
+    return found.where(predicates.is_anchor(shape, "key_", key))
 
 
 def let_go(connection: Connection, database: str) -> None:

@@ -51,24 +51,24 @@ def to_where(question: Question, shape: Shape, names: Iterator[str]) -> Where:
             return sa.or_(sa.false(), *(to_where(part, shape, names) for part in parts))
 
 
-def parameter(name: str) -> Expression:
+def parameter(name: str, value: object = None) -> Expression:
     """Return a bound parameter whose type the server infers."""
-    return sa.bindparam(name, None, type_=sa.types.NullType())
+    return sa.bindparam(name, value, type_=sa.types.NullType())
 
 
-def compared(column: SqlColumn, shape: Shape, name: str) -> Expression:
+def compared(column: SqlColumn, shape: Shape, name: str, value: object = None) -> Expression:
     """Return a parameter that is compared with a column, as narrow as the column, so that an index can be used."""
     facts = column.discovered.facts
     if column.discovered.kind.family is Family.SINGLE:
         # 0.1 in eight bytes is another number than 0.1 in four.
-        return sa.cast(parameter(name), sa.FLOAT() if shape.dialect.name == "mysql" else sa.REAL())
+        return sa.cast(parameter(name, value), sa.FLOAT() if shape.dialect.name == "mysql" else sa.REAL())
     if facts.declared in shape.dialect.narrow_texts:
         # As long as the parameter may be: a longer one must not be cut to what the column holds.
-        return sa.cast(parameter(name), sa.VARCHAR(8_000))
+        return sa.cast(parameter(name, value), sa.VARCHAR(8_000))
     if shape.dialect.padded_cast and column.discovered.kind.family is Family.PADDED_TEXT:
-        return sa.cast(parameter(name), Spelled(shape.dialect.padded_cast))
+        return sa.cast(parameter(name, value), Spelled(shape.dialect.padded_cast))
     # Of the column's type, which may convert it.
-    return sa.bindparam(name, None, type_=column.sql.type) if shape.dialect.conversions else parameter(name)
+    return sa.bindparam(name, value, type_=column.sql.type) if shape.dialect.conversions else parameter(name, value)
 
 
 def inside(shape: Shape, name: str) -> Expression:
@@ -76,9 +76,9 @@ def inside(shape: Shape, name: str) -> Expression:
     return sa.cast(parameter(name), Spelled(shape.dialect.text_cast)) if shape.dialect.text_cast else parameter(name)
 
 
-def is_anchor(shape: Shape, name: str) -> Where:
-    """Return that a row has the anchor which the parameter names."""
-    return shape.anchor.sql == compared(shape.anchor, shape, name)
+def is_anchor(shape: Shape, name: str, key: object = None) -> Where:
+    """Return that a row has the anchor which the parameter names, or is given with it."""
+    return shape.anchor.sql == compared(shape.anchor, shape, name, key)
 
 
 def locked(statement: sa.Select[*tuple[object, ...]], shape: Shape) -> sa.Select[*tuple[object, ...]]:

@@ -26,6 +26,9 @@ NAMED = re.compile(r"(?<![:\w@\\])([:@])(\w+)(?![\w:])")
 QUOTED = re.compile(r"('(?:[^']|'')*'|\"[^\"]*\"|`[^`]*`|\[[^\]]*\]|--[^\n]*|/\*.*?\*/)", re.DOTALL)
 """What is no place for a parameter: text, quoted names, comments."""
 
+CALLED = re.compile(r"\bEXEC(UTE)?\b", re.IGNORECASE)
+"""A call of SQL Server, where what stands before `=` is the procedure's own name for a parameter."""
+
 COUNTED = re.compile(r"\s*(INSERT|UPDATE|DELETE|MERGE)\b", re.IGNORECASE)
 """Statements whose count of rows means something; a procedure's does not."""
 
@@ -68,9 +71,12 @@ def script(key: str, statements: Sequence[str], attributes: Collection[str]) -> 
 def _statement(key: str, text: str, attributes: Collection[str]) -> tuple[TextClause, frozenset[str]]:
     by_lower = {name.lower(): name for name in attributes}
     used: set[str] = set()
+    is_call = CALLED.search(text) is not None
 
     def replaced(found: re.Match[str]) -> str:
         mark, name = found.groups()
+        if mark == "@" and is_call and re.match(r"\s*=", found.string[found.end() :]):
+            return found[0]
         exact = name if name in attributes else by_lower.get(name.lower())
         if exact is None:
             if mark == "@":

@@ -48,7 +48,7 @@ SELECT count(*) AS count_1 FROM "HR"."Employees" WHERE "HR"."Employees"."Name" I
 
 -- is the anchor taken
 SELECT 1 FROM "HR"."Employees" WHERE "HR"."Employees"."Login" = ?
-    param_1
+    key_
 
 -- double
 SELECT "HR"."Employees"."Login", "HR"."Employees"."Login" AS "Login__1" FROM "HR"."Employees" WHERE lower("HR"."Employees"."Login") IN (lower(CAST(? AS VARCHAR(32672))), lower(CAST(? AS VARCHAR(32672))))

@@ -47,8 +47,8 @@ SELECT count(*) AS count_1 FROM [HR].[Employees] WHERE [HR].[Employees].[Name] I
     
 
 -- is the anchor taken
-SELECT 1 FROM [HR].[Employees] WHERE [HR].[Employees].[Login] = ?
-    param_1
+SELECT 1 FROM [HR].[Employees] WHERE [HR].[Employees].[Login] = CAST(? AS VARCHAR(8000))
+    key_
 
 -- double
 SELECT [HR].[Employees].[Login], [HR].[Employees].[Login] AS [Login__1] FROM [HR].[Employees] WHERE lower(CAST([HR].[Employees].[Login] AS NVARCHAR(max))) IN (lower(?), lower(?))

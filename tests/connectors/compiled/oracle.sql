@@ -47,8 +47,8 @@ SELECT count(*) AS count_1 FROM "HR"."Employees" WHERE "HR"."Employees"."Name" I
     
 
 -- is the anchor taken
-SELECT 1 FROM "HR"."Employees" WHERE "HR"."Employees"."Login" = :param_1
-    param_1
+SELECT 1 FROM "HR"."Employees" WHERE "HR"."Employees"."Login" = :key_
+    key_
 
 -- double
 SELECT "HR"."Employees"."Login", "HR"."Employees"."Login" AS "Login__1" FROM "HR"."Employees" WHERE lower("HR"."Employees"."Login") IN (lower(:d0), lower(:d1))
