@@ -109,10 +109,11 @@ def init(**given: Any) -> None:  # noqa: ANN401 - click's door; Options types it
       connector-host init --from-ecma2host export.xml --database-url mssql+pyodbc://scim@db/hr
     """
     from connector_host.errors import failures
-    from connector_host.setup.writing import add, refuse_overwriting, write
+    from connector_host.setup.writing import add, prepare_folder, refuse_overwriting, write
 
     options = _taken_over(Options(**given))
     refuse_overwriting(options.config, force=options.force or options.add)
+    prepare_folder(options.config)
     login, connector = _describe(options)
     if options.add:
         written = add(options.config, connector, login.password)

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import stat
+import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from connector_host.errors import ConfigurationError
+from connector_host.ownership import make_folder
 from connector_host.settings import load
 from connector_host.setup.documents import connector_lines, render
 from connector_host.setup.secrets import seal_password
 from connector_host.setup.tokens import add_token
 from connector_host.tls.issuing import write_public
+from connector_host.units.windows import keep_others_out, own_right
 
 if TYPE_CHECKING:
     from connector_host.settings import Configuration
@@ -36,6 +39,22 @@ def refuse_overwriting(config: Path, *, force: bool) -> None:
         raise ConfigurationError(
             f"{config} exists. Give another --config, add a connector to it with --add, or replace it with --force."
         )
+
+
+def prepare_folder(config: Path) -> None:
+    """Make the folder of a new configuration before any key is written there; raises ConfigurationError.
+
+    Below ProgramData every account of the machine may read what is new, so a new folder is closed on Windows.
+    """
+    folder = config.absolute().parent
+    if folder.is_dir():
+        return
+    try:
+        make_folder(folder)
+        if sys.platform == "win32":
+            keep_others_out(folder, own_right())
+    except OSError as failure:
+        raise ConfigurationError(f"{folder}: cannot be written ({failure.strerror}).") from failure
 
 
 def write(config: Path, host: HostPlan, connector: ConnectorPlan, password: str | None, *, force: bool) -> Written:
@@ -62,7 +81,6 @@ def add(config: Path, connector: ConnectorPlan, password: str | None) -> Written
 def _put(config: Path, text: str, connector: ConnectorPlan, password: str | None) -> Written:
     folder = config.absolute().parent
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         mode = stat.S_IMODE(config.stat().st_mode) if config.exists() else None
         _prove(text, folder)
         if connector.password_sealed_file is not None and password is not None:

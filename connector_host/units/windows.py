@@ -21,6 +21,8 @@ from connector_host.units import hosting
 from connector_host.units.programs import Runner, ServiceFailed, run
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from connector_host.units.descriptions import Unit
 
 State = Literal["running", "stopped", "starting", "stopping", "absent"]
@@ -155,11 +157,27 @@ class Windows:
         return Registration(unit.name, unit.description, subprocess.list2cmdline(command), f"NT SERVICE\\{unit.name}")
 
     def _hand_over(self, folder: Path, account: str) -> None:
-        """Let only the service, the system and administrators in: a key beside the configuration is for them alone."""
-        rights = (f"{account}:(OI)(CI)M", f"{_SYSTEM}:(OI)(CI)F", f"{_ADMINISTRATORS}:(OI)(CI)F")
-        self._icacls(folder, "/inheritance:r", "/grant:r", *rights)
+        keep_others_out(folder, f"{account}:(OI)(CI)M", self.run)
 
     def _icacls(self, folder: Path, *arguments: str) -> None:
-        done = self.run(("icacls", str(folder), *arguments))
-        if done.returncode:
-            raise ServiceFailed(f"icacls {folder} failed: {done.stderr.strip() or done.stdout.strip()}")
+        _icacls(self.run, folder, *arguments)
+
+
+def keep_others_out(folder: Path, right: str, run: Runner = run) -> None:
+    """Let only one account, the system and administrators into a folder, whose keys are for them alone.
+
+    `right` is what icacls calls it: `ACCOUNT:(OI)(CI)M`. Raises ServiceFailed.
+    """
+    rights = (right, f"{_SYSTEM}:(OI)(CI)F", f"{_ADMINISTRATORS}:(OI)(CI)F")
+    _icacls(run, folder, "/inheritance:r", "/grant:r", *rights)
+
+
+def own_right(environment: Mapping[str, str] = os.environ) -> str:
+    """Return the full right of whoever runs this, as icacls writes it."""
+    return f"{environment.get('USERDOMAIN', '.')}\\{environment.get('USERNAME', '')}:(OI)(CI)F"
+
+
+def _icacls(run: Runner, folder: Path, *arguments: str) -> None:
+    done = run(("icacls", str(folder), *arguments))
+    if done.returncode:
+        raise ServiceFailed(f"icacls {folder} failed: {done.stderr.strip() or done.stdout.strip()}")

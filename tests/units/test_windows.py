@@ -6,13 +6,15 @@
 import json
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
+from connector_host.setup import writing
 from connector_host.units import hosting
 from connector_host.units.descriptions import Unit
 from connector_host.units.programs import ServiceFailed
-from connector_host.units.windows import Windows
+from connector_host.units.windows import Windows, keep_others_out
 
 
 def unit(folder, **changes):
@@ -208,3 +210,17 @@ def test_a_crash_leaves_its_trace_in_the_log(live):
     with pytest.raises(ZeroDivisionError):
         live("crashing", "return 1 / 0")
     assert "ZeroDivisionError" in live.log
+
+
+def test_a_new_folder_of_a_configuration_is_closed_before_any_key_is_in_it(tmp_path, monkeypatch):
+    icacls = Icacls()
+    monkeypatch.setattr(writing, "sys", SimpleNamespace(platform="win32"))
+    monkeypatch.setattr(writing, "keep_others_out", lambda folder, right: keep_others_out(folder, right, icacls))
+    monkeypatch.setenv("USERDOMAIN", "CORP")
+    monkeypatch.setenv("USERNAME", "ada")
+    config = tmp_path / "new" / "connector-host.toml"
+    for _ in range(2):
+        writing.prepare_folder(config)
+    [command] = icacls.commands
+    assert command[:4] == ("icacls", str(tmp_path / "new"), "/inheritance:r", "/grant:r")
+    assert set(command[4:]) == {"CORP\\ada:(OI)(CI)F", "*S-1-5-18:(OI)(CI)F", "*S-1-5-32-544:(OI)(CI)F"}
