@@ -113,7 +113,7 @@ class SqlConnector:
         if (asked := lookups.read(shape, query, self._unreadable)) is not None:
             value, look_up = asked
             if (found := await self._noted(self._readers.point(value, look_up))) is not None:
-                return found
+                return lookups.page(query, found)
         return await self._reader(lambda connection: queries.search(connection, shape, query, self._unreadable))
 
     async def export(self, export: Export) -> Exported:
