@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import sqlite3
 import sys
 from contextlib import AsyncExitStack
@@ -148,6 +149,8 @@ class _Run:
 
         async def warm() -> None:
             await asyncio.gather(*(_warm(one) for one in tuple(served.values())))
+            # What is there now lives as long as the host: a collection that walks over all of it stops every request.
+            gc.freeze()
 
         async def hear() -> None:
             await on_hangup(reloading.reload, host.state)
