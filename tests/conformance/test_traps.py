@@ -1,25 +1,26 @@
 """The traps of sql-connectors.md §1c and §3.3, each by its number, wherever it can be set here.
 
-Some are only named here, since a test elsewhere is about them alone: 1c.3 and 3.3.17 test_exporting (a value that does
-not fit), 1c.6 test_changing (any name), 3.3.6 test_exporting (one bad export of many), 3.3.14 test_faults (ended
-sessions). 1c.10 cannot be set: there are no multi-valued attributes.
+1c.10 cannot be set: there are no multi-valued attributes.
 """
 
 from __future__ import annotations
 
+import asyncio
 import uuid
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 import sqlalchemy as sa
 from sqlalchemy import event
 
-from connector_host.connectors.contract import EVERYTHING, Add, Comparator, Compare, Delete, Modify, Query
+from connector_host.connectors.contract import EVERYTHING, Add, Comparator, Compare, Delete, Modify, Mutability, Query
 from connector_host.connectors.errors import Conflict, ConnectorError, InvalidValue, NotFound, Unavailable
 from connector_host.connectors.registry import open_connector, open_importer
 from connector_host.connectors.sql.dialects import dialect_of
 from connector_host.connectors.sql.engines import open_engine, parse_url
 from connector_host.errors import Level
+from connector_host.runs import imports
+from connector_host.runs.state import ImportState
 
 ANNA = Add({"Login": "anna", "Name": "Anna"})
 
@@ -245,3 +246,130 @@ async def test_3_3_18_a_missing_driver_and_a_missing_data_source_are_said_to_be_
         with pytest.raises(Unavailable, match="not installed"):
             await connector.describe()
         await connector.close()
+
+
+async def test_1c_3_a_value_that_does_not_fit_is_refused_and_its_column_is_not_dropped(employees, connector):
+    with pytest.raises(InvalidValue, match="Number"):
+        await connector.export(Add({**ANNA.values, "Number": 2**70}))
+    assert employees.execute('SELECT count(*) FROM "Employees"')[0][0] == 0
+
+
+async def test_1c_4_a_row_with_the_very_mark_of_the_last_run_is_not_lost(platform, tmp_path):
+    table(platform, "id int PRIMARY KEY NOT NULL, changed int")
+    platform.execute('INSERT INTO "Trap" VALUES (1, 5)')
+    settings = platform.settings(table="Trap", anchor="id")
+
+    def run():
+        request = imports.Request("watermark", tmp_path / "out", watermark="changed", overlap=0)
+        with ImportState(tmp_path / "state") as state, open_importer("HR", settings) as importer:
+            return imports.run(importer, state, request).adds
+
+    assert run() == 1
+    platform.execute('INSERT INTO "Trap" VALUES (2, 5)')
+    assert run() == 1
+
+
+async def test_1c_6_a_quote_in_a_name_is_doubled(platform):
+    mark = "`" if platform.database == "mariadb" else '"'
+    name, column = f"Tr{mark}ap", f"na{mark}me"
+    doubled, doubled_column = (f"{mark}{text.replace(mark, mark * 2)}{mark}" for text in (name, column))
+    connection = platform.connect()
+    for statement in (
+        f"DROP TABLE IF EXISTS {doubled}",
+        f"CREATE TABLE {doubled} (id int PRIMARY KEY NOT NULL, {doubled_column} varchar(9))",
+    ):
+        connection.cursor().execute(statement)
+    connection.close()
+    connector = platform.open(table=name, anchor="id")
+    await connector.export(Add({"id": 1, column: "x"}))
+    assert (await connector.export(Modify("1", lambda _: {column: "y"}))).entry.values[column] == "y"
+    assert (await connector.search(Query(Compare(column, Comparator.EQ, "y")))).total == 1
+    await connector.close()
+
+
+async def test_3_3_2_text_that_looks_like_a_number_finds_nobody_by_a_numeric_key(platform):
+    table(platform, "id int PRIMARY KEY NOT NULL, name varchar(9)")
+    connector = platform.open(table="Trap", anchor="id")
+    await connector.export(Add({"id": 1, "name": "x"}))
+    for anchor in ("01", "1abc", " 1", "1.0", "+1", "1e0", "\uff10\uff11"):
+        assert await connector.read(anchor) is None, anchor
+        with pytest.raises(NotFound):
+            await connector.export(Delete(anchor))
+    assert (await connector.read("1")).values["name"] == "x"
+    await connector.close()
+
+
+async def test_3_3_4_fractions_of_a_second_survive(platform):
+    """MariaDB's driver cuts them from parameters; SQLite's keeps three digits."""
+    precise = {"sqlite": "datetime", "postgresql": "timestamp(6)", "mariadb": "datetime(6)"}[platform.database]
+    table(platform, f"id int PRIMARY KEY NOT NULL, seen {precise}")
+    connector = platform.open(table="Trap", anchor="id")
+    moment = datetime(2026, 11, 23, 17, 30, 1, 123_000, tzinfo=UTC)
+    assert (await connector.export(Add({"id": 1, "seen": moment}))).entry.values["seen"] == moment
+    assert (await connector.read("1")).values["seen"] == moment
+    await connector.close()
+
+
+async def test_3_3_9_an_insertion_is_believed_by_its_row_and_not_by_a_count(platform):
+    """The count is -1 with several drivers; the anchor that the database made is what tells."""
+    serial = {
+        "sqlite": "id integer PRIMARY KEY AUTOINCREMENT",
+        "postgresql": "id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY",
+        "mariadb": "id int AUTO_INCREMENT PRIMARY KEY",
+    }[platform.database]
+    table(platform, f"{serial}, name varchar(9) NOT NULL")
+    connector = platform.open(table="Trap", anchor="id", accept_unenforced_anchor=True)
+    made = [(await connector.export(Add({"name": f"n{number}"}))).entry for number in range(3)]
+    assert len({entry.anchor for entry in made}) == 3
+    for entry in made:
+        assert (await connector.read(entry.anchor)).values["name"] == entry.values["name"]
+    await connector.close()
+
+
+async def test_3_3_12_unique_keys_that_sqlite_does_not_spell_out_are_seen(platform):
+    platform.only("sqlite")
+    table(
+        platform,
+        "id integer PRIMARY KEY, login varchar(20) not null unique, up text GENERATED ALWAYS AS (upper(login))",
+    )
+    connector = platform.open(table="Trap", anchor="login")
+    described = (await connector.describe()).by_name
+    assert described["login"].unique
+    assert described["up"].mutability is Mutability.READ_ONLY
+    assert (await connector.export(Add({"login": "anna"}))).entry.values["up"] == "ANNA"
+    with pytest.raises(InvalidValue, match="login"):
+        await connector.export(Add({"login": "x" * 21}))
+    await connector.close()
+
+
+async def test_3_3_14_a_connection_that_was_killed_is_not_used_again(employees, connector):
+    employees.only("postgresql", "mariadb")
+    await connector.export(ANNA)
+    if employees.database == "postgresql":
+        employees.execute(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+    else:
+        asked = "SELECT id FROM information_schema.processlist WHERE db = database() AND id <> connection_id()"
+        for (number,) in employees.execute(asked):
+            employees.execute(f"KILL {number}")
+    assert (await connector.export(Modify("anna", lambda _: {"Name": "b"}))).written
+    assert (await connector.read("anna")).values["Name"] == "b"
+
+
+@pytest.mark.parametrize("text", ["lone \ud800 surrogate", "nul \x00 byte"])
+async def test_3_3_17_text_that_no_database_takes_alike_is_refused_or_kept_whole(employees, connector, text):
+    (done,) = await asyncio.gather(connector.export(Add({**ANNA.values, "Email": text})), return_exceptions=True)
+    if isinstance(done, InvalidValue):
+        assert done.attribute == "Email"
+        assert employees.execute('SELECT count(*) FROM "Employees"')[0][0] == 0
+    else:
+        assert done.entry.values["Email"] == text
+
+
+def test_every_trap_that_can_be_set_has_a_test_of_its_number():
+    """1c.10 cannot be set: there are no multi-valued attributes."""
+    numbers = {f"1c_{number}" for number in range(1, 10)} | {f"3_3_{number}" for number in range(1, 19)}
+    held = {name.removeprefix("test_") for name in globals() if name.startswith(("test_1c", "test_3_3"))}
+    assert {number for number in numbers if not any(name.startswith(f"{number}_") for name in held)} == set()
