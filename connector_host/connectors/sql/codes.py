@@ -84,7 +84,7 @@ CODES: Mapping[str, Mapping[str, Happened]] = {
         **dict.fromkeys(("1213", "1020"), _H.DEADLOCK),
         "1205": _H.LOCKED,
         **dict.fromkeys(("1969", "3024", "1317"), _H.TIME_LIMIT),
-        **dict.fromkeys(("1040", "1053", "1159", "1160", "1161", "1203", "1927"), _H.CONNECTION),
+        **dict.fromkeys(("1040", "1053", "1159", "1160", "1161", "1203", "1226", "1927"), _H.CONNECTION),
         **dict.fromkeys(("2002", "2003", "2005", "2006", "2013", "2014", "2026", "2055", "4031", "0"), _H.CONNECTION),
         **dict.fromkeys(("1045", "1044", "1049", "1698", "1130"), _H.LOGIN),
         **dict.fromkeys(("1142", "1143", "1227", "1370"), _H.DENIED),
