@@ -12,6 +12,7 @@ import logging
 import random
 import ssl
 from collections import Counter
+from contextlib import suppress
 
 import aiohttp
 import pytest
@@ -88,7 +89,7 @@ async def test_no_acknowledged_write_is_lost_and_none_is_done_twice_over_several
     # Most clients stay with the node that has no agent, so that most requests travel between nodes.
     urls = itertools.cycle([nodes.url(0)] * 3 + [nodes.url(1)])
     writer = Writer(session, urls, nodes.chain.token_file.read_text().strip())
-    kills = asyncio.create_task(kill_at_random(nodes, killed))
+    kills = asyncio.create_task(kill_at_random(nodes, tally, killed))
     await asyncio.gather(*(write(writer, logins, tally, killed) for _ in range(CLIENTS)))
     kills.cancel()
     await asyncio.gather(kills, return_exceptions=True)
@@ -98,7 +99,7 @@ async def test_no_acknowledged_write_is_lost_and_none_is_done_twice_over_several
     assert len(tally.unknown) <= killed["host"] * CLIENTS, "only a host that dies half-way leaves a doubt"
 
 
-async def kill_at_random(nodes, killed):
+async def kill_at_random(nodes, tally, killed):
     """Kill one part after another, without a warning, and start it again."""
     dice = random.Random(20261125)  # noqa: S311 - the same kills each time
     dead = ""
@@ -111,11 +112,21 @@ async def kill_at_random(nodes, killed):
             await asyncio.sleep(dice.uniform(0.0, 0.3))
             _start(nodes, part)
             dead = ""
-            # Long enough for the chain to be whole at times: what never runs proves nothing.
-            await asyncio.sleep(dice.uniform(1.0, 3.0))
+            # The chain must be whole at times, however slow the machine: what never runs proves nothing.
+            await writes_go_on(tally)
+            await asyncio.sleep(dice.uniform(0.2, 1.5))
     finally:
         if dead:
             _start(nodes, dead)
+
+
+async def writes_go_on(tally, limit_s=30.0):
+    """Return once some more users were acknowledged, or when the time is up."""
+    before = len(tally.acknowledged)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(limit_s):
+            while len(tally.acknowledged) < before + 2 * CLIENTS:  # noqa: ASYNC110 - eight writers add to it
+                await asyncio.sleep(0.05)
 
 
 def _kill(nodes, part):
