@@ -113,7 +113,9 @@ def read(file: Path, kind: type[Status], now_s: float) -> Status | None:
 
 def words(status: RelayStatus | AgentStatus, now_s: float) -> str:
     """Return the status for a person."""
-    links = [_line(link, now_s) for link in status.links] or ["  There is no link between agent and relay."]
+    # An agent has one host for all of its links, and says how that is once.
+    lame = isinstance(status, RelayStatus)
+    links = [_line(link, now_s, lame=lame) for link in status.links] or ["  There is no link between agent and relay."]
     if isinstance(status, RelayStatus):
         days = status.certificate_days
         head = [f"Relay {status.version} at {status.url}, certificate good for {days} days."]
@@ -142,7 +144,7 @@ def _other_nodes(status: RelayStatus, now_s: float) -> list[str]:
     lines = [f"This is node {status.node}; {len(status.nodes)} others are up."]
     for node in status.nodes:
         lines.append(f"Node {node.name} {node.version} at {node.url}, round trip {_trip(node.round_trip_ms)}.")
-        lines += [_line(link, now_s) for link in node.links]
+        lines += [_line(link, now_s, lame=True) for link in node.links]
     return lines
 
 
@@ -150,8 +152,8 @@ def _trip(trip_ms: float | None) -> str:
     return "-" if trip_ms is None else f"{trip_ms:.1f} ms"
 
 
-def _line(link: LinkStatus, now_s: float) -> str:
-    lame = "" if link.host_reachable else f", host not reachable: {link.detail}"
+def _line(link: LinkStatus, now_s: float, *, lame: bool) -> str:
+    trouble = f", host not reachable: {link.detail}" if lame and not link.host_reachable else ""
     age = int(now_s - link.since_s)
     trip = _trip(link.round_trip_ms)
-    return f"  {link.tenant}  {link.peer}  up {age} s, round trip {trip}, {link.in_flight} in flight{lame}"
+    return f"  {link.tenant}  {link.peer}  up {age} s, round trip {trip}, {link.in_flight} in flight{trouble}"

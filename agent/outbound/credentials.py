@@ -27,6 +27,7 @@ from agent.link.tls import trusting
 from agent.outbound.proxies import Way
 from connector_host.clock import now
 from connector_host.errors import ConfigurationError as UnusableFile
+from connector_host.ownership import make_folder
 from connector_host.tls.files import load_identity
 from connector_host.tls.issuing import write_private, write_public
 
@@ -166,7 +167,7 @@ async def enrol(settings: AgentSettings, relay: URL, state: Path, token: str) ->
 
 def _keep(state: Path, key: ec.EllipticCurvePrivateKey, answer: EnrolmentAnswer) -> Identity:
     try:
-        state.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_folder(state, 0o700)
         write_public(state / AUTHORITY_FILE, answer.authority.encode())
         store(state, key, answer.certificate.encode())
     except OSError as failure:

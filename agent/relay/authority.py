@@ -19,6 +19,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from agent.errors import AgentError, ConfigurationError
 from agent.link.credentials import AgentName, name_in
 from connector_host.errors import ConfigurationError as UnusableFile
+from connector_host.ownership import make_folder
 from connector_host.tls.files import load_identity
 from connector_host.tls.identity import belongs_together
 from connector_host.tls.issuing import issue_authority, write_private, write_public
@@ -116,7 +117,7 @@ def load_authority(certificate: Path, key: Path) -> Authority:
 
 def _make(folder: Path, issued: Issued) -> None:
     """Write a new authority; where two programs start at once, the first one's key stays."""
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_folder(folder, 0o700)
     draft = folder / f".{KEY_FILE}.{os.getpid()}"
     write_private(draft, issued.key_pem)
     with suppress(FileExistsError):

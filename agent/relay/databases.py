@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from urllib.parse import parse_qs, urlsplit
 
 from agent.errors import AgentError, ConfigurationError
+from connector_host.ownership import give_to_owner, make_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -79,8 +80,13 @@ class SQLite:
         """Make the file where it is not there; raises ConfigurationError where that fails."""
         self._file = file
         try:
-            file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            os.close(os.open(file, os.O_CREAT | os.O_RDWR, 0o600))
+            make_folder(file.parent, 0o700)
+            descriptor = os.open(file, os.O_CREAT | os.O_RDWR | getattr(os, "O_NOFOLLOW", 0), 0o600)
+            try:
+                # An administrator types `tenant add` as root, and the relay has an account of its own.
+                give_to_owner(descriptor, file.parent)
+            finally:
+                os.close(descriptor)
         except OSError as failure:
             raise ConfigurationError(f"relay.state: {file} cannot be used ({failure}).") from failure
 

@@ -138,3 +138,11 @@ def test_the_command_shows_the_status_and_fails_where_nothing_runs(tmp_path, cap
     status.write(tmp_path / "state" / "agent-status.json", agent_status(int(time.time())))
     assert main(["status", "--config", str(config), "--json"]) == 0
     assert msgspec.json.decode(capsys.readouterr().out)["agent"] == "one"
+
+
+async def test_an_agent_blames_its_host_once_and_no_link(chain):
+    await chain.start_relay()
+    await chain.start_agent("https://localhost:1", state=chain.folder / "state")
+    await status_of(chain.folder / "state", "agent-status.json", lambda found: found["links"] and found["host_detail"])
+    told = status.read(chain.folder / "state" / "agent-status.json", status.AgentStatus, time.time())
+    assert status.words(told, time.time()).count("not reachable") == 1
