@@ -124,7 +124,8 @@ def unit_of(config: Path, configuration: Configuration) -> Unit:
         entry="connector_host.cli:main",
         command=(_program(), "serve", "--config", str(config)),
         folder=config.parent,
-        stop_s=configuration.host.stop_s,
+        # An export in hand is waited for as long as its statement may take: a kill would leave its outcome unknown.
+        stop_s=max([configuration.host.stop_s, *(one.statement_s for one in configuration.connectors.values())]),
         reloads=True,
         watchdog_s=30,
         writable=tuple(sorted(outside - {config.parent})),
