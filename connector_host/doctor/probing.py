@@ -118,8 +118,12 @@ async def _refuses_without_token(target: Target, ask: Callable[[str, str | None]
         case 401:
             return Finding(Level.OK, target.hop, "Without a token nobody comes in.")
         case 503:
-            fact = "The relay has no agent for this tenant."
+            fact = f"The relay cannot pass anything on. {_detail(answer)}".strip()
             raise _fail(target, fact, "Start the agent (`provisioning-agent run`), and look at its log.")
+        case 502 | 504:
+            fact = f"The agent is there, and cannot reach its host. {_detail(answer)}".strip()
+            mend = "Mend the way from agent to host: `host` and `host_trust` in [agent], and whether the host runs."
+            raise _Failed(Finding(Level.FAILURE, "agent", fact, mend))
         case 403 | 429:
             fact = f"This machine is kept out ({answer.status})."
             raise _fail(target, fact, "Look at `allow` and `lock_out_failures` in [host].")
@@ -138,7 +142,7 @@ async def _answers_entras_probe(target: Target, ask: Callable[[str, str | None],
     answer = await ask(f'/Users?filter=PLACEHOLDER+eq+"{uuid.uuid4()}"', target.token)
     if answer.status == 200 and isinstance(answer.document, dict) and answer.document.get("totalResults") == 0:  # noqa: PLR2004 - OK
         return Finding(Level.OK, target.hop, "Entra's test connection succeeds: 200 and an empty list.")
-    detail = answer.document.get("detail", "") if isinstance(answer.document, dict) else ""
+    detail = _detail(answer)
     match answer.status:
         case 401:
             mend = "Take the token as it was shown, or make a new one: connector-host token new"
@@ -174,6 +178,11 @@ async def _ask(session: aiohttp.ClientSession, target: Target, path: str, token:
     except aiohttp.ClientError as failure:
         fact = f"The connection broke while the request was under way ({type(failure).__name__})."
         raise _fail(target, fact, "Look at the logs of agent and relay at this time.") from failure
+
+
+def _detail(answer: _Answer) -> str:
+    """Return what a SCIM error says, empty where the answer is none."""
+    return str(answer.document.get("detail", "")) if isinstance(answer.document, dict) else ""
 
 
 def _document(body: bytes) -> object:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import socket
 import zipfile
 
@@ -12,6 +13,8 @@ from connector_host.doctor.probing import Target, probe
 from connector_host.errors import Level
 from connector_host.tls.contexts import client_context
 from connector_host.tls.issuing import issue_files
+from tests.agent.chain import chain_of, issue_papers
+from tests.agent.events import EventLog
 from tests.folders import Folder
 
 PERSON = {
@@ -117,3 +120,33 @@ async def test_what_speaks_no_tls_is_told_apart(tmp_path):
         port = listener.sockets[0].getsockname()[1]
         [finding] = await probe(Target("host", f"https://localhost:{port}/scim", client_context(files.authority)))
     assert "does not speak TLS" in finding.fact
+
+
+@pytest.fixture
+async def relay(tmp_path):
+    """Return a relay without agents, and the authority that it is believed by."""
+    papers = issue_papers(tmp_path)
+    log, logger = EventLog(), logging.getLogger("agent")
+    logger.addHandler(log)
+    logger.setLevel(logging.INFO)
+    async with chain_of(tmp_path, papers, log) as chain:
+        await chain.start_relay()
+        yield chain
+    logger.removeHandler(log)
+
+
+async def through(relay):
+    target = Target("relay", relay.address("/ecma2host_HR/scim"), client_context(relay.papers.authority), "a-token")
+    return (await probe(target))[-1]
+
+
+async def test_a_relay_without_an_agent_is_told(relay):
+    found = await through(relay)
+    assert (found.level, found.subject, "No agent of tenant acme" in found.fact) == (Level.FAILURE, "relay", True)
+
+
+async def test_an_agent_that_does_not_reach_its_host_is_the_hop_that_is_named(relay):
+    await relay.start_agent("https://localhost:1")
+    found = await through(relay)
+    assert (found.level, found.subject) == (Level.FAILURE, "agent"), found
+    assert "https://localhost:1 cannot be reached" in found.fact
