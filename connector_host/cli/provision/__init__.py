@@ -8,6 +8,7 @@ import click
 
 from connector_host.cli.provision.asking import links, log, status
 from connector_host.cli.provision.expressions import expression
+from connector_host.cli.provision.new import new
 from connector_host.cli.provision.running import check, dry_run, run, user
 from connector_host.cli.provision.steering import allow_deletes, restart, start, stop
 
@@ -21,6 +22,7 @@ def provision() -> None:
 
     \b
     First time:
+      connector-host provision new JOB         describe a job; it is checked, and saved if nothing is wrong
       connector-host provision check           are credentials, mappings and scope right?
       connector-host provision dry-run JOB     what would change, and why
       connector-host provision run --once      one cycle of every job
@@ -33,5 +35,5 @@ def provision() -> None:
         raise click.ClickException(text)
 
 
-for command in (check, dry_run, run, user, status, log, links, start, stop, restart, allow_deletes, expression):
+for command in (new, check, dry_run, run, user, status, log, links, start, stop, restart, allow_deletes, expression):
     provision.add_command(command)
