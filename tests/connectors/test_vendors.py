@@ -1,4 +1,8 @@
-"""What Oracle and DB2 say when they refuse something, as users reported it, and which packages bring the drivers."""
+"""What Oracle and DB2 say when they refuse something, and which packages bring the drivers.
+
+Codes and SQLSTATEs are those of the vendors' references; most texts around them are shortened or put in our own words,
+so nothing here may depend on more of a text than its code and the names that it quotes.
+"""
 
 from __future__ import annotations
 
