@@ -39,7 +39,8 @@ class GroupSize:
 
     def refused(self, count: int) -> None:
         """Learn from a group of which the database refused something, so that it was run twice."""
-        self.limit = min(self.limit, max(GROUP_REFUSED_MIN, count // 2))
+        if count > GROUP_REFUSED_MIN:
+            self.limit = min(self.limit, max(GROUP_REFUSED_MIN, count // 2))
 
     def retry_after_s(self, waiting: int) -> int:
         """Return in how many seconds what waits now will have been done, as far as anybody can tell."""

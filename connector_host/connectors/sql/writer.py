@@ -213,7 +213,7 @@ class Writer:
 
     def _transact(self, group: list[Job]) -> Outcomes:
         """Run a group in one transaction and commit it; raises _Undone where nothing of it is left."""
-        began_s = clock.monotonic_s()
+        began_s, refused = clock.monotonic_s(), False
         try:
             outcomes = self._together(group)
         except DBAPIError as error:
@@ -224,14 +224,19 @@ class Writer:
             self._roll_back()
             if len(group) == 1:
                 return {group[0]: to_error(failure, group[0].shape.facts)}
+            refused = True
             self._size.refused(len(group))
             outcomes = self._one_by_one(group)
         except Disagreement:
             self._roll_back()
+            if not group[0].shape.scripts:  # those never run together
+                refused = True
+                self._size.refused(len(group))
             outcomes = self._one_by_one(group)
         done_s = clock.monotonic_s()
         outcomes = self._commit(outcomes)
-        self._size.committed(len(group), done_s - began_s, clock.monotonic_s() - done_s)
+        if not refused:
+            self._size.committed(len(group), done_s - began_s, clock.monotonic_s() - done_s)
         return outcomes
 
     def _together(self, group: list[Job]) -> Outcomes:
