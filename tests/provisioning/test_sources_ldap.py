@@ -117,3 +117,10 @@ async def test_a_job_over_the_directory_creates_its_people(directory, rig):
 async def test_the_directory_says_which_attributes_are_dates_and_references(directory):
     kinds = await source_of(directory, attributes=["createTimestamp", "manager", "mail"]).kinds()
     assert kinds == {"createTimestamp": "a date", "manager": "a reference to another object"}
+
+
+async def test_attributes_keep_the_spelling_of_the_job(directory):
+    source = source_of(directory, attributes=["UID", "givenname"], key="entryuuid", filter="(uid=u04)")
+    users, _ = await users_of(source)
+    assert (users[0].values["UID"], users[0].values["givenname"]) == ("u04", "Given4")
+    assert users[0].key

@@ -52,6 +52,8 @@ class LdapSource:
         self.gives_changes = settings.mark is not None
         self.full_every = settings.full_every if settings.mark else 0
         self._mark: str | None = None
+        named = (settings.key, settings.mark, *settings.attributes)
+        self._spelled = {name.lower(): name for name in named if name}
         self._client = bonsai.LDAPClient(settings.url, tls=settings.start_tls)
         self._client.set_cert_policy("demand")
         if settings.trust is not None:
@@ -130,7 +132,9 @@ class LdapSource:
             ) from failure
 
     def _user(self, entry: bonsai.LDAPEntry) -> SourceUser:
-        values = {str(name): _value(str(name), list(held)) for name, held in entry.items() if str(name).lower() != "dn"}
+        # Names have no case in LDAP (RFC 4512 §2.5): those that the job spells keep its spelling.
+        held = {self._spelled.get(str(name).lower(), str(name)): list(values) for name, values in entry.items()}
+        values = {name: _value(name, items) for name, items in held.items() if name.lower() != "dn"}
         values["dn"] = str(entry.dn)
         key = values.get(self._settings.key)
         if key is None or isinstance(key, tuple):
