@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     show_default=True,
     help="Everything, what differs from the last run, what has a later --watermark, or what a change log names.",
 )
-@click.option("--watermark", metavar="COLUMN", help="A time or a number that grows with each change of a row.")
-@click.option("--overlap", type=float, default=300.0, show_default=True, help="How far a watermark reaches back.")
+@click.option("--watermark", metavar="COLUMN", help="A time, number or row version that grows with each change.")
+@click.option("--overlap", type=float, help="How far a time or number reaches back: 300 unless you say.")
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="A file instead of standard output.")
 @click.option("--format", "form", type=click.Choice(["ndjson", "csv"]), default="ndjson", show_default=True)
 @click.option(
@@ -42,7 +42,7 @@ def import_users(  # noqa: PLR0913, PLR0917 - one parameter an option
     config: Path,
     profile: str,
     watermark: str | None,
-    overlap: float,
+    overlap: float | None,
     output: Path | None,
     form: str,
     state: Path | None,
@@ -54,7 +54,8 @@ def import_users(  # noqa: PLR0913, PLR0917 - one parameter an option
     """Import the users of CONNECTOR: all of them, or what has changed since the last run.
 
     A snapshot sees additions, changes and deletions on any database. A watermark reads less, but cannot see
-    deletions: run a snapshot beside it now and then. An output file appears when the run is whole, or not at all.
+    deletions: run a snapshot beside it now and then. A row version (SQL Server's rowversion, PostgreSQL's xid8) needs
+    no --overlap. An output file appears when the run is whole, or not at all.
 
     \b
     Examples:

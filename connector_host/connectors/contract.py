@@ -308,6 +308,16 @@ class Importer(Protocol):
         given, in no order otherwise. Raises a ConnectorError, also on the way.
         """
 
+    def horizon(self, column: str) -> int | None:
+        """Return the row version below which every change is committed, and seen by whatever is read afterwards.
+
+        None where the column, which need not be an attribute, holds no row versions: numbers that the connected system
+        itself stamps each change with.
+        """
+
+    def stamped_since(self, column: str, version: int) -> Iterator[list[dict[str, Value | None]]]:
+        """Yield the objects with this row version or a later one, or with none at all; as batches does."""
+
     def entries(self, anchors: Sequence[str]) -> dict[str, dict[str, Value | None]]:
         """Return the objects with these anchors, as they are; one that is not there is left out."""
 

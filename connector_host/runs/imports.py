@@ -2,7 +2,7 @@
 
     full        every object, as an addition; nothing is remembered but the run itself
     snapshot    what differs from the digests of the last run; sees deletions, on any database
-    watermark   what has a later time or number than the last run saw; cannot see deletions
+    watermark   what has a later time, number or row version than the last run saw; cannot see deletions
     changes     what a change log of the database names since the last run; sees deletions
 
 The order that makes a run count exactly once: deliver the file, then commit the state. Cut off in between, the next
@@ -15,19 +15,19 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import IO, TYPE_CHECKING, Literal, TypeAlias
 
-from connector_host.connectors.contract import EVERYTHING, AttributeType, Comparator, Compare, Value, to_text
-from connector_host.errors import ConfigurationError, HostError
+from connector_host.connectors.contract import EVERYTHING, Value, to_text
+from connector_host.errors import HostError
+from connector_host.runs import watermarks
 from connector_host.runs.changes import Change, Encode, Format, digestible, encoder
 from connector_host.runs.outputs import delivered
 from connector_host.runs.state import Counts, ImportState
+from connector_host.runs.watermarks import OVERLAP_S
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
-    from connector_host.connectors.contract import Attribute, Condition, Importer
-
-    Rows = list[dict[str, Value | None]]
+    from connector_host.connectors.contract import Importer
 
 Profile: TypeAlias = Literal["full", "snapshot", "watermark", "changes"]
 
@@ -35,9 +35,6 @@ DELETE_SHARE_MAX = 0.2
 """How much of what was known may be gone before a snapshot refuses to call it deleted."""
 DELETES_ALWAYS = 10
 """So few may always be gone: a fifth of a handful is one person."""
-OVERLAP_S = 300.0
-"""How far a watermark goes back: a transaction that took its time and committed late lies below the last one
-(sql-connectors.md §3.7)."""
 
 
 class TooManyDeletions(HostError):
@@ -53,9 +50,9 @@ class Request:
     """None is standard output."""
     form: Format = "ndjson"
     watermark: str | None = None
-    """The attribute that grows with each change; for the watermark profile."""
-    overlap: float = OVERLAP_S
-    """Seconds, or numbers where the attribute counts."""
+    """The attribute that grows with each change, or the column of row versions; for the watermark profile."""
+    overlap: float | None = None
+    """Seconds, or numbers where the attribute counts; None is OVERLAP_S, and nothing for row versions."""
     accept_deletions: bool = False
     """Deliver deletions however many they are."""
 
@@ -69,7 +66,9 @@ def run(
     """
     attributes = [attribute.name for attribute in importer.object_type.attributes]
     head, encode = encoder(request.form, attributes)
-    mark = _Watermark.of(importer, state, request) if request.profile == "watermark" else None
+    mark = None
+    if request.profile == "watermark":
+        mark = watermarks.of(importer, state, request.watermark or "", request.overlap)
     counts = Counts()
     number = state.begin(request.profile)
     try:
@@ -118,7 +117,9 @@ def _full(importer: Importer, delivery: _Delivery) -> None:
 # ── delta ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _delta(importer: Importer, state: ImportState, delivery: _Delivery, number: int, mark: _Watermark | None) -> None:
+def _delta(
+    importer: Importer, state: ImportState, delivery: _Delivery, number: int, mark: watermarks.Mark | None
+) -> None:
     """Deliver the rows whose digest is new; a watermark only spares reading those that cannot be."""
     anchor = importer.object_type.anchor
     batches = importer.batches(EVERYTHING) if mark is None else mark.batches(importer)
@@ -162,7 +163,9 @@ def _changes(importer: Importer, state: ImportState, delivery: _Delivery, number
         _deletions(state, delivery, number, accepted=request.accept_deletions)
     else:
         gone: dict[str, None] = {}
-        for anchors in importer.changed_since(datetime.fromisoformat(kept) - timedelta(seconds=request.overlap)):
+        for anchors in importer.changed_since(
+            datetime.fromisoformat(kept) - timedelta(seconds=OVERLAP_S if request.overlap is None else request.overlap)
+        ):
             rows = importer.entries(anchors)
             gone |= dict.fromkeys(state.known([anchor for anchor in anchors if anchor not in rows]))
             delivery.write(_different(state, delivery.counts, number, rows))
@@ -203,53 +206,3 @@ def _refuse_too_many(gone: int, all_known: int, *, accepted: bool) -> None:
             f"{gone} of {all_known} users are gone since the last run. Nothing was delivered: look whether the table "
             "is whole, then run again with --accept-deletions."
         )
-
-
-@dataclass(slots=True)
-class _Watermark:
-    """The attribute that grows, from where to read, and the greatest value that was met."""
-
-    attribute: Attribute
-    start: datetime | int | None
-    greatest: datetime | int | None
-
-    @classmethod
-    def of(cls, importer: Importer, state: ImportState, request: Request) -> _Watermark:
-        """Return the watermark of a request; raises ConfigurationError where the attribute cannot be one."""
-        attribute = importer.object_type.by_name.get(request.watermark or "")
-        if attribute is None or attribute.type not in (AttributeType.DATE_TIME, AttributeType.INTEGER):
-            raise ConfigurationError(
-                f"{request.watermark or 'No attribute'} can be no watermark: name an attribute that is a date and "
-                "time or a whole number, and that grows with each change."
-            )
-        kept = state.mark(attribute.name)
-        if kept is None:
-            return cls(attribute, None, None)
-        if attribute.type is AttributeType.INTEGER:
-            return cls(attribute, int(kept) - int(request.overlap), int(kept))
-        moment = datetime.fromisoformat(kept)
-        return cls(attribute, moment - timedelta(seconds=request.overlap), moment)
-
-    def batches(self, importer: Importer) -> Iterator[Rows]:
-        """Yield what is not earlier than the last run's mark and the overlap; everything at first."""
-        condition: Condition = EVERYTHING
-        if self.start is not None:
-            condition = Compare(self.attribute.name, Comparator.GE, self.start)
-        for rows in importer.batches(condition):
-            for row in rows:
-                self._meet(row[self.attribute.name])
-            yield rows
-
-    def _meet(self, value: Value | None) -> None:
-        if isinstance(value, datetime):
-            self.greatest = value if not isinstance(self.greatest, datetime) else max(self.greatest, value)
-        elif isinstance(value, int):
-            self.greatest = value if not isinstance(self.greatest, int) else max(self.greatest, value)
-
-    def move(self, state: ImportState) -> None:
-        """Move the mark to the greatest value that was met; never by a clock of ours."""
-        match self.greatest:
-            case datetime():
-                state.move_mark(self.attribute.name, self.greatest.astimezone(UTC).isoformat())
-            case int():
-                state.move_mark(self.attribute.name, str(self.greatest))

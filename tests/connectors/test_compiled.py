@@ -28,6 +28,7 @@ from connector_host.connectors.sql import (
     predicates,
     privileges,
     queries,
+    rowversions,
     scripted,
     shapes,
 )
@@ -105,6 +106,9 @@ def spoken(database):
         "log": changelog.page_of(shape, "2026-11-25 03:00:00.000000", 7),
         "end of the log": sa.select(sa.func.max(changelog._log(shape).c.at)),
     }
+    if database.dialect.row_versions:
+        said["horizon"] = rowversions.asking(shape)
+        said["stamped since"] = rowversions.selecting(shape, "Version")
     if database.dialect.multirow_insert:
         said["insert two"] = bulk._insertion(shape, (login, "Name"), 2)
     for name in shape.columns:

@@ -33,6 +33,18 @@ where its connection string says so (odbc_import_options)."""
 
 
 @dataclass(frozen=True, slots=True)
+class RowVersions:
+    """What a database stamps its rows with: a number that grows with each change (see rowversions)."""
+
+    types: frozenset[str]
+    """Types of columns that hold it, in lower case."""
+    horizon: str
+    """The lowest number that a transaction which is not committed yet may still bring, as text or as bigint."""
+    spelled: tuple[str, ...]
+    """What a number that is bound as text is cast to, to be compared with the column: from the inside out."""
+
+
+@dataclass(frozen=True, slots=True)
 class Dialect:
     """One kind of database, reached by one kind of driver."""
 
@@ -48,6 +60,8 @@ class Dialect:
     import_session: tuple[str, ...] = ()
     """More of them for an import: one consistent moment, however long it takes."""
     server_cursor: ServerCursor = "plain"
+    row_versions: RowVersions | None = None
+    """How rows are stamped, where the database tells how far stamps are committed."""
     text_comparison: TextComparison = "lower"
     generated_key: GeneratedKey = "returning"
     inserts_return: bool = True

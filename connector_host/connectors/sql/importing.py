@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from connector_host.connectors.sql import changelog, checks, conditions, discovery, queries, shapes
+from connector_host.connectors.sql import changelog, checks, conditions, discovery, queries, rowversions, shapes
 from connector_host.connectors.sql.codes import Happened
 from connector_host.connectors.sql.dialects import dialect_of
 from connector_host.connectors.sql.engines import open_engine, parse_url
@@ -18,7 +18,7 @@ from connector_host.errors import ConfigurationError
 from connector_host.observability import events
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
 
     from sqlalchemy import Connection
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from connector_host.connectors.contract import Condition, ObjectType, Value
     from connector_host.connectors.sql.dialect import ServerCursor
     from connector_host.connectors.sql.shapes import Shape
+    from connector_host.connectors.sql.statements import Statement
     from connector_host.settings import SqlSettings
 
 log = structlog.get_logger()
@@ -56,7 +57,24 @@ class SqlImporter:
         values: list[object] = []
         question = conditions.ask(condition, shape, values)
         statement = queries.everything(self._connection, shape, question, sort_by)
-        given = statement.bound({f"v{number}": value for number, value in enumerate(values)})
+        yield from self._stream(statement, {f"v{number}": value for number, value in enumerate(values)})
+
+    def horizon(self, column: str) -> int | None:
+        """Return the row version below which everything is committed (see contract.Importer)."""
+        if not rowversions.is_stamp(self._shape, column):
+            return None
+        with _translated(self._shape.dialect.name):
+            return rowversions.horizon(self._connection, self._shape)
+
+    def stamped_since(self, column: str, version: int) -> Iterator[list[dict[str, Value | None]]]:
+        """Yield the rows with this row version or a later one (see contract.Importer)."""
+        statement = rowversions.statement(self._connection, self._shape, column)
+        yield from self._stream(statement, {rowversions.SINCE: str(version)})
+
+    def _stream(self, statement: Statement, values: Mapping[str, object]) -> Iterator[list[dict[str, Value | None]]]:
+        """Yield the rows of a statement."""
+        shape = self._shape
+        given = statement.bound(values)
         # The driver's own cursor: SQLAlchemy's rows would cost as much again as reading them.
         with (
             _translated(shape.dialect.name),

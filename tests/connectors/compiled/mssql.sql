@@ -62,6 +62,14 @@ SELECT TOP __[POSTCOMPILE_param_1] [HR].[Employees_changes].[number], [HR].[Empl
 SELECT max([HR].[Employees_changes].[at]) AS max_1 FROM [HR].[Employees_changes]
     
 
+-- horizon
+SELECT CAST(MIN_ACTIVE_ROWVERSION() AS bigint) AS horizon
+    
+
+-- stamped since
+SELECT [HR].[Employees].[Id], [HR].[Employees].[Login], [HR].[Employees].[Name], [HR].[Employees].[Code], [HR].[Employees].[Number], [HR].[Employees].[Salary], [HR].[Employees].[Hired], [HR].[Employees].[Notes], [HR].[Employees].[Small], [HR].[Employees].[Guid] FROM [HR].[Employees] WHERE [Version] >= CAST(CAST(? AS bigint) AS binary(8)) OR [Version] IS NULL
+    since
+
 -- insert two
 INSERT INTO [HR].[Employees] ([Login], [Name]) VALUES (?, ?), (?, ?)
     c0_0, c1_0, c0_1, c1_1

@@ -18,6 +18,7 @@ from connector_host.connectors.sql.dialect import (
     TEXT,
     UUID,
     Dialect,
+    RowVersions,
     questions,
 )
 
@@ -35,6 +36,12 @@ MSSQL_TYPES: Mapping[str, Kind] = (
 )
 """smalldatetime, datetimeoffset and time are left out by not being here: the driver does not hand them out whole."""
 
+# Given out when a row is written, not when that is committed; timestamp is its old name.
+# https://learn.microsoft.com/en-us/sql/t-sql/functions/min-active-rowversion-transact-sql
+_ROW_VERSIONS = RowVersions(
+    frozenset({"timestamp", "rowversion"}), "CAST(MIN_ACTIVE_ROWVERSION() AS bigint)", ("bigint", "binary(8)")
+)
+
 MSSQL = Dialect(
     name="mssql",
     catalogue=questions("mssql"),
@@ -43,6 +50,7 @@ MSSQL = Dialect(
     session=("SET LOCK_TIMEOUT {ms}", "SET LANGUAGE us_english", "SET XACT_ABORT OFF"),
     text_comparison="collation",
     generated_key="output_into",
+    row_versions=_ROW_VERSIONS,
     counts_many=False,
     row_locks=False,
     # What a trigger counts comes before what the statement itself counts, and the driver hands out the first;

@@ -20,6 +20,7 @@ from connector_host.connectors.sql.dialect import (
     TIME,
     UUID,
     Dialect,
+    RowVersions,
     questions,
 )
 
@@ -58,6 +59,11 @@ _POSTGRESQL_SESSION = (
 
 _POSTGRESQL_IMPORT = ("SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY",)
 
+# A trigger writes pg_current_xact_id() into it (from 13 on). Unlike xmin it never wraps, and takes an index.
+_ROW_VERSIONS = RowVersions(
+    frozenset({"xid8"}), "CAST(pg_snapshot_xmin(pg_current_snapshot()) AS text)", ("text", "xid8")
+)
+
 POSTGRESQL = Dialect(
     name="postgresql",
     looks_up_many=True,
@@ -71,6 +77,7 @@ POSTGRESQL = Dialect(
     ),
     session=_POSTGRESQL_SESSION,
     import_session=_POSTGRESQL_IMPORT,
+    row_versions=_ROW_VERSIONS,
 )
 
 POSTGRESQL_ODBC = Dialect(
@@ -81,6 +88,7 @@ POSTGRESQL_ODBC = Dialect(
     parameters=Parameters(native_moments=False, plain=PLAIN),
     session=_POSTGRESQL_SESSION,
     import_session=_POSTGRESQL_IMPORT,
+    row_versions=_ROW_VERSIONS,
     counts_many=False,
     driver_from="Debian's package odbc-postgresql",
     odbc_import_options={"UseDeclareFetch": "1", "Fetch": "1000"},
