@@ -294,6 +294,27 @@ class Rehearsal:
     """What a reader should know; empty where there is nothing."""
 
 
+class ChangeLog(Protocol):
+    """What a connected system itself writes down of its objects' changes. A mark in it is a text that only it reads."""
+
+    @property
+    def name(self) -> str:
+        """What its marks are kept under; a log of another kind has another name."""
+
+    def end(self, kept: str | None) -> str:
+        """Return the mark of its end, or the kept one where nothing was written since."""
+
+    def reaches(self, mark: str) -> bool:
+        """Return whether everything behind the mark is still there; where not, only the objects themselves tell."""
+
+    def anchors(self, mark: str, overlap: float | None) -> Iterator[list[str]]:
+        """Yield the anchors that were changed or deleted behind the mark; an anchor may come again.
+
+        `overlap` is how many seconds before the mark to begin; None leaves it to the log.
+        Raises ConfigurationError where the log needs none.
+        """
+
+
 class Importer(Protocol):
     """Every object of a connected system as it is at one moment, in a stream. Blocks; for one thread and one run."""
 
@@ -321,14 +342,11 @@ class Importer(Protocol):
     def entries(self, anchors: Sequence[str]) -> dict[str, dict[str, Value | None]]:
         """Return the objects with these anchors, as they are; one that is not there is left out."""
 
-    def last_change(self) -> datetime | None:
-        """Return the time of the latest change in the connected system's own log; None where it is empty.
+    def change_log(self) -> ChangeLog:
+        """Return the connected system's own log of changes; raises ConfigurationError where there is none.
 
-        Raises ConfigurationError where there is no such log.
+        To be asked before anything is read: what the importer reads afterwards is no older than the end of the log.
         """
-
-    def changed_since(self, moment: datetime) -> Iterator[list[str]]:
-        """Yield the anchors that the log names at this time or later; an anchor may come again."""
 
 
 class Connector(Protocol):

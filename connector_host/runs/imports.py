@@ -12,7 +12,6 @@ run finds the same changes again and replaces the file that nobody was told of.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import IO, TYPE_CHECKING, Literal, TypeAlias
 
 from connector_host.connectors.contract import EVERYTHING, Value, to_text
@@ -21,7 +20,6 @@ from connector_host.runs import watermarks
 from connector_host.runs.changes import Change, Encode, Format, digestible, encoder
 from connector_host.runs.outputs import delivered
 from connector_host.runs.state import Counts, ImportState
-from connector_host.runs.watermarks import OVERLAP_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,7 +50,7 @@ class Request:
     watermark: str | None = None
     """The attribute that grows with each change, or the column of row versions; for the watermark profile."""
     overlap: float | None = None
-    """Seconds, or numbers where the attribute counts; None is OVERLAP_S, and nothing for row versions."""
+    """Seconds, or numbers where the attribute counts; None leaves it to the watermark or the log."""
     accept_deletions: bool = False
     """Deliver deletions however many they are."""
 
@@ -146,26 +144,21 @@ def _different(
     return changes
 
 
-# The name of the log's mark; no attribute has a blank at its start.
-CHANGE_LOG = " change log"
-
-
 def _changes(importer: Importer, state: ImportState, delivery: _Delivery, number: int, request: Request) -> None:
-    """Deliver what the database's own log names since the last run; the first run reads everything.
+    """Deliver what the connected system's own log names since the last run.
 
-    The log is read again from before the last mark, since a slow transaction commits late with an early time; what
-    was delivered already is known by its digest.
+    The first run reads everything, and so does one whose mark the log does not reach back to any more: what was
+    delivered already is known by its digest.
     """
-    latest = importer.last_change()
-    kept = state.mark(CHANGE_LOG)
-    if kept is None:
+    log = importer.change_log()
+    kept = state.mark(log.name)
+    end = log.end(kept)
+    if kept is None or not log.reaches(kept):
         _delta(importer, state, delivery, number, None)
         _deletions(state, delivery, number, accepted=request.accept_deletions)
     else:
         gone: dict[str, None] = {}
-        for anchors in importer.changed_since(
-            datetime.fromisoformat(kept) - timedelta(seconds=OVERLAP_S if request.overlap is None else request.overlap)
-        ):
+        for anchors in log.anchors(kept, request.overlap):
             rows = importer.entries(anchors)
             gone |= dict.fromkeys(state.known([anchor for anchor in anchors if anchor not in rows]))
             delivery.write(_different(state, delivery.counts, number, rows))
@@ -173,10 +166,7 @@ def _changes(importer: Importer, state: ImportState, delivery: _Delivery, number
         delivery.counts.deletes = len(gone)
         delivery.write([Change("delete", anchor, {}) for anchor in gone])
         state.forget(list(gone))
-    state.move_mark(CHANGE_LOG, (latest or NEVER).isoformat() if latest or kept is None else kept)
-
-
-NEVER = datetime(1970, 1, 1, tzinfo=UTC)
+    state.move_mark(log.name, end)
 
 
 def _text(anchor: Value | None) -> str:

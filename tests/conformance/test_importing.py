@@ -200,3 +200,48 @@ async def test_most_rows_gone_from_the_log_are_not_called_deleted(logged, import
     logged.execute("""DELETE FROM "Employees" WHERE "Number" > 3""")
     with pytest.raises(TooManyDeletions, match="17 of 20"):
         imported("changes")
+
+
+def read_last(tmp_path):
+    """Return how many rows the last run read."""
+    with ImportState(tmp_path / "state") as state:
+        return state.history(1)[0].counts.read
+
+
+async def test_rows_of_the_log_that_were_read_may_be_pruned(logged, imported, tmp_path):
+    logged.execute("""UPDATE "Employees" SET "Name" = 'x' WHERE "Login" = 'user1'""")
+    imported("changes")
+    logged.execute('DELETE FROM "Employees_changes"', """UPDATE "Employees" SET "Name" = 'y' WHERE "Login" = 'user2'""")
+    assert [row["anchor"] for row in imported("changes")] == ["user2"]
+    assert read_last(tmp_path) == 1
+
+
+async def test_where_the_log_was_pruned_unread_the_table_itself_is_read(logged, imported, tmp_path):
+    logged.execute("""UPDATE "Employees" SET "Name" = 'x' WHERE "Login" = 'user1'""")
+    imported("changes")
+    logged.execute(
+        """UPDATE "Employees" SET "Name" = 'lost' WHERE "Login" = 'user2'""",
+        """DELETE FROM "Employees" WHERE "Login" = 'user3'""",
+        'DELETE FROM "Employees_changes"',
+        """UPDATE "Employees" SET "Name" = 'told' WHERE "Login" = 'user4'""",
+    )
+    found = {row["anchor"]: row["change"] for row in imported("changes")}
+    assert found == {"user2": "modify", "user3": "delete", "user4": "modify"}
+    assert read_last(tmp_path) == 19
+    logged.execute("""UPDATE "Employees" SET "Name" = 'next' WHERE "Login" = 'user5'""")
+    assert [row["anchor"] for row in imported("changes")] == ["user5"]
+    assert read_last(tmp_path) < 19
+
+
+async def test_a_run_by_the_log_that_is_cut_off_is_made_again(logged, imported, monkeypatch):
+    imported("changes")
+    logged.execute("""DELETE FROM "Employees" WHERE "Login" = 'user2'""")
+
+    def cut(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(imports, "_refuse_too_many", cut)
+    with pytest.raises(KeyboardInterrupt):
+        imported("changes")
+    monkeypatch.undo()
+    assert [row["change"] for row in imported("changes")] == ["delete"]

@@ -104,7 +104,7 @@ def spoken(database):
         "is the anchor taken": guarding.taken(shape, "x"),
         "double": doubles._looking(shape, shape.columns[login], 2),
         "log": changelog.page_of(shape, "2026-11-25 03:00:00.000000", 7),
-        "end of the log": sa.select(sa.func.max(changelog._log(shape).c.at)),
+        "end of the log": changelog.end_of(shape),
     }
     if database.dialect.row_versions:
         said["horizon"] = rowversions.asking(shape)

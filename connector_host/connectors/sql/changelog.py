@@ -8,6 +8,8 @@ of a row is read from the table itself. The time is the database's own.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -16,10 +18,10 @@ from connector_host.connectors.contract import to_text
 from connector_host.connectors.sql import discovery
 from connector_host.connectors.sql.columns import AsDriver, Family, Unfit
 from connector_host.connectors.sql.moments import to_moment
+from connector_host.connectors.sql.sqlstate import translated
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from datetime import datetime
 
     from sqlalchemy import Connection
 
@@ -162,19 +164,64 @@ def statements(connection: Connection, shape: Shape, *, remove: bool) -> tuple[s
 _EVENTS = ("insert", "update", "delete")
 
 
-def exists(connection: Connection, shape: Shape) -> bool:
-    """Return whether the log is there, and the login may see it."""
-    return discovery.exists(connection, shape.dialect, shape.table.name + SUFFIX, shape.table.schema)
+@dataclass(frozen=True, slots=True)
+class TriggerLog:
+    """The log as it is read (see contract.ChangeLog).
+
+    A mark is the latest time and the greatest number. By its time the log is read again from a while before, since a
+    slow transaction commits late with an early time; by its number it is known whether rows were pruned unread.
+    """
+
+    connection: Connection
+    shape: Shape
+    # No attribute has a blank at its start.
+    name: str = " change log"
+
+    def end(self, kept: str | None) -> str:
+        """Return the mark of the end of the log; one of a log that never had a row is before all times."""
+        with translated(self.shape.dialect.name):
+            moment, number = self.connection.execute(end_of(self.shape)).one()
+        if moment is None:
+            return f"{NEVER.isoformat()} 0" if kept is None else kept
+        return f"{to_moment(moment).isoformat()} {number}"
+
+    def reaches(self, mark: str) -> bool:
+        """Return whether the first row that is left follows the mark, or comes before it.
+
+        A number that a transaction took and gave back makes a gap that looks like pruned rows; then too much is read.
+        """
+        with translated(self.shape.dialect.name):
+            first = self.connection.execute(sa.select(sa.func.min(_log(self.shape).c.number))).scalar()
+        return first is None or int(first) <= int(mark.partition(" ")[2]) + 1
+
+    def anchors(self, mark: str, overlap: float | None) -> Iterator[list[str]]:
+        """Yield what was written down since, a page at a time, each anchor once a page."""
+        since = datetime.fromisoformat(mark.partition(" ")[0])
+        since -= timedelta(seconds=OVERLAP_S if overlap is None else overlap)
+        with translated(self.shape.dialect.name):
+            yield from _anchors(self.connection, self.shape, since)
 
 
-def last(connection: Connection, shape: Shape) -> datetime | None:
-    """Return the time of the latest change that is written down; None where there is none yet."""
-    found = connection.execute(sa.select(sa.func.max(_log(shape).c.at))).scalar()
-    return None if found is None else to_moment(found)
+NEVER = datetime(1970, 1, 1, tzinfo=UTC)
+OVERLAP_S = 300.0
+"""How far before its mark the log is read again (sql-connectors.md §3.7)."""
 
 
-def anchors(connection: Connection, shape: Shape, since: datetime) -> Iterator[list[str]]:
-    """Yield the anchors that were written down at this time or later, a page at a time, each once a page."""
+def opened(connection: Connection, shape: Shape) -> TriggerLog | None:
+    """Return the log of a table; None where there is none that the login may see."""
+    with translated(shape.dialect.name):
+        there = discovery.exists(connection, shape.dialect, shape.table.name + SUFFIX, shape.table.schema)
+    return TriggerLog(connection, shape) if there else None
+
+
+def end_of(shape: Shape) -> sa.Select[*tuple[object, ...]]:
+    """Return what asks for the latest time and the greatest number."""
+    log = _log(shape)
+    return sa.select(sa.func.max(log.c.at).label("latest_at"), sa.func.max(log.c.number).label("last_number"))
+
+
+def _anchors(connection: Connection, shape: Shape, since: datetime) -> Iterator[list[str]]:
+    """Yield the anchors that were written down at this time or later."""
     parameters = shape.dialect.parameters
     bound: object = since
     if not parameters.native_moments or shape.dialect.name != "postgresql":

@@ -6,24 +6,22 @@ from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import structlog
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError
 
 from connector_host.connectors.sql import changelog, checks, conditions, discovery, queries, rowversions, shapes
-from connector_host.connectors.sql.codes import Happened
 from connector_host.connectors.sql.dialects import dialect_of
 from connector_host.connectors.sql.engines import open_engine, parse_url
 from connector_host.connectors.sql.passwords import password_of
-from connector_host.connectors.sql.sqlstate import Failure, to_error, understand
+from connector_host.connectors.sql.sqlstate import translated
 from connector_host.errors import ConfigurationError
 from connector_host.observability import events
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from datetime import datetime
 
     from sqlalchemy import Connection
 
-    from connector_host.connectors.contract import Condition, ObjectType, Value
+    from connector_host.connectors.contract import ChangeLog, Condition, ObjectType, Value
     from connector_host.connectors.sql.dialect import ServerCursor
     from connector_host.connectors.sql.shapes import Shape
     from connector_host.connectors.sql.statements import Statement
@@ -63,7 +61,7 @@ class SqlImporter:
         """Return the row version below which everything is committed (see contract.Importer)."""
         if not rowversions.is_stamp(self._shape, column):
             return None
-        with _translated(self._shape.dialect.name):
+        with translated(self._shape.dialect.name):
             return rowversions.horizon(self._connection, self._shape)
 
     def stamped_since(self, column: str, version: int) -> Iterator[list[dict[str, Value | None]]]:
@@ -77,7 +75,7 @@ class SqlImporter:
         given = statement.bound(values)
         # The driver's own cursor: SQLAlchemy's rows would cost as much again as reading them.
         with (
-            _translated(shape.dialect.name),
+            translated(shape.dialect.name),
             _wrapped(self._connection),
             closing(_server_cursor(self._connection, shape.dialect.server_cursor)) as cursor,
         ):
@@ -87,24 +85,19 @@ class SqlImporter:
 
     def entries(self, anchors: Sequence[str]) -> dict[str, dict[str, Value | None]]:
         """Return the rows with these anchors as values by attribute name (see contract.Importer)."""
-        with _translated(self._shape.dialect.name):
+        with translated(self._shape.dialect.name):
             found = queries.read(self._connection, self._shape, anchors, self._unreadable)
         return {anchor: dict(entry.values) for anchor, entry in found.items()}
 
-    def last_change(self) -> datetime | None:
-        """Return the time of the latest change in the log (see contract.Importer)."""
-        with _translated(self._shape.dialect.name):
-            if not changelog.exists(self._connection, self._shape):
-                raise ConfigurationError(
-                    f"The table {self._shape.table.name} has no change log: run what `connector-host change-log` "
-                    "prints as an administrator of the database."
-                )
-            return changelog.last(self._connection, self._shape)
-
-    def changed_since(self, moment: datetime) -> Iterator[list[str]]:
-        """Yield the anchors that the log names (see contract.Importer)."""
-        with _translated(self._shape.dialect.name):
-            yield from changelog.anchors(self._connection, self._shape, moment)
+    def change_log(self) -> ChangeLog:
+        """Return the log of the table's changes (see contract.Importer)."""
+        found = changelog.opened(self._connection, self._shape)
+        if found is None:
+            raise ConfigurationError(
+                f"The table {self._shape.table.name} has no change log: run what `connector-host change-log` "
+                "prints as an administrator of the database."
+            )
+        return found
 
     def _unreadable(self, column: str) -> None:
         if column not in self._reported:
@@ -119,7 +112,7 @@ def open_importer(name: str, settings: SqlSettings) -> Iterator[SqlImporter]:
     dialect = dialect_of(url)
     engine = open_engine(url, size=1, statement_s=IMPORT_S, purpose="importing")
     try:
-        with _translated(dialect.name), engine.connect() as connection:
+        with translated(dialect.name), engine.connect() as connection:
             facts = discovery.discover(connection, dialect, settings.table, settings.database_schema)
             if facts is None:
                 raise ConfigurationError(checks.missing_table(connection, dialect, settings))
@@ -150,14 +143,3 @@ def _wrapped(connection: Connection) -> Iterator[None]:
         yield
     except connection.dialect.loaded_dbapi.Error as error:
         raise DBAPIError(None, None, error) from error
-
-
-@contextmanager
-def _translated(database: str) -> Iterator[None]:
-    """Let no driver's error leave this block."""
-    try:
-        yield
-    except DBAPIError as error:
-        raise to_error(understand(error, database)) from error
-    except SQLAlchemyError as error:
-        raise to_error(Failure(Happened.CONNECTION, type(error).__name__)) from error

@@ -7,10 +7,11 @@ driver (sql-connectors.md §3.6). No driver's words leave this room: only names 
 from __future__ import annotations
 
 import re
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from connector_host.connectors.errors import (
     Busy,
@@ -24,9 +25,7 @@ from connector_host.connectors.errors import (
 from connector_host.connectors.sql.codes import CODES, SQLITE_CONSTRAINT, SQLITE_TEXTS, VENDORS, Happened
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from sqlalchemy.exc import SQLAlchemyError
+    from collections.abc import Callable, Iterator, Mapping
 
     from connector_host.connectors.sql.discovery import TableFacts
 
@@ -86,6 +85,17 @@ class Failure:
     all_named: bool = False
     """Whether every name is meant: SQLite names each column of a composite key. Elsewhere values may stand among them.
     """
+
+
+@contextmanager
+def translated(database: str) -> Iterator[None]:
+    """Let no driver's error leave this block: a ConnectorError does instead."""
+    try:
+        yield
+    except DBAPIError as error:
+        raise to_error(understand(error, database)) from error
+    except SQLAlchemyError as error:
+        raise to_error(Failure(Happened.CONNECTION, type(error).__name__)) from error
 
 
 def understand(error: SQLAlchemyError, database: str) -> Failure:

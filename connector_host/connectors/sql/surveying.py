@@ -5,14 +5,11 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
-
 from connector_host.connectors.sql import anchors, changelog, checks, discovery, privileges, shapes
-from connector_host.connectors.sql.codes import Happened
 from connector_host.connectors.sql.dialects import dialect_of
 from connector_host.connectors.sql.engines import open_engine, parse_url
 from connector_host.connectors.sql.passwords import password_of
-from connector_host.connectors.sql.sqlstate import Failure, to_error, understand
+from connector_host.connectors.sql.sqlstate import translated
 from connector_host.connectors.survey import TableSurvey
 from connector_host.errors import ConfigurationError
 
@@ -78,12 +75,8 @@ def _connected(database: str, password: str | None) -> Iterator[tuple[Connection
     dialect = dialect_of(url)
     engine = open_engine(url, size=1, statement_s=STATEMENT_S)
     try:
-        with engine.connect() as connection:
+        with translated(dialect.name), engine.connect() as connection:
             yield connection, dialect
-    except DBAPIError as error:
-        raise to_error(understand(error, dialect.name)) from error
-    except SQLAlchemyError as error:
-        raise to_error(Failure(Happened.CONNECTION, type(error).__name__)) from error
     finally:
         engine.dispose()
 

@@ -59,7 +59,7 @@ SELECT TOP __[POSTCOMPILE_param_1] [HR].[Employees_changes].[number], [HR].[Empl
     param_1, at_1, number_1
 
 -- end of the log
-SELECT max([HR].[Employees_changes].[at]) AS max_1 FROM [HR].[Employees_changes]
+SELECT max([HR].[Employees_changes].[at]) AS latest_at, max([HR].[Employees_changes].[number]) AS last_number FROM [HR].[Employees_changes]
     
 
 -- horizon

@@ -59,7 +59,7 @@ SELECT `HR`.`Employees_changes`.`number`, `HR`.`Employees_changes`.`anchor` FROM
     at_1, number_1, param_1
 
 -- end of the log
-SELECT max(`HR`.`Employees_changes`.`at`) AS max_1 FROM `HR`.`Employees_changes`
+SELECT max(`HR`.`Employees_changes`.`at`) AS latest_at, max(`HR`.`Employees_changes`.`number`) AS last_number FROM `HR`.`Employees_changes`
     
 
 -- insert two
