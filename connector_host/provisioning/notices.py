@@ -43,7 +43,8 @@ async def tell(job: str, settings: NotificationSettings, notice: Notice) -> None
     if settings.email is not None:
         try:
             await asyncio.to_thread(_mail, job, settings, notice)
-        except (OSError, smtplib.SMTPException, HostError) as failure:
+        # smtplib encodes logins and passwords as ASCII.
+        except (OSError, smtplib.SMTPException, HostError, UnicodeError) as failure:
             _LOG.error(events.NOTICE_NOT_SENT, key=job, kind="e-mail", reason=type(failure).__name__)
 
 

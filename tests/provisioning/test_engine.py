@@ -261,6 +261,24 @@ async def test_a_notice_that_cannot_be_sent_does_not_hurt_the_cycle(rig):
     assert (await rig.run(notify=notify)).ending == "finished"
 
 
+async def test_a_password_of_the_mail_server_that_cannot_be_sent_does_not_hurt_the_cycle(rig):
+    async def smtp(reader, writer):
+        writer.write(b"220 test\r\n")
+        while line := await reader.readline():
+            writer.write(b"221 bye\r\n" if line == b"QUIT\r\n" else b"250-test\r\n250 AUTH PLAIN\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(smtp, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    password = rig.folder / "password"
+    password.write_text("Schlüssel", encoding="utf-8")
+    rig.people(person(1))
+    mail = {"smtp": f"smtp://me@127.0.0.1:{port}", "smtp_password_file": str(password)}
+    assert (await rig.run(notify={"email": "it@example.org", **mail})).ending == "finished"
+    server.close()
+    await server.wait_closed()
+
+
 async def test_a_lead_is_let_go_only_after_whoever_is_asking_for_it(rig):
     asking, answer, gone = threading.Event(), threading.Event(), threading.Event()
 
