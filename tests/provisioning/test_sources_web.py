@@ -57,6 +57,46 @@ async def test_a_scim_source_that_stops_before_its_last_user_has_failed():
         await source.close()
 
 
+async def test_half_of_a_surrogate_pair_in_a_source_is_a_question_mark():
+    async def page(_request):
+        return web.json_response({"totalResults": 1, "Resources": [{"id": "a", "userName": "u\ud800"}]})
+
+    async with answering(web.get("/scim/Users", page)) as origin:
+        source = open_source(ScimSettings.model_validate({"type": "scim", "url": f"{origin}/scim"}))
+        users, _ = await users_of(source)
+        assert users[0].values["userName"] == "u?"
+        await source.close()
+
+
+async def test_nobody_is_lost_or_deleted_when_the_pages_of_a_scim_source_shift(rig):
+    """Who is deleted in the source while it is read moves all behind by one, past the page that is asked for next."""
+    users = [{"id": f"{n:03}", "userName": f"u{n:05}", "name": {"givenName": "G"}} for n in range(9)]
+    leaver = []
+
+    async def page(request):
+        start, count = int(request.query["startIndex"]), int(request.query["count"])
+        answer = {"totalResults": len(users), "Resources": users[start - 1 : start - 1 + count]}
+        users[:] = [one for one in users if one["id"] not in leaver]
+        return web.json_response(answer)
+
+    async with answering(web.get("/scim/Users", page)) as origin:
+        job = {
+            "source": {"type": "scim", "url": f"{origin}/scim", "page_size": 3},
+            "mappings": [
+                {"target": "userName", "source": "userName", "match": 1},
+                {"target": "name.givenName", "source": "name.givenName"},
+            ],
+            "enabled_attribute": None,
+        }
+        assert (await rig.run(**job)).counts["created"] == 9
+        leaver.append("001")
+        shifted = await rig.run(**job)
+        assert (shifted.ending, shifted.counts["deleted"]) == ("unavailable", 0)
+        assert "changed while" in shifted.detail
+        assert (await rig.run(**job)).counts["deleted"] == 1
+        assert len(rig.rows()) == 8
+
+
 @asynccontextmanager
 async def answering(*routes):
     app = web.Application()

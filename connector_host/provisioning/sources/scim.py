@@ -54,22 +54,26 @@ class ScimSource:
         }
 
     async def read(self, mark: str | None) -> AsyncGenerator[Batch, None]:
-        """Yield the users page by page; the next mark is the latest change among them."""
-        start, latest = 1, mark
-        query = {} if mark is None else {"filter": f'meta.lastModified ge "{mark}"'}
+        """Yield the users page by page, overlapping by one; the next mark is the latest change among them."""
+        seen, latest, last = 0, mark, None
+        query = {"count": str(self._settings.page_size)}
+        if mark is not None:
+            query["filter"] = f'meta.lastModified ge "{mark}"'
         while True:
-            page = await self._page(query | {"startIndex": str(start), "count": str(self._settings.page_size)})
-            resources = page.get("Resources") or []
-            users = tuple(self._user(resource) for resource in resources)
-            latest = max([latest or "", *(str(user.values.get("meta.lastModified") or "") for user in users)]) or None
-            start += len(users)
+            page = await self._page(query | {"startIndex": str(seen + 1 if last is None else seen)})
             total = int(page["totalResults"])
-            if not users and start <= total:
-                raise SourceFailed(f"the source says that it has {total} users and stopped before user {start}.")
-            if start > total:
+            found = tuple(self._user(resource) for resource in page.get("Resources") or [])
+            if len(found) <= (last is not None) and seen < total:
+                raise SourceFailed(f"the source says that it has {total} users and stopped before user {seen + 1}.")
+            users = found if last is None else _after(last, found)
+            latest = max([latest or "", *(str(user.values.get("meta.lastModified") or "") for user in users)]) or None
+            seen += len(users)
+            if seen >= total:
                 yield Batch(users, latest)
                 return
             yield Batch(users)
+            # Who reads one user a page has none to spare for the overlap.
+            last = users[-1].key if len(found) > 1 else None
 
     async def fetch(self, key: str) -> SourceUser | None:
         """Return one user by its key."""
@@ -100,3 +104,14 @@ class ScimSource:
         if key in (None, ""):
             raise SourceFailed(f"a user of the source has no {self._settings.key}.")
         return SourceUser(str(key), values)
+
+
+def _after(last: str, found: tuple[SourceUser, ...]) -> tuple[SourceUser, ...]:
+    """Return the users of a page that begins with the last one of the page before.
+
+    Raises SourceFailed where it doesn't: pages are counted from the first user (RFC 7644 §3.4.2.4), so one who is
+    deleted meanwhile moves all behind, and whoever moves into the page before would be missed, and look gone.
+    """
+    if not found or found[0].key != last:
+        raise SourceFailed("the source changed while its pages were read, so that users may be missing.")
+    return found[1:]
