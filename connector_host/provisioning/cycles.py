@@ -145,10 +145,11 @@ async def _fetched(work: Work, keys: Sequence[str]) -> list[SourceUser]:
 async def _batch(work: Work, users: Sequence[SourceUser]) -> bool:
     """Take the turns of a batch; returns False where the cycle is not to go on."""
     state, name = work.parts.state, work.parts.name
+    changes = Changes()
+    users = [user for user in users if work.can_keep(user, changes)]
     keys = [user.key for user in users]
     links = await asyncio.to_thread(state.links, name, keys) if work.known else {}
     failures = await asyncio.to_thread(state.failures, name, keys) if work.known else {}
-    changes = Changes()
     if work.staged:
         # Whoever is in the source is not gone from it, whether the turn fails, waits or comes at all.
         changes.unstaged += [user.key for user in users if user.presence is not Presence.GONE]

@@ -46,6 +46,9 @@ async def provision(job: Opened, state: State, key: str, *, dry: bool = False) -
         shown.steps.append(Step("test connection", Status.FAILURE, f"{failure.code}: {failure}"))
         return shown
     shown.steps.append(Step("test connection", Status.SUCCESS, "the target answered the probe with an empty list"))
+    if not state.can_keep(key):
+        shown.steps.append(Step("import", Status.FAILURE, "the state cannot keep a key like this"))
+        return shown
     user = await _imported(job, key, shown)
     if user is not None:
         if dry:

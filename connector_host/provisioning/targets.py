@@ -16,6 +16,7 @@ from yarl import URL
 
 from connector_host import clock, traces
 from connector_host.errors import ConfigurationError
+from connector_host.provisioning.answers import INCOMPLIANT, identified, listed, parsed
 from connector_host.provisioning.errors import CredentialsRefused, Incompliant, Refused, TargetError, TargetUnavailable
 from connector_host.provisioning.schemas import UserSchema, user_schema
 from connector_host.provisioning.secrets import revealed
@@ -55,8 +56,10 @@ SCIM_TYPES: Final = frozenset(
 )  # fmt: skip
 """What a `scimType` may be (RFC 7644 §3.12): words of the protocol, so none of them is a value."""
 
+REASON_CHARS_MAX: Final = 2_000
+"""How much of a target's words is kept."""
+
 BUSY: Final = frozenset({429, 502, 503, 504})
-INCOMPLIANT: Final = "SystemForCrossDomainIdentityManagementServiceIncompatible"
 
 
 class Target:
@@ -116,10 +119,7 @@ class Target:
         status, document = await self._ask("GET", f"Users?{query}")
         if status != OK:
             raise self._judged(status, document)
-        if document is None or not isinstance(document.get("totalResults"), int):
-            raise Incompliant(INCOMPLIANT, "a query was not answered by a ListResponse", status=status)
-        resources: list[Resource] = document.get("Resources") or []
-        return resources
+        return listed(document, attribute)
 
     async def read(self, target_id: str) -> Resource | None:
         """Return the user as it is now, None if there is none."""
@@ -128,16 +128,16 @@ class Target:
             return None
         if status != OK or document is None:
             raise self._judged(status, document)
-        return document
+        return document | {"id": target_id}
 
     async def create(self, resource: Resource, key: str) -> Resource:
         """Create a user and return it as the target made it; `key` is the idempotency key."""
         status, document = await self._ask("POST", "Users", resource, key)
         if status not in (OK, CREATED):
             raise self._judged(status, document)
-        if document is None or not isinstance(document.get("id"), str) or not document["id"]:
+        if document is None or not document.get("id"):
             raise Incompliant(INCOMPLIANT, "a creation was not answered by a resource with an id", status=status)
-        return document
+        return identified(document)
 
     async def change(self, target_id: str, operations: list[dict[str, Any]], key: str) -> bool:
         """Change a user; returns False if there is none."""
@@ -172,7 +172,7 @@ class Target:
             headers = {**headers, **sign(Asked(method, str(url), headers, data or b""), self._key)}
         try:
             async with self._session.request(method, url, headers=headers, data=data, allow_redirects=False) as answer:
-                document = _document(await answer.read())
+                document = parsed(await answer.read())
                 self._raise_for_all(answer.status, answer.headers.get("Retry-After", ""), document)
                 return answer.status, document
         except TimeoutError as failure:
@@ -201,7 +201,8 @@ class Target:
             detail = "the target's own words are kept out of the log" if detail else None
             kind = kind if kind in SCIM_TYPES else None
         words = f"{kind}: {detail}" if kind and detail else detail or kind
-        return f"{status}: {words}" if words else f"the target answered {status}"
+        text = f"{status}: {words}" if words else f"the target answered {status}"
+        return text[:REASON_CHARS_MAX].replace("\0", "?")  # PostgreSQL keeps no text with NUL
 
 
 class _Pace:
@@ -223,14 +224,6 @@ class _Pace:
 def _literal(value: object) -> str:
     # RFC 7644 §3.4.2.2: a value is a JSON literal, so quotes and backslashes need no special care.
     return json.dumps(value if isinstance(value, bool | int) else str(value), ensure_ascii=False)
-
-
-def _document(text: bytes) -> Resource | None:
-    try:
-        document = json.loads(text) if text else None
-    except ValueError:
-        return None
-    return document if isinstance(document, dict) else None
 
 
 def _cause(failure: aiohttp.ClientError) -> str:

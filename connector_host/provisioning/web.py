@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import ssl
 from typing import TYPE_CHECKING, Any, Final
 
@@ -10,6 +11,7 @@ import aiohttp
 
 from connector_host import traces
 from connector_host.errors import ConfigurationError
+from connector_host.provisioning.answers import whole
 from connector_host.provisioning.errors import SourceFailed
 
 if TYPE_CHECKING:
@@ -67,7 +69,8 @@ class Web:
             async with self._session.request(
                 method, url, headers=headers, data=form, ssl=self._tls, allow_redirects=False
             ) as answer:
-                document = await answer.json(content_type=None) if answer.content_length != 0 else {}
+                text = await answer.read()
+                document = whole(json.loads(text), text) if text.strip() else {}
                 after = answer.headers.get("Retry-After", "")
                 return (
                     answer.status,
@@ -76,7 +79,7 @@ class Web:
                 )
         except (aiohttp.ClientError, TimeoutError, OSError) as failure:
             raise SourceFailed(f"the source cannot be reached ({type(failure).__name__}).") from failure
-        except ValueError as failure:
+        except (ValueError, RecursionError) as failure:
             raise SourceFailed("the source answered no JSON.") from failure
 
     async def close(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from connector_host import clock
 from connector_host.provisioning import faults, mappings
@@ -14,6 +14,7 @@ from connector_host.provisioning.errors import ProvisioningError, StateUnavailab
 from connector_host.provisioning.faults import Cause
 from connector_host.provisioning.reports import Ending, Kind, Planned, Report
 from connector_host.provisioning.state.records import ALLOWED, Action, Changes, Failure, JobState, Link, Staged
+from connector_host.provisioning.state.tables import KEY_CHARS
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -21,11 +22,14 @@ if TYPE_CHECKING:
     from connector_host.provisioning.acting import Context
     from connector_host.provisioning.mappings import Flow
     from connector_host.provisioning.settings import JobSettings
-    from connector_host.provisioning.sources.contract import Source
+    from connector_host.provisioning.sources.contract import Source, SourceUser
     from connector_host.provisioning.state.store import State
     from connector_host.provisioning.targets import Target
 
 T = TypeVar("T")
+
+KEY_SHOWN_CHARS: Final = 100
+"""How much of a key is shown that cannot be kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,17 +185,32 @@ class Work:
         if self.staged:
             changes.unstaged.append(turn.key)
 
+    def can_keep(self, user: SourceUser, changes: Changes) -> bool:
+        """Return whether the state can remember a user by its key; whom it cannot is logged, and passed over."""
+        if self.parts.state.can_keep(user.key):
+            return True
+        self.report.counts["read"] += 1
+        short = user.key.replace("\0", "?")[:KEY_SHOWN_CHARS]
+        cause = Cause("ImportSkipped", f"the key is longer than {KEY_CHARS} characters, or has the character NUL in it")
+        self._told(Turn(short, cause=cause), changes)
+        return False
+
     def failed(self, turn: Turn, before: Failure | None, changes: Changes) -> None:
         """Count a failure, and note when the user is tried again."""
-        self.report.counts["failed"] += 1
         self.failed_keys.add(turn.key)
-        cause = turn.cause or Cause("InternalError", "")
-        if self.parts.options.dry:
-            self.report.planned.append(Planned(turn.key, turn.target_id, Action.OTHER, f"{cause.code}: {cause.reason}"))
+        cause = self._told(turn, changes)
         interval_s = self.parts.job.interval_min * 60
         now = clock.now().timestamp()
         changes.failures.append(faults.failed_again(turn.key, before, cause, now=now, interval_s=interval_s))
+
+    def _told(self, turn: Turn, changes: Changes) -> Cause:
+        """Count a failure and say it, in the log or in a dry run's plan."""
+        self.report.counts["failed"] += 1
+        cause = turn.cause or Cause("InternalError", "")
+        if self.parts.options.dry:
+            self.report.planned.append(Planned(turn.key, turn.target_id, Action.OTHER, f"{cause.code}: {cause.reason}"))
         changes.log.append(turn.entry(self.context))
+        return cause
 
     def _done(self, count: str, turn: Turn, changes: Changes) -> None:
         self.report.counts[count] += 1

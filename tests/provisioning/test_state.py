@@ -7,6 +7,7 @@ import io
 import json
 
 import pytest
+import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
@@ -131,3 +132,10 @@ def test_lines_that_are_too_old_go(state):
 def test_a_state_that_cannot_be_kept_is_a_clear_error(url):
     with pytest.raises(ConfigurationError, match=r"provisioning\.state"):
         State(url).migrate()
+
+
+def test_a_state_of_a_newer_version_is_a_clear_error(state):
+    with state.engine.begin() as connection:
+        connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(ConfigurationError, match="newer version"):
+        state.migrate()

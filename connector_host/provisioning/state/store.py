@@ -25,7 +25,7 @@ from connector_host.provisioning.state.records import (
     LogEntry,
     Staged,
 )
-from connector_host.provisioning.state.tables import FAILURES, JOBS, LINKS, LOG, STAGED
+from connector_host.provisioning.state.tables import FAILURES, JOBS, KEY_CHARS, LINKS, LOG, STAGED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -61,6 +61,7 @@ class State:
         """Bring the tables up to date; raises ConfigurationError where the database cannot be reached or written."""
         from alembic import command  # noqa: PLC0415 - heavy, and needed once
         from alembic.config import Config  # noqa: PLC0415 - as above
+        from alembic.util import CommandError  # noqa: PLC0415 - as above
 
         config = Config()
         config.set_main_option("script_location", str(MIGRATIONS))
@@ -74,6 +75,10 @@ class State:
                 command.upgrade(config, "head")
         except SQLAlchemyError as failure:
             raise ConfigurationError(f"provisioning.state: cannot be used ({type(failure).__name__}).") from failure
+        except CommandError as failure:
+            raise ConfigurationError(
+                "provisioning.state: a newer version has changed its tables: install that version again."
+            ) from failure
 
     def close(self) -> None:
         """Close the connections."""
@@ -120,6 +125,10 @@ class State:
             return bool(connection.scalar(sa.select(JOBS.c.stopped).where(JOBS.c.name == name)))
 
     # ── users ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def can_keep(self, key: str) -> bool:
+        """Return whether this database has room for a key of the source: SQLite minds neither length nor NUL."""
+        return self.engine.dialect.name == "sqlite" or (len(key) <= KEY_CHARS and "\0" not in key)
 
     def links(self, job: str, keys: Sequence[str]) -> dict[str, Link]:
         """Return the links of these users of the source."""
