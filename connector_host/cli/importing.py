@@ -93,24 +93,29 @@ def import_users(  # noqa: PLR0913, PLR0917 - one parameter an option
 @click.command("change-log")
 @click.argument("connector", required=False)
 @config_option
+@click.option("--tracking", is_flag=True, help="By SQL Server's change tracking instead of a table and triggers.")
 @click.option("--remove", is_flag=True, help="Print what takes the log away again.")
-def change_log(connector: str | None, config: Path, *, remove: bool) -> None:
+def change_log(connector: str | None, config: Path, *, tracking: bool, remove: bool) -> None:
     """Print the statements that make a change log for CONNECTOR's table, fed by triggers.
 
     It holds the anchor and the time of each change, so that `connector-host import --profile changes` reads what has
-    changed, deletions included, and no more. Nothing is executed: run them as an administrator of the database.
+    changed, deletions included, and no more. With --tracking SQL Server keeps such a log by itself, where the anchor is
+    the primary key. Nothing is executed: run them as an administrator of the database.
 
     \b
     Examples:
       connector-host change-log HR | psql hr
       connector-host change-log HR --remove | psql hr
+      connector-host change-log HR --tracking | sqlcmd -d hr
     """
     from connector_host.connectors.registry import change_log as needed
     from connector_host.settings import load
     from connector_host.setup.tokens import connector_named
 
     _, settings = connector_named(load(config), connector)
-    statements = needed(settings, remove=remove)
+    statements = needed(settings, remove=remove, by_tracking=tracking)
+    if not statements and tracking:
+        raise click.ClickException("Only SQL Server tracks changes by itself: leave --tracking out.")
     if not statements:
         raise click.ClickException("No change log is known for this database: import by snapshot instead.")
     for statement in statements:

@@ -65,14 +65,16 @@ def grants(settings: ConnectorSettings, login: str) -> tuple[str, ...]:
     return surveying.grants(settings, login)
 
 
-def change_log(settings: ConnectorSettings, *, remove: bool = False) -> tuple[str, ...]:
-    """Return the statements that make a change log fed by triggers, or take it away. Blocks; runs none of them.
+def change_log(settings: ConnectorSettings, *, remove: bool = False, by_tracking: bool = False) -> tuple[str, ...]:
+    """Return the statements that make a change log, or take it away. Blocks; runs none of them.
+
+    It is fed by triggers, or by the database itself where it can track changes (`by_tracking`).
 
     Empty where none is known for the database. Raises ConfigurationError, Denied or Unavailable.
     """
     from connector_host.connectors.sql import surveying  # noqa: PLC0415 - the same
 
-    return surveying.change_log(settings, remove=remove)
+    return surveying.change_log(settings, remove=remove, by_tracking=by_tracking)
 
 
 def list_relations(database: str, password: str | None = None) -> tuple[Relation, ...]:

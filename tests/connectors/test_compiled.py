@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from decimal import Decimal
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,7 @@ from connector_host.connectors.sql import (
     rowversions,
     scripted,
     shapes,
+    tracking,
 )
 from connector_host.connectors.sql.codecs import codec_for
 from connector_host.connectors.sql.columns import Neighbours
@@ -123,10 +125,27 @@ def spoken(database):
         found["change log " + ("away" if remove else "made")] = "\n".join(
             changelog.statements(database.connection, shape, remove=remove)
         )
+    if "tracking" in database.dialect.catalogue:
+        found |= of_tracking(database, numbered, shape)
     settings = SqlSettings(database=URLS[database.name], table="Employees", anchor=login, schema="HR", columns=["Name"])
     narrow = shapes.build(shape.facts, settings, database.dialect, None)
     found["grants"] = "\n".join(privileges.grants(database.connection, narrow, settings, "scim"))
     return found
+
+
+def of_tracking(database, shape, by_text):
+    settings = SqlSettings(database=URLS[database.name], table="Employees", anchor="Id", schema="HR")
+    return {
+        "versions of tracked changes": database.compiled(tracking.versions(7)),
+        "tracked changes": database.compiled(tracking.page_of(database.sql, shape, later=False)),
+        "more tracked changes": database.compiled(tracking.page_of(database.sql, shape, later=True)),
+        "more tracked changes by text": database.compiled(tracking.page_of(database.sql, by_text, later=True)),
+        "change tracking on": "\n".join(tracking.statements(database.connection, shape, remove=False)),
+        "change tracking off": "\n".join(tracking.statements(database.connection, shape, remove=True)),
+        "grants where changes are tracked": "\n".join(
+            privileges.grants(database.connection, shape, settings, "scim", tracked=True)
+        ),
+    }
 
 
 def where(shape, condition):
@@ -170,8 +189,10 @@ def test_each_statement_is_word_for_word_what_was_read_and_found_right(name):
     assert found == path.read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("name", URLS)
-@pytest.mark.parametrize("question", ["columns", "keys", "checks", "triggers", "relations"])
+@pytest.mark.parametrize(
+    ("name", "question"),
+    [*product(URLS, ("columns", "keys", "checks", "triggers", "relations")), ("mssql", "tracking")],
+)
 def test_the_catalogues_questions_are_compiled_with_bound_names(name, question):
     database = Described(name)
     statement = discovery._statement(database.dialect.catalogue[question])

@@ -107,6 +107,14 @@ def exists(connection: Connection, dialect: Dialect, table: str, schema: str | N
     return bool(_ask(connection, dialect, "columns", table=table, schema=schema))
 
 
+def tracked(connection: Connection, dialect: Dialect, relation: Relation) -> Row | None:
+    """Return what the database says of its own tracking of a table's changes; None where there is none."""
+    if "tracking" not in dialect.catalogue:
+        return None
+    rows = _ask(connection, dialect, "tracking", table=relation.name, schema=relation.schema)
+    return rows[0] if rows else None
+
+
 @cache
 def _statement(file: str) -> TextClause:
     """Return a statement of the catalogue without the comment that says what it answers: drivers stumble over it."""

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from sqlalchemy.exc import DBAPIError
 
-from connector_host.connectors.sql import changelog, checks, conditions, discovery, queries, rowversions, shapes
+from connector_host.connectors.sql import (
+    changelog,
+    checks,
+    conditions,
+    discovery,
+    queries,
+    rowversions,
+    shapes,
+    tracking,
+)
 from connector_host.connectors.sql.dialects import dialect_of
 from connector_host.connectors.sql.engines import open_engine, parse_url
 from connector_host.connectors.sql.passwords import password_of
@@ -91,7 +100,7 @@ class SqlImporter:
 
     def change_log(self) -> ChangeLog:
         """Return the log of the table's changes (see contract.Importer)."""
-        found = changelog.opened(self._connection, self._shape)
+        found = changelog.opened(self._connection, self._shape) or tracking.opened(self._connection, self._shape)
         if found is None:
             raise ConfigurationError(
                 f"The table {self._shape.table.name} has no change log: run what `connector-host change-log` "

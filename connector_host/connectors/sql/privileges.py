@@ -239,8 +239,12 @@ BY_COLUMN: Mapping[str, tuple[Right, ...]] = {
 # ── what grants it ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def grants(connection: Connection, shape: Shape, settings: SqlSettings, login: str) -> tuple[str, ...]:
+def grants(
+    connection: Connection, shape: Shape, settings: SqlSettings, login: str, *, tracked: bool = False
+) -> tuple[str, ...]:
     """Return the statements that give a login what the mapping needs and no more; empty where there are no rights.
+
+    `tracked` is whether the database tracks the table's changes, so that an import by them is among what is needed.
 
     Names are quoted by SQLAlchemy's own rules for the database, whatever they hold.
     """
@@ -279,6 +283,7 @@ def grants(connection: Connection, shape: Shape, settings: SqlSettings, login: s
             return (f"GRANT {rights} ON TABLE {quote(schema)}.{quote(settings.table)} TO USER {quote(login)};",)
         case "mssql":
             schema = schema or str(connection.scalar(sa.text("SELECT schema_name()")))
+            rights += ", VIEW CHANGE TRACKING" if tracked else ""
             return (f"GRANT {rights} ON {quote(schema)}.{quote(settings.table)} TO {quote(login)};",)
         case _:
             return ()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from connector_host.connectors.sql import anchors, changelog, checks, discovery, privileges, shapes
+from connector_host.connectors.sql import anchors, changelog, checks, discovery, privileges, shapes, tracking
 from connector_host.connectors.sql.dialects import dialect_of
 from connector_host.connectors.sql.engines import open_engine, parse_url
 from connector_host.connectors.sql.passwords import password_of
@@ -56,16 +56,20 @@ def grants(settings: SqlSettings, login: str) -> tuple[str, ...]:
         if facts is None:
             raise ConfigurationError(checks.missing_table(connection, dialect, settings))
         shape = shapes.build(facts, settings, dialect, None)
-        return privileges.grants(connection, shape, settings, login)
+        followed = tracking.is_followed(connection, shape)
+        return privileges.grants(connection, shape, settings, login, tracked=followed)
 
 
-def change_log(settings: SqlSettings, *, remove: bool) -> tuple[str, ...]:
-    """Return the statements that make a change log fed by triggers, or take it away."""
+def change_log(settings: SqlSettings, *, remove: bool, by_tracking: bool) -> tuple[str, ...]:
+    """Return the statements that make a change log fed by triggers, or take it away; or those of change tracking."""
     with _connected(settings.database, password_of(settings)) as (connection, dialect):
         facts = discovery.discover(connection, dialect, settings.table, settings.database_schema)
         if facts is None:
             raise ConfigurationError(checks.missing_table(connection, dialect, settings))
-        return changelog.statements(connection, shapes.build(facts, settings, dialect, None), remove=remove)
+        shape = shapes.build(facts, settings, dialect, None)
+        if by_tracking:
+            return tracking.statements(connection, shape, remove=remove)
+        return changelog.statements(connection, shape, remove=remove)
 
 
 @contextmanager

@@ -220,5 +220,32 @@ GO
 DROP TRIGGER [HR].[Employees_changes_log];
 DROP TABLE [HR].[Employees_changes];
 
+-- versions of tracked changes
+SELECT change_tracking_min_valid_version(?) AS oldest, change_tracking_current_version() AS newest
+    change_tracking_min_valid_version_1
+
+-- tracked changes
+SELECT TOP __[POSTCOMPILE_param_1] [Id] FROM CHANGETABLE(CHANGES [HR].[Employees], ?) AS changed ORDER BY [Id]
+    param_1, since
+
+-- more tracked changes
+SELECT TOP __[POSTCOMPILE_param_1] [Id] FROM CHANGETABLE(CHANGES [HR].[Employees], ?) AS changed WHERE [Id] > ? ORDER BY [Id]
+    param_1, since, after_
+
+-- more tracked changes by text
+SELECT TOP __[POSTCOMPILE_param_1] [Login] FROM CHANGETABLE(CHANGES [HR].[Employees], ?) AS changed WHERE [Login] > CAST(? AS VARCHAR(8000)) ORDER BY [Login]
+    param_1, since, after_
+
+-- change tracking on
+IF NOT EXISTS (SELECT 1 FROM sys.change_tracking_databases WHERE database_id = DB_ID()) ALTER DATABASE CURRENT SET CHANGE_TRACKING = ON (CHANGE_RETENTION = 7 DAYS, AUTO_CLEANUP = ON);
+ALTER DATABASE CURRENT SET ALLOW_SNAPSHOT_ISOLATION ON;
+ALTER TABLE [HR].[Employees] ENABLE CHANGE_TRACKING;
+
+-- change tracking off
+ALTER TABLE [HR].[Employees] DISABLE CHANGE_TRACKING;
+
+-- grants where changes are tracked
+GRANT SELECT, INSERT, UPDATE, DELETE, VIEW CHANGE TRACKING ON [HR].[Employees] TO [scim];
+
 -- grants
 GRANT SELECT ([Login], [Name]), INSERT, UPDATE ([Name]), DELETE ON [HR].[Employees] TO [scim];

@@ -44,7 +44,7 @@ _ROW_VERSIONS = RowVersions(
 
 MSSQL = Dialect(
     name="mssql",
-    catalogue=questions("mssql"),
+    catalogue=questions("mssql") | {"tracking": "mssql_tracking.sql"},
     types=MSSQL_TYPES,
     parameters=Parameters(plain=PLAIN),
     session=("SET LOCK_TIMEOUT {ms}", "SET LANGUAGE us_english", "SET XACT_ABORT OFF"),
