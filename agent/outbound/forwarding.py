@@ -170,6 +170,10 @@ class _Exchange:
             return
         first = b"" if self.stream.has_ended else await self.stream.read()
         complete = self.stream.has_ended
+        if not complete and head.length is not None and len(first) > head.length:
+            # The rest would pass for the next request on this connection, which nobody has looked at.
+            self.give_up(Reason.MALFORMED, f"The relay sent {_longer(len(first), head.length)}.")
+            return
         connection.expect_answer(bodiless=head.method == "HEAD")
         length = len(first) if complete else head.length
         self.sent = True
@@ -213,7 +217,7 @@ class _Exchange:
             if length is None:
                 await connection.send(b"0\r\n\r\n")
             elif done != length:
-                self.violation = f"a body of {done} bytes or more that was announced as {length}"
+                self.violation = _longer(done, length)
                 connection.close()
         except AgentError:
             connection.close()
@@ -266,6 +270,10 @@ class _Exchange:
         self.forwarder.failed[reason] += 1
         self.forwarder.last_error = f"{now():%Y-%m-%d %H:%M:%S} {detail}"
         self.stream.fail(encode(Failure(reason, self.sent, detail)))
+
+
+def _longer(size_bytes: int, announced_bytes: int) -> str:
+    return f"a body of {size_bytes} bytes or more that was announced as {announced_bytes}"
 
 
 def _chunk(data: bytes) -> bytes:
