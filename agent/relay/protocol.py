@@ -36,6 +36,8 @@ class Server(web.Server):
             serve,
             handler_cancellation=True,
             access_log=None,
+            # A body travels as it was sent, with the Content-Encoding and the length that belong to it.
+            auto_decompress=False,
             max_line_size=limits.header_bytes,
             max_field_size=limits.header_bytes,
             # aiohttp's name for the time until a complete header is there, for the first request, too.

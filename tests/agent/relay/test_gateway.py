@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import re
 
 import aiohttp
@@ -29,6 +30,17 @@ async def test_a_request_arrives_as_it_was_sent(joined, host, client):
     method, target, headers, received = host.asked[0]
     assert (method, target, received) == ("POST", USERS + "?a=b", body)
     assert headers["Authorization"] == "Bearer s"
+
+
+async def test_a_compressed_body_arrives_compressed_as_its_headers_say(joined, host, client):
+    body = b'{"userName":"bjensen"}' * 2_000
+    headers = {"Content-Encoding": "gzip"}
+    async with client.post(joined.address(), data=gzip.compress(body), headers=headers) as response:
+        assert response.status == 200
+    _, _, headers, received = host.asked[0]
+    assert headers["Content-Encoding"] == "gzip"
+    assert int(headers["Content-Length"]) == len(gzip.compress(body))
+    assert received == body, "the host, which stands for any, unpacks it"
 
 
 async def test_the_host_learns_the_address_that_the_client_used(joined, host, client):
