@@ -1,11 +1,15 @@
 """What an administrator makes as root in the folder of the service belongs to the service, which must read it."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from connector_host.errors import ConfigurationError
 from connector_host.ownership import make_folder
+from connector_host.provisioning.state.store import State
+from connector_host.runs.state import ImportState
 from connector_host.tls.issuing import write_private, write_public
 from tests.folders import Folder
 
@@ -51,6 +55,39 @@ def test_a_link_does_not_give_away_what_it_points_to(tmp_path):
     assert ((tmp_path / "precious").stat().st_uid, (tmp_path / "precious").read_text()) == (0, "root's own")
 
 
+@pytest.fixture
+def link_into_roots_folder(tmp_path):
+    """Return a link in a folder of the service, which leads into one of root's."""
+    (tmp_path / "roots").mkdir()
+    (tmp_path / "services").mkdir()
+    link = tmp_path / "services" / "link"
+    link.symlink_to(tmp_path / "roots")
+    os.chown(tmp_path / "services", SERVICE, SERVICE)
+    os.chown(link, SERVICE, SERVICE, follow_symlinks=False)
+    return link
+
+
+def test_a_folder_that_is_made_behind_a_link_belongs_to_whom_the_folder_there_belongs(link_into_roots_folder):
+    make_folder(link_into_roots_folder / "sshd.service.d")
+    assert (link_into_roots_folder / "sshd.service.d").stat().st_uid == 0
+
+
+def test_a_file_that_is_made_behind_a_link_belongs_to_whom_the_folder_there_belongs(link_into_roots_folder):
+    write_public(link_into_roots_folder / "ld.so.preload", b"x")
+    assert (link_into_roots_folder / "ld.so.preload").stat().st_uid == 0
+
+
+@pytest.mark.parametrize("lay", [Path.symlink_to, Path.hardlink_to], ids=["symbolic", "hard"])
+def test_a_link_in_the_place_of_the_state_gives_no_file_of_roots_away(tmp_path, lay):
+    (tmp_path / "shadow").write_bytes(b"")
+    (tmp_path / "state").mkdir()
+    lay(tmp_path / "state" / "imports.sqlite", tmp_path / "shadow")
+    os.chown(tmp_path / "state", SERVICE, SERVICE)
+    with suppress(ConfigurationError), ImportState(tmp_path / "state" / "imports.sqlite"):
+        pass
+    assert (tmp_path / "shadow").stat().st_uid == 0
+
+
 def test_folders_that_are_missing_belong_to_the_owner_of_the_first_that_is_there(tmp_path):
     os.chown(tmp_path, SERVICE, SERVICE)
     make_folder(tmp_path / "a" / "b")
@@ -78,6 +115,19 @@ def test_a_command_that_root_types_leaves_nothing_that_the_service_cannot_read(f
     assert set(owners(folder.path).values()) == {SERVICE}
 
 
+def test_the_state_of_the_engine_belongs_to_the_owner_of_its_folder(tmp_path):
+    os.chown(tmp_path, SERVICE, SERVICE)
+    State(f"sqlite:///{tmp_path / 'provisioning.sqlite3'}").close()
+    assert set(owners(tmp_path).values()) == {SERVICE}
+
+
 def test_a_token_that_root_asks_for_stays_with_root(folder):
     folder.run("token", "new", "--token-file", "second")
     assert Path(folder.path / "second").stat().st_uid == 0
+
+
+def test_root_does_not_serve_in_the_folder_of_the_service(folder):
+    before = owners(folder.path)
+    done = folder.run_apart("serve")
+    assert (done.returncode, "sudo -u" in done.stderr) == (78, True)
+    assert owners(folder.path) == before

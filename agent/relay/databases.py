@@ -6,7 +6,6 @@ transaction is short, and blocks: whoever runs an event loop calls from a thread
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import threading
 import time
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from urllib.parse import parse_qs, urlsplit
 
 from agent.errors import AgentError, ConfigurationError
-from connector_host.ownership import give_to_owner, make_folder
+from connector_host.ownership import make_file, make_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -81,12 +80,8 @@ class SQLite:
         self._file = file
         try:
             make_folder(file.parent, 0o700)
-            descriptor = os.open(file, os.O_CREAT | os.O_RDWR | getattr(os, "O_NOFOLLOW", 0), 0o600)
-            try:
-                # An administrator types `tenant add` as root, and the relay has an account of its own.
-                give_to_owner(descriptor, file.parent)
-            finally:
-                os.close(descriptor)
+            # An administrator types `tenant add` as root, and the relay has an account of its own.
+            make_file(file)
         except OSError as failure:
             raise ConfigurationError(f"relay.state: {file} cannot be used ({failure}).") from failure
 

@@ -24,6 +24,7 @@ from connector_host.errors import ConfigurationError, HostError, Level, failures
 from connector_host.observability import events, logs
 from connector_host.observability.audit import AuditDamaged, AuditInUse, AuditTrail
 from connector_host.observability.metrics import Metrics
+from connector_host.ownership import foreign_owner
 from connector_host.service.certificates import CertificateWatch
 from connector_host.service.hangup import on_hangup
 from connector_host.service.lifecycle import EXIT_CONFIGURATION, EXIT_TEMPORARY, CannotListen, Listener, serve
@@ -48,6 +49,11 @@ def run(configuration: Configuration, path: Path) -> int:
     """Serve until told to stop, and return the exit code; `path` is read again when the process is hung up on."""
     host = configuration.host
     logs.configure(host.log_format, host.log_level, values=host.log_values)
+    if account := foreign_owner(host.state):
+        # Its audit trail and records would be root's, and the service could not start on them.
+        mend = f"Serve as that account: sudo -u {account} connector-host serve --config {path}"
+        _say(f"state: {host.state} belongs to {account}, and this is root. {mend}")
+        return EXIT_CONFIGURATION
     if not _certificate_is_good(configuration):
         return EXIT_CONFIGURATION
     try:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import secrets
 import sqlite3
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from typing import TYPE_CHECKING, Self
 
 from connector_host import clock
 from connector_host.errors import ConfigurationError
-from connector_host.ownership import give_to_owner
+from connector_host.ownership import make_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -67,9 +66,7 @@ class ImportState:
 
     def __init__(self, path: Path) -> None:
         try:
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-            give_to_owner(descriptor, path.parent)
-            os.close(descriptor)
+            make_file(path)
             self._file = sqlite3.connect(path, isolation_level=None, timeout=1)
             self._prepare()
         except (OSError, sqlite3.DatabaseError) as failure:

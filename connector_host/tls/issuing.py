@@ -7,8 +7,8 @@ that need not be. Knows no host and no settings.
 from __future__ import annotations
 
 import os
+import secrets
 import sys
-import tempfile
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from connector_host.ownership import give_to_owner, make_folder
+from connector_host.ownership import give_to_owner, make_folder, opened_folder
 from connector_host.tls.names import Address, HostName, parse_name
 
 if TYPE_CHECKING:
@@ -200,22 +200,26 @@ def write_public(path: Path, content: bytes) -> None:
 
 
 def _replace(path: Path, content: bytes, mode: int, *, give_away: bool) -> None:
-    # mkstemp makes the file with 0600, so a key is never readable by others, not even for a moment.
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            if give_away:
-                give_to_owner(file.fileno(), path if path.exists() else path.parent)
-            if sys.platform != "win32":
-                os.fchmod(file.fileno(), mode)
-            os.fsync(file.fileno())
-        Path(name).replace(path)
-    except BaseException:
-        with suppress(FileNotFoundError):
-            Path(name).unlink()
-        raise
+    with opened_folder(path.parent) as folder:
+        whole = path if folder is None else Path(path.name)
+        draft = whole.with_name(f".{path.name}.{secrets.token_hex(4)}")
+        # Made with 0600, so a key is never readable by others, not even for a moment.
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+        handle = os.open(draft, flags, 0o600, dir_fd=folder)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+                file.flush()
+                if give_away:
+                    give_to_owner(file.fileno(), folder, path.name)
+                if sys.platform != "win32":
+                    os.fchmod(file.fileno(), mode)
+                os.fsync(file.fileno())
+            os.replace(draft, whole, src_dir_fd=folder, dst_dir_fd=folder)
+        except BaseException:
+            with suppress(FileNotFoundError):
+                os.unlink(draft, dir_fd=folder)
+            raise
 
 
 def _started(

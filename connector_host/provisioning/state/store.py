@@ -14,6 +14,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 
 from connector_host.errors import ConfigurationError
+from connector_host.ownership import make_file
 from connector_host.provisioning.errors import StateUnavailable
 from connector_host.provisioning.state.records import (
     ALLOWED,
@@ -294,7 +295,7 @@ def _make_private(database: str | None) -> None:
     if database is None or Path(database).exists():
         return
     try:
-        Path(database).touch(mode=0o600)
+        make_file(Path(database))
     except OSError as failure:
         raise ConfigurationError(f"provisioning.state: {database} cannot be made ({failure.strerror}).") from failure
 
