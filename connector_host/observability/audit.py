@@ -14,6 +14,7 @@ import asyncio
 import hashlib
 import os
 import queue
+import re
 import sys
 import threading
 from contextlib import suppress
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-PATTERN: Final = "audit-*.jsonl"
+_NAME: Final = re.compile(r"audit-([0-9]{6,})\.jsonl")
 LOCK: Final = "audit.lock"
 START: Final = "0" * 64
 """What the first record names as the one before it."""
@@ -125,7 +126,7 @@ class AuditTrail:
                 continue
             try:
                 self._write(entries)
-            except OSError as failure:
+            except Exception as failure:  # noqa: BLE001 - without this thread every later export would wait for ever
                 self._fail(entries, failure)
             else:
                 self._broken = False
@@ -164,7 +165,10 @@ class AuditTrail:
             raise
         self._link = link
         if file.tell() >= self._rotate_bytes:
-            self._rotate()
+            try:
+                self._rotate()
+            except OSError as failure:  # the records are on disk, so nobody is told otherwise
+                structlog.get_logger().warning(events.AUDIT_FAILED, reason=failure.strerror or "", records=0)
 
     def _undo(self, file: BinaryIO, start: int) -> None:
         """Leave no half of a record behind where the disk allows it; opening anew would cut it away, too."""
@@ -180,24 +184,27 @@ class AuditTrail:
         if self._file is not None:
             self._file.close()
         self._file = None
-        number = _number(_files(self._folder)[-1]) + 1
+        number = _number(files_of(self._folder)[-1]) + 1
         (self._folder / f"audit-{number:06}.jsonl").touch(mode=0o600, exist_ok=True)
-        for old in _files(self._folder)[: -self._keep_files] if self._keep_files else ():
+        # The new one is empty, so that the chain goes on from the one before it at least.
+        for old in files_of(self._folder)[: -max(self._keep_files, 2)] if self._keep_files else ():
             old.unlink()
         self._file = self._open()
 
     def _open(self) -> BinaryIO:
-        files = _files(self._folder)
+        files = files_of(self._folder)
         path = files[-1] if files else self._folder / "audit-000001.jsonl"
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         file = os.fdopen(descriptor, "ab")
         file.seek(0, os.SEEK_END)
         return file
 
-    def _fail(self, entries: list[_Entry], failure: OSError) -> None:
+    def _fail(self, entries: list[_Entry], failure: Exception) -> None:
         self._broken = True
-        structlog.get_logger().error(events.AUDIT_FAILED, reason=failure.strerror or "", records=len(entries))
-        _tell(entries, f"The audit trail cannot be written ({failure.strerror}).")
+        # Words of anything but the system may quote what stands in the record.
+        reason = failure.strerror if isinstance(failure, OSError) else type(failure).__name__
+        structlog.get_logger().error(events.AUDIT_FAILED, reason=reason or "", records=len(entries))
+        _tell(entries, f"The audit trail cannot be written ({reason}).")
 
 
 def _tell(entries: list[_Entry], reason: str | None) -> None:
@@ -252,8 +259,9 @@ def seal_of(content: Mapping[str, Any]) -> str:
     return hashlib.sha256(msgspec.json.encode(kept, enc_hook=str)).hexdigest()
 
 
-def _files(folder: Path) -> list[Path]:
-    return sorted(folder.glob(PATTERN))
+def files_of(folder: Path) -> list[Path]:
+    """Return the files of the trail in their order; what else somebody keeps there, such as a copy, is not part."""
+    return sorted((path for path in folder.glob("audit-*.jsonl") if _NAME.fullmatch(path.name)), key=_number)
 
 
 def _number(path: Path) -> int:
@@ -263,7 +271,7 @@ def _number(path: Path) -> int:
 def _resume(folder: Path) -> tuple[Link, int]:
     """Return where the chain ends, and how many bytes of an unfinished record were cut away."""
     dropped = 0
-    for path in reversed(_files(folder)):
+    for path in reversed(files_of(folder)):
         content = path.read_bytes()
         whole = content[: content.rfind(b"\n") + 1]
         if len(whole) < len(content):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from connector_host.errors import Finding, Level
-from connector_host.observability.audit import PATTERN, START, Link, seal_of
+from connector_host.observability.audit import START, Link, files_of, seal_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,7 +53,7 @@ def read(folder: Path) -> Iterator[tuple[str, dict[str, Any] | None]]:
 
     A line without an end is empty: it is being written at this moment, or a crash cut it off.
     """
-    for path in sorted(folder.glob(PATTERN)):
+    for path in files_of(folder):
         with path.open("rb") as file:
             for number, line in enumerate(file, start=1):
                 yield f"{path.name}, line {number}", _record(line)

@@ -72,7 +72,7 @@ class AuditSettings(Settings):
     rotate_bytes: int = Field(default=52_428_800, ge=4_096)
     """The size at which the next file is begun."""
     keep_files: int = Field(default=0, ge=0)
-    """How many files are kept, the oldest go first; 0 keeps all of them."""
+    """How many files are kept, two at the least, the oldest go first; 0 keeps all of them."""
     values: bool = False
     """Whether the values that an export writes are recorded, beside the names of the attributes."""
     redact: tuple[str, ...] = Field(default=(), examples=[("Salary", "Birthday")])

@@ -85,6 +85,14 @@ async def test_files_rotate_and_the_oldest_go(tmp_path):
     assert (finding.level, "were rotated away" in finding.fact) == (Level.OK, True)
 
 
+async def test_the_chain_goes_on_however_few_files_are_kept(tmp_path):
+    for _ in range(3):
+        await write(tmp_path, 2, rotate_bytes=100, keep_files=1)
+    await write(tmp_path, 1)
+    assert json.loads(lines(tmp_path)[-1])["seq"] == 7
+    assert verify(tmp_path)[0].level is Level.OK
+
+
 def test_an_empty_folder_proves_nothing(tmp_path):
     assert verify(tmp_path)[0].level is Level.WARNING
 
@@ -144,7 +152,35 @@ async def test_a_trail_that_cannot_be_written_says_so_and_recovers(tmp_path, mon
     assert verify(tmp_path)[0].level is Level.OK
 
 
-def _disk_full(_):
+async def test_a_record_that_cannot_be_sealed_stops_no_other_one(tmp_path):
+    trail = AuditTrail(tmp_path, **WHOLE)
+    endless = {}
+    endless["in"] = endless
+    with pytest.raises(AuditUnavailable, match="RecursionError"):
+        await asyncio.wait_for(trail.record(event="export", values=endless), 10)
+    await asyncio.wait_for(trail.record(event="export", number=1), 10)
+    await trail.close()
+    assert verify(tmp_path)[0].level is Level.OK
+
+
+async def test_a_copy_that_somebody_keeps_in_the_folder_is_no_part_of_the_trail(tmp_path):
+    await write(tmp_path, 4)
+    copy = tmp_path / "audit-backup.jsonl"
+    copy.write_bytes(b"".join(lines(tmp_path)))
+    before = copy.read_bytes()
+    await asyncio.wait_for(write(tmp_path, 4, rotate_bytes=600), 10)
+    assert copy.read_bytes() == before
+    assert "8 records" in verify(tmp_path)[0].fact
+
+
+async def test_a_rotation_that_fails_takes_no_record_back(tmp_path, monkeypatch):
+    monkeypatch.setattr("pathlib.Path.touch", _disk_full)
+    await write(tmp_path, 4, rotate_bytes=100)
+    await write(tmp_path, 4, rotate_bytes=100)
+    assert "8 records" in verify(tmp_path)[0].fact
+
+
+def _disk_full(*_, **__):
     raise OSError(28, "No space left on device")
 
 
