@@ -21,6 +21,7 @@ from connector_host.service.lifecycle import explain_bind
 from connector_host.service.metering import LOOPBACK
 from connector_host.setup.secrets import opened
 from connector_host.tls.files import UnusableFile, check_authority, check_identity, load_chain
+from connector_host.tls.renewal import check_own_authority
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,6 +39,7 @@ async def check(configuration: Configuration, *, accept: bool = False) -> dict[s
     sections = {
         "host": [
             *check_identity(host.certificate, host.key, host.name, clock.now()),
+            *check_own_authority(host.certificate, clock.now()),
             *check_authority(host.client_authority, "client_authority", clock.now()),
             *check_ports(host),
             *_folder_findings("state", host.state),

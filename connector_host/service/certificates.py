@@ -44,9 +44,11 @@ class CertificateWatch:
     days_left: int | None = field(default=None, init=False)
     """Of the certificate that is served; None before the first look."""
     _stamps: tuple[_Stamp, ...] | None = field(default=None, init=False)
+    _looked: bool = field(default=False, init=False)
     _identity: Identity | None = field(default=None, init=False)
     _warned_at: int | None = field(default=None, init=False)
     _renewal_failed: bool = field(default=False, init=False)
+    _reload_failed: bool = field(default=False, init=False)
 
     @property
     def state(self) -> CertificateState:
@@ -68,7 +70,7 @@ class CertificateWatch:
         """Take over what has changed, renew what is due, and warn of what ends soon."""
         stamps = self._stamps_now()
         if stamps != self._stamps:
-            first, self._stamps = self._stamps is None, stamps
+            first, self._looked, self._stamps = not self._looked, True, stamps
             self._take_over(now, first=first)
         if self._identity is None:
             return
@@ -88,11 +90,14 @@ class CertificateWatch:
             log = structlog.get_logger()
             log.error(events.CERTIFICATE_REFUSED, subject=found.subject, fact=found.fact, mend=found.mend)  # noqa: TRY400 - no trace helps
             return
-        except OSError:  # ssl.SSLError, too
-            # Changed between two reads; the next look sees both halves of it.
+        except OSError as failure:  # ssl.SSLError, too
+            # Changed between two reads, or client_authority cannot be read: the next look tries again.
             self._stamps = None
+            if not self._reload_failed:
+                structlog.get_logger().error(events.CERTIFICATE_REFUSED, subject="tls", reason=failure.strerror)
+            self._reload_failed = True
             return
-        self._identity, self._warned_at = identity, None
+        self._identity, self._warned_at, self._reload_failed = identity, None, False
         self.days_left = days_left(identity.certificate, now)
         if not first:
             structlog.get_logger().info(events.CERTIFICATE_REPLACED, days_left=self.days_left)

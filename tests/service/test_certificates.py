@@ -7,7 +7,15 @@ from structlog.testing import capture_logs
 
 from connector_host.service.certificates import CertificateWatch
 from connector_host.tls.files import load_chain
-from connector_host.tls.issuing import LEAF_DAYS, issue_authority, issue_files, issue_leaf, write_private, write_public
+from connector_host.tls.issuing import (
+    AUTHORITY_DAYS,
+    LEAF_DAYS,
+    issue_authority,
+    issue_files,
+    issue_leaf,
+    write_private,
+    write_public,
+)
 from connector_host.tls.live import LiveContext
 from connector_host.tls.renewal import own_authority
 
@@ -80,6 +88,29 @@ def test_a_certificate_and_key_that_arrive_one_after_the_other_are_taken_in_the_
     assert watched.look() == ["certificate.refused"]
     write_private(watched.files.key, leaf.key_pem)
     assert watched.look() == ["certificate.replaced"]
+
+
+def test_a_good_replacement_is_taken_as_soon_as_the_listener_can_use_it(watched):
+    clients = watched.files.certificate.with_name("clients.pem")
+    clients.write_bytes(watched.files.authority.read_bytes())
+    watched.watch.live = LiveContext(watched.files.certificate, watched.files.key, client_authority=clients)
+    before = watched.watch.live._current
+    clients.unlink()
+    watched.replace("hr.example.org", days=100)
+    assert watched.look() == ["certificate.refused"]
+    assert watched.look() == []
+    assert (watched.watch.live._current, watched.watch.days_left) == (before, LEAF_DAYS)
+    clients.write_bytes(watched.files.authority.read_bytes())
+    assert watched.look() == ["certificate.replaced"]
+    assert (watched.watch.live._current is before, watched.watch.days_left) == (False, 100)
+
+
+def test_an_authority_that_ends_is_told_and_warned_of_instead_of_renewing_without_end(watched):
+    looks = {left: watched.look(days=AUTHORITY_DAYS - left) for left in range(300, -2, -1)}
+    told = {left: events for left, events in looks.items() if events}
+    assert [left for left, events in told.items() if "certificate.expires" in events] == [60, 30, 7, 1]
+    assert [events for events in told.values() if "certificate.not_renewed" in events] == [["certificate.not_renewed"]]
+    assert watched.watch.state.word == "expired"
 
 
 def test_its_own_certificate_is_renewed_in_time(watched):
