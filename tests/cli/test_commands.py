@@ -137,6 +137,22 @@ def test_discover_takes_the_database_of_the_configuration(configured):
     assert {column["name"]: column["path"] for column in document["columns"]}["LastName"] == "name.familyName"
 
 
+def test_a_change_log_that_was_made_as_printed_is_imported_from(configured):
+    with sqlite3.connect(configured.path / "contoso.sqlite") as connection:
+        connection.executescript(configured.run("change-log").stdout)
+        first = configured.run_apart("import", "--profile", "changes")
+        connection.execute("DELETE FROM Employees")
+    connection.close()
+    second = configured.run_apart("import", "--profile", "changes")
+    assert [json.loads(done.stdout)["change"] for done in (first, second)] == ["add", "delete"]
+
+
+def test_tracking_by_the_database_is_said_to_be_sql_servers(configured):
+    done = configured.run("change-log", "--tracking")
+    assert done.returncode == 1
+    assert "Only SQL Server tracks changes by itself: leave --tracking out." in done.stderr
+
+
 def test_a_connector_that_does_not_exist_is_told_with_those_that_do(configured):
     done = configured.run("token", "new", "--connector", "CRM")
     assert (done.returncode, "there are: Employees" in done.stderr) == (1, True)

@@ -245,3 +245,18 @@ async def test_a_run_by_the_log_that_is_cut_off_is_made_again(logged, imported, 
         imported("changes")
     monkeypatch.undo()
     assert [row["change"] for row in imported("changes")] == ["delete"]
+
+
+async def test_where_the_log_was_made_anew_the_table_itself_is_read(logged, imported, tmp_path):
+    logged.execute("""UPDATE "Employees" SET "Name" = 'x' WHERE "Number" < 9""")
+    imported("changes")
+    connection = logged.connect()
+    for statement in change_log(logged.settings(), remove=True):
+        connection.cursor().execute(statement)
+    connection.cursor().execute(logged.spelled("""UPDATE "Employees" SET "Name" = 'lost' WHERE "Login" = 'user2'"""))
+    for statement in change_log(logged.settings()):
+        connection.cursor().execute(statement)
+    connection.close()
+    logged.execute("""UPDATE "Employees" SET "Name" = 'told' WHERE "Login" = 'user3'""")
+    assert {row["anchor"] for row in imported("changes")} == {"user2", "user3"}
+    assert read_last(tmp_path) == 20

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from connector_host.connectors.registry import open_importer
+from connector_host.connectors.registry import open_importer, survey_table
 from connector_host.errors import ConfigurationError
 from connector_host.runs import imports
 from connector_host.runs.imports import Request
@@ -93,3 +93,9 @@ async def test_a_database_that_was_restored_is_read_as_a_whole(stamped, imported
 async def test_an_overlap_for_a_row_version_is_refused(imported):
     with pytest.raises(ConfigurationError, match="overlap: Stamp holds row versions"):
         imported(overlap=60)
+
+
+async def test_a_column_of_row_versions_is_no_attribute_and_said_to_be_a_watermark(stamped):
+    survey = survey_table(stamped.url, stamped.password, table="Employees")
+    column = next(column for column in survey.columns if column.name == "Stamp")
+    assert "--watermark" in column.left_out

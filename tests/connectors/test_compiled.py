@@ -107,6 +107,7 @@ def spoken(database):
         "double": doubles._looking(shape, shape.columns[login], 2),
         "log": changelog.page_of(shape, "2026-11-25 03:00:00.000000", 7),
         "end of the log": changelog.end_of(shape),
+        "both ends of the log": changelog.ends_of(shape),
     }
     if database.dialect.row_versions:
         said["horizon"] = rowversions.asking(shape)

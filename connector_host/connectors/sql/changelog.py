@@ -186,13 +186,15 @@ class TriggerLog:
         return f"{to_moment(moment).isoformat()} {number}"
 
     def reaches(self, mark: str) -> bool:
-        """Return whether the first row that is left follows the mark, or comes before it.
+        """Return whether the first row that is left follows the mark, or comes before it, in a log that goes as far.
 
-        A number that a transaction took and gave back makes a gap that looks like pruned rows; then too much is read.
+        One that ends before the mark was made anew. A number that a transaction took and gave back makes a gap that
+        looks like pruned rows; then too much is read.
         """
         with translated(self.shape.dialect.name):
-            first = self.connection.execute(sa.select(sa.func.min(_log(self.shape).c.number))).scalar()
-        return first is None or int(first) <= int(mark.partition(" ")[2]) + 1
+            first, last = self.connection.execute(ends_of(self.shape)).one()
+        number = int(mark.partition(" ")[2])
+        return first is None or int(first) <= number + 1 <= int(last) + 1
 
     def anchors(self, mark: str, overlap: float | None) -> Iterator[list[str]]:
         """Yield what was written down since, a page at a time, each anchor once a page."""
@@ -218,6 +220,12 @@ def end_of(shape: Shape) -> sa.Select[*tuple[object, ...]]:
     """Return what asks for the latest time and the greatest number."""
     log = _log(shape)
     return sa.select(sa.func.max(log.c.at).label("latest_at"), sa.func.max(log.c.number).label("last_number"))
+
+
+def ends_of(shape: Shape) -> sa.Select[*tuple[Any, ...]]:
+    """Return what asks for the least and the greatest number."""
+    number = _log(shape).c.number
+    return sa.select(sa.func.min(number).label("first_number"), sa.func.max(number).label("last_number"))
 
 
 def _anchors(connection: Connection, shape: Shape, since: datetime) -> Iterator[list[str]]:

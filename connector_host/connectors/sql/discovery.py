@@ -210,14 +210,16 @@ def _column(row: Row, dialect: Dialect, keys: Sequence[Key], checks: Sequence[Ro
         allowed=facts.allowed or _allowed(facts.name, checks),
         type=ATTRIBUTE_TYPES.get(kind.family),
     )
-    reason = _left_out(facts, kind)
+    reason = _left_out(facts, kind, dialect)
     return Column(replace(facts, left_out=reason, type=None) if reason else facts, kind)
 
 
-def _left_out(facts: ColumnFacts, kind: Kind) -> str:
+def _left_out(facts: ColumnFacts, kind: Kind, dialect: Dialect) -> str:
     """Return why a column cannot be an attribute; empty where it can."""
     if any(mark in facts.name for mark in UNNAMEABLE):
         return "its name holds '.' or '[', which no SCIM path can"
+    if dialect.row_versions is not None and facts.declared.lower() in dialect.row_versions.types:
+        return f"row versions ({facts.declared}) are the database's own; an import takes them as --watermark"
     match kind.family:
         case Family.BINARY:
             return f"binary values ({facts.declared}) are not provisioned"

@@ -62,6 +62,10 @@ SELECT TOP __[POSTCOMPILE_param_1] [HR].[Employees_changes].[number], [HR].[Empl
 SELECT max([HR].[Employees_changes].[at]) AS latest_at, max([HR].[Employees_changes].[number]) AS last_number FROM [HR].[Employees_changes]
     
 
+-- both ends of the log
+SELECT min([HR].[Employees_changes].[number]) AS first_number, max([HR].[Employees_changes].[number]) AS last_number FROM [HR].[Employees_changes]
+    
+
 -- horizon
 SELECT CAST(MIN_ACTIVE_ROWVERSION() AS bigint) AS horizon
     

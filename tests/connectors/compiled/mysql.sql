@@ -62,6 +62,10 @@ SELECT `HR`.`Employees_changes`.`number`, `HR`.`Employees_changes`.`anchor` FROM
 SELECT max(`HR`.`Employees_changes`.`at`) AS latest_at, max(`HR`.`Employees_changes`.`number`) AS last_number FROM `HR`.`Employees_changes`
     
 
+-- both ends of the log
+SELECT min(`HR`.`Employees_changes`.`number`) AS first_number, max(`HR`.`Employees_changes`.`number`) AS last_number FROM `HR`.`Employees_changes`
+    
+
 -- insert two
 INSERT INTO `HR`.`Employees` (`Login`, `Name`) VALUES (%(c0_0)s, %(c1_0)s), (%(c0_1)s, %(c1_1)s)
     c0_0, c0_1, c1_0, c1_1

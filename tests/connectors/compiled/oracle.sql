@@ -62,6 +62,10 @@ SELECT "HR"."Employees_changes"."number", "HR"."Employees_changes"."anchor" FROM
 SELECT max("HR"."Employees_changes"."at") AS latest_at, max("HR"."Employees_changes"."number") AS last_number FROM "HR"."Employees_changes"
     
 
+-- both ends of the log
+SELECT min("HR"."Employees_changes"."number") AS first_number, max("HR"."Employees_changes"."number") AS last_number FROM "HR"."Employees_changes"
+    
+
 -- filled Id
 SELECT 1 FROM "HR"."Employees" WHERE "HR"."Employees"."Id" IS NOT NULL
     
