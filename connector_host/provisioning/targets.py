@@ -188,7 +188,7 @@ class Target:
             raise CredentialsRefused("Unauthorized", "the target does not accept the secret token", status=status)
         if status in BUSY:
             code = "TooManyRequests" if status == 429 else "WebExceptionProtocolError"  # noqa: PLR2004 - HTTP
-            wait_s = float(retry_after) if retry_after.isdigit() else None
+            wait_s = float(retry_after) if retry_after.isdecimal() else None
             raise TargetUnavailable(code, self._reason(status, document), status=status, retry_after_s=wait_s)
 
     def _judged(self, status: int, document: Resource | None) -> TargetError:

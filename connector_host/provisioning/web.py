@@ -75,7 +75,7 @@ class Web:
                 return (
                     answer.status,
                     document if isinstance(document, dict) else {},
-                    float(after) if after.isdigit() else None,
+                    float(after) if after.isdecimal() else None,
                 )
         except (aiohttp.ClientError, TimeoutError, OSError) as failure:
             raise SourceFailed(f"the source cannot be reached ({type(failure).__name__}).") from failure

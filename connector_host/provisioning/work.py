@@ -6,7 +6,10 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, TypeVar
 
+import structlog
+
 from connector_host import clock
+from connector_host.observability import events
 from connector_host.provisioning import faults, mappings
 from connector_host.provisioning.acting import Turn
 from connector_host.provisioning.deciding import Create, Leave, Stage, Update
@@ -27,6 +30,8 @@ if TYPE_CHECKING:
     from connector_host.provisioning.targets import Target
 
 T = TypeVar("T")
+
+_LOG = structlog.stdlib.get_logger()
 
 KEY_SHOWN_CHARS: Final = 100
 """How much of a key is shown that cannot be kept."""
@@ -146,6 +151,9 @@ class Work:
         except (TargetError, StateUnavailable) as failure:
             ended.append(failure)
             return None
+        except Exception as failure:  # noqa: BLE001 - whatever is wrong with one user, the others go on
+            _LOG.error(events.PROVISIONING_FAILED, key=self.parts.name, reason=type(failure).__name__)
+            return Turn(key, cause=Cause("InternalError", f"an error that nobody foresaw: {type(failure).__name__}"))
 
     async def goes_on(self) -> bool:
         """Return whether the cycle is to go on; where not, the report says why."""

@@ -184,6 +184,11 @@ async def test_a_user_whose_deletion_the_target_chokes_on_fails_alone(moody):
     assert (await moody.run(people=1)).counts["deleted"] == 1
 
 
+async def test_a_time_to_wait_that_is_no_number_is_passed_over(moody):
+    moody.moods = [busy(429, **{"Retry-After": "²"})]
+    assert (await moody.run()).counts["created"] == 1
+
+
 async def test_a_user_that_the_target_chokes_on_fails_alone(moody):
     moody.moods = [busy(503, **{"Retry-After": "0"})] * 3
     report = await moody.run(people=3, concurrency=1)
