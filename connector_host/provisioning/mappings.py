@@ -21,7 +21,7 @@ from connector_host.provisioning.errors import ExpressionError
 from connector_host.provisioning.expressions import Candidates, Expression, compile_expression
 from connector_host.provisioning.expressions.evaluation import Outcome
 from connector_host.provisioning.resources import ResourcePath, parse_path
-from connector_host.provisioning.values import Value, Values, is_empty
+from connector_host.provisioning.values import Value, Values, in_utc, is_empty
 
 if TYPE_CHECKING:
     from connector_host.provisioning.expressions.signatures import Kind
@@ -178,7 +178,7 @@ def to_json(value: Desired) -> Any:  # noqa: ANN401 - JSON
         case Candidates() | _Clear():
             return None
         case datetime():
-            return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+            return in_utc(value).isoformat().replace("+00:00", "Z")
         case Decimal():
             return int(value) if value == value.to_integral_value() else float(value)
         case tuple():

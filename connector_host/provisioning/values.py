@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
+from math import isfinite
 from typing import TypeAlias
 
 Scalar: TypeAlias = str | bool | int | float | Decimal | datetime
@@ -21,7 +22,9 @@ Values: TypeAlias = Mapping[str, Value]
 
 
 def is_empty(value: Value) -> bool:
-    """Return whether there is nothing in it: null, the empty text, no values."""
+    """Return whether there is nothing in it: null, the empty text, no values, NaN or ∞, which JSON lacks."""
+    if isinstance(value, float | Decimal):
+        return not isfinite(value) if isinstance(value, float) else not value.is_finite()
     return value is None or value in ("", ())
 
 
@@ -40,8 +43,16 @@ def to_text(value: Scalar) -> str:
 
 def date_text(moment: datetime) -> str:
     """Return a moment in UTC as `M/d/yyyy h:mm:ss tt`, the form that the language's dates have as text."""
-    at = moment.astimezone(UTC)
+    at = in_utc(moment)
     return f"{at.month}/{at.day}/{at.year:04} {at.hour % 12 or 12}:{at:%M:%S} {'PM' if at.hour >= 12 else 'AM'}"  # noqa: PLR2004 - noon
+
+
+def in_utc(moment: datetime) -> datetime:
+    """Return the moment in UTC; one that would lie outside the years 1 to 9999 there keeps its digits."""
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        return moment.replace(tzinfo=UTC)
 
 
 def to_number(value: Scalar) -> Decimal | None:

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 from aiohttp import web
 
-from connector_host.provisioning import on_demand
+from connector_host.provisioning import on_demand, scoping
 from connector_host.provisioning.opening import opened
 from tests.endpoint.service import serve
 from tests.provisioning.rig import MAPPINGS, Rig, person
@@ -86,6 +86,39 @@ async def test_nul_in_the_words_of_a_target_does_not_lose_the_batch(tmp_path, po
         assert (await rig.run()).counts["failed"] == 1
         assert rig.log(status="failure")[0]["reason"] == "400: a?b"
         assert rig.link("2").target_id == "new"
+
+
+async def test_an_error_that_nobody_foresaw_fails_its_user_alone(tmp_path, monkeypatch):
+    judge = scoping.judge
+
+    def broken(job, values):
+        if values["id"] == "1":
+            raise RecursionError("Given1")
+        return judge(job, values)
+
+    monkeypatch.setattr(scoping, "judge", broken)
+    async with serve(tmp_path) as service:
+        rig = Rig(tmp_path, service)
+        rig.people(person(1), person(2))
+        report = await rig.run()
+        assert (report.ending, report.counts["failed"], set(rig.rows())) == ("finished", 1, {"u00002"})
+        entry = rig.log(status="failure")[0]
+        assert (entry["errorCode"], "RecursionError" in entry["reason"], "Given1" in entry["reason"]) == (
+            "InternalError", True, False,
+        )  # fmt: skip
+        rig.state.close()
+
+
+@pytest.mark.parametrize("number", ["NaN", "-Infinity", "1e999"])
+async def test_what_is_no_number_for_json_is_passed_over_like_a_null(tmp_path, number):
+    async with serve(tmp_path) as service:
+        rig = Rig(tmp_path, service)
+        file = tmp_path / "people.ndjson"
+        file.write_text(f'{{"id": "1", "login": "u1", "given": "A", "family": {number}}}\n')
+        source = {"type": "ndjson", "path": str(file), "key": "id"}
+        report = await rig.run(source=source, mappings=MAPPINGS[:3], enabled_attribute=None)
+        assert (report.counts["created"], rig.rows()["u1"]["LastName"]) == (1, None)
+        rig.state.close()
 
 
 @pytest.mark.parametrize("key", ["k" * 600, "1\\u0000"])

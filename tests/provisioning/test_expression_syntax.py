@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from datetime import datetime, timedelta, timezone
+from decimal import Decimal
 
 import pytest
 from hypothesis import given
@@ -47,6 +49,7 @@ def failure_of(text, user):
         ('Replace([a], , "(?<g>x)", "h", "x", , )', 16, "group"),
         ('FormatDateTime([a], "Never", "yyyy", "yyyy")', 21, "DateTimeStyles"),
         ('FormatDateTime([a], , "yyyy", "")', 31, "date format"),
+        ('FormatDateTime([a], , "yyyy")', 1, "outputFormat"),
         ("Item([a], 0)", 11, "from 1"),
         ('Switch([a], "d", "k")', 1, "pairs"),
         ('Append(SelectUniqueValue("a", "b"), "c")', 8, "nested"),
@@ -78,6 +81,13 @@ def test_the_attributes_and_the_redaction_are_known_before_there_is_a_user():
     assert expression.attributes == {"a", "b", "c"}
     assert expression.redacted
     assert not compile_expression("Now()").redacted
+
+
+@pytest.mark.parametrize(
+    ("text", "result"), [("Guid(, )", 36), ('Left("abc", 2, , )', 2), ('IIF(1 = 1, "ab", "c", )', 2)]
+)
+def test_empty_arguments_beyond_the_last_change_nothing(text, result):
+    assert len(compile_expression(text).evaluate({})) == result
 
 
 def test_escapes_give_backslash_and_quotation_mark():
@@ -128,12 +138,18 @@ def test_a_result_cannot_grow_without_bound(text):
         compile_expression(text).evaluate(user)
 
 
+ENDS_OF_THE_CALENDAR = (
+    datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=14))),
+    datetime(9999, 12, 31, 23, tzinfo=timezone(timedelta(hours=-12))),
+)
 VALUES = (
     st.none()
     | st.text(max_size=20)
     | st.integers()
     | st.booleans()
     | st.tuples(st.text(max_size=5), st.text(max_size=5))
+    | st.tuples(st.dictionaries(st.text(max_size=2), st.none()))
+    | st.sampled_from([float("nan"), Decimal("Infinity"), "0001-01-01T00:00:00+14:00", *ENDS_OF_THE_CALENDAR])
 )
 ARGUMENTS = st.lists(
     st.sampled_from(["[a]", "[b]", '"x"', "1", "-1", "", '"yyyy"', "Now()", '"d"', "[a] = [b]"]), max_size=7

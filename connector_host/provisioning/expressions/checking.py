@@ -124,7 +124,7 @@ class _Checker:
         self.called.add(call.name)
         _count(function, call)
         steps: list[Step | None] = []
-        for position, argument in enumerate(call.arguments):
+        for position, argument in enumerate(_taken(function, call)):
             parameter = function.parameters[min(position, len(function.parameters) - 1)]
             steps.append(None if argument is None else self._argument(function, parameter, argument))
         if function.check is not None:
@@ -156,6 +156,12 @@ def _nearest(name: str, names: Collection[str]) -> str:
     by_lower = {known.lower(): known for known in names}
     close = difflib.get_close_matches(name.lower(), by_lower, n=1)
     return f" (names are case-sensitive; did you mean {by_lower[close[0]]}?)" if close else ""
+
+
+def _taken(function: Function, call: syntax.Call) -> tuple[syntax.Node | None, ...]:
+    """Return the arguments without the empty ones that go beyond the parameters."""
+    repeats = bool(function.parameters) and function.parameters[-1].repeats
+    return call.arguments if repeats else call.arguments[: len(function.parameters)]
 
 
 def _count(function: Function, call: syntax.Call) -> None:

@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import Final
 
 from connector_host.provisioning.errors import ExpressionError
+from connector_host.provisioning.values import in_utc
 
 MAX_FORMAT_CHARS: Final = 200
 
@@ -172,7 +173,7 @@ def _zone(text: str | None) -> timezone:
 
 def render(moment: datetime, pattern: str) -> str:
     """Return the moment, in UTC, as this format writes it; raises ExpressionError where the format is none."""
-    at = moment.astimezone(UTC)
+    at = in_utc(moment)
     return "".join(piece.text if piece.literal else _written(at, piece.text) for piece in tokens(pattern))
 
 
@@ -217,6 +218,8 @@ def read_freely(text: str) -> datetime:
             return _moment({name: value for name, value in match.groupdict().items() if value})
     try:
         moment = datetime.fromisoformat(text)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
     except ValueError:
         raise ExpressionError("the text is no date in a form that CDate knows") from None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+    except OverflowError:
+        raise ExpressionError("there is no such date") from None

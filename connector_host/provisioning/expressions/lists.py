@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final
+from collections.abc import Hashable, Mapping
+from typing import TYPE_CHECKING, Any, Final
 
 from connector_host.provisioning.errors import ExpressionError
 from connector_host.provisioning.expressions.signatures import Function, Kind, Parameter, Scope, bounded, joined
@@ -44,8 +44,11 @@ def _text(value: object) -> str:
     return to_text(value)  # type: ignore[arg-type] # what is no object is a scalar
 
 
-def _unique(_scope: Scope, values: tuple[Scalar, ...]) -> tuple[Scalar, ...]:
-    return tuple(dict.fromkeys(values))
+def _unique(_scope: Scope, values: tuple[Any, ...]) -> tuple[Any, ...]:
+    kept: dict[Hashable, Any] = {}
+    for one in values:  # objects, and whatever else an NDJSON file may nest, cannot be keys
+        kept.setdefault(one if isinstance(one, Hashable) else repr(one), one)
+    return tuple(kept.values())
 
 
 def _split(_scope: Scope, source: str, delimiter: str) -> tuple[str, ...]:

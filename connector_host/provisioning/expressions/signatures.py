@@ -98,8 +98,8 @@ class Function:
 
     @property
     def required(self) -> int:
-        """Return how many arguments must be given."""
-        return sum(not parameter.optional for parameter in self.parameters)
+        """Return how many arguments must be given, empty ones before the last that is needed included."""
+        return max((at for at, parameter in enumerate(self.parameters, 1) if not parameter.optional), default=0)
 
 
 def bounded(text: str) -> str:
