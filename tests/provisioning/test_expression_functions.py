@@ -31,6 +31,9 @@ USER = {
     "role": ({"id": "1", "value": "25", "displayName": "Admin"},),
     "roles": ({"id": "1", "value": "25", "displayName": "Admin"}, {"id": "2", "displayName": "User"}),
     "enabled": True,
+    "objects": ({"a": 1, "b": 2}, {"b": 2, "a": 1}, {"a": 1}),
+    "holes": ("x", None, "y"),
+    "nested": (["x"],),
 }
 
 
@@ -73,12 +76,44 @@ def run(text: str) -> object:
         ('Word("The quick brown fox",3," ")', "brown"),
         ('Word("This,string!has&many separators",3,",!&#")', "has"),
         ('Word("a b",3," ")', ""),
+        ('PCase("ßtraße 3rd o\'neil")', "ßtraße 3rd O'neil"),
         ('Word([mail],1," ")', ""),
         ('Word("a b",0," ")', ""),
     ],
 )
 def test_text(text, expected):
     assert run(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("letters", "plain"),
+    [
+        ("ä à â ã å á ą ă ā ā́ ā̀ ā̂ ā̃ ǟ ā̈ ǡ a̱ å̄", "a"),
+        ("æ ǣ", "ae"),
+        ("ç č ć c̄ c̱", "c"),
+        ("ď d̄ ḏ", "d"),
+        ("ë è é ê ę ě ė ē ḗ ḕ ē̂ ē̃ ê̄ e̱ ë̄ e̊̄", "e"),
+        ("ğ ḡ g̱", "g"),
+        ("ï î ì í \u0131 ī ī́ ī̀ ī̂ ī̃ i̱", "i"),
+        ("ľ ł l̄ ḹ ḻ", "l"),
+        ("ñ ń ň n̄ ṉ", "n"),
+        ("ö ò ő õ ô ó ō ṓ ṑ ō̂ ō̃ ȫ ō̈ ǭ ȭ ȱ o̱", "o"),
+        ("ø ø̄ œ̄", "oe"),
+        ("ř r̄ ṟ ṝ", "r"),
+        ("ß", "ss"),
+        ("š ś ș ş s̄ s̱", "s"),
+        ("ť ț t̄ ṯ", "t"),
+        ("ü ù û ú ů ű ū ū́ ū̀ ū̂ ū̃ u̇̄ ǖ ṻ ṳ̄ u̱", "u"),
+        ("ÿ ý ȳ ȳ́ ȳ̀ ȳ̃ y̱", "y"),
+        ("ź ž ż z̄ ẕ", "z"),
+    ],
+)
+def test_the_documented_table_of_diacritics(letters, plain):
+    small = [compile_expression("NormalizeDiacritics([a])").evaluate({"a": one}) for one in letters.split()]
+    assert set(small) == {plain}
+    if plain not in ("ss", "i"):
+        big = [compile_expression("NormalizeDiacritics([a])").evaluate({"a": one.upper()}) for one in letters.split()]
+        assert set(big) == {plain.upper()}
 
 
 @pytest.mark.parametrize(
@@ -100,6 +135,7 @@ def test_text(text, expected):
         (r'Replace([given], , "(?<x>o)", "x" , , [phone], )', "John"),
         ('Replace("john_doe72", , "[a-zA-Z_]*", , "", , )', "72"),
         (r'Replace("ab", , "(a)(b)", , "$2$1$$${3}", , )', "ba$${3}"),
+        ('Replace("abc", , "(b)(x)?", , "[$&|$`|$\'|$+|$_]", , )', "a[b|a|c|b|abc]c"),
         ('Replace([upn], "@CONTOSO.com", , ,"", ,)', "John.Doe@contoso.com"),
         ('Replace([mail], "a", , ,"b", ,)', None),
     ],
@@ -139,6 +175,7 @@ def test_replace_in_its_five_modes(text, expected):
             132539615990000000,
         ),
         ("CDate([mail])", None),
+        ('FormatDateTime([empty], ,"yyyy-MM-dd", "yyyy")', None),
     ],
 )
 def test_dates(text, expected):
@@ -200,6 +237,9 @@ def test_logic(text, expected):
         ("RemoveDuplicates([many])", ("a@x.org", "b@x.org")),
         ("Count(RemoveDuplicates([roles]))", 2),
         ('Split("PermissionSetOne, PermissionSetTwo", ",")', ("PermissionSetOne", "PermissionSetTwo")),
+        ('Split([empty], ",")', ()),
+        ("RemoveDuplicates([objects])", ({"a": 1, "b": 2}, {"a": 1})),
+        ('Join(",", [holes])', "x,y"),
         ("SingleAppRoleAssignment([role])", "25"),
         ("Count(AppRoleAssignmentsComplex([roles]))", 2),
         ('SelectUniqueValue(Append([given], "1"), Append([given], "1"), [mail], "x")', Candidates(("John1", "x"))),
@@ -244,6 +284,8 @@ def test_guids_differ():
         ('RandomString(1,1,0,0,0,"0123456789")', "avoid"),
         ("CDate([given])", "no date"),
         ('CDate("0001-01-01T00:00:00+14:00")', "no such date"),
+        ('CDate(Join("", "0001-01-01T00:00:00", "+14:00"))', "no such date"),
+        ('Join(",", [nested])', "not objects"),
         ("Mid([given],[surname],1)", "not a number"),
         ('DateAdd("yyyy", 9999, Now())', "9999"),
         ("Split([given], [empty])", "delimiter"),

@@ -55,6 +55,9 @@ def failure_of(text, user):
         ('Append(SelectUniqueValue("a", "b"), "c")', 8, "nested"),
         ('SelectUniqueValue("a")', 1, "2 rules"),
         ("[a] = [b] = [c]", 11, "not expected"),
+        ("Left([a], " + "1" * 5_000 + ")", 11, "digits"),
+        ("Append([ ], [b])", 8, "attribute"),
+        ('CDate("0001-01-01T00:00:00+14:00")', 7, "no such date"),
     ],
 )
 def test_a_mistake_is_named_with_its_column(text, column, reason):
@@ -127,6 +130,7 @@ def test_a_regular_expression_that_is_costly_to_compile_is_refused_or_quick(patt
     [
         'Replace([long], "a", , , [long], , )',
         'Replace([long], , "a", , [long], , )',
+        'Replace([long], , "a+", , "' + "$_" * 4_000 + '", , )',
         "Join([long], [many])",
         "Append([long], [long])",
         "ConvertToUTF8Hex([long])",
@@ -147,9 +151,13 @@ VALUES = (
     | st.text(max_size=20)
     | st.integers()
     | st.booleans()
+    | st.floats()
     | st.tuples(st.text(max_size=5), st.text(max_size=5))
     | st.tuples(st.dictionaries(st.text(max_size=2), st.none()))
     | st.sampled_from([float("nan"), Decimal("Infinity"), "0001-01-01T00:00:00+14:00", *ENDS_OF_THE_CALENDAR])
+    | st.tuples(st.dictionaries(st.text(max_size=3), st.integers() | st.none(), max_size=2), st.none())
+    | st.tuples(st.lists(st.text(max_size=3), max_size=2))
+    | st.sampled_from(["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "1e999999", "\0", "\ud800"])
 )
 ARGUMENTS = st.lists(
     st.sampled_from(["[a]", "[b]", '"x"', "1", "-1", "", '"yyyy"', "Now()", '"d"', "[a] = [b]"]), max_size=7

@@ -88,7 +88,9 @@ def _now(scope: Scope) -> datetime:
     return scope.now.astimezone(UTC).replace(microsecond=0)
 
 
-def _format(_scope: Scope, source: str, styles: str | None, read: str, write: str) -> str:
+def _format(_scope: Scope, source: str, styles: str | None, read: str, write: str) -> str | None:
+    if not source.strip():
+        return None  # a file writes null as the empty text; CDate takes it so, too
     moment = dotnet_dates.parse(source, read, dotnet_dates.styles(styles))
     return bounded(dotnet_dates.render(moment, write))
 

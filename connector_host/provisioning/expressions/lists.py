@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
-from typing import TYPE_CHECKING, Any, Final
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final
 
 from connector_host.provisioning.errors import ExpressionError
 from connector_host.provisioning.expressions.signatures import Function, Kind, Parameter, Scope, bounded, joined
@@ -34,26 +35,33 @@ def _index_from_one(call: Call) -> None:
 
 
 def _join(_scope: Scope, separator: str | None, sources: Sequence[tuple[object, ...]]) -> str:
-    parts = [_text(value) for source in sources for value in source]
+    parts = [_text(value) for source in sources for value in source if value is not None]
     return joined([part for part in parts if part], separator or "")
 
 
 def _text(value: object) -> str:
-    if isinstance(value, Mapping):
+    if isinstance(value, Mapping | list):
         raise ExpressionError("Join takes texts, not objects: use SingleAppRoleAssignment for roles")
     return to_text(value)  # type: ignore[arg-type] # what is no object is a scalar
 
 
-def _unique(_scope: Scope, values: tuple[Any, ...]) -> tuple[Any, ...]:
-    kept: dict[Hashable, Any] = {}
-    for one in values:  # objects, and whatever else an NDJSON file may nest, cannot be keys
-        kept.setdefault(one if isinstance(one, Hashable) else repr(one), one)
-    return tuple(kept.values())
+def _unique(_scope: Scope, values: tuple[Scalar, ...]) -> tuple[Scalar, ...]:
+    # An object from a JSON source cannot be hashed; the same parts in any order make the same object.
+    first: dict[str, Scalar] = {}
+    for value in values:
+        first.setdefault(_identity(value), value)
+    return tuple(first.values())
+
+
+def _identity(value: object) -> str:
+    return f"{type(value).__name__} {json.dumps(value, sort_keys=True, default=str)}"
 
 
 def _split(_scope: Scope, source: str, delimiter: str) -> tuple[str, ...]:
     if not delimiter:
         raise ExpressionError("Split needs a delimiter")
+    if not source:
+        return ()
     bounded(source)
     return tuple(part.strip() for part in source.split(delimiter))
 

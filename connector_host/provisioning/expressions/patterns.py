@@ -12,16 +12,17 @@ from typing import TYPE_CHECKING, Final
 import regex
 
 from connector_host.provisioning.errors import ExpressionError
+from connector_host.provisioning.expressions.signatures import within_bounds
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 MAX_PATTERN_CHARS: Final = 1_000
 MAX_REPEAT: Final = 1_000
 """The largest count in `{n,m}`: larger ones make patterns that take long to compile."""
 
 _COUNTS = re.compile(r"\{(\d*)(?:,(\d*))?\}")
-_REFERENCE = re.compile(r"\$(?:\$|\{(\w{1,64})\}|(\d{1,2}))")
+_REFERENCE = re.compile(r"\$(?:[$&`'+_]|\{(\w{1,64})\}|(\d{1,2}))")
 
 
 @lru_cache(maxsize=512)
@@ -54,18 +55,42 @@ def replaced(pattern: regex.Pattern[str], by: Callable[[regex.Match[str]], str],
 
 
 def expanded(template: str, match: regex.Match[str]) -> str:
-    """Return a .NET replacement text with `${name}`, `$1` and `$$` filled in; unknown groups stay as they are."""
+    """Return a .NET replacement text filled in; groups that there are not stay as they are written.
+
+    Microsoft, substitutions in regular expressions: `${name}`, `$1`, `$$`, `$&` the match, `` $` `` what is before it,
+    `$'` what is behind it, `$+` the last group that took part, `$_` the whole text.
+    """
+
+    total = 0
 
     def fill(reference: re.Match[str]) -> str:
-        if reference[0] == "$$":
-            return "$"
-        group = reference[1] or reference[2]
-        try:
-            return match[int(group) if group.isdigit() else group] or ""
-        except IndexError:
-            return reference[0]
+        nonlocal total
+        piece = _filled(reference, match)
+        total += len(piece)
+        within_bounds(total)  # before they are joined: a template of `$_$_…` would make the text thousands of times
+        return piece
 
     return _REFERENCE.sub(fill, template)
+
+
+def _filled(reference: re.Match[str], match: regex.Match[str]) -> str:
+    if reference[1] is None and reference[2] is None:
+        return _SPECIAL[reference[0]](match)
+    group = reference[1] or reference[2]
+    try:
+        return match[int(group) if group.isdigit() else group] or ""
+    except IndexError:
+        return reference[0]
+
+
+_SPECIAL: Final[Mapping[str, Callable[[regex.Match[str]], str]]] = {
+    "$$": lambda _match: "$",
+    "$&": lambda match: match[0],
+    "$`": lambda match: match.string[: match.start()],
+    "$'": lambda match: match.string[match.end() :],
+    "$+": lambda match: match[match.lastindex or 0] or "",
+    "$_": lambda match: match.string,
+}
 
 
 def _work(pattern: str) -> int:

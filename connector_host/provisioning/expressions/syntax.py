@@ -21,6 +21,9 @@ MAX_CHARS = 10_000
 MAX_DEPTH = 60
 """The deepest nesting, so that no expression can exhaust the stack."""
 
+MAX_DIGITS = 30
+"""Characters of the longest number; no function takes a larger one."""
+
 GRAMMAR = r"""
 start: expression
 ?expression: operand
@@ -35,7 +38,7 @@ hexadecimal: HEXADECIMAL
 word: NAME
 
 NAME: /[A-Za-z][A-Za-z0-9]*/
-ATTRIBUTE: /\[[^\[\]\r\n]+\]/
+ATTRIBUTE: /\[ *[^\[\]\r\n ][^\[\]\r\n]*\]/
 STRING: /"(?:[^"\\]|\\.)*"/s
 NUMBER: /[+-]?\d+(\.\d+)?/
 HEXADECIMAL: /&H[0-9A-Fa-f]{1,16}/
@@ -140,6 +143,8 @@ class _Nodes(Transformer[Token, Node]):
         return Constant(_unescape(token), _at(token))
 
     def number(self, token: Token) -> Node:
+        if len(token) > MAX_DIGITS:
+            raise ExpressionError(f"a number has {MAX_DIGITS} digits at the most", _at(token))
         return Constant(Decimal(token) if "." in token else int(token), _at(token))
 
     def hexadecimal(self, token: Token) -> Node:

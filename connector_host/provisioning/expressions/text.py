@@ -100,7 +100,7 @@ def _is_latin(text: str) -> bool:
 def _proper_case(_scope: Scope, source: str, separators: str | None) -> str:
     out, begins = [], True
     for character in source:
-        out.append(character.upper() if begins else character.lower())
+        out.append(_capital(character) if begins else character.lower())
         begins = character in separators if separators else _separates(character)
     return bounded("".join(out))
 
@@ -159,7 +159,12 @@ def _upper(_scope: Scope, source: str, culture: str | None) -> str:
     if _language(culture) in DOTTED:
         source = source.replace("i", "İ")
     # .NET maps each character to one: ß stays, where Python would write SS.
-    return "".join(c.upper() if len(c.upper()) == 1 else c for c in source)
+    return "".join(map(_capital, source))
+
+
+def _capital(character: str) -> str:
+    upper = character.upper()
+    return upper if len(upper) == 1 else character
 
 
 def _language(culture: str | None) -> str:
