@@ -12,8 +12,10 @@ from connector_host.provisioning.errors import CredentialsRefused, SourceFailed,
 from connector_host.provisioning.expressions.signatures import Kind
 from connector_host.provisioning.fitting import fit
 from connector_host.provisioning.mappings import Flow, compile_mappings, matching
+from connector_host.provisioning.reaching import check_notices
 from connector_host.provisioning.scoping import check_scope, check_switches, unusable
 from connector_host.provisioning.secrets import revealed
+from connector_host.provisioning.settings import LdapSettings
 from connector_host.provisioning.sources.opening import open_source
 from connector_host.provisioning.targets import Target
 
@@ -50,9 +52,9 @@ async def check_job(job: JobSettings) -> list[Finding]:
     except (SourceFailed, ConfigurationError) as failure:
         mend = "Look at the source's address, login and key in the configuration."
         findings.append(Finding(Level.FAILURE, "source", str(failure), mend))
-    findings += _plan(job, looked)
+    findings += [*_in_the_clear(job.source), *_plan(job, looked)]
     findings += await _target(job, looked.kinds)
-    return [*findings, *_stored(job), *_notices(job)]
+    return [*findings, *_stored(job), *await check_notices(job.notify)]
 
 
 async def look(settings: SourceSettings) -> Looked:
@@ -109,6 +111,13 @@ def _source(looked: Looked) -> list[Finding]:
     listed = "; ".join(f"{name} ({reason})" for name, reason in rejected.items() if reason)
     findings = [Finding(Level.OK, "source", f"can be read.{known}")]
     return [*findings, Finding(Level.OK, "no scope by", f"{listed}.")] if listed else findings
+
+
+def _in_the_clear(source: SourceSettings) -> list[Finding]:
+    if not (isinstance(source, LdapSettings) and source.reads_in_the_clear):
+        return []
+    fact = "users come unencrypted over ldap://: whoever is between can read them, and make users up."
+    return [Finding(Level.WARNING, "source", fact, "Write ldaps://, or add start_tls = true.")]
 
 
 def _plan(job: JobSettings, looked: Looked) -> list[Finding]:
@@ -171,10 +180,3 @@ def _stored(job: JobSettings) -> list[Finding]:
     fact = f"URL, token and address have {size} bytes; Microsoft's service stores {STORED_BYTES_MAX}."
     mend = "Only where the same target is to be driven from there: make a shorter token."
     return [Finding(Level.WARNING, "credentials", fact, mend)]
-
-
-def _notices(job: JobSettings) -> list[Finding]:
-    if job.notify.webhook is None and job.notify.email is None:
-        mend = "Give `notify.email` or `notify.webhook`."
-        return [Finding(Level.WARNING, "notices", "nobody is told when the job is quarantined.", mend)]
-    return [Finding(Level.OK, "notices", "somebody is told.")]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import smtplib
 import ssl
+from contextlib import contextmanager
 from dataclasses import dataclass
 from email.message import EmailMessage
 from typing import TYPE_CHECKING, Final
@@ -19,6 +20,8 @@ from connector_host.observability import events
 from connector_host.provisioning.secrets import revealed
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from connector_host.provisioning.settings import NotificationSettings
 
 TIMEOUT_S: Final = 20.0
@@ -65,6 +68,16 @@ def _mail(job: str, settings: NotificationSettings, notice: Notice) -> None:
     message["From"] = settings.sender or settings.email
     message["To"] = settings.email
     message.set_content(f"{notice.text}\n\nJob: {job}\nSee: connector-host provision status {job}\n")
+    with server_of(settings) as server:
+        server.send_message(message)
+
+
+@contextmanager
+def server_of(settings: NotificationSettings) -> Iterator[smtplib.SMTP]:
+    """Connect to the mail server, encrypted and logged in as the settings say, for the time of the block.
+
+    Raises OSError, SMTPException, and ConfigurationError where the password cannot be read.
+    """
     parts = urlsplit(settings.smtp)
     host, port = parts.hostname or "localhost", parts.port or PORTS[parts.scheme]
     context = ssl.create_default_context()
@@ -77,4 +90,4 @@ def _mail(job: str, settings: NotificationSettings, notice: Notice) -> None:
             server.starttls(context=context)
         if parts.username:
             server.login(unquote(parts.username), revealed(None, settings.smtp_password_file) or "")
-        server.send_message(message)
+        yield server

@@ -148,6 +148,16 @@ async def test_what_no_scope_can_use_is_named_with_the_reason_whatever_the_sourc
     assert any(one.subject == "scope" and "mails: it may have several" in one.fact for one in found)
 
 
+@pytest.mark.parametrize(
+    ("url", "told"), [("ldap://directory.invalid", True), ("ldap://127.0.0.1:9", False), ("ldaps://x.invalid", False)]
+)
+async def test_users_who_come_unencrypted_over_a_network_are_warned_of(rig, url, told):
+    source = {"type": "ldap", "url": url, "search_base": "dc=example,dc=org"}
+    found = await check_job(rig.settings(source=source).jobs["staff"])
+    warned = [one for one in found if one.subject == "source" and "unencrypted" in one.fact]
+    assert [(one.level, "start_tls" in one.mend) for one in warned] == ([(Level.WARNING, True)] if told else [])
+
+
 async def test_more_than_the_cloud_could_store_is_a_warning(rig):
     rig.people(person(1))
     target = rig.document["target"] | {"token": "t" * 1_024}

@@ -12,7 +12,6 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 import sqlalchemy as sa
-from aiohttp import web
 
 from connector_host import clock
 from connector_host.errors import ConfigurationError
@@ -25,6 +24,7 @@ from connector_host.provisioning.state.leading import lead, leading
 from connector_host.provisioning.state.records import JobState
 from connector_host.provisioning.state.store import State
 from tests.provisioning.jobs import job
+from tests.provisioning.mail import mail_server, webhook
 from tests.provisioning.rig import Rig, person, until
 from tests.servers import PASSWORD
 
@@ -197,58 +197,21 @@ def test_the_schedule_is_forty_minutes_an_interval_or_cron(monkeypatch):
 
 
 async def test_a_webhook_is_told_of_quarantine_and_recovery_without_anybodys_values(rig):
-    told = []
-
-    async def take(request):
-        told.append(await request.json())
-        return web.Response()
-
-    app = web.Application()
-    app.router.add_post("/hook", take)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    notify = {"webhook": f"http://127.0.0.1:{runner.addresses[0][1]}/hook"}
     rig.people(person(1))
-    await rig.run(notify=notify, target=rig.document["target"] | {"token": "not-the-right-token"})
-    await rig.run(notify=notify, target=rig.document["target"] | {"token": "not-the-right-token"})
-    await rig.run(notify=notify)
-    await runner.cleanup()
+    async with webhook() as (url, received):
+        notify = {"webhook": url}
+        await rig.run(notify=notify, target=rig.document["target"] | {"token": "not-the-right-token"})
+        await rig.run(notify=notify, target=rig.document["target"] | {"token": "not-the-right-token"})
+        await rig.run(notify=notify)
+    told = [json.loads(text) for _, text in received]
     assert [one["event"] for one in told] == ["quarantined", "recovered"]
     assert "Given1" not in json.dumps(told)
 
 
 async def test_mail_is_sent_where_an_address_is_given(rig):
-    received = []
-
-    async def smtp(reader, writer):
-        writer.write(b"220 test\r\n")
-        in_data = False
-        while line := await reader.readline():
-            received.append(line.decode().rstrip())
-            word = line.split(b" ")[0].strip().upper()
-            if in_data:
-                if line == b".\r\n":
-                    in_data = False
-                    writer.write(b"250 ok\r\n")
-            elif word == b"DATA":
-                in_data = True
-                writer.write(b"354 go\r\n")
-            elif word == b"QUIT":
-                writer.write(b"221 bye\r\n")
-                break
-            else:
-                writer.write(b"250 ok\r\n")
-        await writer.drain()
-        writer.close()
-
-    server = await asyncio.start_server(smtp, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
     rig.people(person(1))
-    await rig.run(notify={"email": "it@example.org", "smtp": f"smtp://127.0.0.1:{port}"})
-    server.close()
-    await server.wait_closed()
+    async with mail_server() as (smtp, received):
+        await rig.run(notify={"email": "it@example.org", "smtp": smtp})
     assert "Subject: Provisioning job staff: initial cycle finished" in received
     assert "To: it@example.org" in received
 

@@ -15,6 +15,7 @@ from connector_host.provisioning.settings import (
     LdapSettings,
     NotificationSettings,
     ScimSettings,
+    SqlSettings,
     load,
 )
 
@@ -61,6 +62,7 @@ def test_the_environment_lies_over_the_file(tmp_path):
 
 
 LDAP = {"type": "ldap", "search_base": "dc=x", "login": "cn=reader", "secret": "s"}
+SQL = {"type": "sql", "query": "SELECT 1 AS id", "key": "id"}
 SCIM = {"type": "scim", "secret": "s"}
 GRAPH = {"type": "graph", "tenant": "t", "client": "c", "secret": "s"}
 
@@ -74,6 +76,11 @@ GRAPH = {"type": "graph", "tenant": "t", "client": "c", "secret": "s"}
         (ScimSettings, SCIM | {"url": "https://user:pass@scim.example.org/scim"}, "the address only"),
         (GraphSettings, GRAPH | {"url": "http://graph.example.org"}, "write https://"),
         (GraphSettings, GRAPH | {"authority": "http://login.example.org"}, "write https://"),
+        (SqlSettings, SQL | {"database": "postgresql+psycopg://hr:pass@db.example.org/hr"}, "secret_file"),
+        (SqlSettings, SQL | {"database": "mysql+pymysql://db.example.org/hr?passwd=pass"}, "secret_file"),
+        (SqlSettings, SQL | {"database": "mssql+pyodbc:///?odbc_connect=DSN%3Dhr%3BPWD%3Dpass"}, "secret_file"),
+        (SqlSettings, SQL | {"database": "postgresql+psycopg://hr:pa/pass@db.example.org/hr"}, "secret_file"),
+        (SqlSettings, SQL | {"database": "db.example.org"}, "no SQLAlchemy URL"),
         (NotificationSettings, {"webhook": "http://hooks.example.org/secret"}, "write https://"),
         (
             NotificationSettings,
@@ -97,6 +104,10 @@ def test_secrets_and_users_are_never_sent_in_the_clear(model, document, mend):
         (LdapSettings, LDAP | {"url": "ldap://dc1.example.org", "start_tls": True}),
         (LdapSettings, LDAP | {"url": "ldap://127.0.0.1"}),
         (LdapSettings, LDAP | {"url": "ldap://dc1.example.org", "login": None, "secret": None}),
+        (SqlSettings, SQL | {"database": "postgresql+psycopg://hr@db.example.org/hr"}),
+        (SqlSettings, SQL | {"database": "mssql+pyodbc:///?odbc_connect=DSN%3Dhr%3BUID%3Dscim"}),
+        (SqlSettings, SQL | {"database": "postgresql+psycopg://db.example.org:5432/hr"}),
+        (SqlSettings, SQL | {"database": "sqlite:///C:/folder/a@b.sqlite"}),
         (ScimSettings, SCIM | {"url": "http://localhost:8080/scim"}),
         (NotificationSettings, {"webhook": "http://127.0.0.1:9/x"}),
         (NotificationSettings, {"smtp": "smtp+starttls://me@mail.example.org", "smtp_password_file": "x"}),

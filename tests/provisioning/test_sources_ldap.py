@@ -58,6 +58,10 @@ async def test_every_entry_comes_page_by_page_beyond_the_servers_size_limit(dire
     assert await source.fetch("00000000-0000-0000-0000-000000000000") is None
 
 
+async def test_nobody_has_a_key_that_is_no_guid(directory):
+    assert await source_of(directory, key="objectGUID").fetch("u03") is None
+
+
 async def test_since_a_mark_only_changes_come(directory):
     source = source_of(directory)
     _, mark = await users_of(source)

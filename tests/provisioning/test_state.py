@@ -110,6 +110,15 @@ def test_the_log_answers_questions(state, question, keys):
     assert [line["sourceIdentity"] for line in logbook.lines(state, Question("j", **question))] == keys
 
 
+@pytest.mark.parametrize("first", ["=", "+", "-", "@", "\t", "\r"])
+def test_no_cell_of_an_export_is_run_by_a_spreadsheet(state, first):
+    state.write("j", Changes(log=[entry(1, source_key=f"{first}=1+1")]))
+    out = io.StringIO(newline="")
+    logbook.write_csv(logbook.lines(state, Question("j")), out)
+    row = next(csv.DictReader(io.StringIO(out.getvalue(), newline="")))
+    assert row["sourceIdentity"] == f"'{first}=1+1"
+
+
 def test_the_log_leaves_as_csv_that_no_spreadsheet_runs_and_as_ndjson(state):
     state.write("j", Changes(log=[entry(1, source_key="=1+1")]))
     out = io.StringIO()

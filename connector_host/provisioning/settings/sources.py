@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Final, Literal, TypeAlias
+from urllib.parse import parse_qsl
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from connector_host.provisioning.settings.addresses import checked_https, is_loopback
 from connector_host.settings import Settings
+
+DATABASE_URL: Final = re.compile(r"[\w+]+://(?:[^:/@]*(?P<password>:[^@]*)?@)?")
+"""The beginning of a SQLAlchemy URL, split as SQLAlchemy does: a password goes on to the first `@`."""
+
+SECRET_NAME: Final = re.compile(r"password|passwd|pwd", re.IGNORECASE)
+SECRET_IN_ODBC: Final = re.compile(r"(?:^|;)\s*(?:pwd|password)\s*=", re.IGNORECASE)
 
 
 class _Secret(Settings):
@@ -82,6 +90,22 @@ class SqlSettings(_Secret):
     full_every: int = Field(default=24, ge=1)
     """With `mark`: every how many cycles the whole query is read, which finds rows that are gone."""
 
+    @field_validator("database")
+    @classmethod
+    def _has_no_password(cls, database: str) -> str:
+        parts = DATABASE_URL.match(database)
+        if parts is None:
+            raise ValueError("is no SQLAlchemy URL: write postgresql+psycopg://USER@HOST/DATABASE")
+        query = parse_qsl(database.partition("?")[2])
+        if parts["password"] or any(_names_a_password(name, value) for name, value in query):
+            raise ValueError("has a password in it: write it into a file and name that by secret_file")
+        return database
+
+
+def _names_a_password(name: str, value: str) -> bool:
+    """Return whether a part of a URL's query is a password, or an ODBC connection string that has one."""
+    return bool(SECRET_NAME.fullmatch(name)) or (name == "odbc_connect" and bool(SECRET_IN_ODBC.search(value)))
+
 
 class LdapSettings(_Secret):
     """LDAP or Active Directory."""
@@ -124,6 +148,11 @@ class LdapSettings(_Secret):
         if plain and not self.start_tls and self.login is not None and not is_loopback(self.url):
             raise ValueError("url: the login is sent in the clear: write ldaps://, or add start_tls = true")
         return self
+
+    @property
+    def reads_in_the_clear(self) -> bool:
+        """Return whether what is read crosses a network unencrypted, where anybody could read and change it."""
+        return self.url.startswith("ldap://") and not self.start_tls and not is_loopback(self.url)
 
 
 class ScimSettings(_Secret):

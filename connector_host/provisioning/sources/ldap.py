@@ -76,6 +76,10 @@ class LdapSource:
         names = self._settings.attributes
         return {name: kinds[name.lower()] for name in names if name.lower() in kinds} if names else kinds
 
+    async def count(self) -> int | None:
+        """Return None: only reading all users would tell."""
+        return None
+
     def read(self, mark: str | None) -> AsyncGenerator[Batch, None]:
         """Yield the entries, those at or after the mark where there is one."""
         self._mark = mark
@@ -88,7 +92,10 @@ class LdapSource:
         """Return one entry by its key."""
         value = bonsai.escape_filter_exp(key)
         if self._settings.key.lower() in BINARY_IDS:
-            value = "".join(f"\\{byte:02x}" for byte in uuid.UUID(key).bytes_le)
+            try:
+                value = "".join(f"\\{byte:02x}" for byte in uuid.UUID(key).bytes_le)
+            except ValueError:
+                return None  # no user has what is no GUID
         text = f"(&{self._settings.filter}({self._settings.key}={value}))"
         return await in_thread(lambda: next(self._users(text), None))
 

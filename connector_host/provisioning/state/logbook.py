@@ -126,6 +126,6 @@ def _document(row: Any) -> dict[str, Any]:  # noqa: ANN401 - a row of the log
 
 def _cell(value: object) -> object:
     # A spreadsheet runs a cell that begins with one of these; an apostrophe makes it text.
-    if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t"):
+    if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r"):
         return f"'{value}"
     return json.dumps(value, ensure_ascii=False) if isinstance(value, list) else value
