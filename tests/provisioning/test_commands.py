@@ -7,6 +7,7 @@ import contextlib
 import csv
 import json
 import os
+import re
 import signal
 import subprocess
 
@@ -142,6 +143,14 @@ async def test_a_terminal_shows_progress_and_a_pipe_does_not(rig, config):
     assert code == 0
     assert "users/s" in shown
     assert "300/300" in shown
+
+
+async def test_the_first_cycle_shows_time_left_where_the_source_can_count(rig, config):
+    rig.people(*(person(n) for n in range(750)))
+    code, shown = await asyncio.to_thread(run_on_terminal, config, "run", "--once")
+    assert code == 0
+    assert "250/750" in shown
+    assert re.search(r"users/s\S* \S*0:00:\d\d", shown)
 
 
 def run_on_terminal(config, *arguments):

@@ -9,6 +9,7 @@ from decimal import Decimal
 from uuid import UUID
 
 import pytest
+import sqlalchemy as sa
 
 from connector_host.provisioning.errors import MarkTooOld, SourceFailed
 from connector_host.provisioning.expressions.signatures import Kind
@@ -41,6 +42,19 @@ async def test_a_csv_file_gives_its_columns_and_rows(tmp_path):
     ]
     assert (await source.fetch("2")).values["name"] == "C"
     assert await source.fetch("9") is None
+
+
+async def test_files_and_queries_count_their_users(tmp_path):
+    table, lines, file = tmp_path / "people.csv", tmp_path / "people.ndjson", tmp_path / "db.sqlite"
+    table.write_text("id,name\n1,A\n\n2,B\n")
+    lines.write_text('{"id": 1}\n\n{"id": 2}\n{"id": 3}')
+    with sqlite3.connect(file) as connection:
+        connection.executescript("CREATE TABLE staff (id); INSERT INTO staff VALUES (1), (2), (3), (4);")
+    assert await csv_source(table).count() == 2
+    assert await csv_source(tmp_path / "absent.csv").count() is None
+    assert await open_source(NdjsonSettings(type="ndjson", path=lines, key="id")).count() == 3
+    assert await sql_source(f"sqlite:///{file}").count() == 4
+    assert await sql_source(f"sqlite:///{file}", query="SELECT * FROM absent").count() is None
 
 
 @pytest.mark.parametrize(
@@ -130,7 +144,14 @@ def database(tmp_path):
 
 
 def sql_source(url, **changes):
-    document = {"type": "sql", "database": url, "query": "SELECT * FROM staff;", "key": "id"} | changes
+    parts = sa.make_url(url)
+    document = {
+        "type": "sql",
+        "database": parts._replace(password=None).render_as_string(),
+        "secret": parts.password,
+        "query": "SELECT * FROM staff;",
+        "key": "id",
+    } | changes
     return open_source(SqlSettings.model_validate(document))
 
 
@@ -206,7 +227,6 @@ async def test_a_query_that_cannot_serve_fails_without_quoting_anything(database
 
 
 async def test_a_query_of_postgresql_streams_and_keeps_its_types(postgresql_url):
-    import sqlalchemy as sa
 
     engine = sa.create_engine(postgresql_url)
     with engine.begin() as connection:

@@ -11,18 +11,36 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from connector_host.provisioning.reports import Report
+    from connector_host.provisioning.settings import SourceSettings
+    from connector_host.provisioning.state.records import JobState
+
+
+def is_watched() -> bool:
+    """Return whether anybody would see a bar."""
+    return sys.stderr.isatty()
+
+
+async def expected_users(where: JobState, source: SourceSettings) -> int | None:
+    """Return about how many users the next cycle reads: as many as the last, or as the source counts for a first."""
+    from connector_host.provisioning.sources.opening import counted
+
+    if not is_watched():
+        return None
+    if where.initial_due and (count := await counted(source)) is not None:
+        return count
+    read: int | None = json.loads(where.last_report)["counts"].get("read") if where.last_report else None
+    return read
 
 
 @contextmanager
-def bar(job: str, last_report: str | None) -> Iterator[Callable[[Report], None]]:
-    """Yield what moves the bar; how many users there will be is guessed from the last cycle, unknown in the first."""
-    if not sys.stderr.isatty():
+def bar(job: str, expected: int | None) -> Iterator[Callable[[Report], None]]:
+    """Yield what moves the bar; without about how many users are expected there is no time left to show."""
+    if not is_watched():
         yield lambda _report: None
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    expected = json.loads(last_report)["counts"].get("read") if last_report else None
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),

@@ -68,6 +68,9 @@ class Source(Protocol):
     async def kinds(self) -> Mapping[str, Kind]:
         """Return the kinds of those attributes of which the source itself says something."""
 
+    async def count(self) -> int | None:
+        """Return about how many users there are, None where only reading them all would tell; for showing progress."""
+
     def read(self, mark: str | None) -> AsyncGenerator[Batch, None]:
         """Yield the users: all of them with None, else those that have changed since the mark.
 

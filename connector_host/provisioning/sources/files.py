@@ -47,6 +47,10 @@ class FileSource:
         """Return nothing: a file says nothing of its attributes."""
         return {}
 
+    async def count(self) -> int | None:
+        """Return how many lines hold something; a value that goes over several lines makes that too many."""
+        return await in_thread(lambda: _lines(self._settings))
+
     def read(self, mark: str | None) -> AsyncGenerator[Batch, None]:
         """Yield every user of the file; a mark means nothing to it."""
         del mark
@@ -73,6 +77,15 @@ class FileSource:
             raise SourceFailed(f"{settings.path} cannot be read ({failure.strerror}).") from failure
         except UnicodeDecodeError as failure:
             raise SourceFailed(f"{settings.path} is not {settings.encoding}.") from failure
+
+
+def _lines(settings: CsvSettings | NdjsonSettings) -> int | None:
+    try:
+        with settings.path.open("rb") as file:
+            count = sum(1 for line in file if line.strip())
+    except OSError:
+        return None  # reading says what is wrong
+    return max(count - isinstance(settings, CsvSettings), 0)
 
 
 def _heading(settings: CsvSettings) -> list[str]:

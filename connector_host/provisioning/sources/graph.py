@@ -71,6 +71,10 @@ class GraphSource:
         """Return the kinds of a user's properties that are no plain text."""
         return {name: KINDS[name] for name in self._settings.attributes if name in KINDS}
 
+    async def count(self) -> int | None:
+        """Return None: only reading all users would tell."""
+        return None
+
     async def read(self, mark: str | None) -> AsyncGenerator[Batch, None]:
         """Yield the users of the delta query; a changed user is fetched whole: a delta may name only what changed."""
         url = mark or f"{self._settings.url}/users/delta?{urlencode({'$select': self._select()})}"

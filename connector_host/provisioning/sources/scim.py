@@ -53,6 +53,10 @@ class ScimSource:
             one.path: Kind.MANY if one.many else TYPES.get(one.type, Kind.ANY) for one in schema.attributes.values()
         }
 
+    async def count(self) -> int | None:
+        """Return the total of an answer without any user (RFC 7644 section 3.4.2.4)."""
+        return int((await self._page({"count": "0"}))["totalResults"])
+
     async def read(self, mark: str | None) -> AsyncGenerator[Batch, None]:
         """Yield the users page by page, overlapping by one; the next mark is the latest change among them."""
         seen, latest, last = 0, mark, None

@@ -54,6 +54,10 @@ class SqlSource:
         """Return which columns are dates, as far as the driver says so (SQLite's doesn't)."""
         return {name: kind for name, kind in (await in_thread(self._columns)).items() if kind is not Kind.ANY}
 
+    async def count(self) -> int | None:
+        """Return how many rows the query has, as the database counts them."""
+        return await in_thread(self._counted)
+
     def read(self, mark: str | None) -> AsyncGenerator[Batch, None]:
         """Yield the rows of the query, those at or after the mark where there is one."""
         self._mark = mark
@@ -89,6 +93,13 @@ class SqlSource:
 
     def _column(self, name: str) -> sa.ColumnClause[Any]:
         return sa.column(name)
+
+    def _counted(self) -> int | None:
+        try:
+            with self._engine.connect() as connection:
+                return connection.execute(sa.select(sa.func.count()).select_from(self._wrapped())).scalar_one()
+        except SQLAlchemyError:
+            return None  # such as ORDER BY in a subquery of SQL Server: the query itself may well run
 
     def _columns(self) -> dict[str, Kind]:
         try:
