@@ -17,6 +17,7 @@ from tests.endpoint.service import TOKEN
 from tests.provisioning import jobs_in_files
 from tests.provisioning.jobs_in_files import PROGRAM, kill, run_beside, spawn
 from tests.provisioning.rig import person, until
+from tests.provisioning.terminal import Terminal
 
 
 @pytest.fixture
@@ -187,3 +188,40 @@ def test_expressions_are_tried_line_by_line(tmp_path):
     assert done.stdout.splitlines()[0] == "ab"
     assert "there is no function Nope" in done.stdout
     assert done.stdout.splitlines()[-1] == "(left out of the flow)"
+
+
+async def test_the_sample_user_may_come_from_the_source_of_a_job(rig, config):
+    rig.people(person(1), person(2))
+
+    async def tried(*arguments):
+        return await run_beside(config, "expression", "test", *arguments)
+
+    done = await tried("Append([mail], [id])", "--job", "staff", "--key", "2", "--set", "id=x")
+    assert (done.returncode, done.stdout) == (0, "u2@example.orgx\n")
+    assert (await tried("[login]", "--job", "staff")).stdout == "u00001\n"
+    assert "did you mean mail" in (await tried("ToUpper([Mail])", "--job", "staff")).stderr
+    assert "no user with the key 9" in (await tried("[login]", "--job", "staff", "--key", "9")).stderr
+    assert "no job other" in (await tried("[login]", "--job", "other")).stderr
+    assert "needs --job" in (await tried("[login]", "--key", "9")).stderr
+
+
+async def test_on_a_terminal_expressions_are_tried_one_after_the_other(rig, config):
+    rig.people(person(1))
+
+    def talk():
+        with Terminal(jobs_in_files.command(config, "expression", "test", "--job", "staff")) as terminal:
+            terminal.wait_for("Ctrl-D ends")
+            for line, shown in (
+                ("?", '[mail] = "u1@example.org"'),
+                ("Nope()", "no function"),
+                ("Left([mail], 2)", "u1"),
+            ):
+                terminal.wait_for("> ")
+                terminal.type(line)
+                terminal.wait_for(line)
+                terminal.wait_for(shown)
+            terminal.wait_for("> ")
+            terminal.type("\x04")
+            return terminal.finish()
+
+    assert await asyncio.to_thread(talk) == 0
