@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from connector_host.cli.provision import questions
 from connector_host.cli.speaking import config_option, print_findings, print_table
 
 if TYPE_CHECKING:
@@ -29,6 +30,11 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 @click.option("--trust", type=_FILE, help="The certificate authority of the target, PEM.")
 @click.option("--email", help="Who is told when the job is quarantined.")
 @click.option(
+    "--smtp", help="The mail server: smtp://, smtp+starttls:// or smtps://, with a user where it asks for one."
+)
+@click.option("--smtp-password-file", type=_FILE, help="The file that holds the mail server's password.")
+@click.option("--webhook", help="The URL that is told when the job is quarantined.")
+@click.option(
     "--map", "maps", multiple=True, metavar="ATTRIBUTE=PATH", help="Map an attribute; an empty PATH unmaps it."
 )
 @click.option("--yes", is_flag=True, help="Ask nothing: take what is proposed.")
@@ -36,9 +42,10 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 def new(config: Path, job: str, *, maps: tuple[str, ...], yes: bool, **given: Any) -> None:  # noqa: ANN401 - what click read
     """Describe JOB, check it, and add it to the configuration if nothing is wrong.
 
-    Asks for what is missing. Mappings are proposed from the source's attributes and the target's /Schemas; the
-    target is sent the probe that the cloud sends. ATTRIBUTE=active says whether a user is enabled.
-    A typed token goes into JOB.token, readable by you only.
+    Asks for what is missing, and again for what is wrong. Mappings are proposed from the source's attributes and
+    the target's /Schemas; the target is sent the probe that the cloud sends, and a mail server is asked whether it
+    takes the address. ATTRIBUTE=active says whether a user is enabled.
+    A typed token goes into JOB.token, a source's typed secret into JOB.secret, readable by you only.
 
     \b
     Example:
@@ -52,32 +59,22 @@ def new(config: Path, job: str, *, maps: tuple[str, ...], yes: bool, **given: An
     asks = not yes and sys.stdin.isatty()
     _refuse_taken(config, job)
     document = _document(given, asks=asks)
-    token = None
-    if document["target"].get("token_file") is None:
-        if not asks:
-            raise ConfigurationError("Give --token-file: the file that holds the target's secret token.")
-        token = click.prompt("Secret token", hide_input=True)
-        document["target"]["token"] = token
     looked, schema = asyncio.run(_survey(_validated(document, [_PLACEHOLDER])))
     names = sorted(looked.seen if looked.attributes is None else looked.attributes)
     proposals = {one.source: one for one in jobs.propose(names, looked.kinds, schema)}
     paths = {name: one.target for name, one in proposals.items()}
     print_table(("attribute", "target", "why"), [(n, p, proposals[n].reason) for n, p in paths.items()])
     paths = _changed(paths, maps, names)
-    while asks and (text := click.prompt("Change as ATTRIBUTE=PATH; Enter to go on", default="", show_default=False)):
-        paths = _changed(paths, (text,), names)
+    paths = _asked_changes(paths, names) if asks else paths
     settings = _validated(document | _flows(paths, schema), None)
     findings: list[Finding] = asyncio.run(check_job(settings))
     print_findings({job: findings})
     if failures(findings):
         raise ConfigurationError(f"{job} is not saved: mend what failed, and call this again.")
-    kept = config.absolute().parent / f"{job}.token"
-    if token is not None:
-        del document["target"]["token"]
-        document["target"]["token_file"] = str(kept)
+    secrets = _moved_out(document, config.absolute().parent / job)
     reasons = {one.target: one.reason for one in proposals.values()}
     text = "\n".join([*jobs.lines(job, document | _flows(paths, schema), reasons), ""])
-    jobs.write(config, text, {} if token is None else {kept: token})
+    jobs.write(config, text, secrets)
     click.echo(f"\n{job} is saved in {config}. Next: connector-host provision dry-run {job} --config {config}")
 
 
@@ -102,20 +99,50 @@ def _document(given: dict[str, Any], *, asks: bool) -> dict[str, Any]:
     source = dict(map(_pair, given["pairs"]))
     if "secret" in source:
         raise ConfigurationError("--source secret=… would show in the list of processes: write secret_file=FILE.")
-    if asks:
-        for key in ("type", "key"):
-            source.setdefault(key, click.prompt(f"Source: {key}"))
-        if source["type"] in {"csv", "ndjson"}:
-            source.setdefault("path", click.prompt("Source: path"))
-    url = given["url"] or (click.prompt("Tenant URL of the target") if asks else None)
-    if url is None:
-        raise ConfigurationError("Give --url: the tenant URL of the target.")
     for key in ("path", "secret_file", "trust"):
         if key in source:
             source[key] = str(Path(source[key]).absolute())
-    files = {key: str(given[key].absolute()) for key in ("token_file", "trust") if given[key] is not None}
-    email = given["email"] or (click.prompt("Notification address", default="") if asks else "")
-    return {"source": source, "target": {"url": url, **files}} | ({"notify": {"email": email}} if email else {})
+    target, notify = _given(given, "url", "token_file", "trust"), _given(given, "webhook", "email", "smtp")
+    notify |= _given(given, "smtp_password_file")
+    if asks:
+        if "secret_file" in source:
+            source.setdefault("secret", None)
+        source, target = questions.source(source), questions.target(target)
+        notify = notify or questions.notify(notify)
+    elif "url" not in target:
+        raise ConfigurationError("Give --url: the tenant URL of the target.")
+    elif "token_file" not in target:
+        raise ConfigurationError("Give --token-file: the file that holds the target's secret token.")
+    source = {key: value for key, value in source.items() if value is not None}
+    return {"source": source, "target": target} | ({"notify": notify} if notify.keys() & {"email", "webhook"} else {})
+
+
+def _given(options: dict[str, Any], *names: str) -> dict[str, Any]:
+    """Return the options that were given, files by their absolute paths."""
+    found = {name: options[name] for name in names if options[name] is not None}
+    return {name: str(value.absolute()) if isinstance(value, Path) else value for name, value in found.items()}
+
+
+def _moved_out(document: dict[str, Any], stem: Path) -> dict[Path, str]:
+    """Put typed secrets out of the document into files beside the configuration; return those with their texts."""
+    secrets = {}
+    for table, key in (("target", "token"), ("source", "secret")):
+        if key in document[table]:
+            file = stem.with_name(f"{stem.name}.{key}")
+            secrets[file] = document[table].pop(key)
+            document[table][f"{key}_file"] = str(file)
+    return secrets
+
+
+def _asked_changes(paths: dict[str, str], names: list[str]) -> dict[str, str]:
+    from connector_host.errors import ConfigurationError
+
+    while text := click.prompt("Change as ATTRIBUTE=PATH; Enter to go on", default="", show_default=False):
+        try:
+            paths = _changed(paths, (text,), names)
+        except ConfigurationError as failure:
+            click.echo(str(failure), err=True)
+    return paths
 
 
 def _pair(text: str) -> tuple[str, Any]:
