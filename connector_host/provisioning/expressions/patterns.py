@@ -60,7 +60,6 @@ def expanded(template: str, match: regex.Match[str]) -> str:
     Microsoft, substitutions in regular expressions: `${name}`, `$1`, `$$`, `$&` the match, `` $` `` what is before it,
     `$'` what is behind it, `$+` the last group that took part, `$_` the whole text.
     """
-
     total = 0
 
     def fill(reference: re.Match[str]) -> str:
