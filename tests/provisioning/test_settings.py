@@ -126,6 +126,8 @@ def test_this_machine_and_what_is_encrypted_are_fine(model, document):
         (JOB + 'cron = "every day"\n', "cron"),
         (JOB + 'notify = { email = "nobody" }\n', "e-mail"),
         (JOB + 'notify = { smtp = "mail.example.org" }\n', "smtp"),
+        (JOB + 'notify = { smtp = "smtp://mail.example.org:99999" }\n', "no mail server"),
+        (JOB + 'notify = { webhook = "https://hooks.example.org:0/x" }\n', "no URL"),
         (JOB + "interval_min = 0\n", "interval_min"),
         (JOB + "unheard_of = 1\n", "unheard_of: there is no such key"),
     ],

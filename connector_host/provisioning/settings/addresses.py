@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
@@ -13,10 +13,18 @@ def is_loopback(url: str) -> bool:
     return urlsplit(url).hostname in LOOPBACK
 
 
+def has_a_port(parts: SplitResult) -> bool:
+    """Return whether the port is one, or left out; `:99999` would only be noticed when something is sent."""
+    try:
+        return parts.port != 0
+    except ValueError:
+        return False
+
+
 def checked_https(url: str, example: str) -> str:
     """Return the URL without a slash at its end; raises ValueError, with the mend, where it is none or unencrypted."""
     parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    if parts.scheme not in ("http", "https") or not parts.hostname or not has_a_port(parts):
         raise ValueError(f"is no URL: write {example}")
     if parts.scheme == "http" and parts.hostname not in LOOPBACK:
         raise ValueError("is sent in the clear, secret and users alike: write https://")
