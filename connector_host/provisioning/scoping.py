@@ -136,6 +136,8 @@ def _passes(one: FilterSettings, values: Values) -> bool:
 def _holds(clause: ClauseSettings, value: Value) -> bool:
     if clause.operator is Operator.IS_NULL:
         return is_empty(value)
+    if clause.operator is Operator.IS_NOT_NULL:
+        return not is_empty(value)
     if is_empty(value) or value is None or isinstance(value, tuple):
         return False
     return _TESTS[clause.operator](value, clause.value)
@@ -146,6 +148,11 @@ def _matches(value: Scalar, pattern: object) -> bool:
         return patterns.compiled(str(pattern)).fullmatch(to_text(value), timeout=TIME_LIMIT_S) is not None
     except TimeoutError:
         raise ExpressionError("the regular expression of a scoping filter took too long on this value") from None
+
+
+def _equals(value: Scalar, other: object) -> bool:
+    # A file spells a truth value as it likes, so one that the job has without quotes is compared as what it means.
+    return to_truth(value) is other if isinstance(other, bool) else to_text(value) == str(other)
 
 
 def _numbers(value: Scalar, other: object) -> tuple[int, int] | None:
@@ -183,14 +190,13 @@ _TESTS: Final[Mapping[Operator, Callable[[Scalar, object], bool]]] = {
     Operator.BITS_SET: _bits,
     Operator.BITS_NOT_SET: _no_bits,
     Operator.ENDS_WITH: lambda value, other: to_text(value).endswith(str(other)),
-    Operator.EQUALS: lambda value, other: to_text(value) == str(other),
+    Operator.EQUALS: _equals,
     Operator.GREATER_THAN: _greater,
     Operator.GREATER_THAN_OR_EQUALS: _not_less,
     Operator.INCLUDES: lambda value, other: str(other) in to_text(value),
     Operator.IS_FALSE: lambda value, _other: to_truth(value) is False,
-    Operator.IS_NOT_NULL: lambda _value, _other: True,
     Operator.IS_TRUE: lambda value, _other: to_truth(value) is True,
-    Operator.NOT_EQUALS: lambda value, other: to_text(value) != str(other),
+    Operator.NOT_EQUALS: lambda value, other: not _equals(value, other),
     Operator.NOT_REGEX_MATCH: lambda value, other: not _matches(value, other),
     Operator.REGEX_MATCH: _matches,
 }

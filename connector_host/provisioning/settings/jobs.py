@@ -47,8 +47,9 @@ class ClauseSettings(Settings):
     """The attribute of the source."""
     operator: Operator
     """How to compare."""
-    value: str | int | None = None
-    """What to compare with; none for IS NULL, IS NOT NULL, IS TRUE and IS FALSE."""
+    value: bool | str | int | None = None
+    """What to compare with; `true` and `false` without quotes equal their spelling in any case.
+    None for IS NULL, IS NOT NULL, IS TRUE and IS FALSE."""
 
     @model_validator(mode="after")
     def _value_where_one_is_needed(self) -> ClauseSettings:
