@@ -75,7 +75,8 @@ try {
         Push-Location (Split-Path $PSScriptRoot)
         Invoke-Program $Python @('-m', 'venv', $Folder)
         $pip = @('-m', 'pip', 'install', '--quiet', '--disable-pip-version-check')
-        $offline = if ($Wheels) { @('--no-index', '--find-links', $Wheels) } else { @() }
+        $offline = @()
+        if ($Wheels) { $offline = @('--no-index', '--find-links', $Wheels) }
         $locked = @('--no-deps', '--require-hashes', '--requirement', 'scripts\requirements\install.txt')
         Invoke-Program (Join-Path $Folder 'Scripts\python.exe') ($pip + $offline + $locked)
         $own = @('--no-deps', '--no-build-isolation', '--no-index', '.')

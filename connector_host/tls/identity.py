@@ -33,6 +33,8 @@ CURVE_BITS = 256
 EXPIRY_WARNING_DAYS = (60, 30, 7, 1)
 """Days before the end at which an administrator is warned again."""
 
+_CURVES = frozenset({"secp256r1", "secp384r1", "secp521r1"})
+"""RFC 8446 §4.2.3; a host with any other would start, and nobody could connect."""
 _WEAK_HASHES = frozenset({"md5", "sha1"})
 
 
@@ -185,6 +187,9 @@ def _strength_findings(certificate: x509.Certificate) -> Iterator[Finding]:
             yield Finding(Level.FAILURE, "key strength", fact, mend)
         case ec.EllipticCurvePublicKey(key_size=size) if size < CURVE_BITS:
             fact = f"The certificate's curve has {size} bits; at least {CURVE_BITS} are needed."
+            yield Finding(Level.FAILURE, "key strength", fact, mend)
+        case ec.EllipticCurvePublicKey(curve=curve) if curve.name not in _CURVES:
+            fact = f"The certificate's curve {curve.name} is none that TLS clients offer."
             yield Finding(Level.FAILURE, "key strength", fact, mend)
         case rsa.RSAPublicKey() | ec.EllipticCurvePublicKey() | ed25519.Ed25519PublicKey() | ed448.Ed448PublicKey():
             pass

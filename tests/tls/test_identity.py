@@ -106,7 +106,12 @@ def test_the_key_of_another_certificate_is_refused():
 
 
 @pytest.mark.parametrize(
-    ("key", "words"), [(small_rsa_key(), "1024 bits"), (ec.generate_private_key(ec.SECP192R1()), "192 bits")]
+    ("key", "words"),
+    [
+        (small_rsa_key(), "1024 bits"),
+        (ec.generate_private_key(ec.SECP192R1()), "192 bits"),
+        (ec.generate_private_key(ec.SECP256K1()), "secp256k1"),
+    ],
 )
 def test_a_weak_key_is_refused(key, words):
     found = finding("key strength", self_signed("hr.example.org", key=key)[0])
