@@ -158,6 +158,12 @@ async def test_users_who_come_unencrypted_over_a_network_are_warned_of(rig, url,
     assert [(one.level, "start_tls" in one.mend) for one in warned] == ([(Level.WARNING, True)] if told else [])
 
 
+async def test_a_webhook_that_is_not_there_is_a_failure_of_the_job(rig):
+    rig.people(person(1))
+    found = await check_job(rig.settings(notify={"webhook": "http://127.0.0.1:9/hook"}).jobs["staff"])
+    assert [one.level for one in found if one.subject == "notices"] == [Level.FAILURE]
+
+
 async def test_more_than_the_cloud_could_store_is_a_warning(rig):
     rig.people(person(1))
     target = rig.document["target"] | {"token": "t" * 1_024}

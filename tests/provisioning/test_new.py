@@ -67,6 +67,15 @@ async def test_a_job_that_does_not_pass_is_not_saved(rig, new, change, named):
     assert not new.config.exists()
 
 
+async def test_a_job_whose_notices_nobody_would_get_is_not_saved(rig, new):
+    rig.people(person(1))
+    async with mail_server({"RCPT": "550 no such user"}) as (smtp, received):
+        done = await new("--map", "given=name.givenName", "--map", "family=name.familyName", "--smtp", smtp)
+    assert (done.returncode, "refuses the recipient" in done.stdout) == (1, True)
+    assert "DATA" not in received
+    assert not new.config.exists()
+
+
 async def test_a_required_attribute_that_is_not_mapped_keeps_the_job_from_being_saved(rig, new):
     rig.people(person(1))
     done = await new("--map", "given=")
