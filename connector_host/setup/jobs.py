@@ -6,7 +6,6 @@ Holds no secret: a token that was typed goes into a file of its own, readable by
 from __future__ import annotations
 
 import json
-import stat
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,7 +94,7 @@ def write(config: Path, text: str, secrets: Mapping[Path, str]) -> None:
     folder = config.absolute().parent
     try:
         old = config.read_text(encoding="utf-8").rstrip() + "\n\n" if config.exists() else ""
-        mode = stat.S_IMODE(config.stat().st_mode) if config.exists() else None
+        mode = config.stat().st_mode & 0o777 if config.exists() else 0o644
         if taken := [path for path in secrets if path.exists()]:
             raise ConfigurationError(f"{taken[0]} exists: name it with --token-file, or move it away.")
         with tempfile.NamedTemporaryFile("w", dir=folder, suffix=".toml", encoding="utf-8") as draft:
@@ -104,9 +103,7 @@ def write(config: Path, text: str, secrets: Mapping[Path, str]) -> None:
             load(Path(draft.name))
         for path, secret in secrets.items():
             write_private(path, f"{secret}\n".encode())
-        write_public(config, (old + text).encode())
-        if mode is not None:
-            config.chmod(mode)
+        write_public(config, (old + text).encode(), mode=mode)
     except OSError as failure:
         raise ConfigurationError(f"{failure.filename or config}: cannot be written ({failure.strerror}).") from failure
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import stat
 import sys
 import tempfile
 from dataclasses import dataclass
@@ -79,24 +78,26 @@ def add(config: Path, connector: ConnectorPlan, password: str | None) -> Written
 
 
 def _put(config: Path, text: str, connector: ConnectorPlan, password: str | None) -> Written:
-    folder = config.absolute().parent
     try:
-        mode = stat.S_IMODE(config.stat().st_mode) if config.exists() else None
-        _prove(text, folder)
+        mode = config.stat().st_mode & 0o777 if config.exists() else 0o644
+        _prove(text, config)
         if connector.password_sealed_file is not None and password is not None:
             seal_password(connector.name, password, connector.password_sealed_file)
         connector.token_hash_file.unlink(missing_ok=True)
         token = add_token(connector.token_hash_file, connector.name)
-        write_public(config, text.encode())
-        if mode is not None:
-            config.chmod(mode)
+        write_public(config, text.encode(), mode=mode)
     except OSError as failure:
         raise ConfigurationError(f"{failure.filename or config}: cannot be written ({failure.strerror}).") from failure
     return Written(config, load(config), token)
 
 
-def _prove(text: str, folder: Path) -> None:
+def _prove(text: str, config: Path) -> None:
+    """Load the text before it is the configuration's; raises ConfigurationError that names that file."""
+    folder = config.absolute().parent
     with tempfile.NamedTemporaryFile("w", dir=folder, suffix=".toml", encoding="utf-8") as draft:
         draft.write(text)
         draft.flush()
-        load(Path(draft.name))
+        try:
+            load(Path(draft.name))
+        except ConfigurationError as failure:
+            raise ConfigurationError(str(failure).replace(draft.name, str(config))) from failure

@@ -194,9 +194,9 @@ def write_private(path: Path, content: bytes, *, give_away: bool = True) -> None
     _replace(path, content, 0o600, give_away=give_away)
 
 
-def write_public(path: Path, content: bytes) -> None:
+def write_public(path: Path, content: bytes, *, mode: int = 0o644) -> None:
     """Put the content there in one step, readable by everybody; it belongs to whom `write_private` says."""
-    _replace(path, content, 0o644, give_away=True)
+    _replace(path, content, mode, give_away=True)
 
 
 def _replace(path: Path, content: bytes, mode: int, *, give_away: bool) -> None:

@@ -207,3 +207,14 @@ def test_what_another_product_exported_is_taken_over_under_the_same_url(folder):
         status, found = host.ask("GET", query, connector="SQL")
     assert status == 200, found
     assert found["Resources"][0][urn]["FirstName"] == "Britta"
+
+
+def test_a_name_in_an_export_that_no_url_can_hold_is_refused_for_the_file_that_was_to_be_written(folder):
+    sample = Path(__file__).parents[1] / "setup" / "samples" / "ecma2host.xml"
+    text = (
+        sample.read_text().replace("[dbo].[Employees]", "Employees").replace("<ProfileName>SQL", "<ProfileName>My SQL")
+    )
+    (folder.path / "export.xml").write_text(text)
+    done = folder.init("--from-ecma2host", "export.xml", "--token-file", "token")
+    assert (done.returncode, "Error: connector-host.toml:" in done.stderr) == (1, True), done.stderr
+    assert not (folder.path / "connector-host.toml").exists()
