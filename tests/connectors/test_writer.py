@@ -162,8 +162,8 @@ async def test_a_fragile_database_is_given_so_many_exports_in_a_second(file):
     await connector.describe()
     began = clock.monotonic_s()
     await asyncio.gather(*(connector.export(user(number)) for number in range(60)))
-    took_s = clock.monotonic_s() - began
-    assert 0.4 < took_s < 5
+    # 40 at once, and the other 20 take half a second: a slow machine takes longer, never less.
+    assert clock.monotonic_s() - began > 0.4
     await connector.close()
 
 
