@@ -1,7 +1,6 @@
 """The other commands: what they say, and the exit code that a script acts on."""
 
 import json
-import os
 import re
 import socket
 import sqlite3
@@ -12,14 +11,11 @@ from pathlib import Path
 import pytest
 
 
-def test_help_is_quick():
-    """In processor time, since a busy machine says nothing about the program."""
-    before = os.times()
-    command = [Path(sys.executable).parent / "connector-host", "--help"]
-    subprocess.run(command, check=True, capture_output=True, timeout=30)
-    after = os.times()
-    spent_s = after.children_user + after.children_system - before.children_user - before.children_system
-    assert spent_s < 0.3
+def test_help_loads_nothing_that_takes_long():
+    heavy = {"aiohttp", "cryptography", "msgspec", "pydantic", "rich", "scim2_models", "sqlalchemy", "structlog"}
+    code = "import sys, connector_host.cli; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=30)
+    assert heavy.isdisjoint(done.stdout.split())
 
 
 @pytest.mark.parametrize(
