@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING, Final
 
+from agent.link.messages import Health
 from agent.relay.nodes.messages import Held, Roster, encode
 
 if TYPE_CHECKING:
@@ -14,8 +15,12 @@ if TYPE_CHECKING:
     from agent.relay.admission import Admission
     from agent.relay.matching import Agents
 
-PIECE: Final = 100
-"""Links in one message at the most: far below what a frame holds, whatever agents are called."""
+PIECE: Final = 20
+"""Links in one message at the most: below what a frame holds, whatever agents say of themselves, once it is cut."""
+
+_NAME: Final = 128
+_DETAIL: Final = 256
+"""Characters that are told of what an agent says: a longer word would break the session, and with it every tenant."""
 
 
 class Numbered:
@@ -51,15 +56,21 @@ class Numbered:
         return Held(
             number,
             tenant,
-            link.peer.name,
-            link.peer.software,
+            link.peer.name[:_NAME],
+            link.peer.software[:_NAME],
             link.usable,
             link.in_flight,
-            link.health,
+            _told(link.health),
             name.agent if name is not None else "",
             link.since_s,
             None if link.round_trip_s is None else round(link.round_trip_s * 1000, 2),
         )
+
+
+def _told(health: Health) -> Health:
+    """Return this within bounds; a record that is too long is none, so that no write is sent again for it."""
+    record = health.record if len(health.record) <= _NAME else ""
+    return Health(health.reachable, record, health.detail[:_DETAIL])
 
 
 def news(told: dict[int, Held], held: dict[int, Held]) -> Iterator[bytes]:

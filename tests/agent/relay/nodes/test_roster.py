@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import msgspec
 import pytest
 
+from agent.link.frames import PAYLOAD_BYTES
 from agent.link.links import Heartbeat, Link
 from agent.link.messages import VERSION, Health, Hello
 from agent.link.session import WINDOW_BYTES, Session
@@ -85,3 +86,15 @@ async def test_many_links_are_told_in_pieces(agents, numbered):
     rosters = told({}, numbered.look())
     assert [len(roster.held) for roster in rosters] == [PIECE, PIECE, 1]
     assert max(len(msgspec.msgpack.encode(roster)) for roster in rosters) < 65_536
+
+
+async def test_a_message_fits_into_a_frame_whatever_agents_say_of_themselves(agents, numbered):
+    for _ in range(PIECE + 1):
+        link = live_link()
+        link.session.peer = Hello((VERSION, VERSION), WINDOW_BYTES, "\U0001f600" * 15_000, "\U0001f600" * 1_000)
+        link.health = Health(reachable=True, record="\U0001f600" * 8_000, detail="\U0001f600" * 8_000)
+        agents.add("t" * 64, link)
+    pieces = list(news({}, numbered.look()))
+    assert sum(len(decode(Roster, piece).held) for piece in pieces) == PIECE + 1
+    assert max(map(len, pieces)) <= PAYLOAD_BYTES
+    assert {held.health.record for piece in pieces for held in decode(Roster, piece).held} == {""}

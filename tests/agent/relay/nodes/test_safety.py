@@ -11,10 +11,12 @@ import pytest
 
 from agent import events
 from agent.errors import ConfigurationError
+from agent.link.frames import HEADER, Kind, pack
+from agent.link.messages import Health, Hello, encode
 from agent.link.tls import trusting
 from agent.relay.nodes.fabric import Fabric
 from agent.settings import NatsSettings
-from tests.agent.chain import issue_papers
+from tests.agent.chain import TOKEN, issue_papers
 
 SECRET = b"Bearer a-secret-of-the-client"
 
@@ -77,6 +79,27 @@ async def test_what_was_changed_on_its_way_is_passed_over(apart, host, client, t
     await listener.flush()
     await write(client, apart)
     assert len(host.asked) == 2
+
+
+async def test_an_agent_that_says_too_much_disturbs_no_other_tenant(cluster, host, client):
+    a, b = await cluster.start("a"), await cluster.start("b")
+    await b.start_agent(host.url)
+    await write(client, a)
+    said = pack(Kind.HELLO, 0, encode(Hello((1, 1), 65_536, "m" * 60_000, "9" * 5_000))) + pack(
+        Kind.HEALTH, 0, encode(Health(reachable=True, record="r" * 30_000, detail="d" * 30_000))
+    )
+    headers = {"Authorization": f"Bearer {TOKEN}other"}
+    async with client.ws_connect(f"{b.url}/link/other", headers=headers) as mallory:
+        await mallory.send_bytes(said)
+        asked = asyncio.create_task(client.get(a.address(tenant="other")))
+        async with asyncio.timeout(5):
+            while HEADER.unpack_from(await mallory.receive_bytes())[0] != Kind.REQUEST:
+                pass
+        await write(client, a)
+        asked.cancel()
+        await asyncio.gather(asked, return_exceptions=True)
+    assert len(host.asked) == 2
+    assert not [seen for event, seen in cluster.log.seen if event == events.LINK_ENDED and "node" in seen]
 
 
 async def test_a_node_with_another_authority_stays_outside(cluster, host, client):
