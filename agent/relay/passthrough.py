@@ -38,10 +38,13 @@ class Passthrough:
     limits: LimitSettings
     under_way: Counter[str] = field(default_factory=Counter)
     """Connections, by tenant."""
+    leaving: bool = False
+    """Whether this relay is about to stop; links by way of other nodes stay usable then."""
     _none: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def idle(self, limit_s: float) -> None:
-        """Return once no connection is left, or when the time is up."""
+        """End connections in a quiet moment, and return once none is left, or when the time is up."""
+        self.leaving = True
         if self.under_way.total():
             self._none.clear()
             with suppress(TimeoutError):
@@ -74,7 +77,7 @@ class Passthrough:
         link, stream = opened
         traffic = Traffic()
         piping = asyncio.create_task(pipe(stream, reader, writer, traffic))
-        lull = asyncio.create_task(_lull(link, traffic, writer))
+        lull = asyncio.create_task(self._lull(link, traffic, writer))
         try:
             await asyncio.wait({piping, lull}, return_when=asyncio.FIRST_COMPLETED)
             if piping.done():
@@ -89,6 +92,16 @@ class Passthrough:
             lull.cancel()
             await asyncio.gather(piping, lull, return_exceptions=True)
             link.forget(stream)
+
+    async def _lull(self, link: Route, traffic: Traffic, writer: asyncio.StreamWriter) -> None:
+        """Return once nothing new is wanted here, and the connection is between two requests as far as anybody sees."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(QUIET_S / 4)
+            quiet = traffic.outward and loop.time() - traffic.last_s >= QUIET_S
+            over = self.leaving or not link.usable
+            if quiet and over and not writer.transport.get_write_buffer_size():
+                return
 
     async def _open(self, tenant: str, name: str, identity: str) -> tuple[Route, Stream] | str:
         """Return a stream to the tenant's host, or why there is none; no byte of the client was sent until then."""
@@ -118,16 +131,6 @@ class Passthrough:
                 raise
             else:
                 return link, stream
-
-
-async def _lull(link: Route, traffic: Traffic, writer: asyncio.StreamWriter) -> None:
-    """Return once the link takes nothing new, and the connection is between two requests as far as anybody sees."""
-    loop = asyncio.get_running_loop()
-    while True:
-        await asyncio.sleep(QUIET_S / 4)
-        quiet = traffic.outward and loop.time() - traffic.last_s >= QUIET_S
-        if quiet and not link.usable and not writer.transport.get_write_buffer_size():
-            return
 
 
 def _words(failure: Exception) -> str:

@@ -10,6 +10,7 @@ import pytest
 from aiohttp import web
 
 from agent import events
+from agent.relay import passthrough
 from tests.agent.chain import USERS, host_server, issue_papers
 
 NAME = "scim.acme.example"
@@ -174,6 +175,27 @@ async def test_a_node_that_stops_finishes_what_it_carries_for_others(cluster, ho
     async with await asked as response:
         assert await response.read() == b"in peace"
     await stopping
+
+
+@pytest.mark.parametrize("leaving", ["a", "b"])
+async def test_an_idle_passthrough_connection_ends_cleanly_when_either_node_stops(
+    cluster, tmp_path, monkeypatch, leaving
+):
+    monkeypatch.setattr(passthrough, "QUIET_S", 0.2)
+    papers = issue_papers(tmp_path, NAME)
+    async with host_server(papers) as host:
+        a, b = await cluster.start("a", passthrough=(NAME,)), await cluster.start("b", passthrough=(NAME,))
+        await b.start_agent(host.url, passthrough=True)
+        trust = papers.context()
+        reader, writer = await asyncio.open_connection("localhost", a.port, ssl=trust, server_hostname=NAME)
+        writer.write(f"GET {USERS} HTTP/1.1\r\nHost: {NAME}\r\n\r\n".encode())
+        await asyncio.wait_for(reader.readuntil(b'{"totalResults":0}'), 5)
+        stopping = asyncio.create_task(cluster.nodes[leaving].stop("relay"))
+        await cluster.log.wait_for(events.PASSTHROUGH_ENDED, limit_s=4)
+        assert await asyncio.wait_for(reader.read(), 4) == b""
+        await stopping
+        writer.transport.abort()
+    assert not [event for event, _ in cluster.log.seen if event == events.PASSTHROUGH_CUT]
 
 
 async def test_a_node_that_comes_later_is_found(cluster, host, client):
