@@ -136,7 +136,10 @@ class Sessions:
         socket.take(rest)
 
     def _take_opening(self, opening: Opening) -> None:
-        if len(self._accepted) >= _PENDING or opening.session in self._live:
+        if opening.session in self._live or opening.session in self._accepted:
+            # Replayed: other keys for a session that has begun would leave its two ends deaf to each other.
+            return
+        if len(self._accepted) >= _PENDING:
             return
         accepted = Accepted(self._node, opening.session, os.urandom(32))
         socket = self._socket(opening.sender, opening, accepted, opener=False)

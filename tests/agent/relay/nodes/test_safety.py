@@ -18,6 +18,7 @@ from agent.relay.nodes.fabric import Fabric
 from agent.settings import NatsSettings
 from tests.agent.chain import TOKEN, issue_papers
 
+OPEN = b"\x02"
 SECRET = b"Bearer a-secret-of-the-client"
 
 
@@ -67,6 +68,25 @@ async def test_what_passed_through_nats_can_be_sent_again_and_nothing_comes_of_i
     await listener.flush()
     await write(client, apart)
     assert len(host.asked) == 2, "one for each that the client sent"
+
+
+async def test_who_repeats_the_beginning_of_each_session_disturbs_none(cluster, host, client, tap):
+    listener, _ = tap
+    repeated = set()
+
+    async def repeat(message):
+        if message.data[:1] == OPEN and message.data not in repeated:
+            repeated.add(message.data)
+            for _ in range(5):
+                await listener.publish(message.subject, message.data)
+            await listener.flush()
+
+    await listener.subscribe("provisioning-relay.node.*", cb=repeat)
+    a, b = await cluster.start("a", limits={"wait_s": 10.0}), await cluster.start("b")
+    await b.start_agent(host.url)
+    await write(client, a)
+    assert len(repeated) == 2, "each node has opened one session, which stands"
+    assert not [seen for event, seen in cluster.log.seen if event == events.LINK_ENDED and "node" in seen]
 
 
 async def test_what_was_changed_on_its_way_is_passed_over(apart, host, client, tap):
