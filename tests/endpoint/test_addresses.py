@@ -38,9 +38,9 @@ async def test_a_trusted_proxy_tells_the_public_address(scim, headers, origin):
 
 @pytest.mark.parametrize("header", ["a" * 30_000, " " * 30_000, 'host="' * 5_000, ";" * 30_000])
 def test_a_forwarded_header_is_looked_at_once(header):
-    started_s = time.process_time()
+    started_s = time.thread_time()
     assert _forwarded(header).get("for") is None
-    assert time.process_time() - started_s < 0.2
+    assert time.thread_time() - started_s < 0.2
 
 
 @pytest.mark.parametrize("host", ["a b", "evil\\x", "x/y?", "<script>"])

@@ -111,18 +111,18 @@ def test_deep_nesting_is_refused_not_a_crash():
     ],
 )
 def test_a_hostile_regular_expression_is_stopped(text):
-    begun = time.process_time()
+    begun = time.thread_time()
     failure = failure_of(text, {"a": "a" * 40_000 + "!", "empty": ""})
     assert failure is None or "took" in failure.reason
-    assert time.process_time() - begun < 3
+    assert time.thread_time() - begun < 3
 
 
 @pytest.mark.parametrize("pattern", ["(a{1000}){1000}", "a{99999999}", "(" * 400 + ")" * 400, "x" * 1_001])
 def test_a_regular_expression_that_is_costly_to_compile_is_refused_or_quick(pattern):
-    begun = time.process_time()
+    begun = time.thread_time()
     failure = failure_of(f'Replace([a], , "{pattern}", , "x", , )', {})
     assert failure is None or failure.column == 16
-    assert time.process_time() - begun < 2
+    assert time.thread_time() - begun < 2
 
 
 @pytest.mark.parametrize(

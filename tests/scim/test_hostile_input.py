@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import time
 import tracemalloc
@@ -27,12 +28,15 @@ SECONDS_MAX = 1.0
 
 @pytest.fixture(autouse=True)
 def bounded():
+    # What other tests left behind is not to be looked through by the collector on this test's account.
+    gc.freeze()
     tracemalloc.start()
-    started_s = time.process_time()
+    started_s = time.thread_time()
     yield
-    took_s = time.process_time() - started_s
+    took_s = time.thread_time() - started_s
     _, most = tracemalloc.get_traced_memory()
     tracemalloc.stop()
+    gc.unfreeze()
     assert most < MEMORY_MAX
     # Counting memory makes everything several times slower.
     assert took_s < 5 * SECONDS_MAX
@@ -129,10 +133,10 @@ def test_a_number_in_a_filter_costs_nothing(attribute, number):
     "text", ['"\\' * 4_000, '"' + '\\"' * 4_000 + '\\q"', "eq " * 2_700, "(" * 8_000, "not (" * 1_600]
 )
 def test_a_filter_that_cannot_be_read_is_looked_at_once(text):
-    started_s = time.process_time()
+    started_s = time.thread_time()
     with pytest.raises(ScimError):
         read_listing(FLOWS, {"filter": text}, LimitSettings())
-    assert time.process_time() - started_s < 0.5
+    assert time.thread_time() - started_s < 0.5
 
 
 def test_values_without_number_are_refused_in_few_words():
