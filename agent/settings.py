@@ -12,7 +12,7 @@ import re
 import socket
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final, TypeVar
+from typing import TYPE_CHECKING, Annotated, Final, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -147,6 +147,9 @@ class RelaySettings(Settings, frozen=True, kw_only=True):
     """Seconds between two signs of life on a link."""
     dead_s: Seconds = 15.0
     """Seconds of silence after which a link is given up."""
+    compression: bool = True
+    """Whether agents may compress answers on their links. Whoever can watch a line, measure lengths and choose values
+    that stand in one answer with other people's may learn something about those: `false` ends that, for every agent."""
     retry_after_s: Count = 5
     """Seconds that a client is asked to wait where a request may be repeated."""
     stop_s: Seconds = 20.0
@@ -232,6 +235,10 @@ class AgentSettings(Settings, frozen=True, kw_only=True):
     """Seconds between two looks at the connector host, so that the relay knows which agents reach theirs."""
     in_flight: Count = 256
     """Requests that may be under way at once; more are left to other agents, or answered with 503."""
+    compression: Literal["auto", "on", "off"] = "auto"
+    """Compress answers of the host on their way to the relay: `auto` on lines with a round trip of 5 ms or more, where
+    it shortens transfers; within a house it would only cost time. Never requests, which hold passwords, never headers,
+    and never what the host compressed; see `relay.compression` for what lengths tell."""
     requests_per_s: Annotated[float, Meta(gt=0)] | None = None
     """Requests in a second, whatever the relay asks; for a moment it may be twice as many. More are left to other
     agents, or answered with 503. Left out, only what is under way is bounded."""

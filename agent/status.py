@@ -31,6 +31,8 @@ class LinkStatus(msgspec.Struct, frozen=True, kw_only=True):
     in_flight: int
     host_reachable: bool
     detail: str = ""
+    compressed: bool = False
+    """Whether the agent compresses answers on it now; known at the agent."""
 
 
 class NodeStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -156,4 +158,5 @@ def _line(link: LinkStatus, now_s: float, *, lame: bool) -> str:
     trouble = f", host not reachable: {link.detail}" if lame and not link.host_reachable else ""
     age = int(now_s - link.since_s)
     trip = _trip(link.round_trip_ms)
-    return f"  {link.tenant}  {link.peer}  up {age} s, round trip {trip}, {link.in_flight} in flight{trouble}"
+    how = ", compressed" if link.compressed else ""
+    return f"  {link.tenant}  {link.peer}  up {age} s, round trip {trip}{how}, {link.in_flight} in flight{trouble}"

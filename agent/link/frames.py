@@ -26,6 +26,8 @@ Knows only their shape. What a frame means, and when it is allowed, is the sessi
     NOTE        both    0       for the programs at the ends: which agents a node of the relay holds
 
     flags       END (1) on REQUEST, RESPONSE and DATA: this end has nothing more to send on the stream
+                DEFLATED (2) on DATA of an agent, where both hellos have the feature: the payload is a stretch of the
+                body that stretches.inflated makes whole; credit counts it as it is then
 """
 
 from __future__ import annotations
@@ -43,7 +45,7 @@ HEADER: Final = struct.Struct("!BBII")
 CREDIT: Final = struct.Struct("!I")
 
 END: Final = 1
-FLAGS: Final = END
+DEFLATED: Final = 2
 
 PAYLOAD_BYTES: Final = 65_536
 """The longest payload of one frame; a longer body is sent as several DATA frames."""
@@ -83,9 +85,10 @@ class Frame(NamedTuple):
     payload: bytes
 
 
-def pack(kind: Kind, stream: int = 0, payload: bytes = b"", *, end: bool = False) -> bytes:
+def pack(kind: Kind, stream: int = 0, payload: bytes = b"", *, end: bool = False, deflated: bool = False) -> bytes:
     """Return the bytes of one frame; the payload has at most PAYLOAD_BYTES."""
-    return HEADER.pack(kind, END if end else 0, stream, len(payload)) + payload
+    flags = (END if end else 0) | (DEFLATED if deflated else 0)
+    return HEADER.pack(kind, flags, stream, len(payload)) + payload
 
 
 def unpack(message: bytes) -> Iterator[Frame]:
@@ -106,6 +109,6 @@ def unpack(message: bytes) -> Iterator[Frame]:
             raise ProtocolViolation(f"a frame of {length} bytes, and {PAYLOAD_BYTES} is the most")
         if position > total:
             raise ProtocolViolation("a frame that is longer than its message")
-        if flags & ~FLAGS and kind < EXTENSION:
+        if flags & ~(END | DEFLATED if kind == Kind.DATA else END) and kind < EXTENSION:
             raise ProtocolViolation(f"flags {flags:#04x}, which nobody defined")
         yield Frame(kind, flags, stream, message[start:position])

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
@@ -81,6 +82,9 @@ class Link:
         self.on_change: Callable[[], None] = _nothing
         """Called when `health` has changed."""
         self.round_trip_s: float | None = None
+        self.deflate_beyond_s = math.inf
+        """An agent deflates answers on a line whose shortest round trip so far is no shorter than this."""
+        self._shortest_s = math.inf
         self.greeted = asyncio.Event()
         self.drains = asyncio.Event()
         """Set when either end wants no new streams here."""
@@ -219,6 +223,8 @@ class Link:
                 self._serving[number].cancel()
             case Greeted():
                 self.greeted.set()
+                # At once, so that the round trip is known before the first heartbeat.
+                self._ping()
             case Told(health):
                 self.health = health
                 self.on_change()
@@ -231,6 +237,9 @@ class Link:
                 self.drains.set()
             case Ponged(token):
                 self.round_trip_s = asyncio.get_running_loop().time() - float(_TOKEN.unpack(token)[0])
+                # The shortest: a busy end makes a near line look far for a while, and never a far one near.
+                self._shortest_s = min(self._shortest_s, self.round_trip_s)
+                self.session.deflates = self.deflate_beyond_s <= self._shortest_s < math.inf
             case _:
                 stream_of_event = self._streams.get(event.stream)
                 if stream_of_event is not None:
@@ -273,8 +282,11 @@ class Link:
             await asyncio.sleep(self._heartbeat.every_s)
             if loop.time() - self._seen_s >= self._heartbeat.dead_s:
                 raise LinkLost(f"nothing came from the other end for {self._heartbeat.dead_s:g} s")
-            self.session.ping(_TOKEN.pack(loop.time()))
-            self.flush()
+            self._ping()
+
+    def _ping(self) -> None:
+        self.session.ping(_TOKEN.pack(asyncio.get_running_loop().time()))
+        self.flush()
 
 
 def _nothing() -> None:

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from agent.link.frames import Kind
+from agent.link.messages import Health, decode
 
 if TYPE_CHECKING:
-    from agent.link.messages import Health, Hello
+    from agent.link.frames import Frame
+    from agent.link.messages import Hello
+
+PING_BYTES: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,3 +128,20 @@ Notice: TypeAlias = (
     | Renewed
     | Noted
 )
+
+
+def aside(frame: Frame) -> Notice | None:
+    """Return what a frame beside all streams says; raises ProtocolViolation where it cannot be read."""
+    match frame.kind:
+        case Kind.PONG:
+            return Ponged(frame.payload) if len(frame.payload) == PING_BYTES else None
+        case Kind.HEALTH:
+            return Told(decode(Health, frame.payload))
+        case Kind.RENEW:
+            return RenewalAsked(frame.payload)
+        case Kind.RENEWED:
+            return Renewed(frame.payload)
+        case Kind.NOTE:
+            return Noted(frame.payload)
+        case _:
+            return None

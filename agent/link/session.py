@@ -14,27 +14,26 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from agent.errors import ProtocolViolation
-from agent.link.frames import CREDIT, END, EXTENSION, HEADER, PAYLOAD_BYTES, Frame, Kind, pack, unpack
-from agent.link.messages import VERSION, Health, Hello, decode, encode
+from agent.link.frames import CREDIT, DEFLATED, END, EXTENSION, HEADER, PAYLOAD_BYTES, Frame, Kind, pack, unpack
+from agent.link.messages import VERSION, Hello, decode, encode
 from agent.link.notices import (
+    PING_BYTES,
     Answered,
     Cancelled,
     Credited,
     Draining,
     Failed,
     Greeted,
-    Noted,
     Opened,
-    Ponged,
     Received,
-    RenewalAsked,
-    Renewed,
-    Told,
+    aside,
 )
+from agent.link.stretches import DEFLATE, WORTH_BYTES, deflated, inflated
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from agent.link.messages import Health
     from agent.link.notices import Notice
 
 WINDOW_BYTES: Final = 262_144
@@ -47,7 +46,6 @@ CREDIT_LIMIT: Final = 2**31 - 1
 LAST_STREAM: Final = 2**32 - 1
 STREAM_LIMIT: Final = 10_000
 """Open streams that an agent's end accepts; far above what its own limit on requests in hand lets through."""
-PING_BYTES: Final = 8
 
 
 # ── the machine ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -58,13 +56,15 @@ class _Stream:
     """What this end knows of one open stream."""
 
     credit: int
-    """Bytes of DATA that this end may still send."""
+    """Bytes of DATA that this end may still send, as they are before they are deflated."""
     allowance: int
-    """Bytes of DATA that the other end may still send."""
+    """Bytes of DATA that the other end may still send, as they are once they are inflated."""
     answered: bool = False
     """Whether the RESPONSE passed, in whichever direction."""
     sending: bool = True
     receiving: bool = True
+    deflates: bool = False
+    """Whether this end tries to deflate what it sends."""
 
 
 class Session:
@@ -76,6 +76,9 @@ class Session:
         With `reply` this end waits for the other's hello, and says then what `reply` makes of it.
         """
         self.peer: Hello | None = None
+        self.deflates = False
+        """Whether this end, an agent's, is to deflate answers; it does where both ends have the feature."""
+        self._agreed: frozenset[str] = frozenset()
         self._said_goaway = False
         self._heard_goaway = False
         self._hello = hello
@@ -94,11 +97,7 @@ class Session:
             Kind.CANCEL: self._on_cancel,
             Kind.GOAWAY: self._on_goaway,
             Kind.PING: self._on_ping,
-            Kind.PONG: self._on_pong,
-            Kind.HEALTH: self._on_health,
-            Kind.RENEW: self._on_renew,
-            Kind.RENEWED: self._on_renewed,
-            Kind.NOTE: self._on_note,
+            **dict.fromkeys((Kind.PONG, Kind.HEALTH, Kind.RENEW, Kind.RENEWED, Kind.NOTE), aside),
         }
         self._reply = reply
         if reply is None:
@@ -174,14 +173,18 @@ class Session:
         self._put(Kind.REQUEST, self._last, head, end=end)
         return self._last
 
-    def respond(self, stream: int, head: bytes, *, end: bool) -> None:
-        """Send the head of the answer; nothing happens where the stream is closed."""
+    def respond(self, stream: int, head: bytes, *, end: bool, encoded: bool = True) -> None:
+        """Send the head of the answer; nothing happens where the stream is closed.
+
+        A body that is not `encoded` already may be deflated on its way.
+        """
         state = self._streams.get(stream)
         if state is None:
             return
         if self._opens or state.answered:
             raise ValueError("one answer for each stream, and only from the agent")
         state.answered = True
+        state.deflates = not encoded and self.deflates and DEFLATE in self._agreed
         self._put(Kind.RESPONSE, stream, head, end=end)
         if end:
             self._end_sending(stream, state)
@@ -196,9 +199,9 @@ class Session:
         state.credit -= len(data)
         position = 0
         while len(data) - position > PAYLOAD_BYTES:
-            self._put(Kind.DATA, stream, data[position : position + PAYLOAD_BYTES])
+            self._put_data(stream, state, data[position : position + PAYLOAD_BYTES])
             position += PAYLOAD_BYTES
-        self._put(Kind.DATA, stream, data[position:] if position else data, end=end)
+        self._put_data(stream, state, data[position:] if position else data, end=end)
         if end:
             self._end_sending(stream, state)
 
@@ -247,10 +250,20 @@ class Session:
             self._said_goaway = True
             self._put(Kind.GOAWAY, 0, reason.encode()[:PAYLOAD_BYTES])
 
-    def _put(self, kind: Kind, stream: int = 0, payload: bytes = b"", *, end: bool = False) -> None:
-        frame = pack(kind, stream, payload, end=end)
-        self._outbox.append(frame)
-        self._waiting_bytes += len(frame)
+    def _put_data(self, stream: int, state: _Stream, stretch: bytes, *, end: bool = False) -> None:
+        if state.deflates and len(stretch) >= WORTH_BYTES:
+            if (payload := deflated(stretch)) is not None:
+                self._put(Kind.DATA, stream, payload, end=end, deflated=True)
+                return
+            # What does not shrink once is a picture, or was compressed by somebody who did not say so.
+            state.deflates = False
+        self._put(Kind.DATA, stream, stretch, end=end)
+
+    def _put(
+        self, kind: Kind, stream: int = 0, payload: bytes = b"", *, end: bool = False, deflated: bool = False
+    ) -> None:
+        self._outbox.append(pack(kind, stream, payload, end=end, deflated=deflated))
+        self._waiting_bytes += len(self._outbox[-1])
 
     def _end_sending(self, stream: int, state: _Stream) -> None:
         state.sending = False
@@ -296,6 +309,7 @@ class Session:
         if not 0 < hello.window <= CREDIT_LIMIT:
             raise ProtocolViolation(f"a window of {hello.window} bytes")
         self.peer = hello
+        self._agreed = hello.features & self._hello.features
         if self._reply is not None:
             self._hello = self._reply(hello)
             self._put(Kind.HELLO, 0, encode(self._hello))
@@ -327,18 +341,21 @@ class Session:
         return Answered(frame.stream, frame.payload, end)
 
     def _on_data(self, frame: Frame) -> Notice | None:
+        if frame.flags & DEFLATED and not (self._opens and DEFLATE in self._agreed):
+            raise ProtocolViolation("a deflated stretch, which nobody agreed on")
         state = self._known(frame)
         if state is None:
             return None
         if not state.receiving or (self._opens and not state.answered):
             raise ProtocolViolation("data where none may come")
-        state.allowance -= len(frame.payload)
+        data = inflated(frame.payload) if frame.flags & DEFLATED else frame.payload
+        state.allowance -= len(data)
         if state.allowance < 0:
             raise ProtocolViolation("more data than the window allows")
         end = bool(frame.flags & END)
         if end:
             self._end_receiving(frame.stream, state)
-        return Received(frame.stream, frame.payload, end)
+        return Received(frame.stream, data, end)
 
     def _on_window(self, frame: Frame) -> Notice | None:
         state = self._known(frame)
@@ -375,21 +392,6 @@ class Session:
             raise ProtocolViolation("a ping of the wrong length")
         self._put(Kind.PONG, 0, frame.payload)
         return None
-
-    def _on_pong(self, frame: Frame) -> Notice | None:
-        return Ponged(frame.payload) if len(frame.payload) == PING_BYTES else None
-
-    def _on_health(self, frame: Frame) -> Notice | None:
-        return Told(decode(Health, frame.payload))
-
-    def _on_renew(self, frame: Frame) -> Notice | None:
-        return RenewalAsked(frame.payload)
-
-    def _on_renewed(self, frame: Frame) -> Notice | None:
-        return Renewed(frame.payload)
-
-    def _on_note(self, frame: Frame) -> Notice | None:
-        return Noted(frame.payload)
 
     def _known(self, frame: Frame) -> _Stream | None:
         """Return the open stream of the frame, None where it was closed before; one that never was is a violation."""

@@ -115,9 +115,9 @@ class Stream:
             self._raise_fault()
             await self._outgoing.wait()
 
-    def respond(self, head: bytes, *, end: bool) -> None:
-        """Send the head of the answer."""
-        self._outlet.session.respond(self.number, head, end=end)
+    def respond(self, head: bytes, *, end: bool, encoded: bool = True) -> None:
+        """Send the head of the answer; a body that is not `encoded` already may be deflated on its way."""
+        self._outlet.session.respond(self.number, head, end=end, encoded=encoded)
         self._outlet.flush()
 
     def fail(self, payload: bytes) -> None:

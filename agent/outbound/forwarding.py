@@ -235,7 +235,7 @@ class _Exchange:
             self.give_up(Reason.HOST_DROPPED, "the connector host's answer has more headers than a link carries")
             return
         self.answered = True
-        self.stream.respond(packed, end=over)
+        self.stream.respond(packed, end=over, encoded=_is_encoded(message))
         if not over:
             await self._download(body)
         self.forwarder.answered[message.code] += 1
@@ -279,6 +279,12 @@ def _longer(size_bytes: int, announced_bytes: int) -> str:
 def _chunk(data: bytes) -> bytes:
     """Frame a stretch of a body whose length nobody said (RFC 9112 §7.1); nothing for nothing, which would end it."""
     return b"%x\r\n%b\r\n" % (len(data), data) if data else b""
+
+
+def _is_encoded(message: RawResponseMessage) -> bool:
+    """Return whether the host compressed the body, or did anything else to it (RFC 9110 §8.4)."""
+    said_to_be = (value for name, value in message.raw_headers if name.lower() == b"content-encoding")
+    return any(value.strip().lower() != b"identity" for value in said_to_be)
 
 
 def _response(message: RawResponseMessage) -> ResponseHead:

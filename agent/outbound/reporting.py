@@ -85,6 +85,7 @@ class Reporter:
             round_trip_ms=None if link.round_trip_s is None else round(link.round_trip_s * 1000, 2),
             in_flight=link.in_flight,
             host_reachable=self.probe.health.reachable,
+            compressed=link.session.deflates,
         )
 
     def _certificate_days(self) -> int | None:

@@ -23,6 +23,7 @@ from agent.link.credentials import CHALLENGE_BYTES, AgentName, is_proven
 from agent.link.links import MESSAGE_BYTES, Heartbeat, Link
 from agent.link.messages import VERSION, Hello
 from agent.link.session import WINDOW_BYTES, Session
+from agent.link.stretches import DEFLATE
 from agent.relay.authority import RequestRefused
 from agent.relay.databases import StoreUnavailable
 from connector_host.clock import now
@@ -61,6 +62,8 @@ class Admission:
     heartbeat: Heartbeat
     name: str
     """What agents are told the relay is called."""
+    compression: bool
+    """Whether agents may deflate their answers."""
     draining: bool = False
     named: dict[Link, AgentName] = field(default_factory=dict)
     """The live links of agents with a certificate."""
@@ -83,7 +86,8 @@ class Admission:
             await socket.prepare(request)
         except web.HTTPException as failure:
             return failure
-        hello = Hello((VERSION, VERSION), WINDOW_BYTES, self.name, __version__, challenge=visitor.challenge)
+        features = frozenset({DEFLATE}) if self.compression else frozenset[str]()
+        hello = Hello((VERSION, VERSION), WINDOW_BYTES, self.name, __version__, features, visitor.challenge)
         await self._carry(Link(socket, Session(hello, opens=True), self.heartbeat), visitor)
         return socket
 

@@ -60,7 +60,7 @@ async def run(
     tenants, agents = Tenants(configuration.tenants, records), Agents()
     enrolment = Enrolment(authority, records, timedelta(days=settings.agent_days))
     heartbeat = Heartbeat(settings.heartbeat_s, settings.dead_s)
-    admission = Admission(tenants, agents, enrolment, heartbeat, settings.name)
+    admission = Admission(tenants, agents, enrolment, heartbeat, settings.name, settings.compression)
     gateway = Gateway(tenants, agents, admission, settings.limits, settings.retry_after_s)
     server = Server(gateway.serve, settings.limits)
     passthrough = Passthrough(agents, settings.limits)

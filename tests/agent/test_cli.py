@@ -49,7 +49,7 @@ agent_token_hashes = ["{token_hash(TOKEN)}"]
     return path
 
 
-def agent_file(tmp_path, papers, relay_url, host_url):
+def agent_file(tmp_path, papers, relay_url, host_url, more=""):
     (tmp_path / "token").write_text(TOKEN + "\n")
     path = tmp_path / "agent.toml"
     path.write_text(f"""
@@ -60,6 +60,7 @@ token_file = "token"
 relay_trust = "{papers.authority}"
 host = "{host_url}"
 host_trust = "{papers.authority}"
+{more}
 """)
     return path
 
@@ -79,7 +80,8 @@ async def test_relay_and_agent_carry_a_request_and_stop_in_peace(tmp_path, paper
     assert (status, log[-1]) == (0, "relay.stopped")
 
 
-async def test_a_long_answer_passes_in_little_memory(tmp_path, papers, relay_file, host, client):
+@pytest.mark.parametrize("compression", ["off", "on"])
+async def test_a_long_answer_passes_in_little_memory(tmp_path, papers, relay_file, host, client, compression):
     async def answer(request):
         response = web.StreamResponse()
         await response.prepare(request)
@@ -90,7 +92,8 @@ async def test_a_long_answer_passes_in_little_memory(tmp_path, papers, relay_fil
     host.answer = answer
     relay = await start("relay", "--config", str(relay_file))
     url = (await wait_for(relay, "relay.ready"))["url"]
-    agent = await start("run", "--config", str(agent_file(tmp_path, papers, url, host.url)))
+    config = agent_file(tmp_path, papers, url, host.url, f'compression = "{compression}"')
+    agent = await start("run", "--config", str(config))
     await wait_for(relay, "link.connected")
     before = {process.pid: peak_mib(process.pid) for process in (relay, agent)}
     size = 0

@@ -53,6 +53,14 @@ async def test_relay_and_agent_tell_how_they_are(chain, host, client):
     assert agent["links"][0]["peer"] == chain.url
 
 
+async def test_the_round_trip_is_known_before_the_first_heartbeat(chain, host):
+    await chain.start_relay(heartbeat_s=600.0, dead_s=1_200.0)
+    await chain.start_agent(host.url, heartbeat_s=600.0, dead_s=1_200.0, state=chain.folder / "agent-state")
+    for folder, name in (("relay-state", "relay-status.json"), ("agent-state", "agent-status.json")):
+        fits = lambda found: found["links"] and found["links"][0]["round_trip_ms"] is not None  # noqa: E731
+        assert (await status_of(chain.folder / folder, name, fits))["links"][0]["round_trip_ms"] > 0
+
+
 async def test_the_last_error_and_an_unreachable_host_are_shown(chain, client):
     await chain.start_relay()
     await chain.start_agent("https://localhost:1", state=chain.folder / "agent-state")

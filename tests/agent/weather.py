@@ -20,6 +20,8 @@ class Weather:
         self._speaking.set()
         self._swallows = False
         self._pause_s = 0.0
+        self.outward_bytes = 0
+        """What passed from whoever dialled, the agent, so far."""
         self._writers = set()
         self._tasks = set()
 
@@ -65,6 +67,7 @@ class Weather:
             while data := await reader.read(STRETCH_BYTES):
                 await self._flowing.wait()
                 if gate is not None:
+                    self.outward_bytes += len(data)
                     await gate.wait()
                 if self._pause_s:
                     await asyncio.sleep(self._pause_s)

@@ -54,7 +54,7 @@ def test_a_length_beyond_the_limit_is_refused_before_anything_is_kept(length):
 
 def test_flags_that_nobody_defined_are_refused_on_kinds_that_are_known():
     with pytest.raises(ProtocolViolation, match="flags"):
-        list(unpack(HEADER.pack(Kind.DATA, 2, 1, 0)))
+        list(unpack(HEADER.pack(Kind.DATA, 4, 1, 0)))
     assert next(unpack(HEADER.pack(EXTENSION, 2, 1, 0))).flags == 2
 
 

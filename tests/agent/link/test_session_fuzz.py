@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zlib
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -9,19 +11,21 @@ from agent.errors import ProtocolViolation
 from agent.link.frames import CREDIT, HEADER, Kind, pack
 from agent.link.messages import Hello, RequestHead, ResponseHead, encode
 from agent.link.session import STREAM_LIMIT, Session
+from agent.link.stretches import DEFLATE
 
-HELLO = Hello((1, 1), 1_000, "end", "1")
+HELLO = Hello((1, 1), 1_000, "end", "1", frozenset({DEFLATE}))
 PAYLOADS = st.one_of(
     st.binary(max_size=40),
     st.integers(0, 2**32 - 1).map(CREDIT.pack),
     st.just(encode(RequestHead("GET", "/", b"", "id", 1))),
     st.just(encode(ResponseHead(200, b""))),
     st.just(b"12345678"),
+    st.builds(lambda size: zlib.compress(bytes(size), wbits=-15), st.sampled_from([0, 1, 999, 1_001, 70_000])),
 )
 FRAMES = st.builds(
     lambda kind, flags, stream, payload: HEADER.pack(kind, flags, stream, len(payload)) + payload,
     st.one_of(st.sampled_from(Kind), st.integers(0, 255)),
-    st.sampled_from([0, 0, 1, 2]),
+    st.sampled_from([0, 0, 1, 2, 2, 3, 4]),
     st.one_of(st.integers(0, 4), st.integers(0, 2**32 - 1)),
     PAYLOADS,
 )
@@ -33,7 +37,7 @@ def test_hostile_frames_do_no_worse_than_a_violation(opens, frames, opened):
     session = Session(HELLO, opens=opens)
     session.receive(pack(Kind.HELLO, 0, encode(HELLO)))
     for _ in range(opened if opens else 0):
-        session.open(b"head", end=False)
+        session.receive(pack(Kind.RESPONSE, session.open(b"head", end=False)))
     received = 0
     try:
         for frame in frames:

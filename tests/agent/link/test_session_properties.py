@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections import defaultdict
 
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, rule
 
 from agent.link.messages import Hello
 from agent.link.notices import Answered, Cancelled, Failed, Opened, Received
 from agent.link.session import Session
+from agent.link.stretches import DEFLATE
 
-WINDOW = 64
+WINDOW = 3_000
+BODIES = st.binary(max_size=64) | st.builds(
+    lambda data, times: data * times, st.binary(max_size=64), st.integers(0, 60)
+)
+FEATURES = st.sampled_from([frozenset(), frozenset({DEFLATE})])
 
 
 class TwoEnds(RuleBasedStateMachine):
@@ -21,14 +26,18 @@ class TwoEnds(RuleBasedStateMachine):
 
     def __init__(self):
         super().__init__()
-        hello = Hello((1, 1), WINDOW, "end", "1")
-        self.relay, self.agent = Session(hello, opens=True), Session(hello, opens=False)
+        self.opened, self.answered, self.broken = set(), set(), set()
+
+    @initialize(relay_can=FEATURES, agent_can=FEATURES, deflates=st.booleans())
+    def greet(self, relay_can, agent_can, deflates):
+        self.relay = Session(Hello((1, 1), WINDOW, "relay", "1", relay_can), opens=True)
+        self.agent = Session(Hello((1, 1), WINDOW, "agent", "1", agent_can), opens=False)
+        self.agent.deflates = deflates
         self.agent.receive(self.relay.take())
         self.relay.receive(self.agent.take())
         self.sent = {self.relay: defaultdict(bytes), self.agent: defaultdict(bytes)}
         self.received = {self.relay: defaultdict(bytes), self.agent: defaultdict(bytes)}
         self.ended = {self.relay: set(), self.agent: set()}
-        self.opened, self.answered, self.broken = set(), set(), set()
 
     @rule(target=streams, end=st.booleans())
     def open(self, end):
@@ -39,13 +48,13 @@ class TwoEnds(RuleBasedStateMachine):
             self.ended[self.relay].add(stream)
         return stream
 
-    @rule(stream=streams)
-    def answer(self, stream):
+    @rule(stream=streams, encoded=st.booleans())
+    def answer(self, stream, encoded):
         if stream in self.opened and stream not in self.answered | self.broken:
             self.answered.add(stream)
-            self.agent.respond(stream, b"200", end=False)
+            self.agent.respond(stream, b"200", end=False, encoded=encoded)
 
-    @rule(stream=streams, data=st.binary(max_size=WINDOW), end=st.booleans(), from_relay=st.booleans())
+    @rule(stream=streams, data=BODIES, end=st.booleans(), from_relay=st.booleans())
     def send(self, stream, data, end, from_relay):
         session = self.relay if from_relay else self.agent
         if stream in self.broken or stream in self.ended[session] or not stream:
