@@ -81,7 +81,9 @@ async def test_relay_and_agent_carry_a_request_and_stop_in_peace(tmp_path, paper
 
 
 @pytest.mark.parametrize("compression", ["off", "on"])
-async def test_a_long_answer_passes_in_little_memory(tmp_path, papers, relay_file, host, client, compression):
+async def test_a_long_answer_passes_in_little_memory(  # noqa: PLR0913, PLR0917 - five fixtures make one chain
+    tmp_path, papers, relay_file, host, client, compression
+):
     async def answer(request):
         response = web.StreamResponse()
         await response.prepare(request)
