@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import socket
@@ -13,6 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from connector_host import clock
 from connector_host.access.tokens import TokenGate
 from connector_host.app.building import demand_of
+from connector_host.connectors import registry
 from connector_host.connectors.registry import accept_types, open_connector
 from connector_host.endpoint.served import Served
 from connector_host.errors import ConfigurationError, Finding, HostError, Level
@@ -30,10 +32,11 @@ if TYPE_CHECKING:
     from connector_host.settings import Configuration, HostSettings, SqlSettings
 
 
-async def check(configuration: Configuration, *, accept: bool = False) -> dict[str, list[Finding]]:
+async def check(configuration: Configuration, *, accept: bool = False, probe: bool = False) -> dict[str, list[Finding]]:
     """Look at everything that an administrator can get wrong: by section of the file, what was found there.
 
-    With `accept` the types of the columns are from now on what they are now (DESIGN §2.8).
+    With `accept` the types of the columns are from now on what they are now (DESIGN §2.8). With `probe` values are
+    written to each column, read back, and rolled back.
     """
     host = configuration.host
     sections = {
@@ -55,6 +58,8 @@ async def check(configuration: Configuration, *, accept: bool = False) -> dict[s
             *_signing_findings(name, settings),
             *await check_connector(name, settings, host.state),
         ]
+        if probe:
+            sections[f"connectors.{name}.probe"] = await _probe_findings(name, settings, host.state)
     return sections
 
 
@@ -70,6 +75,14 @@ async def check_connector(name: str, settings: SqlSettings, state: Path | None =
         return [Finding(Level.FAILURE, "database", str(failure))]
     finally:
         await connector.close()
+
+
+async def _probe_findings(name: str, settings: SqlSettings, state: Path) -> list[Finding]:
+    """Return what became of the values that were tried on each column."""
+    try:
+        return await asyncio.to_thread(registry.probe, name, opened(name, settings), state)
+    except HostError as failure:
+        return [Finding(Level.FAILURE, "probe", str(failure))]
 
 
 async def _mapping_findings(connector: Connector, settings: SqlSettings) -> list[Finding]:

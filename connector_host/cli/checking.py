@@ -26,22 +26,28 @@ if TYPE_CHECKING:
 @click.command()
 @config_option
 @click.option("--accept-types", is_flag=True, help="Accept types of columns that changed since they were first seen.")
+@click.option("--probe", is_flag=True, help="Write awkward values to each column, read them back, and roll back.")
 @json_option
-def check(config: Path, *, accept_types: bool, as_json: bool) -> None:
+def check(config: Path, *, accept_types: bool, probe: bool, as_json: bool) -> None:
     """Check configuration, certificate, port, database and privileges.
 
     Says what is wrong and what to do about it. Nothing is changed, save by --accept-types.
     Exits with 1 if the host could not serve.
 
+    With --probe it is proven, column by column, that values survive: one user who is there is changed, or one is
+    made, in transactions that are rolled back. Triggers fire, and numbers that the database gives out meanwhile are
+    not given again. Where a rollback is not possible, nothing is written.
+
     \b
-    Example:
+    Examples:
       connector-host check --json
+      connector-host check --probe
     """
     from connector_host import app
     from connector_host.errors import failures
     from connector_host.settings import load
 
-    sections = asyncio.run(app.check(load(config), accept=accept_types))
+    sections = asyncio.run(app.check(load(config), accept=accept_types, probe=probe))
     report(sections, as_json=as_json)
     raise SystemExit(1 if any(failures(findings) for findings in sections.values()) else 0)
 

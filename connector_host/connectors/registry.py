@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from connector_host.connectors.contract import Connector, Export, Importer, Rehearsal
     from connector_host.connectors.survey import Relation, TableSurvey
+    from connector_host.errors import Finding
     from connector_host.settings import ConnectorSettings
 
 
@@ -53,6 +54,17 @@ def rehearse(settings: ConnectorSettings, export: Export) -> Rehearsal:
     from connector_host.connectors.sql import rehearsing  # noqa: PLC0415 - the same
 
     return rehearsing.rehearse(settings, export)
+
+
+def probe(name: str, settings: ConnectorSettings, state: Path | None = None) -> list[Finding]:
+    """Write awkward values to each column, read them back, and roll back; return what became of them. Blocks.
+
+    Raises ConfigurationError or a ConnectorError where there is nothing to probe on.
+    """
+    from connector_host.connectors.sql import probing  # noqa: PLC0415 - the same
+    from connector_host.connectors.sql.known import KnownTypes, file_of  # noqa: PLC0415 - the same
+
+    return probing.probe(settings, KnownTypes(None if state is None else file_of(state, name), settings.table).load())
 
 
 def grants(settings: ConnectorSettings, login: str) -> tuple[str, ...]:

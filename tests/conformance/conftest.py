@@ -59,3 +59,13 @@ async def connector(employees: Platform) -> AsyncIterator[Connector]:
     opened = employees.open()
     yield opened
     await opened.close()
+
+
+@pytest.fixture
+def poor(employees):
+    """A login without any right, and a function that opens a connector with it."""
+    employees.only("postgresql", "mariadb")
+    identified = "PASSWORD" if employees.database == "postgresql" else "IDENTIFIED BY"
+    employees.execute(f"CREATE USER poor {identified} 'poor'")
+    yield lambda **changes: employees.open(database=employees.url.replace("scim@", "poor@"), password="poor", **changes)
+    employees.execute(*(["DROP OWNED BY poor"] if employees.database == "postgresql" else []), "DROP USER poor")

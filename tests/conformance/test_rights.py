@@ -11,16 +11,6 @@ from connector_host.errors import Level
 ALL = "SELECT, INSERT, UPDATE, DELETE"
 
 
-@pytest.fixture
-def poor(employees):
-    """A login without any right, and a function that opens a connector with it."""
-    employees.only("postgresql", "mariadb")
-    identified = "PASSWORD" if employees.database == "postgresql" else "IDENTIFIED BY"
-    employees.execute(f"CREATE USER poor {identified} 'poor'")
-    yield lambda **changes: employees.open(database=employees.url.replace("scim@", "poor@"), password="poor", **changes)
-    employees.execute(*(["DROP OWNED BY poor"] if employees.database == "postgresql" else []), "DROP USER poor")
-
-
 async def failures_of(connector):
     findings = [finding for finding in await connector.check() if finding.level is Level.FAILURE]
     await connector.close()

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from connector_host.connectors.contract import Export, Exported
     from connector_host.connectors.sql.dialect import Dialect
+    from connector_host.connectors.sql.known import Known
     from connector_host.connectors.sql.shapes import Shape
     from connector_host.settings import SqlSettings
 
@@ -47,16 +48,23 @@ def rehearse(settings: SqlSettings, export: Export, shape: Shape | None = None) 
     The table is looked at anew where no shape is given. Raises ConfigurationError or Unavailable where there is
     nothing to rehearse on; everything else is part of the rehearsal.
     """
+    with connected(settings) as (engine, connection, dialect):
+        shape = shape or looked_up(connection, dialect, settings)
+        obstacle = undoing.obstacle(connection, shape, settings, export)
+        if obstacle:
+            return _only_shown(connection, shape, settings, export, obstacle)
+        return _carried_out(engine, connection, shape, settings, export)
+
+
+@contextmanager
+def connected(settings: SqlSettings) -> Iterator[tuple[Engine, Connection, Dialect]]:
+    """Open one connection that could write; no driver's error leaves this block."""
     url = parse_url(settings.database, password_of(settings))
     dialect = dialect_of(url)
     engine = open_engine(url, size=1, statement_s=settings.statement_s, purpose="writing")
     try:
         with engine.connect() as connection:
-            shape = shape or _look(connection, dialect, settings)
-            obstacle = undoing.obstacle(connection, shape, settings, export)
-            if obstacle:
-                return _only_shown(connection, shape, settings, export, obstacle)
-            return _carried_out(engine, connection, shape, settings, export)
+            yield engine, connection, dialect
     except DBAPIError as error:
         raise to_error(understand(error, dialect.name)) from error
     except SQLAlchemyError as error:
@@ -65,11 +73,18 @@ def rehearse(settings: SqlSettings, export: Export, shape: Shape | None = None) 
         engine.dispose()
 
 
-def _look(connection: Connection, dialect: Dialect, settings: SqlSettings) -> Shape:
+def looked_up(connection: Connection, dialect: Dialect, settings: SqlSettings, known: Known | None = None) -> Shape:
+    """Return the shape of the table as it is now; raises ConfigurationError where it cannot be served."""
     facts = discovery.discover(connection, dialect, settings.table, settings.database_schema)
     if facts is None:
         raise ConfigurationError(checks.missing_table(connection, dialect, settings))
-    return shapes.build(facts, settings, dialect, None)
+    return shapes.build(facts, settings, dialect, known)
+
+
+def look_at_deferred(connection: Connection, shape: Shape) -> None:
+    """Have the database look at what is deferred to a commit that will not come."""
+    if shape.dialect.name in ("postgresql", "oracle"):
+        connection.exec_driver_sql(DEFERRED)
 
 
 def _carried_out(
@@ -81,9 +96,7 @@ def _carried_out(
         try:
             dropped = refusals.apply(settings.refusals, export)
             done = _as_the_writer_does(connection, shape, export)
-            if shape.dialect.name in ("postgresql", "oracle"):
-                # What is deferred to the commit would never be looked at otherwise.
-                connection.exec_driver_sql(DEFERRED)
+            look_at_deferred(connection, shape)
             outcome = replace(done, dropped=dropped)
         except HostError as error:
             refusal = error

@@ -1,8 +1,8 @@
-"""Whether a rollback undoes an export: asked before a rehearsal, which must leave nothing behind.
+"""Whether a rollback undoes an export: asked before a rehearsal or a probe, which must leave nothing behind.
 
-Three things are not undone: rows of a storage engine without transactions, statements that end the transaction by
-themselves (COMMIT, and DDL where it commits), and procedures that hold such a statement. What cannot be looked into
-counts as one that does.
+Four things are not undone: what a driver commits by itself, rows of a storage engine without transactions, statements
+that end the transaction (COMMIT, and DDL where it commits), and procedures that hold such a statement. What cannot be
+looked into counts as one that does.
 """
 
 from __future__ import annotations
@@ -43,6 +43,9 @@ CALLED = re.compile(r"\bCALL\s+(?:`?(\w+)`?\.)?`?(\w+)`?", re.IGNORECASE)
 
 def obstacle(connection: Connection, shape: Shape, settings: SqlSettings, export: Export) -> str:
     """Return why a rollback would not undo the export, as a sentence; empty where it would."""
+    # SQLite's BEGIN is our own, whatever its drivers call themselves.
+    if shape.dialect.name != "sqlite" and _commits_each(connection):
+        return "The driver commits each statement by itself (autocommit): take that out of the URL or the data source."
     if shape.dialect.name == "mysql" and _keeps_rows(connection, shape, settings):
         return "A storage engine without transactions cannot undo a change."
     operation = "create" if isinstance(export, Add) else "update" if isinstance(export, Modify) else "delete"
@@ -53,6 +56,13 @@ def obstacle(connection: Connection, shape: Shape, settings: SqlSettings, export
         if why:
             return f"exports.{operation}[{number}] {why}"
     return ""
+
+
+def _commits_each(connection: Connection) -> bool:
+    """Return whether the driver commits each statement by itself: `?autocommit=1` in the URL turns that on."""
+    driver = connection.connection.dbapi_connection
+    asked = getattr(driver, "get_autocommit", None)
+    return bool((asked() if asked is not None else getattr(driver, "autocommit", False)) is True)
 
 
 def _obstacle_in(connection: Connection, database: str, text: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from connector_host.connectors.sql.columns import Kind, Parameters, integers
+from connector_host.connectors.sql.columns import Converted, Family, Kind, Parameters, integers
 from connector_host.connectors.sql.dialect import (
     BINARY,
     BOOLEAN,
@@ -66,6 +66,8 @@ SQLITE_ODBC = Dialect(
     counts_many=False,
     row_locks=False,
     single_writer=True,
+    # The driver hands out 32 bits of a column that is declared INTEGER, whatever stands there; of text, all.
+    conversions={Family.INTEGER: Converted("trim", ())},
     # The driver has a patience of its own, of 100 seconds, whatever the pragma says.
     odbc_options={"Timeout": "{ms}", "FKSupport": "1"},
 )
