@@ -243,8 +243,10 @@ def _judged(column: SqlColumn, trial: Trial, read: Value | None) -> Tried:
         return Tried(name, trial.what, Verdict.SURVIVES)
     loss = differing.cut(trial.wanted, read)
     verdict = Verdict.CUT if loss else Verdict.CHANGED
-    # What the host cuts by itself is what the column is known not to keep; docs/sql.md says so.
-    mend = "" if read == _kept(column, trial.value) else MENDS[verdict]
+    # What the host cuts by itself is what the column is known not to keep; docs/sql.md says so. Blanks at the end of a
+    # CHAR are no part of the value: some databases cut them on reading, for others the host does.
+    padded = column.discovered.facts.declared.lower().startswith("char") and read == str(trial.wanted).rstrip(" ")
+    mend = "" if padded or read == _kept(column, trial.value) else MENDS[verdict]
     return Tried(name, trial.what, verdict, loss or differing.changed(trial.wanted, read), mend)
 
 
