@@ -8,8 +8,8 @@ import pytest
 
 from connector_host.connectors.contract import Add, Delete, Modify
 from connector_host.connectors.errors import Conflict, ConnectorError, InvalidValue, NotFound
-from connector_host.connectors.registry import rehearse
-from connector_host.errors import ConfigurationError
+from connector_host.connectors.registry import grants, rehearse
+from connector_host.errors import ConfigurationError, Level
 
 TABLES = {
     "sqlite": "INTEGER PRIMARY KEY",
@@ -168,3 +168,47 @@ async def test_a_stored_procedure_creates_and_its_output_is_the_anchor(joined):
     with pytest.raises(Conflict):
         await connector.export(Add({"login": "anna"}))
     await connector.close()
+
+
+WORDS = "The database cannot {} through the view joined."
+
+
+async def findings_of(connector):
+    findings = await connector.check()
+    await connector.close()
+    return [(finding.fact, finding.mend) for finding in findings if finding.level is Level.FAILURE]
+
+
+async def test_a_view_over_a_join_lacks_nothing_where_each_operation_has_its_statements(joined, connector):
+    assert await findings_of(connector) == []
+
+
+async def test_what_a_view_over_a_join_cannot_do_is_named_with_the_key_that_does_it(joined):
+    exports = {"create": EXPORTS["create"]}
+    ((fact, mend),) = await findings_of(
+        joined.open(table="joined", anchor="login", accept_unenforced_anchor=True, exports=exports)
+    )
+    assert fact == WORDS.format("UPDATE, DELETE")
+    assert "exports.update and exports.delete" in mend
+
+
+async def test_reading_is_the_only_right_on_a_view_that_is_written_by_statements_of_ones_own(joined):
+    joined.only("postgresql", "mariadb")
+    shared = {"table": "joined", "anchor": "login", "accept_unenforced_anchor": True, "exports": EXPORTS}
+    identified = "PASSWORD" if joined.database == "postgresql" else "IDENTIFIED BY"
+    joined.execute("DROP USER IF EXISTS clerk", f"CREATE USER clerk {identified} 'clerk'")
+    granted = grants(joined.settings(**shared), "clerk")
+    rights = " ".join(granted)
+    assert "SELECT" in rights
+    assert not [right for right in ("INSERT", "UPDATE", "DELETE") if right in rights]
+    joined.execute(*granted, *(f"GRANT ALL ON {table} TO clerk" for table in ("person", "contact")))
+    if joined.database == "postgresql":
+        joined.execute("GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO clerk")
+    clerk = joined.open(database=joined.url.replace("scim@", "clerk@"), password="clerk", **shared)
+    try:
+        assert (await clerk.export(ANNA)).written
+        assert (await clerk.export(Modify("anna", lambda _: {"email": "b@x.org"}))).written
+        await clerk.export(Delete("anna"))
+        assert await findings_of(clerk) == []
+    finally:
+        joined.execute(*(["DROP OWNED BY clerk"] if joined.database == "postgresql" else []), "DROP USER clerk")

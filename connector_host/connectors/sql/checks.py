@@ -148,11 +148,11 @@ def _privileges(connection: Connection, shape: Shape, settings: SqlSettings) -> 
         words = "This database has no privileges to check."
         if shape.dialect.name in ("odbc", "oracle", "db2"):
             who = "ODBC" if shape.dialect.name == "odbc" else "The catalogue that a login sees"
-            words = (
-                f"{who} does not tell what the login may do: give it no more than SELECT, INSERT, UPDATE and DELETE."
-            )
+            needed = ", ".join(privileges.needed(shape, settings))
+            words = f"{who} does not tell what the login may do: give it no more than {needed}."
         yield Finding(Level.OK, "privileges", words)
         return
+    yield from _own_statements(shape)
     if rights.missing:
         words = ", ".join(rights.missing)
         mend = "Run what `connector-host grants` prints as an administrator of the database."
@@ -164,15 +164,25 @@ def _privileges(connection: Connection, shape: Shape, settings: SqlSettings) -> 
         yield Finding(Level.WARNING, "privileges", f"The login {words}.", mend)
 
 
+def _own_statements(shape: Shape) -> Iterator[Finding]:
+    """Say that nobody looked at the rights of the administrator's own statements."""
+    if shape.scripts:
+        keys = ", ".join(f"exports.{operation}" for operation in shape.scripts)
+        words = f"What {keys} needs beyond this table is not looked at: a dry run tells whether the login may do it."
+        yield Finding(Level.OK, "exports", words)
+
+
 def _anchor(connection: Connection, shape: Shape, settings: SqlSettings) -> Iterator[Finding]:
     name = shape.object_type.anchor
     passed_over = views.passed_over(connection, shape.dialect, settings)
-    if passed_over:
+    if undone := [write for write in passed_over or () if write in shape.writes]:
+        missing = " and ".join(f"exports.{shapes.OPERATIONS[write]}" for write in undone)
         yield Finding(
             Level.FAILURE,
             "view",
-            f"The database cannot {', '.join(passed_over)} through the view {settings.table}.",
-            "Serve the table behind it, or give the view INSTEAD OF triggers where the database knows them.",
+            f"The database cannot {', '.join(undone)} through the view {settings.table}.",
+            "Serve the table behind it, give the view INSTEAD OF triggers where the database knows them, or write "
+            f"statements of your own in {missing}.",
         )
     yield from _deferred(shape.facts)
     if shape.enforced:

@@ -1,7 +1,8 @@
 """Privileges: what a connector needs of its login, what the login has, and the statements that grant the rest.
 
 As far as the database tells without a write. Where the configuration names its columns, single columns are enough;
-otherwise the whole table is needed, since columns that appear later are to be served, too.
+otherwise the whole table is needed, since columns that appear later are to be served, too. An operation that has
+statements of the administrator's own needs no right to write the table; what those statements need is not known here.
 """
 
 from __future__ import annotations
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 Right: TypeAlias = Literal["SELECT", "INSERT", "UPDATE", "DELETE"]
 
+ORDINARY = frozenset[str](("SELECT", "INSERT", "UPDATE", "DELETE"))
+"""Rights that are never too many: statements of one's own may need them on this very table."""
+
 
 @dataclass(frozen=True, slots=True)
 class Rights:
@@ -35,9 +39,8 @@ class Rights:
 
 def needed(shape: Shape, settings: SqlSettings) -> Mapping[Right, tuple[str, ...]]:
     """Return the rights that the mapping needs; the columns of each, none where it is the whole table."""
-    if settings.columns is None:
-        return {"SELECT": (), "INSERT": (), "UPDATE": (), "DELETE": ()}
-    return _by_column(shape)
+    wanted = _by_column(shape)
+    return dict.fromkeys(wanted, ()) if settings.columns is None else wanted
 
 
 def _by_column(shape: Shape) -> Mapping[Right, tuple[str, ...]]:
@@ -46,12 +49,13 @@ def _by_column(shape: Shape) -> Mapping[Right, tuple[str, ...]]:
     written = tuple(column.attribute.name for column in exposed if not column.discovered.facts.always)
     # MariaDB wants INSERT on whatever RETURNING hands out, computed columns included.
     inserted = tuple(shape.columns) if shape.dialect.name == "mysql" else written
-    return {
+    wanted: dict[Right, tuple[str, ...]] = {
         "SELECT": tuple(shape.columns),
         "INSERT": inserted,
         "UPDATE": tuple(name for name in written if name != shape.object_type.anchor),
         "DELETE": (),
     }
+    return {right: columns for right, columns in wanted.items() if right == "SELECT" or right in shape.writes}
 
 
 # ── what the login has ────────────────────────────────────────────────────────────────────────────────────────────
@@ -92,7 +96,8 @@ def _postgresql(
         if not _true(connection.execute(sa.select(sa.func.has_table_privilege(table, right))).scalar())
         and not (columns and all(_may(connection, table, column, right) for column in columns))
     ]
-    missing += [f"USAGE of {sequence}" for sequence in _denied_sequences(connection, shape)]
+    if "INSERT" in wanted:
+        missing += [f"USAGE of {sequence}" for sequence in _denied_sequences(connection, shape)]
     excess = {
         "is a superuser": row["rolsuper"],
         "may create roles or databases": row["creates"],
@@ -147,9 +152,9 @@ def _mysql(connection: Connection, settings: SqlSettings, wanted: Mapping[Right,
         for right, columns in wanted.items()
         if right not in everywhere and not (columns and all(f"{right} {column}" in of_columns for column in columns))
     ]
-    beyond = sorted(everywhere - {*wanted, "USAGE"})
+    beyond = sorted(everywhere - ORDINARY - {"USAGE"})
     excess = [f"has {len(beyond)} more rights, among them {', '.join(beyond[:3])}"] if beyond else []
-    if granted["user_privileges"] & set(wanted):
+    if granted["user_privileges"] & ORDINARY:
         excess.append("has rights on every database of the server")
     return Rights(tuple(missing), tuple(excess))
 
@@ -262,6 +267,7 @@ def grants(
             sequences = [
                 f"GRANT USAGE ON SEQUENCE {sequence} TO {quote(login)};"
                 for sequence in _sequences(connection, table, shape)
+                if "INSERT" in shape.writes
             ]
             return (
                 f"GRANT USAGE ON SCHEMA {quote(schema)} TO {quote(login)};",

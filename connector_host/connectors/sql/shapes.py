@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from connector_host.connectors.sql.scripted import Script
     from connector_host.settings import SqlSettings
 
+OPERATIONS = {"INSERT": "create", "UPDATE": "update", "DELETE": "delete"}
+"""The operation of an export that each statement does."""
+
 
 @dataclass(frozen=True, slots=True)
 class SqlColumn:
@@ -53,6 +56,11 @@ class Shape:
     object_type: ObjectType
     scripts: Mapping[str, Script] = field(default_factory=dict)
     """The administrator's own statements by operation: create, update, delete; absent where ours are used."""
+
+    @cached_property
+    def writes(self) -> tuple[str, ...]:
+        """Return what our own statements do to the table: INSERT, UPDATE, DELETE, without what `exports` takes over."""
+        return tuple(write for write, operation in OPERATIONS.items() if operation not in self.scripts)
 
     @cached_property
     def statements(self) -> Statements:
@@ -147,7 +155,7 @@ def build(
     object_type = ObjectType("User", anchor_name, tuple(column.attribute for column in columns.values()))
     scripts = {
         operation: scripted.script(f"exports.{operation}", statements, columns)
-        for operation in ("create", "update", "delete")
+        for operation in OPERATIONS.values()
         if (statements := getattr(settings.exports, operation))
     }
     return Shape(table, columns, columns[anchor_name], enforced, facts, dialect, object_type, scripts)
