@@ -6,11 +6,9 @@ Fields are only ever added at the end, with a default, so that each end reads wh
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Final, TypeVar
+from typing import Final
 
 import msgspec
-
-from agent.errors import ProtocolViolation
 
 VERSION: Final = 1
 """The version of the protocol; ends that share no version part with a GOAWAY that says so."""
@@ -130,27 +128,3 @@ class EnrolmentAnswer(msgspec.Struct, frozen=True):
     """The agent's certificate, PEM."""
     authority: str
     """The relay's authority, PEM: the agent takes later certificates from no other."""
-
-
-Message = TypeVar("Message", Hello, RequestHead, ResponseHead, Failure, Health)
-
-_encoder = msgspec.msgpack.Encoder()
-_decoders: dict[type, msgspec.msgpack.Decoder[object]] = {
-    kind: msgspec.msgpack.Decoder(kind) for kind in (Hello, RequestHead, ResponseHead, Failure, Health)
-}
-
-
-def encode(message: Hello | RequestHead | ResponseHead | Failure | Health) -> bytes:
-    """Return the message as the payload of a frame."""
-    return _encoder.encode(message)
-
-
-def decode(kind: type[Message], payload: bytes) -> Message:
-    """Return the message in this payload; raises ProtocolViolation where it is no such message."""
-    try:
-        message = _decoders[kind].decode(payload)
-    except msgspec.MsgspecError as failure:
-        raise ProtocolViolation(f"a {kind.__name__} that cannot be read: {failure}") from failure
-    if not isinstance(message, kind):
-        raise ProtocolViolation(f"a {kind.__name__} that is something else")
-    return message

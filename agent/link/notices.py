@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from agent.link.frames import Kind
-from agent.link.messages import Health, decode
+from agent.link.messages import Health
+from agent.link.packing import decode
 
 if TYPE_CHECKING:
     from agent.link.frames import Frame

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from agent.errors import ProtocolViolation
 from agent.link.frames import CREDIT, DEFLATED, END, EXTENSION, HEADER, PAYLOAD_BYTES, Frame, Kind, pack, unpack
-from agent.link.messages import VERSION, Hello, decode, encode
+from agent.link.messages import VERSION, Hello
 from agent.link.notices import (
     PING_BYTES,
     Answered,
@@ -28,6 +28,7 @@ from agent.link.notices import (
     Received,
     aside,
 )
+from agent.link.packing import decode, encode
 from agent.link.stretches import DEFLATE, WORTH_BYTES, deflated, inflated
 
 if TYPE_CHECKING:

@@ -16,7 +16,8 @@ from agent import events, logs
 from agent.errors import AgentError, ProtocolViolation
 from agent.link.frames import HEAD_BYTES
 from agent.link.headers import is_block, named_by_connection, said, to_block
-from agent.link.messages import Failure, Reason, RequestHead, ResponseHead, decode, encode
+from agent.link.messages import Failure, Reason, RequestHead, ResponseHead
+from agent.link.packing import decode, encode
 from agent.link.piping import pipe
 from agent.outbound.allowed import refusal
 from agent.outbound.host import BROKEN, HostCertificateRefused, HostUnreachable

@@ -23,7 +23,8 @@ from agent import events, logs
 from agent.errors import AgentError, LinkLost, ProtocolViolation, StreamCancelled, StreamFailed
 from agent.link.frames import HEAD_BYTES
 from agent.link.headers import is_block
-from agent.link.messages import Failure, Reason, RequestHead, ResponseHead, decode, encode
+from agent.link.messages import Failure, Reason, RequestHead, ResponseHead
+from agent.link.packing import decode, encode
 from agent.relay import answers
 
 if TYPE_CHECKING:

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Final
 
 from agent import events, logs
 from agent.errors import AgentError, LinkLost, StreamFailed
-from agent.link.messages import Failure, RequestHead, decode, encode
+from agent.link.messages import Failure, RequestHead
+from agent.link.packing import decode, encode
 from agent.link.piping import Traffic, pipe
 from agent.relay import answers
 

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 from agent.errors import AgentError, LinkLost, ProtocolViolation, StreamFailed
 from agent.link.messages import Failure, Reason
-from agent.link.messages import encode as pack
-from agent.relay.nodes.messages import Errand, decode
+from agent.link.packing import decode
+from agent.link.packing import encode as pack
+from agent.relay.nodes.messages import Errand
 
 if TYPE_CHECKING:
     from agent.link.streams import Stream

@@ -5,11 +5,8 @@ Fields are only ever added at the end, with a default, so that nodes of differen
 
 from __future__ import annotations
 
-from typing import Final, TypeVar
-
 import msgspec
 
-from agent.errors import ProtocolViolation
 from agent.link.messages import Health  # noqa: TC001 - msgspec reads these annotations when the program runs
 
 
@@ -84,27 +81,3 @@ class Errand(msgspec.Struct, frozen=True, array_like=True):
     """The link's, at the node that holds it."""
     head: bytes
     """A RequestHead, packed: it goes to the agent as it is."""
-
-
-Message = TypeVar("Message", Beat, Opening, Accepted, Roster, Errand)
-
-_encoder = msgspec.msgpack.Encoder()
-_decoders: Final[dict[type, msgspec.msgpack.Decoder[object]]] = {
-    kind: msgspec.msgpack.Decoder(kind) for kind in (Beat, Opening, Accepted, Roster, Errand)
-}
-
-
-def encode(message: Beat | Opening | Accepted | Roster | Errand) -> bytes:
-    """Return the message as bytes."""
-    return _encoder.encode(message)
-
-
-def decode(kind: type[Message], payload: bytes) -> Message:
-    """Return the message in these bytes; raises ProtocolViolation where it is no such message."""
-    try:
-        message = _decoders[kind].decode(payload)
-    except msgspec.MsgspecError as failure:
-        raise ProtocolViolation(f"a {kind.__name__} that cannot be read: {failure}") from failure
-    if not isinstance(message, kind):
-        raise ProtocolViolation(f"a {kind.__name__} that is something else")
-    return message

@@ -18,8 +18,9 @@ from agent import __version__, events, logs
 from agent.errors import ProtocolViolation
 from agent.link.links import Heartbeat, Link
 from agent.link.messages import VERSION, Hello
+from agent.link.packing import decode
 from agent.link.session import WINDOW_BYTES, Session
-from agent.relay.nodes.messages import Beat, Roster, decode
+from agent.relay.nodes.messages import Beat, Roster
 from agent.relay.nodes.routes import FarLink
 from agent.relay.nodes.serving import Serving
 from agent.relay.nodes.sessions import Ears, Sessions

@@ -6,7 +6,8 @@ import itertools
 from typing import TYPE_CHECKING, Final
 
 from agent.link.messages import Health
-from agent.relay.nodes.messages import Held, Roster, encode
+from agent.link.packing import encode
+from agent.relay.nodes.messages import Held, Roster
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agent.link.messages import VERSION, Health, Hello
+from agent.link.packing import encode
 from agent.link.session import WINDOW_BYTES
-from agent.relay.nodes.messages import Errand, encode
+from agent.relay.nodes.messages import Errand
 
 if TYPE_CHECKING:
     from agent.link.links import Link

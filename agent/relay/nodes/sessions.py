@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Final
 
 from agent import events, logs
 from agent.errors import AgentError
-from agent.relay.nodes.messages import Accepted, Beat, Opening, decode, encode
+from agent.link.packing import decode, encode
+from agent.relay.nodes.messages import Accepted, Beat, Opening
 from agent.relay.nodes.seals import Unsealed
 from agent.relay.nodes.sockets import SESSION_BYTES, NodeSocket
 

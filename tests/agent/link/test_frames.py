@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from agent.errors import ProtocolViolation
 from agent.link.frames import END, EXTENSION, HEADER, PAYLOAD_BYTES, Frame, Kind, pack, unpack
-from agent.link.messages import Failure, Hello, RequestHead, ResponseHead, decode
+from agent.link.messages import Failure, Hello, RequestHead, ResponseHead
+from agent.link.packing import decode
 
 FRAMES = st.builds(
     Frame,
@@ -59,6 +60,7 @@ def test_flags_that_nobody_defined_are_refused_on_kinds_that_are_known():
 
 
 @given(st.sampled_from([Hello, RequestHead, ResponseHead, Failure]), st.binary(max_size=200))
+@example(RequestHead, b"\x97\xa1\xff\xa1a\xc4\x00\xa1a\x01\xc0\xa0")
 def test_a_payload_that_is_no_message_is_a_violation(kind, payload):
     try:
         message = decode(kind, payload)

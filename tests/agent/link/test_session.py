@@ -6,8 +6,9 @@ import pytest
 
 from agent.errors import ProtocolViolation
 from agent.link.frames import CREDIT, EXTENSION, HEADER, PAYLOAD_BYTES, Kind, pack
-from agent.link.messages import VERSION, Hello, encode
+from agent.link.messages import VERSION, Hello
 from agent.link.notices import Answered, Cancelled, Credited, Draining, Failed, Greeted, Opened, Ponged, Received
+from agent.link.packing import encode
 from agent.link.session import BATCH_BYTES, Session
 
 WINDOW = 100_000

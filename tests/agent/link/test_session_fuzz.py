@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from agent.errors import ProtocolViolation
 from agent.link.frames import CREDIT, HEADER, Kind, pack
-from agent.link.messages import Hello, RequestHead, ResponseHead, encode
+from agent.link.messages import Hello, RequestHead, ResponseHead
+from agent.link.packing import encode
 from agent.link.session import STREAM_LIMIT, Session
 from agent.link.stretches import DEFLATE
 

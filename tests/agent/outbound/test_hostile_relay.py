@@ -10,7 +10,8 @@ from aiohttp import web
 
 from agent.errors import StreamFailed
 from agent.link.links import Heartbeat, Link
-from agent.link.messages import VERSION, Failure, Hello, Reason, RequestHead, decode, encode
+from agent.link.messages import VERSION, Failure, Hello, Reason, RequestHead
+from agent.link.packing import decode, encode
 from agent.link.session import WINDOW_BYTES, Session
 from tests.agent.chain import USERS
 

@@ -10,7 +10,8 @@ import pytest
 
 from agent import events
 from agent.link.frames import Kind, pack
-from agent.link.messages import Hello, encode
+from agent.link.messages import Hello
+from agent.link.packing import encode
 from tests.agent.chain import TOKEN
 
 HELLO = pack(Kind.HELLO, 0, encode(Hello((1, 1), 65_536, "by hand", "0")))

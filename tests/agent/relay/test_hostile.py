@@ -11,7 +11,8 @@ from aiohttp import web
 
 from agent import events
 from agent.link.frames import HEADER, Kind, pack
-from agent.link.messages import Failure, Health, Hello, Reason, ResponseHead, encode
+from agent.link.messages import Failure, Health, Hello, Reason, ResponseHead
+from agent.link.packing import encode
 from tests.agent.chain import TOKEN, USERS
 from tests.agent.raw import connected
 

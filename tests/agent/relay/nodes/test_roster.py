@@ -10,9 +10,10 @@ import pytest
 from agent.link.frames import PAYLOAD_BYTES
 from agent.link.links import Heartbeat, Link
 from agent.link.messages import VERSION, Health, Hello
+from agent.link.packing import decode
 from agent.link.session import WINDOW_BYTES, Session
 from agent.relay.matching import Agents
-from agent.relay.nodes.messages import Roster, decode
+from agent.relay.nodes.messages import Roster
 from agent.relay.nodes.roster import PIECE, Numbered, news
 
 HELLO = Hello((VERSION, VERSION), WINDOW_BYTES, "one", "1")

@@ -12,7 +12,8 @@ import pytest
 from agent import events
 from agent.errors import ConfigurationError
 from agent.link.frames import HEADER, Kind, pack
-from agent.link.messages import Health, Hello, encode
+from agent.link.messages import Health, Hello
+from agent.link.packing import encode
 from agent.link.tls import trusting
 from agent.relay.nodes.fabric import Fabric
 from agent.settings import NatsSettings
