@@ -9,10 +9,12 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 
 import pytest
 
+from connector_host.provisioning.state.leading import lead
 from tests.endpoint.service import TOKEN
 from tests.provisioning import jobs_in_files
 from tests.provisioning.jobs_in_files import PROGRAM, kill, run_beside, spawn
@@ -46,6 +48,25 @@ async def test_the_first_steps_of_an_administrator(rig, config):
     assert exported.returncode == 0, exported.stderr
     with (rig.folder / "log.csv").open(newline="") as file:
         assert {row["sourceIdentity"] for row in csv.DictReader(file)} == {"0", "1", "2"}
+
+
+async def test_a_dry_run_that_comes_to_no_end_says_so_by_its_exit_code(rig, config):
+    rig.people(person(1))
+    assert (await run_beside(config, "dry-run", "staff")).returncode == 0
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        port = nobody.getsockname()[1]
+        config.write_text(re.sub(r"(https://[^:/]+):\d+", rf"\g<1>:{port}", config.read_text()))
+        done = await run_beside(config, "dry-run", "staff", "--json")
+    assert done.returncode == 1, done.stdout
+    assert json.loads(done.stdout)["ending"] != "finished"
+
+
+async def test_deletes_are_not_allowed_while_a_cycle_could_stage_them_anew(rig, config):
+    with lead(rig.state, "staff"):
+        refused = await run_beside(config, "allow-deletes", "staff")
+    assert (refused.returncode, "allowed" in refused.stdout) == (1, False)
+    assert "staff" in refused.stderr
 
 
 async def test_users_who_failed_show_in_exit_code_status_and_log(rig, config):

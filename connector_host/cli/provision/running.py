@@ -130,7 +130,10 @@ async def _once(engine: Engine, names: list[str]) -> tuple[list[Report], list[st
 @config_option
 @json_option
 def dry_run(job: str, file: Path | None, config: Path, *, as_json: bool) -> None:
-    """Show what the next cycle of JOB would change, and why, without writing anything."""
+    """Show what the next cycle of JOB would change, and why, without writing anything.
+
+    Exits with 1 unless the cycle could be shown to its end, and with 2 if users would fail.
+    """
     from connector_host.provisioning.cycles import Options
     from connector_host.provisioning.engine import Engine
 
@@ -139,10 +142,16 @@ def dry_run(job: str, file: Path | None, config: Path, *, as_json: bool) -> None
         report = asyncio.run(Engine(settings, state).run_once(job, Options(dry=True, patient=False)))
     document = report.document()
     if file is not None:
-        file.write_text("".join(json.dumps(one, ensure_ascii=False, default=str) + "\n" for one in document["changes"]))
+        lines = (json.dumps(one, ensure_ascii=False, default=str) + "\n" for one in document["changes"])
+        file.write_text("".join(lines), encoding="utf-8")
     if as_json:
         print_json(document)
-        return
+    else:
+        _show_plan(report)
+    raise SystemExit(exit_code([report]))
+
+
+def _show_plan(report: Report) -> None:
     click.echo(summary(report))
     rows = [
         (

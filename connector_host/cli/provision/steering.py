@@ -76,11 +76,16 @@ def restart(job: str, scopes: tuple[str, ...], config: Path) -> None:
 @click.argument("job")
 @config_option
 def allow_deletes(job: str, config: Path) -> None:
-    """Allow the disables and deletes of JOB that its threshold holds back: the next cycle, due now, does them."""
+    """Allow the disables and deletes of JOB that its threshold holds back: the next cycle, due now, does them.
+
+    No cycle of it may be under way, since that stages them anew.
+    """
     from connector_host.provisioning import restarting
+    from connector_host.provisioning.state.leading import lead
 
     with state_of(config) as (settings, state):
         chosen(settings, (job,))
-        waiting = state.counts(job)["staged"]
-        restarting.restart(state, job, [restarting.RestartScope.FORCE_DELETES])
+        with lead(state, job):
+            waiting = state.counts(job)["staged"]
+            restarting.restart(state, job, [restarting.RestartScope.FORCE_DELETES])
     click.echo(f"{job}: {waiting} staged disables and deletes are allowed; the next cycle is due now")

@@ -95,9 +95,13 @@ async def leading(state: State, job: str) -> AsyncIterator[Lead]:
     try:
         yield await asyncio.shield(taking)
     finally:
-        # Whoever is called off leaves a thread behind: what that still takes is given back.
-        await asyncio.gather(taking, return_exceptions=True)
-        await asyncio.to_thread(block.close)
+        # Whoever is called off, and be it twice, leaves a thread behind: what that still takes is given back.
+        await asyncio.shield(asyncio.ensure_future(_give_back(taking, block)))
+
+
+async def _give_back(taking: asyncio.Future[Lead], block: ExitStack) -> None:
+    await asyncio.gather(taking, return_exceptions=True)
+    await asyncio.to_thread(block.close)
 
 
 def _lock(connection: sa.Connection, job: str) -> None:
