@@ -83,13 +83,13 @@ class Apart(Chain):
             self.processes[part] = subprocess.Popen(["ip", "netns", "exec", place, *command], stdout=log, stderr=log)
 
     def _relay_settings(self, agent_token):
-        more = f'name = "{RELAY}"\nlisten = "{RELAY}"\nheartbeat_s = 0.3\ndead_s = 1.5\n'
-        patience = "[relay.limits]\nwait_s = 6.0\nrequest_s = 8.0\n\n"
+        more = f'name = "{RELAY}"\nlisten = "{RELAY}"\nheartbeat_s = 0.5\ndead_s = 4.0\n'
+        patience = "[relay.limits]\nwait_s = 8.0\nrequest_s = 14.0\n\n"
         text = super()._relay_settings(agent_token).replace("[relay]\n", "[relay]\n" + more)
         return text.replace("[tenants.", patience + "[tenants.", 1)
 
     def _agent_settings(self):
-        more = "heartbeat_s = 0.3\ndead_s = 1.5\nreconnect_s = 0.5\nrelay_connect_s = 2.0\n"
+        more = "heartbeat_s = 0.5\ndead_s = 4.0\nreconnect_s = 0.5\nrelay_connect_s = 2.0\n"
         return super()._agent_settings().replace("https://localhost", f"https://{RELAY}", 1) + more
 
 
@@ -141,6 +141,7 @@ def wait_for(chain, part, event, seen):
 
 
 def test_a_write_into_a_black_hole_is_carried_out_once_when_the_route_comes_back(apart):
+    apart.outside.submit(apart.connect).result()
     seen = apart.log("relay").read_text().count("link.ended")
     apart.network.swallow()
     try:
@@ -154,6 +155,7 @@ def test_a_write_into_a_black_hole_is_carried_out_once_when_the_route_comes_back
 
 
 def test_a_write_into_a_black_hole_that_stays_is_answered_as_unknown_and_the_link_comes_back(apart):
+    apart.outside.submit(apart.connect).result()
     apart.network.swallow()
     try:
         answer = create(apart, "hole2").result(timeout=40)
