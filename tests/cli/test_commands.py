@@ -47,6 +47,15 @@ def test_the_host_serves_what_init_wrote_and_stops_when_it_is_told_to(configured
         assert host.lines[-1]["event"] == "host.stopped"
 
 
+def test_check_proves_on_request_that_values_survive_and_leaves_nothing(configured):
+    without = json.loads(configured.run("check", "--json").stdout)
+    sections = json.loads(configured.run("check", "--probe", "--json").stdout)
+    (added,) = set(sections) - set(without)
+    assert added == "connectors.Employees.probe"
+    assert any(finding["fact"].startswith("survives: ") for finding in sections[added])
+    assert "none stayed" in sections[added][-1]["fact"]
+
+
 def test_a_certificate_for_another_name_keeps_the_host_from_starting(configured):
     text = configured.read("connector-host.toml")
     (configured.path / "connector-host.toml").write_text(text.replace('name = "localhost"', 'name = "hr.example.org"'))
