@@ -106,7 +106,9 @@ class Fabric:
         try:
             async with asyncio.timeout(CONNECT_S):
                 self._client = await self._connect(url)
+            _heed_cancellation()
         except (OSError, TimeoutError, ConfigurationError, self._library.errors.Error) as failure:
+            _heed_cancellation()
             self.trouble = f"{url}: {_words(failure)}"
             logs.event(events.NATS_FAILED, level=logging.WARNING, url=url, reason=_words(failure))
             return False
@@ -235,6 +237,13 @@ def _is_encrypted(client: Client) -> bool:
     transport = client._transport  # noqa: SLF001 - the library has no other word for it
     writer = getattr(transport, "_io_writer", None)
     return writer is not None and writer.get_extra_info("ssl_object") is not None
+
+
+def _heed_cancellation() -> None:
+    """End here if told to: waiting by `wait_for`, as NATS does, may swallow that before Python 3.12 (gh-86296)."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 def _words(failure: Exception) -> str:

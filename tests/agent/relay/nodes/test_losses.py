@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 
+import nats
 import pytest
 
 from agent import events
+from agent.relay.nodes.fabric import Fabric
 from tests.agent.chain import USERS
 from tests.agent.weather import weather_before
 
@@ -131,3 +134,22 @@ async def test_a_node_starts_without_nats_and_joins_later(cluster, host, client,
     finally:
         own_nats.start()
     await cluster.log.wait_for(events.NATS_CONNECTED, limit_s=15)
+
+
+async def test_a_node_that_is_told_to_stop_while_nats_connects_stops(cluster, monkeypatch):
+    """The library's waiting may swallow a cancellation that comes with what it waits for; so this does it each time."""
+    fabric = Fabric(cluster.settings(), "a")
+    flush = nats.NATS.flush
+
+    async def flush_and_swallow(client):
+        await flush(client)
+        keeping.cancel()
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(0)
+
+    monkeypatch.setattr(nats.NATS, "flush", flush_and_swallow)
+    keeping = asyncio.create_task(fabric.keep())
+    done, _ = await asyncio.wait({keeping}, timeout=10)
+    keeping.cancel()
+    assert done
+    assert keeping.cancelled()
