@@ -11,18 +11,19 @@ run finds the same changes again and replaces the file that nobody was told of.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Literal, TypeAlias
 
 from connector_host.connectors.contract import EVERYTHING, Value, to_text
-from connector_host.errors import HostError
+from connector_host.errors import ConfigurationError, HostError
 from connector_host.runs import watermarks
 from connector_host.runs.changes import Change, Encode, Format, digestible, encoder
 from connector_host.runs.outputs import delivered
 from connector_host.runs.state import Counts, ImportState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from connector_host.connectors.contract import Importer
@@ -60,8 +61,11 @@ def run(
 ) -> Counts:
     """Carry out one run and return what it met; raises what the importer raises, or TooManyDeletions.
 
+    Raises ConfigurationError where the profile has no use for something that the request gives.
+
     Whatever is raised, nothing was delivered to a file, and the next run starts from where this one did.
     """
+    _demand_sense(request)
     attributes = [attribute.name for attribute in importer.object_type.attributes]
     head, encode = encoder(request.form, attributes)
     mark = None
@@ -88,6 +92,28 @@ def run(
         mark.move(state)
     state.succeed(number, counts)
     return counts
+
+
+def _demand_sense(request: Request) -> None:
+    """Refuse what the profile would pass over: whoever gave it believes that it does something."""
+    given = {
+        "watermark": request.watermark is not None,
+        "overlap": request.overlap is not None,
+        "accept-deletions": request.accept_deletions,
+    }
+    for name, profiles in _USED_BY.items():
+        if given[name] and request.profile not in profiles:
+            mend = f"leave --{name} out, or choose --profile {' or '.join(profiles)}"
+            raise ConfigurationError(f"{name}: an import by the profile {request.profile} has no use for it: {mend}.")
+    if request.overlap is not None and not (math.isfinite(request.overlap) and request.overlap >= 0):
+        raise ConfigurationError("overlap: it reaches back, so it is 0 or more, such as 300.")
+
+
+_USED_BY: Mapping[str, tuple[Profile, ...]] = {
+    "watermark": ("watermark",),
+    "overlap": ("watermark", "changes"),
+    "accept-deletions": ("snapshot", "changes"),
+}
 
 
 @dataclass(slots=True)

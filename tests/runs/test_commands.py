@@ -57,6 +57,28 @@ def test_runs_are_remembered_with_their_counts(config, tmp_path):
     ]
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--watermark", "login"], "leave --watermark out, or choose --profile watermark."),
+        (
+            ["--profile", "snapshot", "--overlap", "60"],
+            "leave --overlap out, or choose --profile watermark or changes.",
+        ),
+        (["--accept-deletions"], "leave --accept-deletions out, or choose --profile snapshot or changes."),
+        (["--profile", "changes", "--overlap", "-1"], "overlap: it reaches back, so it is 0 or more, such as 300."),
+        (["--profile", "changes", "--overlap", "nan"], "overlap: it reaches back, so it is 0 or more, such as 300."),
+    ],
+)
+def test_what_a_profile_has_no_use_for_is_refused(config, tmp_path, words, said):
+    (tmp_path / "out").write_text("old")
+    done = typed(config, "HR", "--output", str(tmp_path / "out"), *words)
+    assert done.exit_code == 1
+    assert said in done.stderr
+    assert (tmp_path / "out").read_text() == "old"
+    assert typed(config, "HR", "--history").stdout == "No run yet.\n"
+
+
 def test_a_pipe_or_a_device_is_written_to_and_stays_what_it_is(config, tmp_path):
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)

@@ -38,8 +38,8 @@ elif where == "after the delivery":
 settings = SqlSettings(database=f"sqlite:///{folder}/hr.db", table="users", anchor="login")
 profile = "watermark" if len(sys.argv) > 3 else "snapshot"
 with ImportState(folder / "state") as state, open_importer("HR", settings) as importer:
-    watermark = "changed" if profile == "watermark" else None
-    imports.run(importer, state, Request(profile, folder / "out", watermark=watermark, overlap=0))
+    by = {"watermark": "changed", "overlap": 0} if profile == "watermark" else {}
+    imports.run(importer, state, Request(profile, folder / "out", **by))
 """
 
 
