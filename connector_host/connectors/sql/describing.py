@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from connector_host.connectors.sql.columns import MICROSECOND_DIGITS, Family, Kind
+from connector_host.connectors.sql.columns import MICROSECOND_DIGITS, TEXTS, Family, Kind
 from connector_host.connectors.sql.databases.anyodbc import KINDS_BY_CODE
 from connector_host.connectors.sql.dialect import UNKNOWN
 from connector_host.connectors.sql.dialects import kind_of
@@ -112,7 +112,7 @@ def _mysql_column(row: Row, dialect: Dialect) -> tuple[ColumnFacts, Kind]:
         generated=generated,
         identity="AUTO_INCREMENT" in extra,
         always=generated,
-        length=_number(row["char_length"]) if kind.family is Family.TEXT else None,
+        length=_number(row["char_length"]) if kind.family in TEXTS else None,
         precision=_number(row["fraction_digits"] if moment else row["digits"] if is_decimal else None),
         scale=_number(row["scale"]) if is_decimal else None,
         allowed=tuple(re.findall(r"'((?:[^']|'')*)'", declared)) if declared.startswith("enum(") else (),
@@ -139,7 +139,7 @@ def _mssql_column(row: Row, dialect: Dialect) -> tuple[ColumnFacts, Kind]:
         generated=is_made,
         identity=bool(row["is_identity"]),
         always=is_made or bool(row["is_identity"]),
-        length=length if kind.family in (Family.TEXT, Family.PADDED_TEXT) else None,
+        length=length if kind.family in TEXTS else None,
         precision=_number(row["digits"]) if is_decimal else _MSSQL_FRACTIONS.get(declared, _number(row["scale"])),
         scale=_number(row["scale"]) if is_decimal else None,
         collation=row["collation_name"],
@@ -174,7 +174,7 @@ def _oracle_column(row: Row, dialect: Dialect) -> tuple[ColumnFacts, Kind]:
         generated=is_virtual,
         identity=identity is not None,
         always=is_virtual or identity == "ALWAYS",
-        length=_number(row["char_length"]) or None if kind.family in (Family.TEXT, Family.PADDED_TEXT) else None,
+        length=_number(row["char_length"]) or None if kind.family in TEXTS else None,
         precision=digits if kind.family is Family.DECIMAL else (scale or 0) if moment else None,
         scale=(scale or 0) if kind.family is Family.DECIMAL and digits is not None else None,
         comment=str(row["comment_text"] or ""),
@@ -185,7 +185,7 @@ def _oracle_column(row: Row, dialect: Dialect) -> tuple[ColumnFacts, Kind]:
 def _db2_column(row: Row, dialect: Dialect) -> tuple[ColumnFacts, Kind]:
     declared = str(row["declared"]).strip().lower()
     kind = kind_of(dialect, declared)
-    is_text = kind.family in (Family.TEXT, Family.PADDED_TEXT)
+    is_text = kind.family in TEXTS
     if is_text and row["code_page"] == 0:
         kind, is_text = Kind(Family.BINARY), False
     identity, made = row["is_identity"] == "Y", str(row["generated_kind"] or "").strip()
@@ -219,7 +219,7 @@ def _odbc_column(row: Row, dialect: Dialect) -> tuple[ColumnFacts, Kind]:
     primary = row["keys"] == [row["name"]]
     default = str(row["default_text"] or "")
     numbers = _arguments(declared)
-    is_text = kind.family in (Family.TEXT, Family.PADDED_TEXT)
+    is_text = kind.family in TEXTS
     is_decimal = kind.family is Family.DECIMAL
     size = numbers[0] if numbers else _number(row["size"])
     facts = ColumnFacts(

@@ -42,8 +42,12 @@ MYSQL_TYPES: Mapping[str, Kind] = (
 
 _MYSQL_SESSION = (
     "SET SESSION time_zone = '+00:00'",
-    # Without strict mode MySQL cuts long values and calls it success (§3.3.16).
-    "SET SESSION sql_mode = CONCAT(@@sql_mode, ',STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO')",
+    # Without strict mode MySQL cuts long values and calls it success (§3.3.16). Blanks that fill up a CHAR are no part
+    # of its value: in a mode of the server's own they are handed out, and no exact comparison finds the row.
+    (
+        "SET SESSION sql_mode = CONCAT(REPLACE(@@sql_mode, 'PAD_CHAR_TO_FULL_LENGTH', ''), "
+        "',STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO')"
+    ),
     "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
     "SET SESSION innodb_lock_wait_timeout = {s}",
 )
