@@ -43,8 +43,9 @@ def check_indexes(connection: Connection, shape: Shape, settings: SqlSettings) -
         yield Finding(
             Level.WARNING,
             column.attribute.name,
-            "The database would take a second value that differs in case only. The host looks before each write, but "
-            "another program, or another host at the same moment, is not held back.",
+            "The database would take a second value that differs in case only. The host looks before each write, which "
+            "reads the whole table where no index serves it; another program, or another host at that moment, is not "
+            "held back.",
             f"Let the database refuse it: {_statement(connection, shape, column, settings, unique=True)}",
         )
     for column in {one.attribute.name: one for one in (shape.anchor, *_matched_by(shape, settings))}.values():
