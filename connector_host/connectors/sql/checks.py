@@ -174,7 +174,7 @@ def _own_statements(shape: Shape) -> Iterator[Finding]:
 
 def _anchor(connection: Connection, shape: Shape, settings: SqlSettings) -> Iterator[Finding]:
     name = shape.object_type.anchor
-    passed_over = views.passed_over(connection, shape.dialect, settings)
+    passed_over = views.passed_over(connection, shape, settings)
     if undone := [write for write in passed_over or () if write in shape.writes]:
         missing = " and ".join(f"exports.{shapes.OPERATIONS[write]}" for write in undone)
         yield Finding(

@@ -6,11 +6,16 @@ import re
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
+
+from connector_host.connectors.sql.sqlstate import understand
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from sqlalchemy import Connection
 
-    from connector_host.connectors.sql.dialect import Dialect
+    from connector_host.connectors.sql.shapes import Shape
     from connector_host.settings import SqlSettings
 
 WRITES = ("INSERT", "UPDATE", "DELETE")
@@ -36,8 +41,13 @@ _ASKED = {
 }
 
 
-def passed_over(connection: Connection, dialect: Dialect, settings: SqlSettings) -> tuple[str, ...] | None:
+_NOT_THROUGH_A_JOIN = frozenset({"1288", "1393", "1394", "1395", "1471"})
+"""What MariaDB and MySQL say to a write that a view cannot take (https://mariadb.com/kb/en/mariadb-error-codes/)."""
+
+
+def passed_over(connection: Connection, shape: Shape, settings: SqlSettings) -> tuple[str, ...] | None:
     """Return the writes that the database cannot do through the view; None where it is no view, or cannot be told."""
+    dialect = shape.dialect
     statement = _ASKED.get(dialect.name)
     if statement is None:
         return None
@@ -51,8 +61,28 @@ def passed_over(connection: Connection, dialect: Dialect, settings: SqlSettings)
         case "postgresql":
             return tuple(write for write in WRITES if not int(answer) & _POSTGRESQL_BITS[write])
         case "mysql":
-            return () if str(answer).upper() == "YES" else WRITES
+            return _refused(connection, shape) if str(answer).upper() == "YES" else WRITES
         case _:
             return tuple(
                 write for write in WRITES if not re.search(rf"\bINSTEAD\s+OF\s+{write}\b", str(answer), re.IGNORECASE)
             )
+
+
+def _refused(connection: Connection, shape: Shape) -> tuple[str, ...]:
+    """Return the writes that MariaDB or MySQL refuses through a view that they call updatable, as every join is."""
+    columns = {name: column.sql for name, column in shape.columns.items() if not column.discovered.facts.always}
+    none = sa.select(*columns.values()).where(sa.false())
+    tried: Mapping[str, sa.Insert | sa.Update | sa.Delete] = {
+        "INSERT": sa.insert(shape.table).from_select(list(columns), none),
+        "UPDATE": sa.update(shape.table).values(columns).where(sa.false()),
+        "DELETE": sa.delete(shape.table).where(sa.false()),
+    }
+    refused: list[str] = []
+    for write, statement in tried.items():
+        try:
+            # Says what it would do, and does nothing.
+            connection.exec_driver_sql(f"EXPLAIN {statement.compile(connection)}").close()
+        except DBAPIError as error:
+            if understand(error, shape.dialect.name).code in _NOT_THROUGH_A_JOIN:
+                refused.append(write)
+    return tuple(refused)
