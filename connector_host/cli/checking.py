@@ -82,31 +82,34 @@ def discover(  # noqa: PLR0913, PLR0917 - one parameter an option
     *,
     as_json: bool,
 ) -> None:
-    """Show the database's tables, or what one TABLE could be to a directory.
+    """Show the database's tables, or what one TABLE, or a connector's query, could be to a directory.
 
-    For a table: its columns and types, which could be the anchor, the SCIM attribute that each column probably is,
-    and what would be left out. The password is asked for, or read from CONNECTOR_HOST_DATABASE_PASSWORD.
+    For a table or query: its columns and types, which could be the anchor, the SCIM attribute that each column
+    probably is, and what would be left out. The password is asked for, or read from CONNECTOR_HOST_DATABASE_PASSWORD.
 
     \b
     Examples:
       connector-host discover --database-url postgresql://scim@db.example.org/hr
       connector-host discover Employees --database-url sqlite:///contoso.sqlite
     """
-    from connector_host.connectors.registry import list_relations, survey_table
-    from connector_host.setup.access import of_connector, of_url
+    from connector_host.connectors.registry import list_relations, survey_query, survey_table
+    from connector_host.setup.access import of_settings, of_url, settings_of
     from connector_host.setup.plans import best_anchor, suggest_for
 
+    query = None
     if database_url:
         login = of_url(database_url, password_file)
     else:
         from connector_host.settings import load
 
-        login = of_connector(load(config), connector)
+        settings = settings_of(load(config), connector)
+        login = of_settings(settings)
+        query = settings if settings.query is not None and table is None else None
         table, schema = table or login.table, schema or login.schema
-    if table is None:
+    if query is None and table is None:
         _print_relations(list_relations(login.url, login.password), as_json=as_json)
         return
-    survey = survey_table(login.url, login.password, table=table, schema=schema)
+    survey = survey_query(query) if query else survey_table(login.url, login.password, table=table or "", schema=schema)
     best = best_anchor(survey)
     _print_survey(survey, suggest_for(survey, best.column if best else ""), as_json=as_json)
 
@@ -125,7 +128,8 @@ def _print_survey(survey: TableSurvey, suggestions: tuple[Suggestion, ...], *, a
     if as_json:
         print_json(_survey_document(survey, suggestions))
         return
-    click.secho(f"{survey.relation.kind} {survey.relation.name}", bold=True)
+    is_query = survey.relation.kind == "query"
+    click.secho("query" if is_query else f"{survey.relation.kind} {survey.relation.name}", bold=True)
     print_columns(survey, suggestions)
     click.echo()
     click.secho("could be the anchor", bold=True)
@@ -154,7 +158,7 @@ def print_anchors(survey: TableSurvey) -> None:
 
 def _survey_document(survey: TableSurvey, suggestions: tuple[Suggestion, ...]) -> dict[str, object]:
     return {
-        "table": survey.relation.name,
+        "table": None if survey.relation.kind == "query" else survey.relation.name,
         "schema": survey.relation.schema,
         "kind": survey.relation.kind,
         "columns": [

@@ -64,7 +64,17 @@ def probe(name: str, settings: ConnectorSettings, state: Path | None = None) -> 
     from connector_host.connectors.sql import probing  # noqa: PLC0415 - the same
     from connector_host.connectors.sql.known import KnownTypes, file_of  # noqa: PLC0415 - the same
 
-    return probing.probe(settings, KnownTypes(None if state is None else file_of(state, name), settings.table).load())
+    return probing.probe(settings, KnownTypes(None if state is None else file_of(state, name), settings.place).load())
+
+
+def survey_query(settings: ConnectorSettings) -> TableSurvey:
+    """Return the columns of a connector's query. Blocks.
+
+    Raises ConfigurationError (URL, driver, what is wrong with the query), Denied or Unavailable.
+    """
+    from connector_host.connectors.sql import surveying  # noqa: PLC0415 - the same
+
+    return surveying.survey_query(settings)
 
 
 def grants(settings: ConnectorSettings, login: str) -> tuple[str, ...]:

@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Relation:
-    """A table or a view that could hold the users."""
+    """A table, a view or a query that could hold the users."""
 
     name: str
     schema: str | None
     """None where it is the login's own default."""
-    kind: Literal["table", "view"]
+    kind: Literal["table", "view", "query"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -152,6 +153,8 @@ class SigningSettings(Settings):
 class ColumnSettings(Settings):
     """What the values of one column mean, where the database cannot tell: `[connectors.NAME.column.COLUMN]`."""
 
+    type: Literal["text", "integer", "decimal", "boolean", "datetime", "date"] | None = None
+    """What the values of a column of `query` are, where neither its table nor the database tells."""
     zone: str | None = Field(default=None, examples=["Europe/Berlin"])
     """The time zone of a column that keeps date and time without one; None is UTC."""
     true: str | None = Field(default=None, examples=["Y"])
@@ -205,10 +208,13 @@ class SqlSettings(Settings):
     """A file that holds the database password and nothing else."""
     password_sealed_file: Path | None = Field(default=None, examples=["HR.password.sealed"])
     """A file with the database password, sealed for this machine; `connector-host init` and `secret set` write it."""
-    table: str = Field(examples=["Employees"])
-    """The table or view that holds one row for each user, spelled as the database spells it."""
+    table: str | None = Field(default=None, examples=["Employees"])
+    """The table or view that holds one row for each user, spelled as the database spells it; or else `query`."""
+    query: str | None = Field(default=None, examples=["SELECT p.id, p.name, c.mail FROM person p JOIN contact c ON …"])
+    """A SELECT that gives one row for each user, in place of `table`; each of its columns has a name of its own. It
+    is only read: `exports` says what writes, and `accept_unenforced_anchor` is needed, since a query has no keys."""
     database_schema: str | None = Field(default=None, alias="schema")
-    """The schema of the table; None is the login's own default."""
+    """The schema of the table; None is the login's own default. A query names its schemas itself."""
     anchor: str = Field(examples=["ContosoLogin"])
     """The column that is the SCIM `id`: unique, not null, never changed."""
     accept_unenforced_anchor: bool = False
@@ -267,6 +273,38 @@ class SqlSettings(Settings):
             if not re.fullmatch(r"sha256:[0-9a-f]{64}", entry):
                 raise ValueError("is no hash of a token: write sha256: and 64 hex digits, or run connector-host token")
         return hashes
+
+    @property
+    def place(self) -> str:
+        """Where the users live, as a name: the table, or what tells the query from others without its text."""
+        if self.table is not None:
+            return self.table
+        return f"query {hashlib.sha256((self.query or '').encode()).hexdigest()[:16]}"
+
+    @model_validator(mode="after")
+    def _users_live_in_one_place(self) -> SqlSettings:
+        if (self.table is None) == (self.query is None):
+            raise ValueError("the users live in a table or in a query: give one of table and query")
+        if self.table is not None:
+            stated = [name for name, column in self.column.items() if column.type is not None]
+            if stated:
+                raise ValueError(f"column.{stated[0]}.type goes with query: a table tells the types of its columns")
+            return self
+        if self.database_schema is not None:
+            raise ValueError("schema goes with table: write schemas into the query")
+        if not self.accept_unenforced_anchor:
+            raise ValueError(
+                "a query has no keys, so nothing enforces its anchor: write accept_unenforced_anchor = true (it is "
+                "proven on the rows at start and guarded at each creation), or make the query a view over one table"
+            )
+        deletes = self.delete.action == "delete" or self.disable.action == "delete"
+        needed = ("create", "update", "delete") if deletes else ("create", "update")
+        if lacking := [f"exports.{name}" for name in needed if not getattr(self.exports, name)]:
+            raise ValueError(
+                f"nobody can write to a query: write statements of your own in {' and '.join(lacking)}, such as "
+                '["CALL add_person(:id, :name)"]'
+            )
+        return self
 
     @model_validator(mode="after")
     def _password_has_one_source(self) -> SqlSettings:

@@ -17,7 +17,7 @@ from connector_host.setup.tokens import connector_named
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from connector_host.settings import Configuration
+    from connector_host.settings import Configuration, ConnectorSettings
 
 PASSWORD_VARIABLE = "CONNECTOR_HOST_DATABASE_PASSWORD"  # noqa: S105 - the name of a variable
 _PASSWORD_KEYS = ("password", "passwd", "pwd", "PWD")
@@ -58,9 +58,13 @@ def of_url(text: str, password_file: Path | None, environment: Mapping[str, str]
     return Login(url.render_as_string(hide_password=False), given or None)
 
 
-def of_connector(configuration: Configuration, name: str | None) -> Login:
+def settings_of(configuration: Configuration, name: str | None) -> ConnectorSettings:
+    """Return a connector's settings with its password opened; the only connector where no name is given."""
+    return opened(*connector_named(configuration, name))
+
+
+def of_settings(settings: ConnectorSettings) -> Login:
     """Return the login of a connector that is configured already."""
-    settings = opened(*connector_named(configuration, name))
     password = settings.password.get_secret_value() if settings.password else None
     if settings.password_file:
         password = read_secret(settings.password_file)

@@ -141,6 +141,23 @@ def test_discover_takes_the_database_of_the_configuration(configured):
     assert {column["name"]: column["path"] for column in document["columns"]}["LastName"] == "name.familyName"
 
 
+def test_discover_explains_the_query_of_a_connector(configured):
+    text = configured.read("connector-host.toml").replace(
+        'table = "Employees"',
+        """query = "SELECT ContosoLogin, LastName, upper(LastName) AS Shout FROM Employees"
+accept_unenforced_anchor = true
+exports = { create = ["SELECT 1"], update = ["SELECT 1"], delete = ["SELECT 1"] }""",
+    )
+    configured.write("connector-host.toml", text)
+    document = json.loads(configured.run("discover", "--json").stdout)
+    assert (document["kind"], document["table"]) == ("query", None)
+    assert {column["name"]: column["path"] for column in document["columns"]}["LastName"] == "name.familyName"
+    told = configured.run("discover").stdout
+    assert told.startswith("query")
+    assert "NOT ENFORCED" in told
+    assert "Employees" in configured.run("discover", "Employees").stdout
+
+
 def test_a_change_log_that_was_made_as_printed_is_imported_from(configured):
     with sqlite3.connect(configured.path / "contoso.sqlite") as connection:
         connection.executescript(configured.run("change-log").stdout)

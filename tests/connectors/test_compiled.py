@@ -25,13 +25,17 @@ from connector_host.connectors.sql import (
     engines,
     exports,
     guarding,
+    lineage,
     mssql,
     predicates,
     privileges,
     queries,
+    reading_rights,
+    resulting,
     rowversions,
     scripted,
     shapes,
+    sources,
     tracking,
 )
 from connector_host.connectors.sql.codecs import codec_for
@@ -121,6 +125,7 @@ def spoken(database):
     said["not"] = where(shape, Not(Compare("Number", Comparator.EQ, 1)))
     found = {purpose: database.compiled(statement) for purpose, statement in said.items()}
     found |= of_made_anchors(database, numbered, login, made)
+    found |= of_query(database, login)
     found["lock for an anchor that nothing enforces"] = locking(database, shape)
     for remove in (False, True):
         found["change log " + ("away" if remove else "made")] = "\n".join(
@@ -131,6 +136,45 @@ def spoken(database):
     settings = SqlSettings(database=URLS[database.name], table="Employees", anchor=login, schema="HR", columns=["Name"])
     narrow = shapes.build(shape.facts, settings, database.dialect, None)
     found["grants"] = "\n".join(privileges.grants(database.connection, narrow, settings, "scim"))
+    return found
+
+
+QUERY = "SELECT e.*, 'a:b%?' AS Word FROM Employees AS e /* all */ JOIN Other.Teams AS t ON t.Lead = e.Id;"
+
+
+def of_query(database, login):
+    """Return what is said where the users live in a query."""
+    query = QUERY.replace(" AS e", " e").replace(" AS t", " t") if database.name == "oracle" else QUERY
+    settings = SqlSettings(
+        database=URLS[database.name],
+        query=query,
+        anchor=login,
+        accept_unenforced_anchor=True,
+        exports={"create": ["CALL c(:Name)"], "update": ["CALL u(:Name)"], "delete": ["CALL d(:Name)"]},
+    )
+    selection = sources.selection_of(settings, database.name)
+    read = [lineage.as_read(column, column.facts.name) for column in database.shape(login).facts.columns]
+    columns = tuple(discovery.finished(column.facts, column.kind, database.dialect) for column in read)
+    behind = tuple(Relation(named.name, named.schema, "table") for named in selection.reads)
+    facts = discovery.TableFacts(Relation(settings.place, None, "query"), columns, (), {}, 0, behind=behind)
+    shape = shapes.build(facts, settings, database.dialect, None)
+    said = {
+        "query: read one": queries._by_keys(shape, 1, locked=False),
+        "query: page with an offset": queries._select(shape, Query(offset=20, sort_by="Name"), AllOf(())),
+        "query: filter": queries._select(shape, Query(), Compare("Name", Comparator.EQ, "x")),
+        "query: count": queries._count(shape, Present("Name")),
+        "query: is the anchor taken": guarding.taken(shape, "x"),
+    }
+    if database.name == "mysql":
+        said["query: types"] = resulting.nothing_of(selection, ["Word"], "collation")
+    found = {purpose: database.compiled(statement) for purpose, statement in said.items()}
+    heard = []
+    connection = type("Heard", (), {"dialect": database.sql, "exec_driver_sql": lambda _, words: heard.append(words)})()
+    if database.name in guarding.LOCKING:
+        guarding.hold(connection, shape)
+        found["query: lock"] = "\n".join(heard)
+    connection = type("Told", (), {"dialect": database.sql, "scalar": lambda *_: "HR"})()
+    found["query: grants"] = "\n".join(reading_rights.grants(connection, database.dialect, selection, "scim"))
     return found
 
 

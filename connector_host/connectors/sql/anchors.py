@@ -43,7 +43,7 @@ def prove(connection: Connection, shape: Shape) -> Proof:
     """Count what contradicts the anchor; the whole table is read once."""
     column = shape.anchor.sql
     total, present, distinct = connection.execute(
-        sa.select(sa.func.count(), sa.func.count(column), sa.func.count(column.distinct())).select_from(shape.table)
+        sa.select(sa.func.count(), sa.func.count(column), sa.func.count(column.distinct())).select_from(shape.source)
     ).one()
     return Proof(nulls=int(total) - int(present), duplicates=int(present) - int(distinct))
 

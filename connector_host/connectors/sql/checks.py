@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from connector_host.connectors.sql import anchors, discovery, privileges, queries, shapes, views
+from connector_host.connectors.errors import Denied
+from connector_host.connectors.sql import anchors, privileges, queries, shapes, sources, views
 from connector_host.connectors.sql.codes import Happened
 from connector_host.connectors.sql.columns import Unfit
 from connector_host.connectors.sql.indexes import check_indexes
@@ -110,12 +111,21 @@ def _odbc_host(connection: Connection) -> str:
 
 
 def _table(connection: Connection, dialect: Dialect, settings: SqlSettings, known: Known) -> Iterator[Finding]:
-    facts = discovery.discover(connection, dialect, settings.table, settings.database_schema)
-    if facts is None:
-        text = missing_table(connection, dialect, settings)
-        yield Finding(Level.FAILURE, "table", text, "Write the name as the database spells it.")
+    try:
+        facts = sources.facts_of(connection, dialect, settings)
+    except ConfigurationError as failure:
+        subject, _, text = str(failure).partition(": ")
+        mend = "Write the name as the database spells it." if subject == "table" else "Change it, and check again."
+        yield Finding(Level.FAILURE, subject, text if settings.query else str(failure), mend)
         return
-    yield Finding(Level.OK, "table", f"{settings.table} has {len(facts.columns)} columns.")
+    except Denied:
+        mend = "Run what `connector-host grants` prints as an administrator of the database."
+        yield Finding(Level.FAILURE, "query", "The login may not read all that the query names.", mend)
+        return
+    if settings.table is None:
+        yield Finding(Level.OK, "query", f"It gives {len(facts.columns)} columns.")
+    else:
+        yield Finding(Level.OK, "table", f"{settings.table} has {len(facts.columns)} columns.")
     try:
         anchors.demand_transactions(facts)
         shape = shapes.build(facts, settings, dialect, known)
@@ -131,18 +141,11 @@ def _table(connection: Connection, dialect: Dialect, settings: SqlSettings, know
     yield from _values(connection, shape)
 
 
-def missing_table(connection: Connection, dialect: Dialect, settings: SqlSettings) -> str:
-    """Say that there is no such table, and which one may have been meant."""
-    named = f"{settings.database_schema}.{settings.table}" if settings.database_schema else settings.table
-    others = discovery.relations(connection, dialect)
-    near = [other for other in others if other.name.lower() == settings.table.lower()]
-    if near:
-        spelled = f"{near[0].schema}.{near[0].name}" if near[0].schema else near[0].name
-        return f"table: there is no {named} that the login can see, but there is {spelled}."
-    return f"table: there is no {named} that the login can see."
-
-
 def _privileges(connection: Connection, shape: Shape, settings: SqlSettings) -> Iterator[Finding]:
+    if shape.is_query:
+        yield Finding(Level.OK, "privileges", "The login may read all that the query names: it was run for no row.")
+        yield from _own_statements(shape)
+        return
     rights = privileges.held(connection, shape, settings)
     if rights is None:
         words = "This database has no privileges to check."
@@ -192,13 +195,15 @@ def _anchor(connection: Connection, shape: Shape, settings: SqlSettings) -> Iter
     if not proof.holds:
         yield Finding(Level.FAILURE, "anchor", anchors.contradiction(shape, proof), "Mend the rows, then check again.")
         return
+    what = "query" if shape.is_query else "view"
     yield Finding(
         Level.WARNING,
         "anchor",
         f"{name} is unique and not null in every row now, but the database does not keep it so.",
         f"Add a unique key on {name} and declare it NOT NULL."
-        if passed_over is None
-        else f"A view has no keys: make {name} unique and NOT NULL in the table behind it, which the view then shows.",
+        if passed_over is None and not shape.is_query
+        else f"A {what} has no keys: make {name} unique and NOT NULL in the table behind it, and see that no join "
+        "repeats a row of it.",
     )
 
 

@@ -23,12 +23,12 @@ from connector_host.connectors.sql import (
     anchors,
     bulk,
     checks,
-    discovery,
     exports,
     lookups,
     queries,
     rehearsing,
     shapes,
+    sources,
 )
 from connector_host.connectors.sql.codes import Happened
 from connector_host.connectors.sql.dialects import dialect_of
@@ -61,7 +61,7 @@ QUEUE_SHARE = 0.8
 
 
 class SqlConnector:
-    """One table or view of users in one database; connects when it is first asked."""
+    """One table, view or query of users in one database; connects when it is first asked."""
 
     def __init__(self, name: str, settings: SqlSettings, state: Path | None = None) -> None:
         self._url = parse_url(settings.database, password_of(settings))
@@ -72,7 +72,10 @@ class SqlConnector:
         self._errors: Counter[str] = Counter()
         self._counting = threading.Lock()
         count = 1 if self._dialect.single_writer else settings.writers
-        self._reading = open_engine(self._url, size=settings.readers, statement_s=settings.statement_s)
+        reads_only = settings.query is not None
+        self._reading = open_engine(
+            self._url, size=settings.readers, statement_s=settings.statement_s, reads_only=reads_only
+        )
         self._writing = open_engine(self._url, size=count, statement_s=settings.statement_s, purpose="writing")
         _slow_down(self._reading, settings.reads_per_s)
         database = self._dialect.name
@@ -84,7 +87,7 @@ class SqlConnector:
         )
         self._turn = itertools.count()
         self._known: Shape | None = None
-        self._types = KnownTypes(None if state is None else file_of(state, name), settings.table)
+        self._types = KnownTypes(None if state is None else file_of(state, name), settings.place)
         self._types_then: Known = {}
         self._read_many: Callable[[Connection, list[str]], dict[str, Entry]] = self._read_nothing
         self._discovered_s = 0.0
@@ -230,7 +233,8 @@ class SqlConnector:
 
     def _check(self) -> list[Finding]:
         """Check on a connection of its own, so that busy readers do not hold up the answer."""
-        engine = open_engine(self._url, size=1, statement_s=self._settings.statement_s)
+        reads_only = self._settings.query is not None
+        engine = open_engine(self._url, size=1, statement_s=self._settings.statement_s, reads_only=reads_only)
         try:
             return checks.check(engine, self._dialect, self._settings, self._types.load())
         finally:
@@ -271,9 +275,7 @@ class SqlConnector:
 
     def _look(self, connection: Connection) -> Shape:
         settings = self._settings
-        facts = discovery.discover(connection, self._dialect, settings.table, settings.database_schema)
-        if facts is None:
-            raise ConfigurationError(checks.missing_table(connection, self._dialect, settings))
+        facts = sources.facts_of(connection, self._dialect, settings)
         anchors.demand_transactions(facts)
         known, types = self._known, self._types.load()
         if known is not None and known.facts == facts and types == self._types_then:

@@ -160,10 +160,9 @@ _ANSWERS: Mapping[str, Callable[[Any, str | None, str | None], list[Row]]] = {
 # ── trials ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def tried(connection: Connection, dialect: Dialect, table: str, schema: str | None, column: str) -> Dialect:
-    """Return the dialect with what the data source was found to understand."""
+def tried(connection: Connection, dialect: Dialect, place: str, column: str) -> Dialect:
+    """Return the dialect with what the data source was found to understand; `place` is what stands behind FROM."""
     quote = connection.dialect.identifier_preparer.quote_identifier
-    place = ".".join(quote(part) for part in (schema, table) if part is not None)
     # Quoted names and constants of this module.
     nothing = f"SELECT {quote(column)} FROM {place} WHERE 1 = 0"  # noqa: S608
     ordered = f"{nothing} ORDER BY {quote(column)}"

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
 
 
-def insertion(statement: sa.Insert, anchor: sa.Column[object], dialect: sa.Dialect, *, has_triggers: bool) -> Statement:
+def insertion(
+    statement: sa.Insert, anchor: sa.ColumnElement[object], dialect: sa.Dialect, *, has_triggers: bool
+) -> Statement:
     """Return an insertion with bound values that hands out the anchor as its only row.
 
     FINAL TABLE is refused where an AFTER trigger changes the row (SQL0989N); NEW TABLE is the row before such triggers.

@@ -59,6 +59,9 @@ class Dialect:
     """Statements for each new connection; {ms} and {s} stand for the time limit of a statement."""
     import_session: tuple[str, ...] = ()
     """More of them for an import: one consistent moment, however long it takes."""
+    reads_only: tuple[str, ...] = ()
+    """More of them for connections that read a query, whose functions must not change anything; none where functions
+    in a SELECT cannot, or the database cannot be told."""
     server_cursor: ServerCursor = "plain"
     row_versions: RowVersions | None = None
     """How rows are stamped, where the database tells how far stamps are committed."""

@@ -71,6 +71,8 @@ class TableFacts:
     """The storage engine where it knows no transactions, such as MyISAM; empty where it does."""
     refined: Dialect | None = None
     """The dialect with what only the data source itself could tell."""
+    behind: tuple[Relation, ...] = ()
+    """The tables and views that a query names; none of a table."""
 
 
 def relations(connection: Connection, dialect: Dialect) -> tuple[Relation, ...]:
@@ -98,8 +100,15 @@ def discover(connection: Connection, dialect: Dialect, table: str, schema: str |
         checks={str(row["check_name"]): _mentioned(str(row["check_text"]), names) for row in checks},
         triggers=int(triggers[0]["triggers"]),
         cannot_undo=plain(triggers[0].get("cannot_undo") or ""),
-        refined=None if dialect.catalogue else datasource.tried(connection, dialect, table, schema, names[0]),
+        refined=None
+        if dialect.catalogue
+        else datasource.tried(connection, dialect, _place(connection, table, schema), names[0]),
     )
+
+
+def _place(connection: Connection, table: str, schema: str | None) -> str:
+    quote = connection.dialect.identifier_preparer.quote_identifier
+    return ".".join(quote(part) for part in (schema, table) if part is not None)
 
 
 def exists(connection: Connection, dialect: Dialect, table: str, schema: str | None) -> bool:
@@ -208,8 +217,13 @@ def _column(row: Row, dialect: Dialect, keys: Sequence[Key], checks: Sequence[Ro
         unique=any(key.columns == (facts.name,) and not key.hearsay for key in keys),
         primary_key=any(key.primary and facts.name in key.columns for key in keys),
         allowed=facts.allowed or _allowed(facts.name, checks),
-        type=ATTRIBUTE_TYPES.get(kind.family),
     )
+    return finished(facts, kind, dialect)
+
+
+def finished(facts: ColumnFacts, kind: Kind, dialect: Dialect) -> Column:
+    """Return a column with its attribute's type, or with the reason why it cannot be one."""
+    facts = replace(facts, type=ATTRIBUTE_TYPES.get(kind.family))
     reason = _left_out(facts, kind, dialect)
     return Column(replace(facts, left_out=reason, type=None) if reason else facts, kind)
 

@@ -53,8 +53,12 @@ def parse_url(database: str, password: str | None) -> URL:
     return url
 
 
-def open_engine(url: URL, *, size: int, statement_s: float, purpose: Purpose = "reading") -> Engine:
+def open_engine(
+    url: URL, *, size: int, statement_s: float, purpose: Purpose = "reading", reads_only: bool = False
+) -> Engine:
     """Return an engine of at most `size` connections; it connects when it is first used.
+
+    With `reads_only` the database refuses to change anything on them, where it can be told so.
 
     Raises ConfigurationError where the database is not served or its driver is not installed.
     """
@@ -84,7 +88,7 @@ def open_engine(url: URL, *, size: int, statement_s: float, purpose: Purpose = "
         raise ConfigurationError(
             f"database: the driver {driver_of(url)} cannot be loaded; on Debian install the package unixodbc."
         ) from missing
-    _set_up_sessions(engine, dialect, statement_s, purpose)
+    _set_up_sessions(engine, dialect, statement_s, purpose, reads_only=reads_only)
     if dialect.name == "sqlite":
         _set_up_sqlite(engine, statement_s, purpose)
     return engine
@@ -153,8 +157,11 @@ def _limits(statement_s: float) -> dict[str, int]:
     }
 
 
-def _set_up_sessions(engine: Engine, dialect: Dialect, statement_s: float, purpose: Purpose) -> None:
+def _set_up_sessions(
+    engine: Engine, dialect: Dialect, statement_s: float, purpose: Purpose, *, reads_only: bool
+) -> None:
     session = dialect.session + (dialect.import_session if purpose == "importing" else ())
+    session += dialect.reads_only if reads_only else ()
     statements = [statement.format(**_limits(statement_s)) for statement in session]
 
     @event.listens_for(engine, "connect")

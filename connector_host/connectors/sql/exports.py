@@ -301,6 +301,9 @@ def _delete(connection: Connection, shape: Shape, export: Delete, on_unreadable:
 
 def _locked(connection: Connection, shape: Shape, anchor: str, on_unreadable: Callable[[str], None]) -> Entry:
     """Return the row with exactly this anchor, locked where the database can; raises NotFound."""
+    if shape.is_query:
+        # Its rows cannot be locked: whoever writes one waits for whoever writes another.
+        guarding.hold(connection, shape)
     # What the administrator's own statements lock is theirs to say; a join may not be locked at all.
     found = queries.read(connection, shape, [anchor], on_unreadable, locked=not shape.scripts)
     entry = found.get(anchor)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
+from sqlalchemy.sql import quoted_name
 
 from connector_host.connectors.errors import Busy
 from connector_host.connectors.sql import predicates
@@ -39,6 +40,7 @@ TAKING: Mapping[str, str] = {
 """Takes the lock and answers 1. SQLite needs none: its transactions that write begin with the lock of the file."""
 
 LOCKING: Mapping[str, str] = {
+    # Of a query, each table that it names.
     "oracle": "LOCK TABLE {table} IN SHARE ROW EXCLUSIVE MODE",
     "db2": "LOCK TABLE {table} IN EXCLUSIVE MODE",
 }
@@ -53,18 +55,23 @@ HELD = "connector-host anchor"
 def hold(connection: Connection, shape: Shape) -> None:
     """Wait until nobody else creates; raises Busy where that takes too long. Costs nothing where it is held already."""
     if locking := LOCKING.get(shape.dialect.name):
-        connection.exec_driver_sql(
-            locking.format(table=connection.dialect.identifier_preparer.format_table(shape.table))
-        )
+        for relation in shape.facts.behind or (shape.facts.relation,):
+            place = sa.table(quoted_name(relation.name, quote=True), schema=_quoted(relation.schema))
+            spelled = connection.dialect.identifier_preparer.format_table(place)
+            connection.exec_driver_sql(locking.format(table=spelled))
         return
     statement = TAKING.get(shape.dialect.name)
     if statement is None or HELD in connection.info:
         return
-    names = {"table": shape.table.name, "schema": shape.table.schema}
+    names = {"table": shape.facts.relation.name, "schema": shape.facts.relation.schema}
     if connection.execute(_about(statement), names).scalar() not in (1, "1"):
         raise Busy("Somebody else creates users at this moment.", retry_after_s=1)
     if shape.dialect.name in GIVING_BACK:
         connection.info[HELD] = names
+
+
+def _quoted(name: str | None) -> str | None:
+    return None if name is None else quoted_name(name, quote=True)
 
 
 def is_taken(connection: Connection, shape: Shape, key: object) -> bool:
@@ -74,7 +81,7 @@ def is_taken(connection: Connection, shape: Shape, key: object) -> bool:
 
 def taken(shape: Shape, key: object) -> sa.Select[*tuple[object, ...]]:
     """Return what finds a row with the anchor."""
-    found: sa.Select[*tuple[object, ...]] = sa.select(sa.literal_column("1")).select_from(shape.table)
+    found: sa.Select[*tuple[object, ...]] = sa.select(sa.literal_column("1")).select_from(shape.source)
     return found.where(predicates.is_anchor(shape, "key_", key))
 
 

@@ -10,12 +10,11 @@ from sqlalchemy.exc import DBAPIError
 
 from connector_host.connectors.sql import (
     changelog,
-    checks,
     conditions,
-    discovery,
     queries,
     rowversions,
     shapes,
+    sources,
     tracking,
 )
 from connector_host.connectors.sql.dialects import dialect_of
@@ -100,6 +99,11 @@ class SqlImporter:
 
     def change_log(self) -> ChangeLog:
         """Return the log of the table's changes (see contract.Importer)."""
+        if self._shape.is_query:
+            raise ConfigurationError(
+                "query: has no change log, which triggers of one table feed. Import by the profile full, snapshot or "
+                "watermark."
+            )
         found = changelog.opened(self._connection, self._shape) or tracking.opened(self._connection, self._shape)
         if found is None:
             raise ConfigurationError(
@@ -119,12 +123,10 @@ def open_importer(name: str, settings: SqlSettings) -> Iterator[SqlImporter]:
     """Connect, discover the table, and give an importer; nothing is left open afterwards."""
     url = parse_url(settings.database, password_of(settings))
     dialect = dialect_of(url)
-    engine = open_engine(url, size=1, statement_s=IMPORT_S, purpose="importing")
+    engine = open_engine(url, size=1, statement_s=IMPORT_S, purpose="importing", reads_only=settings.query is not None)
     try:
         with translated(dialect.name), engine.connect() as connection:
-            facts = discovery.discover(connection, dialect, settings.table, settings.database_schema)
-            if facts is None:
-                raise ConfigurationError(checks.missing_table(connection, dialect, settings))
+            facts = sources.facts_of(connection, dialect, settings)
             shape = shapes.build(facts, settings, dialect, None)
             yield SqlImporter(name, connection, shape)
     finally:

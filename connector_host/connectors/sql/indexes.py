@@ -29,6 +29,21 @@ MATCHED_BY: Final = frozenset({"username", "externalid"})
 
 def check_indexes(connection: Connection, shape: Shape, settings: SqlSettings) -> Iterator[Finding]:
     """Yield a warning for each column that users are probably matched by and that no index serves."""
+    if not shape.is_query:
+        yield from _unserved(connection, shape, settings)
+    for column in {one.attribute.name: one for one in (shape.anchor, *_matched_by(shape, settings))}.values():
+        if _folds_accents(column):
+            yield Finding(
+                Level.WARNING,
+                column.attribute.name,
+                "Its collation takes é for e, which a directory does not: where there is a zoe, it does not find zoé, "
+                "and is then refused to create it, again and again.",
+                "Use a collation that tells accents apart, such as utf8mb4_uca1400_as_ci or utf8mb4_bin.",
+            )
+
+
+def _unserved(connection: Connection, shape: Shape, settings: SqlSettings) -> Iterator[Finding]:
+    """Yield what an index of the table should serve or refuse, and none does."""
     leading = _leading(connection, shape, settings)
     for column in _matched_by(shape, settings):
         served = column.attribute.unique and not is_folded(column)
@@ -48,15 +63,6 @@ def check_indexes(connection: Connection, shape: Shape, settings: SqlSettings) -
             "held back.",
             f"Let the database refuse it: {_statement(connection, shape, column, settings, unique=True)}",
         )
-    for column in {one.attribute.name: one for one in (shape.anchor, *_matched_by(shape, settings))}.values():
-        if _folds_accents(column):
-            yield Finding(
-                Level.WARNING,
-                column.attribute.name,
-                "Its collation takes é for e, which a directory does not: where there is a zoe, it does not find zoé, "
-                "and is then refused to create it, again and again.",
-                "Use a collation that tells accents apart, such as utf8mb4_uca1400_as_ci or utf8mb4_bin.",
-            )
 
 
 def _folds_accents(column: SqlColumn) -> bool:
@@ -81,7 +87,7 @@ def _leading(connection: Connection, shape: Shape, settings: SqlSettings) -> Seq
         return [(str(key.columns[0]), "") for key in shape.facts.keys]
     file = resources.files(__package__) / "catalogue" / f"{shape.dialect.name}_indexes.sql"
     lines = [line for line in file.read_text(encoding="utf-8").splitlines() if not line.startswith("--")]
-    given = {"table": settings.table, "schema": settings.database_schema}
+    given = {"table": settings.place, "schema": settings.database_schema}
     source = "\n".join(lines)
     known = {name: value for name, value in given.items() if f":{name}" in source}
     statement = text(source).bindparams(*(bindparam(name, type_=String()) for name in known))
@@ -110,11 +116,11 @@ def _statement(
     """Return the statement that creates the index, with the database's own quotes."""
     quote = connection.dialect.identifier_preparer.quote_identifier
     name = column.attribute.name
-    table = ".".join(quote(part) for part in (settings.database_schema, settings.table) if part is not None)
+    table = ".".join(quote(part) for part in (settings.database_schema, settings.place) if part is not None)
     expression = quote(name)
     if is_folded(column) and shape.dialect.text_comparison == "nocase":
         expression = f"{expression} COLLATE NOCASE"
     elif is_folded(column) and shape.dialect.text_comparison == "lower":
         expression = f"lower({expression})"
     kind, suffix = ("UNIQUE INDEX", "any_case") if unique else ("INDEX", "lookup")
-    return f"CREATE {kind} {quote(f'{settings.table}_{name}_{suffix}')} ON {table} ({expression});"
+    return f"CREATE {kind} {quote(f'{settings.place}_{name}_{suffix}')} ON {table} ({expression});"

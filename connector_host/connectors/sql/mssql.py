@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 SCRIPT = "SET NOCOUNT ON; DECLARE @made TABLE (anchor nvarchar(450)); {insertion}; SELECT anchor FROM @made"
 
 
-def insertion(statement: sa.Insert, anchor: sa.Column[object], dialect: sa.Dialect) -> Statement:
+def insertion(statement: sa.Insert, anchor: sa.ColumnElement[object], dialect: sa.Dialect) -> Statement:
     """Return an insertion with bound values that hands out the anchor as its only row."""
     compiled: Any = statement.returning(anchor).compile(dialect=dialect)
     output = f"OUTPUT inserted.{dialect.identifier_preparer.quote_identifier(anchor.name)}"

@@ -86,7 +86,7 @@ def locked(statement: sa.Select[*tuple[object, ...]], shape: Shape) -> sa.Select
     if shape.dialect.lock_suffix:
         return statement.suffix_with(shape.dialect.lock_suffix)
     if shape.dialect.lock_hint:
-        return statement.with_hint(shape.table, shape.dialect.lock_hint, shape.dialect.name)
+        return statement.with_hint(shape.source, shape.dialect.lock_hint, shape.dialect.name)
     return statement.with_for_update() if shape.dialect.row_locks else statement
 
 

@@ -85,7 +85,7 @@ def _postgresql(
         "JOIN pg_roles AS r ON r.rolname = current_user "
         "WHERE c.relname = :table AND n.nspname = coalesce(:schema, current_schema())"
     ).bindparams(
-        sa.bindparam("table", settings.table, sa.String()),
+        sa.bindparam("table", settings.place, sa.String()),
         sa.bindparam("schema", settings.database_schema, sa.String()),
     )
     row = connection.execute(found).mappings().one()
@@ -131,7 +131,7 @@ def _true(value: object) -> bool:
 
 def _mysql(connection: Connection, settings: SqlSettings, wanted: Mapping[Right, tuple[str, ...]]) -> Rights:
     """Ask information_schema at its four levels; each row is about the session's own login or its roles."""
-    names = {"schema": settings.database_schema, "table": settings.table}
+    names = {"schema": settings.database_schema, "table": settings.place}
     in_table = "table_schema = coalesce(:schema, database()) AND table_name = :table"
     levels = {
         "user_privileges": "1 = 1",
@@ -175,7 +175,7 @@ def _of_roles(connection: Connection, settings: SqlSettings) -> tuple[set[str], 
     of_columns: set[str] = set()
     for line in connection.execute(sa.text(statement)).scalars():
         found = _GRANT.match(str(line))
-        if found is None or not _is_about(found["database"], found["table"], database, settings.table):
+        if found is None or not _is_about(found["database"], found["table"], database, settings.place):
             continue
         for right, columns in re.findall(r"([A-Z][A-Z ]+?)(?:\s*\(([^)]*)\))?(?:, |$)", found["rights"]):
             if columns:
@@ -263,7 +263,7 @@ def grants(
     match shape.dialect.name:
         case "postgresql":
             schema = schema or str(connection.scalar(sa.text("SELECT current_schema()")))
-            table = f"{quote(schema)}.{quote(settings.table)}"
+            table = f"{quote(schema)}.{quote(settings.place)}"
             sequences = [
                 f"GRANT USAGE ON SEQUENCE {sequence} TO {quote(login)};"
                 for sequence in _sequences(connection, table, shape)
@@ -276,23 +276,28 @@ def grants(
             )
         case "mysql":
             schema = schema or str(connection.scalar(sa.text("SELECT database()")))
-            account = str(connection.scalar(sa.text("SELECT current_user()"))) if not login else f"{login}@%"
-            name, _, host = account.rpartition("@")
-            spelled = f"{_quoted_text(name)}@{_quoted_text(host)}"
-            return (f"GRANT {rights} ON {quote(schema)}.{quote(settings.table)} TO {spelled};",)
+            spelled = account(connection, login)
+            return (f"GRANT {rights} ON {quote(schema)}.{quote(settings.place)} TO {spelled};",)
         case "oracle":
             asked = sa.text("SELECT sys_context('USERENV', 'CURRENT_SCHEMA') FROM dual")
             schema = schema or str(connection.scalar(asked))
-            return (f"GRANT {rights} ON {quote(schema)}.{quote(settings.table)} TO {quote(login)};",)
+            return (f"GRANT {rights} ON {quote(schema)}.{quote(settings.place)} TO {quote(login)};",)
         case "db2":
             schema = schema or str(connection.scalar(sa.text("VALUES CURRENT SCHEMA"))).strip()
-            return (f"GRANT {rights} ON TABLE {quote(schema)}.{quote(settings.table)} TO USER {quote(login)};",)
+            return (f"GRANT {rights} ON TABLE {quote(schema)}.{quote(settings.place)} TO USER {quote(login)};",)
         case "mssql":
             schema = schema or str(connection.scalar(sa.text("SELECT schema_name()")))
             rights += ", VIEW CHANGE TRACKING" if tracked else ""
-            return (f"GRANT {rights} ON {quote(schema)}.{quote(settings.table)} TO {quote(login)};",)
+            return (f"GRANT {rights} ON {quote(schema)}.{quote(settings.place)} TO {quote(login)};",)
         case _:
             return ()
+
+
+def account(connection: Connection, login: str) -> str:
+    """Return an account of MySQL or MariaDB as GRANT wants it; the one that asks where no login is given."""
+    whole = str(connection.scalar(sa.text("SELECT current_user()"))) if not login else f"{login}@%"
+    name, _, host = whole.rpartition("@")
+    return f"{_quoted_text(name)}@{_quoted_text(host)}"
 
 
 def _sequences(connection: Connection, table: str, shape: Shape) -> list[str]:

@@ -171,7 +171,7 @@ def everything(connection: Connection, shape: Shape, question: Question, sort_by
 
 
 def _count(shape: Shape, question: Question) -> sa.Select[*tuple[object, ...]]:
-    counting: sa.Select[*tuple[object, ...]] = sa.select(sa.func.count()).select_from(shape.table)
+    counting: sa.Select[*tuple[object, ...]] = sa.select(sa.func.count()).select_from(shape.source)
     return _where(counting, shape, question)
 
 

@@ -15,13 +15,13 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from connector_host.connectors import refusals
 from connector_host.connectors.contract import Rehearsal, Spoken
-from connector_host.connectors.sql import bulk, checks, discovery, exports, guarding, shapes, undoing
+from connector_host.connectors.sql import bulk, exports, guarding, shapes, sources, undoing
 from connector_host.connectors.sql.codes import Happened
 from connector_host.connectors.sql.dialects import dialect_of
 from connector_host.connectors.sql.engines import open_engine, parse_url
 from connector_host.connectors.sql.passwords import password_of
 from connector_host.connectors.sql.sqlstate import Failure, to_error, understand
-from connector_host.errors import ConfigurationError, HostError
+from connector_host.errors import HostError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -75,9 +75,7 @@ def connected(settings: SqlSettings) -> Iterator[tuple[Engine, Connection, Diale
 
 def looked_up(connection: Connection, dialect: Dialect, settings: SqlSettings, known: Known | None = None) -> Shape:
     """Return the shape of the table as it is now; raises ConfigurationError where it cannot be served."""
-    facts = discovery.discover(connection, dialect, settings.table, settings.database_schema)
-    if facts is None:
-        raise ConfigurationError(checks.missing_table(connection, dialect, settings))
+    facts = sources.facts_of(connection, dialect, settings)
     return shapes.build(facts, settings, dialect, known)
 
 

@@ -11,9 +11,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
+from sqlalchemy.sql import quoted_name
 
 from connector_host.connectors.contract import Attribute, AttributeType, Entry, Mutability, ObjectType, Value, to_text
-from connector_host.connectors.sql import anchors, predicates, scripted
+from connector_host.connectors.sql import anchors, predicates, scripted, sources
 from connector_host.connectors.sql.codecs import codec_for
 from connector_host.connectors.sql.columns import AsDriver, Codec, Unfit
 from connector_host.connectors.sql.statements import Statements
@@ -38,14 +39,15 @@ class SqlColumn:
     attribute: Attribute
     discovered: Column
     codec: Codec
-    sql: sa.Column[object]
+    sql: sa.ColumnElement[object]
 
 
 @dataclass(frozen=True)
 class Shape:
     """What every statement about the table is built from."""
 
-    table: sa.Table
+    source: sa.FromClause
+    """What is read: the table or view, or the query."""
     columns: Mapping[str, SqlColumn]
     """The exposed columns by name, in the table's order; the anchor is one of them."""
     anchor: SqlColumn
@@ -57,9 +59,26 @@ class Shape:
     scripts: Mapping[str, Script] = field(default_factory=dict)
     """The administrator's own statements by operation: create, update, delete; absent where ours are used."""
 
+    @property
+    def table(self) -> sa.Table:
+        """Return the table or view that statements of ours write; raises ConfigurationError where there is none."""
+        if not isinstance(self.source, sa.Table):
+            raise ConfigurationError(
+                "query: statements of ours write to a table, and there is none; write statements of your own in "
+                "exports.create, exports.update and exports.delete."
+            )
+        return self.source
+
+    @property
+    def is_query(self) -> bool:
+        """Return whether the users live in a query, which no statement of ours writes."""
+        return not isinstance(self.source, sa.Table)
+
     @cached_property
     def writes(self) -> tuple[str, ...]:
         """Return what our own statements do to the table: INSERT, UPDATE, DELETE, without what `exports` takes over."""
+        if self.is_query:
+            return ()
         return tuple(write for write, operation in OPERATIONS.items() if operation not in self.scripts)
 
     @cached_property
@@ -140,25 +159,31 @@ def build(
     exposed = _exposed(facts, settings)
     anchor_name = settings.anchor
     enforced = _check_anchor(facts, exposed, settings)
-    table = sa.Table(
-        settings.table,
-        sa.MetaData(),
-        *(
-            sa.Column(name, dialect.conversions.get(column.kind.family, AsDriver()), quote=True)
-            for name, column in exposed.items()
-        ),
-        schema=settings.database_schema,
-        quote=True,
-        quote_schema=True if settings.database_schema else None,
-    )
-    columns = {name: _sql_column(column, table.c[name], dialect, settings, known) for name, column in exposed.items()}
+    source = _source(exposed, settings, dialect)
+    columns = {name: _sql_column(column, source.c[name], dialect, settings, known) for name, column in exposed.items()}
     object_type = ObjectType("User", anchor_name, tuple(column.attribute for column in columns.values()))
     scripts = {
         operation: scripted.script(f"exports.{operation}", statements, columns)
         for operation in OPERATIONS.values()
         if (statements := getattr(settings.exports, operation))
     }
-    return Shape(table, columns, columns[anchor_name], enforced, facts, dialect, object_type, scripts)
+    return Shape(source, columns, columns[anchor_name], enforced, facts, dialect, object_type, scripts)
+
+
+def _source(exposed: Mapping[str, Column], settings: SqlSettings, dialect: Dialect) -> sa.FromClause:
+    """Return what is read, with the exposed columns as the database spells them."""
+    types = {name: dialect.conversions.get(column.kind.family, AsDriver()) for name, column in exposed.items()}
+    if settings.table is None:
+        columns = [sa.column(quoted_name(name, quote=True), type_) for name, type_ in types.items()]
+        return sources.selection_of(settings, dialect.name).rows(columns)
+    return sa.Table(
+        settings.table,
+        sa.MetaData(),
+        *(sa.Column(name, type_, quote=True) for name, type_ in types.items()),
+        schema=settings.database_schema,
+        quote=True,
+        quote_schema=True if settings.database_schema else None,
+    )
 
 
 def changed_types(known: Mapping[str, Column], facts: TableFacts) -> tuple[str, ...]:
@@ -177,13 +202,17 @@ def _exposed(facts: TableFacts, settings: SqlSettings) -> dict[str, Column]:
         return usable
     unknown = [name for name in settings.columns if name not in {column.facts.name for column in facts.columns}]
     if unknown:
-        raise ConfigurationError(f"columns: the table {settings.table} has no column {_named(unknown)}.")
+        raise ConfigurationError(f"columns: {_place(settings)} has no column {_named(unknown)}.")
     wanted = {*settings.columns, settings.anchor}
     return {name: column for name, column in usable.items() if name in wanted}
 
 
 def _named(names: Sequence[str]) -> str:
     return " and no column ".join(names)
+
+
+def _place(settings: SqlSettings) -> str:
+    return "the query" if settings.table is None else f"the table {settings.table}"
 
 
 def _check_anchor(facts: TableFacts, exposed: Mapping[str, Column], settings: SqlSettings) -> bool:
@@ -193,7 +222,7 @@ def _check_anchor(facts: TableFacts, exposed: Mapping[str, Column], settings: Sq
     if column is None:
         near = [other.facts.name for other in facts.columns if other.facts.name.lower() == name.lower()]
         hint = f" Did you mean {near[0]}?" if near else ""
-        raise ConfigurationError(f"anchor: the table {settings.table} has no column {name}.{hint}")
+        raise ConfigurationError(f"anchor: {_place(settings)} has no column {name}.{hint}")
     if name not in exposed:
         raise ConfigurationError(f"anchor: {name} cannot be the anchor: {column.facts.left_out}.")
     if column.kind.family in anchors.NOT_ANCHORS:
@@ -227,7 +256,7 @@ def _unenforced(facts: TableFacts, column: Column) -> str:
 
 def _sql_column(
     column: Column,
-    sql: sa.Column[object],
+    sql: sa.ColumnElement[object],
     dialect: Dialect,
     settings: SqlSettings,
     known: Mapping[str, Column] | None,

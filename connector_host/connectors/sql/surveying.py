@@ -5,7 +5,16 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from connector_host.connectors.sql import anchors, changelog, checks, discovery, privileges, shapes, tracking
+from connector_host.connectors.sql import (
+    anchors,
+    changelog,
+    discovery,
+    privileges,
+    reading_rights,
+    shapes,
+    sources,
+    tracking,
+)
 from connector_host.connectors.sql.dialects import dialect_of
 from connector_host.connectors.sql.engines import open_engine, parse_url
 from connector_host.connectors.sql.passwords import password_of
@@ -49,35 +58,54 @@ def survey_table(database: str, password: str | None, *, table: str, schema: str
     )
 
 
+def survey_query(settings: SqlSettings) -> TableSurvey:
+    """Return everything that is to know about the query of a connector; raises ConfigurationError."""
+    with _connected(settings.database, password_of(settings), reads_only=True) as (connection, dialect):
+        facts = sources.facts_of(connection, dialect, settings)
+    return TableSurvey(
+        relation=facts.relation,
+        columns=tuple(column.facts for column in facts.columns),
+        anchors=anchors.rank(facts),
+        refusal=(
+            "A query has no keys: its anchor is accepted by name (accept_unenforced_anchor), proven on the rows at "
+            "start, and guarded at each creation."
+        ),
+    )
+
+
 def grants(settings: SqlSettings, login: str) -> tuple[str, ...]:
     """Return the statements that give a login what the mapping needs and no more."""
     with _connected(settings.database, password_of(settings)) as (connection, dialect):
-        facts = discovery.discover(connection, dialect, settings.table, settings.database_schema)
-        if facts is None:
-            raise ConfigurationError(checks.missing_table(connection, dialect, settings))
-        shape = shapes.build(facts, settings, dialect, None)
+        if settings.query is not None:
+            selection = sources.selection_of(settings, dialect.name)
+            return reading_rights.grants(connection, dialect, selection, login)
+        shape = shapes.build(sources.facts_of(connection, dialect, settings), settings, dialect, None)
         followed = tracking.is_followed(connection, shape)
         return privileges.grants(connection, shape, settings, login, tracked=followed)
 
 
 def change_log(settings: SqlSettings, *, remove: bool, by_tracking: bool) -> tuple[str, ...]:
     """Return the statements that make a change log fed by triggers, or take it away; or those of change tracking."""
+    if settings.query is not None:
+        raise ConfigurationError(
+            "query: has no change log, which triggers of one table feed. Import by the profile full, snapshot or "
+            "watermark."
+        )
     with _connected(settings.database, password_of(settings)) as (connection, dialect):
-        facts = discovery.discover(connection, dialect, settings.table, settings.database_schema)
-        if facts is None:
-            raise ConfigurationError(checks.missing_table(connection, dialect, settings))
-        shape = shapes.build(facts, settings, dialect, None)
+        shape = shapes.build(sources.facts_of(connection, dialect, settings), settings, dialect, None)
         if by_tracking:
             return tracking.statements(connection, shape, remove=remove)
         return changelog.statements(connection, shape, remove=remove)
 
 
 @contextmanager
-def _connected(database: str, password: str | None) -> Iterator[tuple[Connection, Dialect]]:
+def _connected(
+    database: str, password: str | None, *, reads_only: bool = False
+) -> Iterator[tuple[Connection, Dialect]]:
     """Open one connection for a moment; no driver's error leaves this block."""
     url = parse_url(database, password)
     dialect = dialect_of(url)
-    engine = open_engine(url, size=1, statement_s=STATEMENT_S)
+    engine = open_engine(url, size=1, statement_s=STATEMENT_S, reads_only=reads_only)
     try:
         with translated(dialect.name), engine.connect() as connection:
             yield connection, dialect

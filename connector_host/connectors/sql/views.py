@@ -49,7 +49,7 @@ def passed_over(connection: Connection, shape: Shape, settings: SqlSettings) -> 
     """Return the writes that the database cannot do through the view; None where it is no view, or cannot be told."""
     dialect = shape.dialect
     statement = _ASKED.get(dialect.name)
-    if statement is None:
+    if statement is None or settings.query is not None:
         return None
     names = {"table": settings.table, "schema": settings.database_schema}
     given = {name: value for name, value in names.items() if f":{name}" in statement}

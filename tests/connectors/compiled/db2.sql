@@ -204,6 +204,34 @@ SELECT "Id" FROM FINAL TABLE (INSERT INTO "HR"."Employees" ("Login") VALUES (?))
 -- insert and learn the anchor, with triggers
 SELECT "Id" FROM NEW TABLE (INSERT INTO "HR"."Employees" ("Login") VALUES (?))
 
+-- query: read one
+SELECT source."Id", source."Login", source."Name", source."Code", source."Number", source."Salary", source."Hired", source."Born", source."Notes", source."Small", source."Shout" FROM (SELECT e.*, 'a:b%?' AS Word FROM Employees AS e JOIN Other.Teams AS t ON t.Lead = e.Id) AS source WHERE source."Login" = ?
+    k0
+
+-- query: page with an offset
+SELECT source."Id", source."Login", source."Name", source."Code", source."Number", source."Salary", source."Hired", source."Born", source."Notes", source."Small", source."Shout" FROM (SELECT e.*, 'a:b%?' AS Word FROM Employees AS e JOIN Other.Teams AS t ON t.Lead = e.Id) AS source ORDER BY CASE WHEN (source."Name" IS NULL) THEN 1 ELSE 0 END ASC, lower(source."Name") ASC, source."Login" ASC OFFSET ? ROWS FETCH FIRST ? ROWS ONLY
+    offset_, limit_
+
+-- query: filter
+SELECT source."Id", source."Login", source."Name", source."Code", source."Number", source."Salary", source."Hired", source."Born", source."Notes", source."Small", source."Shout" FROM (SELECT e.*, 'a:b%?' AS Word FROM Employees AS e JOIN Other.Teams AS t ON t.Lead = e.Id) AS source WHERE lower(source."Name") = lower(CAST(? AS VARCHAR(32672))) AND length(source."Name") = length(CAST(? AS VARCHAR(32672))) ORDER BY source."Login" ASC FETCH FIRST ? ROWS ONLY
+    v0, v0, limit_
+
+-- query: count
+SELECT count(*) AS count_1 FROM (SELECT e.*, 'a:b%?' AS Word FROM Employees AS e JOIN Other.Teams AS t ON t.Lead = e.Id) AS source WHERE source."Name" IS NOT NULL AND source."Name" != ''
+    
+
+-- query: is the anchor taken
+SELECT 1 FROM (SELECT e.*, 'a:b%?' AS Word FROM Employees AS e JOIN Other.Teams AS t ON t.Lead = e.Id) AS source WHERE source."Login" = ?
+    key_
+
+-- query: lock
+LOCK TABLE "EMPLOYEES" IN EXCLUSIVE MODE
+LOCK TABLE "OTHER"."TEAMS" IN EXCLUSIVE MODE
+
+-- query: grants
+GRANT SELECT ON TABLE "HR"."EMPLOYEES" TO USER "scim";
+GRANT SELECT ON TABLE "OTHER"."TEAMS" TO USER "scim";
+
 -- lock for an anchor that nothing enforces
 LOCK TABLE "HR"."Employees" IN EXCLUSIVE MODE
 

@@ -209,6 +209,30 @@ SELECT 1 FROM [HR].[Employees] WHERE CASE WHEN ([HR].[Employees].[Number] = ?) T
 -- insert and learn the anchor
 SET NOCOUNT ON; DECLARE @made TABLE (anchor nvarchar(450)); INSERT INTO [HR].[Employees] ([Login]) OUTPUT inserted.[Id] INTO @made VALUES (?); SELECT anchor FROM @made
 
+-- query: read one
+SELECT source.[Id], source.[Login], source.[Name], source.[Code], source.[Number], source.[Salary], source.[Hired], source.[Notes], source.[Small], source.[Guid] FROM (SELECT e.*, 'a:b%?' AS Word FROM Employees AS e JOIN Other.Teams AS t ON t.Lead = e.Id) AS source WHERE source.[Login] = CAST(? AS VARCHAR(8000))
+    k0
+
+-- query: page with an offset
+SELECT source.[Id], source.[Login], source.[Name], source.[Code], source.[Number], source.[Salary], source.[Hired], source.[Notes], source.[Small], source.[Guid] FROM (SELECT e.*, 'a:b%?' AS Word FROM Employees AS e JOIN Other.Teams AS t ON t.Lead = e.Id) AS source ORDER BY CASE WHEN (source.[Name] IS NULL) THEN 1 ELSE 0 END ASC, lower(CAST(source.[Name] AS NVARCHAR(max))) ASC, source.[Login] ASC OFFSET ? ROWS FETCH FIRST ? ROWS ONLY
+    offset_, limit_
+
+-- query: filter
+SELECT source.[Id], source.[Login], source.[Name], source.[Code], source.[Number], source.[Salary], source.[Hired], source.[Notes], source.[Small], source.[Guid] FROM (SELECT e.*, 'a:b%?' AS Word FROM Employees AS e JOIN Other.Teams AS t ON t.Lead = e.Id) AS source WHERE source.[Name] = ? AND CAST(lower(CAST(source.[Name] AS NVARCHAR(max))) AS VARBINARY(max)) = CAST(lower(?) AS VARBINARY(max)) ORDER BY source.[Login] ASC OFFSET 0 ROWS FETCH FIRST ? ROWS ONLY
+    v0, v0, limit_
+
+-- query: count
+SELECT count(*) AS count_1 FROM (SELECT e.*, 'a:b%?' AS Word FROM Employees AS e JOIN Other.Teams AS t ON t.Lead = e.Id) AS source WHERE source.[Name] IS NOT NULL AND source.[Name] != ''
+    
+
+-- query: is the anchor taken
+SELECT 1 FROM (SELECT e.*, 'a:b%?' AS Word FROM Employees AS e JOIN Other.Teams AS t ON t.Lead = e.Id) AS source WHERE source.[Login] = CAST(? AS VARCHAR(8000))
+    key_
+
+-- query: grants
+GRANT SELECT ON [HR].[Employees] TO [scim];
+GRANT SELECT ON [Other].[Teams] TO [scim];
+
 -- lock for an anchor that nothing enforces
 SET NOCOUNT ON; DECLARE @name nvarchar(255) = CONCAT('connector-host:', ?, '.', ?), @got int; EXEC @got = sp_getapplock @Resource = @name, @LockMode = 'Exclusive', @LockOwner = 'Transaction'; SELECT CASE WHEN @got >= 0 THEN 1 ELSE 0 END
     schema, table

@@ -198,6 +198,34 @@ SELECT 1 FROM `HR`.`Employees` WHERE CASE WHEN (`HR`.`Employees`.`Number` = %(v0
 SELECT last_insert_id() AS last_insert_id_1
     
 
+-- query: read one
+SELECT source.`Id`, source.`Login`, source.`Name`, source.`Code`, source.`Number`, source.`Salary`, source.`Hired`, source.`Notes`, source.`Small` FROM (SELECT e.*, 'a:b%%?' AS Word FROM Employees AS e JOIN Other.Teams AS t ON t.Lead = e.Id) AS source WHERE source.`Login` = %(k0)s
+    k0
+
+-- query: page with an offset
+SELECT source.`Id`, source.`Login`, source.`Name`, source.`Code`, source.`Number`, source.`Salary`, source.`Hired`, source.`Notes`, source.`Small` FROM (SELECT e.*, 'a:b%%?' AS Word FROM Employees AS e JOIN Other.Teams AS t ON t.Lead = e.Id) AS source ORDER BY CASE WHEN (source.`Name` IS NULL) THEN 1 ELSE 0 END ASC, lower(CAST(source.`Name` AS CHAR)) ASC, source.`Login` ASC LIMIT %(offset_)s, %(limit_)s
+    limit_, offset_
+
+-- query: filter
+SELECT source.`Id`, source.`Login`, source.`Name`, source.`Code`, source.`Number`, source.`Salary`, source.`Hired`, source.`Notes`, source.`Small` FROM (SELECT e.*, 'a:b%%?' AS Word FROM Employees AS e JOIN Other.Teams AS t ON t.Lead = e.Id) AS source WHERE source.`Name` = %(v0)s AND CAST(lower(CAST(source.`Name` AS CHAR)) AS BINARY) = CAST(lower(%(v0)s) AS BINARY) ORDER BY source.`Login` ASC LIMIT %(limit_)s
+    limit_, v0
+
+-- query: count
+SELECT count(*) AS count_1 FROM (SELECT e.*, 'a:b%%?' AS Word FROM Employees AS e JOIN Other.Teams AS t ON t.Lead = e.Id) AS source WHERE source.`Name` IS NOT NULL AND source.`Name` != ''
+    
+
+-- query: is the anchor taken
+SELECT 1 FROM (SELECT e.*, 'a:b%%?' AS Word FROM Employees AS e JOIN Other.Teams AS t ON t.Lead = e.Id) AS source WHERE source.`Login` = %(key_)s
+    key_
+
+-- query: types
+SELECT collation(source.`Word`) AS collation_1 FROM (SELECT 1 AS one_) AS once LEFT OUTER JOIN (SELECT e.*, 'a:b%%?' AS Word FROM Employees AS e JOIN Other.Teams AS t ON t.Lead = e.Id) AS source ON 1 = 0
+    
+
+-- query: grants
+GRANT SELECT ON `HR`.`Employees` TO 'scim'@'%';
+GRANT SELECT ON `Other`.`Teams` TO 'scim'@'%';
+
 -- lock for an anchor that nothing enforces
 SELECT GET_LOCK(concat('connector-host:', md5(concat(coalesce(%(schema)s, database()), '.', %(table)s))), @@innodb_lock_wait_timeout)
     schema, table

@@ -206,6 +206,34 @@ SELECT 1 FROM "HR"."Employees" WHERE CASE WHEN ("HR"."Employees"."Number" = :v0)
 INSERT INTO "HR"."Employees" ("Login") VALUES (:"Login") RETURNING "HR"."Employees"."Id" INTO :ret_0
     "Login", ret_0
 
+-- query: read one
+SELECT source."Id", source."Login", source."Name", source."Code", source."Number", source."Salary", source."Hired", sys_extract_utc(source."Left") AS "Left", source."Born", source."Notes", source."Small", source."Shout" FROM (SELECT e.*, 'a:b%?' AS Word FROM Employees e JOIN Other.Teams t ON t.Lead = e.Id) source WHERE source."Login" = :k0
+    k0
+
+-- query: page with an offset
+SELECT source."Id", source."Login", source."Name", source."Code", source."Number", source."Salary", source."Hired", sys_extract_utc(source."Left") AS "Left", source."Born", source."Notes", source."Small", source."Shout" FROM (SELECT e.*, 'a:b%?' AS Word FROM Employees e JOIN Other.Teams t ON t.Lead = e.Id) source ORDER BY CASE WHEN (source."Name" IS NULL) THEN 1 ELSE 0 END ASC, lower(source."Name") ASC, source."Login" ASC OFFSET :offset_ ROWS FETCH FIRST :limit_ ROWS ONLY
+    limit_, offset_
+
+-- query: filter
+SELECT source."Id", source."Login", source."Name", source."Code", source."Number", source."Salary", source."Hired", sys_extract_utc(source."Left") AS "Left", source."Born", source."Notes", source."Small", source."Shout" FROM (SELECT e.*, 'a:b%?' AS Word FROM Employees e JOIN Other.Teams t ON t.Lead = e.Id) source WHERE lower(source."Name") = lower(:v0) ORDER BY source."Login" ASC FETCH FIRST :limit_ ROWS ONLY
+    limit_, v0
+
+-- query: count
+SELECT count(*) AS count_1 FROM (SELECT e.*, 'a:b%?' AS Word FROM Employees e JOIN Other.Teams t ON t.Lead = e.Id) source WHERE source."Name" IS NOT NULL
+    
+
+-- query: is the anchor taken
+SELECT 1 FROM (SELECT e.*, 'a:b%?' AS Word FROM Employees e JOIN Other.Teams t ON t.Lead = e.Id) source WHERE source."Login" = :key_
+    key_
+
+-- query: lock
+LOCK TABLE "EMPLOYEES" IN SHARE ROW EXCLUSIVE MODE
+LOCK TABLE "OTHER"."TEAMS" IN SHARE ROW EXCLUSIVE MODE
+
+-- query: grants
+GRANT SELECT ON "HR"."EMPLOYEES" TO "scim";
+GRANT SELECT ON "OTHER"."TEAMS" TO "scim";
+
 -- lock for an anchor that nothing enforces
 LOCK TABLE "HR"."Employees" IN SHARE ROW EXCLUSIVE MODE
 

@@ -52,6 +52,8 @@ _MYSQL_SESSION = (
     "SET SESSION innodb_lock_wait_timeout = {s}",
 )
 
+_MYSQL_READS_ONLY = ("SET SESSION TRANSACTION READ ONLY",)
+
 _MYSQL_IMPORT = ("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ",)
 
 _MYSQL_PARAMETERS = Parameters(native_booleans=False, fraction_digits=0, plain=PLAIN)
@@ -64,6 +66,7 @@ MYSQL = Dialect(
     types=MYSQL_TYPES,
     parameters=_MYSQL_PARAMETERS,
     session=(*_MYSQL_SESSION, "SET SESSION max_execution_time = {ms}"),
+    reads_only=_MYSQL_READS_ONLY,
     text_comparison="collation",
     generated_key="last_insert_id",
     inserts_return=False,
@@ -78,6 +81,7 @@ MARIADB = Dialect(
     parameters=_MYSQL_PARAMETERS,
     session=(*_MYSQL_SESSION, "SET SESSION max_statement_time = {s}"),
     import_session=_MYSQL_IMPORT,
+    reads_only=_MYSQL_READS_ONLY,
     text_comparison="collation",
     generated_key="returning",
 )
@@ -90,6 +94,7 @@ MARIADB_ODBC = Dialect(
     parameters=Parameters(native_booleans=False, native_moments=False, fraction_digits=0, clock_digits=0, plain=PLAIN),
     session=(*_MYSQL_SESSION, "SET SESSION max_statement_time = {s}"),
     import_session=_MYSQL_IMPORT,
+    reads_only=_MYSQL_READS_ONLY,
     text_comparison="collation",
     generated_key="returning",
     counts_many=False,

@@ -59,6 +59,8 @@ _POSTGRESQL_SESSION = (
 
 _POSTGRESQL_IMPORT = ("SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY",)
 
+_POSTGRESQL_READS_ONLY = ("SET SESSION default_transaction_read_only = on",)
+
 # A trigger writes pg_current_xact_id() into it (from 13 on). Unlike xmin it never wraps, and takes an index.
 _ROW_VERSIONS = RowVersions(
     frozenset({"xid8"}), "CAST(pg_snapshot_xmin(pg_current_snapshot()) AS text)", ("text", "xid8")
@@ -77,6 +79,7 @@ POSTGRESQL = Dialect(
     ),
     session=_POSTGRESQL_SESSION,
     import_session=_POSTGRESQL_IMPORT,
+    reads_only=_POSTGRESQL_READS_ONLY,
     row_versions=_ROW_VERSIONS,
 )
 
@@ -88,6 +91,7 @@ POSTGRESQL_ODBC = Dialect(
     parameters=Parameters(native_moments=False, plain=PLAIN),
     session=_POSTGRESQL_SESSION,
     import_session=_POSTGRESQL_IMPORT,
+    reads_only=_POSTGRESQL_READS_ONLY,
     row_versions=_ROW_VERSIONS,
     counts_many=False,
     driver_from="Debian's package odbc-postgresql",

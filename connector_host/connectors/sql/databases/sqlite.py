@@ -48,6 +48,7 @@ SQLITE = Dialect(
     types=SQLITE_TYPES,
     parameters=_SQLITE_PARAMETERS,
     session=("PRAGMA busy_timeout = {ms}", "PRAGMA foreign_keys = ON"),
+    reads_only=("PRAGMA query_only = ON",),
     text_comparison="nocase",
     row_locks=False,
     single_writer=True,
@@ -59,6 +60,7 @@ SQLITE_ODBC = Dialect(
     types=SQLITE_TYPES,
     parameters=replace(_SQLITE_PARAMETERS, clock_digits=0),
     session=("PRAGMA busy_timeout = {ms}", "PRAGMA foreign_keys = ON"),
+    reads_only=("PRAGMA query_only = ON",),
     text_comparison="nocase",
     driver_from="Debian's package libsqliteodbc",
     generated_key="last_insert_rowid",  # RETURNING yields no rows there (§3.4)

@@ -1,0 +1,47 @@
+"""Rights to read what a query names: the statements that grant them.
+
+What else it needs, such as EXECUTE on a function, cannot be read off its text; whether it suffices, running it tells.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+
+from connector_host.connectors.sql import privileges
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sqlalchemy import Connection
+
+    from connector_host.connectors.sql.dialect import Dialect
+    from connector_host.connectors.sql.selecting import Selection
+
+GRANTS: Mapping[str, tuple[str, str]] = {
+    "postgresql": ("GRANT SELECT ON {place} TO {login};", "SELECT current_schema()"),
+    "mysql": ("GRANT SELECT ON {place} TO {login};", "SELECT database()"),
+    "mssql": ("GRANT SELECT ON {place} TO {login};", "SELECT schema_name()"),
+    "oracle": ("GRANT SELECT ON {place} TO {login};", "SELECT sys_context('USERENV', 'CURRENT_SCHEMA') FROM dual"),
+    "db2": ("GRANT SELECT ON TABLE {place} TO USER {login};", "VALUES CURRENT SCHEMA"),
+}
+"""By database: what lets a login read a table, and what asks for the schema of a table that is named without one."""
+
+
+def grants(connection: Connection, dialect: Dialect, selection: Selection, login: str) -> tuple[str, ...]:
+    """Return the statements that let a login read each table that a query names; empty where there are no rights."""
+    if dialect.name not in GRANTS:
+        return ()
+    template, asked = GRANTS[dialect.name]
+    quote = connection.dialect.identifier_preparer.quote_identifier
+    whom = privileges.account(connection, login) if dialect.name == "mysql" else quote(login)
+    default = ""
+    if any(named.schema is None for named in selection.reads):
+        default = str(connection.scalar(sa.text(asked))).strip()
+    places = [(named.schema or default, named.name) for named in selection.reads]
+    usage = dict.fromkeys(schema for schema, _ in places) if dialect.name == "postgresql" else ()
+    return (
+        *(f"GRANT USAGE ON SCHEMA {quote(schema)} TO {whom};" for schema in usage),
+        *(template.format(place=f"{quote(schema)}.{quote(name)}", login=whom) for schema, name in places),
+    )
