@@ -348,7 +348,7 @@ def test_imports_of_a_query_follow_what_changes(people, tmp_path):
     query = "SELECT p.login, p.version, c.email FROM person AS p LEFT JOIN contact AS c ON c.login = p.login"
 
     def run(profile, **changes):
-        request = Request(profile, tmp_path / "out", accept_deletions=True, **changes)
+        request = Request(profile, tmp_path / "out", **changes)
         settings = settings_of(people, query, exports=EXPORTS_OF_VERSION)
         with ImportState(tmp_path / profile) as state, open_importer("HR", settings) as importer:
             imports.run(importer, state, request)
@@ -361,7 +361,7 @@ def test_imports_of_a_query_follow_what_changes(people, tmp_path):
         "UPDATE contact SET email = 'b@x.org' WHERE login = 'anna'", "DELETE FROM person WHERE login = 'bob'"
     )
     people.execute("UPDATE person SET version = 6 WHERE login = 'carl'")
-    assert run("snapshot") == [("delete", "bob"), ("modify", "anna"), ("modify", "carl")]
+    assert run("snapshot", accept_deletions=True) == [("delete", "bob"), ("modify", "anna"), ("modify", "carl")]
     assert run("watermark", **marked) == [("modify", "carl")]
 
 
