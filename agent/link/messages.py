@@ -50,6 +50,8 @@ class RequestHead(msgspec.Struct, frozen=True, array_like=True):
     """Bytes of the body where they are known; None is a body whose end only END tells."""
     record: str = ""
     """Set where a write is sent again: only a host that shows this record of outcomes may get it."""
+    known: bool = False
+    """Whether the relay itself checked the client's token: only then may an agent add one of its own."""
 
 
 class ResponseHead(msgspec.Struct, frozen=True, array_like=True):

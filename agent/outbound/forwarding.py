@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections import Counter
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
 from agent import events, logs
@@ -39,6 +40,11 @@ DEADLINE_LIMIT_MS: Final = 600_000
 
 _SAID_BY_THE_RELAY: Final = frozenset({b"x-request-id"})
 _BODILESS: Final = frozenset({204, 304})
+_UNASKED: Final = (
+    "it adds the host's token (host_token_file), but the relay asks clients for none, so that anybody would come in: "
+    "set client_token_hashes for this tenant in relay.toml, or take host_token_file out of agent.toml"
+)
+_TURNED_AWAY: Final = "does not accept the token in host_token_file of agent.toml: put a valid one there"
 
 
 @dataclass(slots=True)
@@ -113,6 +119,9 @@ class _Exchange:
             self.give_up(Reason.MALFORMED, "The relay sent headers that may not be passed on.")
         elif (head.length or 0) > self.forwarder.body_bytes:
             self.give_up(Reason.MALFORMED, f"The relay sent {self._too_large}.")
+        elif self.forwarder.token.is_own and not head.known:
+            # Whoever finds the relay would come in: nobody has asked this client for a token.
+            self.give_up(Reason.HOST_UNREACHABLE, _UNASKED)
         else:
             await self._carry(head)
 
@@ -228,6 +237,12 @@ class _Exchange:
 
     async def _answer(self, head: RequestHead, connection: Connection) -> None:
         message, body = await connection.answer(bodiless=head.method == "HEAD")
+        if message.code == HTTPStatus.UNAUTHORIZED and self.forwarder.token.is_own:
+            # The client's token was right; it cannot mend the agent's. Turned away at the door, nothing was done.
+            connection.close()
+            self.sent = False
+            self.give_up(Reason.HOST_UNREACHABLE, f"the connector host at {self.pool.host.url.origin()} {_TURNED_AWAY}")
+            return
         bodiless = head.method == "HEAD" or message.code in _BODILESS
         over = bodiless or body.at_eof()
         packed = encode(_response(message))

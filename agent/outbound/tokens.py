@@ -27,6 +27,11 @@ class HostToken:
         self._line = b"" if file is None else _read(file)
         self._read_s = monotonic_s()
 
+    @property
+    def is_own(self) -> bool:
+        """Return whether requests get the host's token here."""
+        return self._file is not None
+
     def put_into(self, block: bytes) -> bytes:
         """Return the header block with the host's token in place of whatever the client sent."""
         if self._file is None:

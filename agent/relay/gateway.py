@@ -191,17 +191,19 @@ class Gateway:
         tenant, target, identity, body = received.tenant, received.target, received.identity, received.body
         left_s = received.deadline - asyncio.get_running_loop().time()
         trace = traces.go_on(request.headers.get(traces.HEADER))
+        known = self.tenants.demands_token(tenant)
         head = RequestHead(
             method=request.method,
             target=target,
             headers=onward(
                 request.raw_headers,
-                Caller(tenant, request.host, identity, request.remote, trace, self.tenants.demands_token(tenant)),
+                Caller(tenant, request.host, identity, request.remote, trace, known),
                 keyed=not is_safe(request.method, target),
             ),
             request_id=identity,
             deadline_ms=max(1, int(left_s * 1000)),
             length=len(body.first) if body.complete else request.content_length,
+            known=known,
         )
         outcome = await carry(self.agents, Asked(tenant, head, body, self.limits.wait_s))
         if isinstance(outcome, Problem):

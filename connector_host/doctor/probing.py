@@ -121,9 +121,7 @@ async def _refuses_without_token(target: Target, ask: Callable[[str, str | None]
             fact = f"The relay cannot pass anything on. {_detail(answer)}".strip()
             raise _fail(target, fact, "Start the agent (`provisioning-agent run`), and look at its log.")
         case 502 | 504:
-            fact = f"The agent is there, and cannot reach its host. {_detail(answer)}".strip()
-            mend = "Mend the way from agent to host: `host` and `host_trust` in [agent], and whether the host runs."
-            raise _Failed(Finding(Level.FAILURE, "agent", fact, mend))
+            raise _cut_off_behind_the_agent(answer)
         case 403 | 429:
             fact = f"This machine is kept out ({answer.status})."
             raise _fail(target, fact, "Look at `allow` and `lock_out_failures` in [host].")
@@ -132,9 +130,17 @@ async def _refuses_without_token(target: Target, ask: Callable[[str, str | None]
             raise _fail(
                 target, fact, "Take the tenant URL as `connector-host init` printed it; names are case-sensitive."
             )
+        case 421:
+            raise _fail(target, _detail(answer) or "It answers to another name.", "Take the URL with that name.")
         case status:
-            fact = f"A request without a token was answered with {status} instead of 401."
+            fact = f"A request without a token was answered with {status} instead of 401. {_detail(answer)}".strip()
             raise _fail(target, fact, "Something else than this product may be listening there.")
+
+
+def _cut_off_behind_the_agent(answer: _Answer) -> _Failed:
+    fact = f"The agent is there, and gets no further than its host's door. {_detail(answer)}".strip()
+    mend = "Mend the way from agent to host: `host`, `host_trust` and tokens in agent.toml, and whether the host runs."
+    return _Failed(Finding(Level.FAILURE, "agent", fact, mend))
 
 
 async def _answers_entras_probe(target: Target, ask: Callable[[str, str | None], Awaitable[_Answer]]) -> Finding:
@@ -150,6 +156,8 @@ async def _answers_entras_probe(target: Target, ask: Callable[[str, str | None],
         case 503:
             mend = "Run `connector-host check`: it says what is wrong with the database."
             raise _fail(target, f"The connector cannot serve now. {detail}", mend)
+        case 502:
+            raise _cut_off_behind_the_agent(answer)
         case 504:
             raise _fail(target, f"No answer came in time. {detail}", "Look at the database's load, and at the log.")
         case status:

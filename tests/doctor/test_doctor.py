@@ -150,3 +150,21 @@ async def test_an_agent_that_does_not_reach_its_host_is_the_hop_that_is_named(re
     found = await through(relay)
     assert (found.level, found.subject) == (Level.FAILURE, "agent"), found
     assert "https://localhost:1 cannot be reached" in found.fact
+
+
+async def test_an_agent_whose_own_token_would_let_anybody_in_is_the_hop_that_is_named(relay, tmp_path):
+    (tmp_path / "host-token").write_text("the-hosts-token")
+    await relay.start_agent("https://localhost:1", host_token_file=tmp_path / "host-token")
+    found = await through(relay)
+    assert (found.level, found.subject) == (Level.FAILURE, "agent"), found
+    assert "client_token_hashes" in found.fact
+
+
+async def test_a_relay_that_answers_to_another_name_says_to_which(relay):
+    other = Target(
+        "relay",
+        relay.address("/ecma2host_HR/scim").replace("localhost", "127.0.0.1"),
+        client_context(relay.papers.authority),
+    )
+    found = (await probe(other))[-1]
+    assert "answers to localhost" in found.fact

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from aiohttp import web
 
 from agent.errors import ConfigurationError
 from agent.outbound import tokens
@@ -46,6 +47,36 @@ async def test_a_token_that_the_relay_checked_goes_no_further(chain, host, clien
     async with client.get(chain.address(), headers=bearer("the-clients-token")):
         pass
     assert "Authorization" not in host.asked[0][2]
+
+
+@pytest.mark.parametrize("headers", [{}, bearer("for-the-host")])
+async def test_an_agent_adds_no_token_where_the_relay_asked_for_none(chain, host, client, token_file, headers):
+    await chain.start_relay()
+    await chain.start_agent(host.url, host_token_file=token_file)
+    async with client.get(chain.address(), headers=headers) as response:
+        assert response.status == 502
+        assert "anybody would come in: set client_token_hashes" in (await response.json(content_type=None))["detail"]
+    assert not host.asked
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_a_host_that_turns_the_agents_token_away_is_not_the_clients_fault(
+    chain, host, client, token_file, method
+):
+    async def turn_away(_):
+        return web.json_response({"status": "401"}, status=401)
+
+    host.answer = turn_away
+    await chain.start_relay(clients=("the-clients-token",))
+    await chain.start_agent(host.url, host_token_file=token_file)
+    async with client.request(
+        method, chain.address(), headers=bearer("the-clients-token"), data=b"{}" if method == "POST" else None
+    ) as response:
+        assert response.status == 502
+        detail = (await response.json(content_type=None))["detail"]
+        assert "does not accept the token in host_token_file" in detail
+        assert "Nothing was done" in detail
+        assert "WWW-Authenticate" not in response.headers
 
 
 async def test_without_tokens_at_the_relay_the_clients_own_goes_to_the_host(chain, host, client):
