@@ -96,9 +96,8 @@ async def _connects(target: Target, url: URL) -> Finding:
         del reader
     except ssl.SSLCertVerificationError as failure:
         mend = "Use a certificate for that name, or trust its authority with --trust."
-        raise _fail(
-            target, f"The certificate of {url.host}:{port} is not believed: {failure.verify_message}.", mend
-        ) from failure
+        reason = failure.verify_message.rstrip(".")
+        raise _fail(target, f"The certificate of {url.host}:{port} is not believed: {reason}.", mend) from failure
     except ssl.SSLError as failure:
         mend = "Something else may listen there, or a proxy may break TLS open."
         raise _fail(target, f"{url.host}:{port} does not speak TLS as it should ({failure.reason}).", mend) from failure

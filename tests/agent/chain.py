@@ -28,7 +28,7 @@ def token_hash(token):
 
 @dataclass(frozen=True)
 class Papers:
-    """A throw-away authority, and a certificate of it for localhost, as files."""
+    """A throw-away authority, and a certificate of it for localhost (or another name), as files."""
 
     authority: object
     certificate: object
@@ -38,10 +38,10 @@ class Papers:
         return ssl.create_default_context(cafile=str(self.authority))
 
 
-def issue_papers(folder, name="localhost"):
+def issue_papers(folder, name="localhost", also=()):
     now = datetime.now(UTC)
     authority = issue_authority(f"test authority of {name}", now)
-    leaf = issue_leaf(authority, name, now)
+    leaf = issue_leaf(authority, name, now, also=also)
     papers = Papers(folder / "authority.pem", folder / "certificate.pem", folder / "key.pem")
     papers.authority.write_bytes(authority.certificate_pem)
     papers.certificate.write_bytes(leaf.certificate_pem)

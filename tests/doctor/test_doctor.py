@@ -125,7 +125,7 @@ async def test_what_speaks_no_tls_is_told_apart(tmp_path):
 @pytest.fixture
 async def relay(tmp_path):
     """Return a relay without agents, and the authority that it is believed by."""
-    papers = issue_papers(tmp_path)
+    papers = issue_papers(tmp_path, also=("127.0.0.1",))
     log, logger = EventLog(), logging.getLogger("agent")
     logger.addHandler(log)
     logger.setLevel(logging.INFO)
