@@ -201,7 +201,7 @@ async def _remove(context: Context, turn: Turn, staged: Staged, link: Link) -> N
     operations = [switch.turned(on=False)]
     key = _key(context, turn.key, link.writes, "disable", operations)
     if await context.target.change(link.target_id, operations, key):
-        turn.modified = (Modified(switch.path, not switch.disables, switch.disables),)
+        turn.modified = context.judge.modified_by(Action.DISABLE)
         before = () if link.enabled else remembered(link.switch)
         switches = written(*(one for one in before if one.path != switch.path), switch)
         turn.link = replace(link, enabled=False, writes=link.writes + 1, switch=switches)

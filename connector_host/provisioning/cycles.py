@@ -84,7 +84,7 @@ async def _begin(parts: Parts) -> Work:
     )
     report = Report(parts.name, number, kind, dry=parts.options.dry)
     staged = await asyncio.to_thread(parts.state.actions, parts.name) if known else {}
-    allowed = await asyncio.to_thread(parts.state.allowed, parts.name) if where.deletes_allowed else {}
+    allowed = await asyncio.to_thread(parts.state.allowed, parts.name) if known else {}
     work = Work(parts, where, report, context, resumed, known, staged, allowed)
     if resumed and work.is_full and not parts.options.dry:
         # The source is read from its beginning: who was there before the interruption may be gone by now.
@@ -150,20 +150,24 @@ async def _batch(work: Work, users: Sequence[SourceUser]) -> bool:
     keys = [user.key for user in users]
     links = await asyncio.to_thread(state.links, name, keys) if work.known else {}
     failures = await asyncio.to_thread(state.failures, name, keys) if work.known else {}
-    if work.staged:
-        # Whoever is in the source is not gone from it, whether the turn fails, waits or comes at all.
-        changes.unstaged += [user.key for user in users if user.presence is not Presence.GONE]
     chosen = list(_chosen(work, users, links, failures, changes))
+    upcoming = {user.key for user in chosen}
 
     async def one(user: SourceUser, ended: list[ProvisioningError]) -> None:
         turn = await work.turn(user.key, _turn(work, user, links.get(user.key)), ended)
         if turn is not None:
+            upcoming.discard(user.key)
             work.report.counts["read"] += 1
             work.settle(turn, links.get(user.key), failures.get(user.key), changes)
 
     try:
         await work.together(chosen, one)
     finally:
+        if work.staged:
+            # Whoever is in the source is not gone from it, whether the turn fails or waits. What was staged of those
+            # whose turn did not come stays, with an administrator's permission: the next run looks at them.
+            present = (user.key for user in users if user.presence is not Presence.GONE)
+            changes.unstaged += [key for key in present if key not in upcoming]
         # What was written to the target is remembered, whatever ended the batch.
         await work.write(changes, keys if work.is_full else ())
         if not work.parts.options.dry:  # the state knows of them from now on; a dry run's state learns nothing

@@ -123,6 +123,12 @@ class Judge:
         """Return what enables and disables."""
         return switch_of(self.job.disable)
 
+    def modified_by(self, action: Action) -> tuple[Modified, ...]:
+        """Return what a staged action changes of a user who stays."""
+        if action is not Action.DISABLE:
+            return ()
+        return (self._switched(self.switch, not self.switch.disables, self.switch.disables),)
+
     def _knows_switch(self, link: Link) -> bool:
         """Return whether the user was enabled or disabled as the job does it now, as far as that is known."""
         return not link.switch or remembered(link.switch)[-1] == self.switch
@@ -211,7 +217,7 @@ class Judge:
                 modified.append(self._modified(flow, old, value))
         enabling = self._enabling(current, link) if enable else []
         operations += [part.turned(on=True) for part, _ in enabling]
-        modified += [Modified(part.path, old, part.turned(on=True)["value"]) for part, old in enabling]
+        modified += [self._switched(part, old, part.turned(on=True)["value"]) for part, old in enabling]
         target_id = str(current.get("id"))
         if operations and not self.job.actions.update:
             if link is not None:
@@ -247,7 +253,7 @@ class Judge:
         if self.switch.path:
             enabled = self.switch.turned(on=True)["value"]
             put(resource, parse_path(self.switch.path), enabled)
-            modified.append(Modified(self.switch.path, None, enabled))
+            modified.append(self._switched(self.switch, None, enabled))
         return Create(resource, fresh, tuple(modified))
 
     async def _chosen(self, flow: Flow, candidates: Candidates, key: str) -> str:
@@ -258,9 +264,18 @@ class Judge:
         raise Refused("EntryConflict", f"every value that SelectUniqueValue offers for {flow.path.text} is taken")
 
     def _modified(self, flow: Flow, old: Any, new: Desired) -> Modified:  # noqa: ANN401 - JSON
-        if flow.redacted or self.job.redact_log:
-            return Modified(flow.path.text, None if old is None else REDACTED, None if new is CLEAR else REDACTED)
-        return Modified(flow.path.text, old, mappings.to_json(new))
+        redacted = flow.redacted or self.job.redact_log
+        return _shown(Modified(flow.path.text, old, mappings.to_json(new)), redacted=redacted)
+
+    def _switched(self, switch: Switch, old: Any, new: bool) -> Modified:  # noqa: ANN401, FBT001 - JSON
+        return _shown(Modified(switch.path, old, new), redacted=self.job.redact_log)
+
+
+def _shown(modified: Modified, *, redacted: bool) -> Modified:
+    if not redacted:
+        return modified
+    old, new = (None if value is None else REDACTED for value in (modified.old, modified.new))
+    return Modified(modified.path, old, new)
 
 
 def judge(

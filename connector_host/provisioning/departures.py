@@ -69,10 +69,12 @@ async def deprovision(work: Work) -> str | None:
 async def _foresee(work: Work) -> str | None:
     """Say in a dry run's plan which disables and deletes would be held back, and which an earlier cycle has left."""
     keys = {one.source_key for one in work.report.planned}
-    left = sorted(work.staged.keys() - keys)
-    links = await asyncio.to_thread(work.parts.state.links, work.parts.name, left)
+    left = {key: work.staged[key] for key in sorted(work.staged.keys() - keys)}
+    links = await asyncio.to_thread(work.parts.state.links, work.parts.name, list(left))
     work.report.planned += [
-        Planned(key, links[key].target_id, work.staged[key], EARLIER) for key in left if key in links
+        Planned(key, links[key].target_id, action, EARLIER, work.context.judge.modified_by(action))
+        for key, action in left.items()
+        if key in links
     ]
     waiting = {key for key, action in work.staged.items() if work.allowed.get(key) is not action}
     reason = _held_back(work, len(waiting))

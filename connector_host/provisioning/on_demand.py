@@ -19,6 +19,7 @@ from connector_host.provisioning.state.leading import leading
 from connector_host.provisioning.state.records import Action, Changes, Failure, Link, Modified, Staged, Status, Step
 
 if TYPE_CHECKING:
+    from connector_host.provisioning.deciding import Judge
     from connector_host.provisioning.opening import Opened
     from connector_host.provisioning.state.store import State
 
@@ -95,9 +96,21 @@ async def _take(job: Opened, state: State, user: SourceUser, shown: Shown, *, dr
         turn = Turn(user.key, cause=Cause(failure.code, str(failure), failure.status))
     shown.steps += [step for step in turn.steps if step.name != "action"]
     shown.steps.append(_action(turn, dry=dry))
-    shown.modified = turn.modified or (turn.decision.modified if isinstance(turn.decision, Create | Update) else ())
+    shown.modified = turn.modified or _planned(decider, turn)
     if not dry:
         await asyncio.to_thread(state.write, job.name, _changes(job, context, turn, before))
+
+
+def _planned(decider: Judge, turn: Turn) -> tuple[Modified, ...]:
+    """Return what a turn that wrote nothing would change."""
+    if turn.cause is not None:
+        return ()
+    match turn.decision:
+        case Create(_, _, modified) | Update(_, _, _, modified):
+            return modified
+        case Stage(action):
+            return decider.modified_by(action)
+    return ()
 
 
 def _deletes(turn: Turn) -> bool:
@@ -115,7 +128,7 @@ def _action(turn: Turn, *, dry: bool) -> Step:
     if dry and isinstance(turn.decision, Update):
         return Step("action", Status.SUCCESS, "would be updated" if turn.decision.operations else "is as it is to be")
     if dry and isinstance(turn.decision, Stage):
-        return Step("action", Status.SUCCESS, f"{turn.decision.action}: {turn.decision.reason}")
+        return Step("action", Status.SUCCESS, f"would be {turn.decision.action}d: {turn.decision.reason}")
     return next((step for step in reversed(turn.steps) if step.name == "action"), Step("action", Status.SKIPPED))
 
 

@@ -58,7 +58,7 @@ def restart(state: State, job: str, scopes: Iterable[RestartScope]) -> None:
         fields |= WELL
     if RestartScope.FORCE_DELETES in wanted:
         if state.allow_staged(job):
-            fields |= WELL | {"deletes_allowed": True}
+            fields |= WELL
         elif wanted == {RestartScope.FORCE_DELETES}:
             raise NothingStaged(f"the job {job} has no staged disables or deletes: there is nothing to allow.")
     state.set_job(job, **fields)

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from connector_host.provisioning.state.store import State
 
 WELL: Final = {
-    "deletes_allowed": False,
     "quarantined_at": None,
     "quarantine_code": None,
     "quarantine_reason": None,
@@ -71,13 +70,13 @@ async def stand(state: State, name: str, job: JobSettings, *, dry: bool) -> JobS
     where = await asyncio.to_thread(state.job, name)
     if not believes(where, job):
         if dry:
-            return replace(where, mark=None, initial_due=True, open_kind=None, deletes_allowed=False)
+            return replace(where, mark=None, initial_due=True, open_kind=None)
         await asyncio.to_thread(state.forget, name, LINKS, STAGED, FAILURES)
     elif dry or where.fingerprint.partition(".")[2]:
         return where
     fields: dict[str, object] = {"fingerprint": f".{_ends_print(job)}"}
     if not believes(where, job):
-        fields |= BEGINNING | {"deletes_allowed": False}
+        fields |= BEGINNING
     await asyncio.to_thread(lambda: state.set_job(name, **fields))
     return await asyncio.to_thread(state.job, name)
 

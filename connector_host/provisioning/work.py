@@ -234,7 +234,9 @@ class Work:
 
     def _plan(self, turn: Turn, action: Action, reason: str) -> None:
         if self.parts.options.dry:
-            modified = turn.decision.modified if isinstance(turn.decision, Create | Update) else ()
+            decision = turn.decision
+            changed = decision.modified if isinstance(decision, Create | Update) else ()
+            modified = changed or self.context.judge.modified_by(action)
             self.report.planned.append(Planned(turn.key, turn.target_id, action, reason, modified))
 
     # ── state ─────────────────────────────────────────────────────────────────────────────────────────────────────

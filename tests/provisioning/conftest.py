@@ -6,6 +6,7 @@ import pytest
 import sqlalchemy as sa
 
 from tests.endpoint.service import serve
+from tests.provisioning.moody import Moody, listening
 from tests.provisioning.rig import Rig
 from tests.servers import PASSWORD
 
@@ -16,6 +17,14 @@ async def rig(tmp_path):
         rig = Rig(tmp_path, service)
         yield rig
         rig.state.close()
+
+
+@pytest.fixture
+async def moody(tmp_path):
+    service = Moody(tmp_path)
+    async with listening(service) as service.url:
+        yield service
+    service.state.close()
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from connector_host.provisioning.checking import check_job
 from connector_host.provisioning.errors import NothingStaged
 from connector_host.provisioning.restarting import USUAL, RestartScope, restart
 from connector_host.provisioning.settings import QuarantineSettings
-from connector_host.provisioning.state.records import Changes, Failure, JobState
+from connector_host.provisioning.state.records import Changes, Failure, JobState, Modified
 from tests.endpoint.service import serve
 from tests.provisioning.rig import DOWN, MAPPINGS, Rig, person
 
@@ -322,7 +322,9 @@ async def test_a_dry_run_says_what_would_change_and_why_and_writes_nothing(rig):
         "3": ("delete", "the user is gone from the source"),
         "4": ("create", "not in the target"),
     }
-    assert [part.new for one in report.planned if one.source_key == "1" for part in one.modified] == ["Ada"]
+    modified = {one.source_key: one.modified for one in report.planned}
+    assert [part.new for part in modified["1"]] == ["Ada"]
+    assert (modified["2"], modified["3"]) == ((Modified("active", old=True, new=False),), ())
     assert rig.rows()["u00001"]["FirstName"] == "Given1"
     assert rig.job() == before
     assert len(rig.log()) == 3
@@ -343,7 +345,9 @@ async def test_a_dry_run_says_what_the_threshold_would_hold_back_and_writes_noth
         "3": "stageddelete",
         "4": "stageddelete",
     }
-    assert "disable is held back: " in next(one.reason for one in report.planned if one.source_key == "0")
+    (held,) = (one for one in report.planned if one.source_key == "0")
+    assert "disable is held back: " in held.reason
+    assert held.modified == (Modified("active", old=True, new=False),)
     assert "more than 2" in json.dumps(report.document())
     assert (rig.job().quarantined_at, rig.state.counts("staff")["staged"]) == (None, 0)
 

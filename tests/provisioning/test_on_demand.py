@@ -8,6 +8,7 @@ from connector_host.provisioning import on_demand
 from connector_host.provisioning.errors import JobHeld
 from connector_host.provisioning.opening import opened
 from connector_host.provisioning.state.leading import lead
+from connector_host.provisioning.state.records import Modified
 from tests.provisioning.rig import person
 
 
@@ -62,6 +63,16 @@ async def test_a_dry_run_of_one_user_writes_nothing(rig):
     shown = await provision(rig, "1", dry=True)
     assert shown.steps[-1].detail == "would be created"
     assert (rig.rows(), rig.log()) == ({}, [])
+
+
+async def test_a_dry_run_shows_the_attribute_that_disables_as_any_other_change(rig):
+    rig.people(person(1))
+    await rig.run()
+    rig.people(person(1, enabled="false"))
+    shown = await provision(rig, "1", dry=True)
+    assert shown.steps[-1].detail == "would be disabled: the user is disabled in the source"
+    assert shown.modified == (Modified("active", old=True, new=False),)
+    assert (await provision(rig, "1")).modified == shown.modified
 
 
 async def test_a_bad_token_ends_at_the_first_step(rig):

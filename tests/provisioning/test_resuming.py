@@ -7,10 +7,13 @@ import asyncio
 import pytest
 
 from connector_host.endpoint.outcomes import Outcomes
-from connector_host.provisioning.cycles import Options
+from connector_host.provisioning.cycles import Options, Parts, run_cycle
+from connector_host.provisioning.opening import opened
 from connector_host.provisioning.reports import Ending
+from connector_host.provisioning.restarting import RestartScope, restart
 from connector_host.provisioning.state import store
 from tests.endpoint.service import serve
+from tests.provisioning.jobs import MAPPINGS as MOODY_MAPPINGS
 from tests.provisioning.rig import MAPPINGS, Rig, person
 
 COUNT = 300
@@ -107,6 +110,40 @@ async def test_stopping_ends_the_deletes_too_and_the_next_run_does_the_rest(rig,
     assert (report.ending, report.counts["deleted"]) == ("stopped", 3)
     finished = await rig.run()
     assert (finished.cycle, finished.counts["deleted"], set(rig.rows())) == (report.cycle, 6, {"u00000"})
+
+
+async def test_a_stop_in_mid_batch_keeps_what_an_administrator_has_allowed(moody):
+    job = {"enabled_attribute": "title", "accidental_deletions": 1}
+    changes = {"people": None, "mappings": MOODY_MAPPINGS[:2], "job": job, "concurrency": 1}
+    moody.people(*((n, f"u{n}@x.org", "G", "true") for n in range(4)))
+    await moody.run(**changes)
+    moody.people((0, "u0@x.org", "G", "true"), *((n, f"u{n}@x.org", "G", "false") for n in (1, 2, 3)))
+    assert (await moody.run(**changes)).ending == "quarantined"
+    restart(moody.state, "staff", [RestartScope.FORCE_DELETES])
+
+    moody.people((0, "u0@x.org", "Ada", "true"), *((n, f"u{n}@x.org", "G", "false") for n in (1, 2, 3)))
+    stop = asyncio.Event()
+    moody.moods = [stop]
+    job = moody.engine(**changes).settings.jobs["staff"]
+    async with opened("staff", job) as one:
+        stopped = await run_cycle(Parts("staff", job, one.flows, moody.state, one.source, one.target, stop))
+    assert (stopped.ending, stopped.counts["read"]) == ("stopped", 1)
+    report = await moody.run(**changes)
+    assert (report.ending, report.counts["disabled"]) == ("finished", 3)
+
+
+async def test_who_is_allowed_to_be_disabled_and_fails_needs_not_be_allowed_again(moody):
+    job = {"enabled_attribute": "title", "accidental_deletions": 0}
+    changes = {"people": None, "mappings": MOODY_MAPPINGS[:2], "job": job}
+    moody.people((0, "u0@x.org", "G", "true"))
+    await moody.run(**changes)
+    moody.people((0, "u0@x.org", "G", "false"))
+    await moody.run(**changes)
+    restart(moody.state, "staff", [RestartScope.FORCE_DELETES])
+    moody.moods = [(403, {}, {})]
+    assert (await moody.run(**changes)).counts["failed"] == 1
+    report = await moody.run(**changes)
+    assert (report.ending, report.counts["disabled"]) == ("finished", 1)
 
 
 @pytest.fixture

@@ -3,124 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import csv
 import json
-from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import pytest
-from aiohttp import web
 from pydantic import ValidationError
 
 from connector_host.endpoint.outcomes import Outcomes
 from connector_host.errors import ConfigurationError
 from connector_host.provisioning.cycles import Options
-from connector_host.provisioning.engine import Engine
-from connector_host.provisioning.settings import Provisioning, TargetSettings
-from connector_host.provisioning.state.logbook import Question, lines
-from connector_host.provisioning.state.store import State
+from connector_host.provisioning.settings import TargetSettings
 from connector_host.provisioning.targets import Target
 from connector_host.signing.keys import make_key
 from tests.endpoint.service import serve
 from tests.provisioning.jobs import MAPPINGS
+from tests.provisioning.moody import Moody
 from tests.provisioning.rig import Rig, person, until
-
-LIST = "urn:ietf:params:scim:api:messages:2.0:ListResponse"
-
-
-class Moody:
-    """A SCIM service of somebody else's, whose moods a test sets: a list of what the next writes meet."""
-
-    def __init__(self, folder):
-        self.folder = folder
-        self.users = {}
-        self.moods = []
-        self.requests = []
-        self.traces = []
-        self.answers = {}
-        self.state = State(f"sqlite:///{folder / 'state.sqlite'}")
-        self.state.migrate()
-
-    async def serve(self, request):
-        self.requests.append((request.method, request.headers.get("Idempotency-Key")))
-        self.traces.append(request.headers.get("traceparent", ""))
-        if request.method == "GET":
-            return self.found(request) if "filter" in request.query else self.one(request)
-        mood = self.moods.pop(0) if self.moods else "well"
-        if isinstance(mood, tuple):
-            status, document, headers = mood
-            return web.json_response(document, status=status, headers=headers)
-        if mood == "cut":
-            request.transport.abort()
-        if request.method == "DELETE":
-            return web.Response(status=204 if self.users.pop(request.match_info["id"], None) else 404)
-        answer = self.write(await request.json())
-        return web.json_response({"detail": "unknown"}, status=504) if mood == "silent" else answer
-
-    def one(self, request):
-        user = self.users.get(request.match_info["id"])
-        return web.json_response(user or {}, status=200 if user else 404)
-
-    def found(self, request):
-        wanted = json.loads(request.query["filter"].partition(" eq ")[2])
-        name = request.query["filter"].partition(" ")[0]
-        hits = [user for user in self.users.values() if user.get(name) == wanted]
-        hits *= 2 if self.answers.get("double") else 1
-        return web.json_response({"schemas": [LIST], "totalResults": len(hits), "Resources": hits})
-
-    def write(self, document):
-        user = {**document, "id": str(len(self.users) + 1)}
-        self.users[user["id"]] = user
-        return web.json_response(user, status=201)
-
-    def engine(self, *, people=1, url="", mappings=MAPPINGS, job=None, **target):
-        with (self.folder / "people.csv").open("w", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow(("id", "mail", "given", "title"))
-            writer.writerows((n, f"u{n}@x.org", "G", "T") for n in range(people))
-        document = {
-            "source": {"type": "csv", "path": str(self.folder / "people.csv"), "key": "id"},
-            "target": {"url": self.url + url, "token": "t" * 20, "attempts": 3} | target,
-            "mappings": mappings,
-        } | (job or {})
-        return Engine(Provisioning.model_validate({"jobs": {"staff": document}}), self.state)
-
-    async def run(self, **changes):
-        return await self.engine(**changes).run_once("staff", Options(patient=False))
-
-    def failure(self):
-        return next(iter(lines(self.state, Question("staff", status="failure"))))
-
-    def keys(self):
-        return [key for method, key in self.requests if method == "POST"]
-
-    def deletes(self):
-        return [key for method, key in self.requests if method == "DELETE"]
-
-
-@pytest.fixture
-async def moody(tmp_path):
-    service = Moody(tmp_path)
-    async with _listening(service) as service.url:
-        yield service
-    service.state.close()
-
-
-@asynccontextmanager
-async def _listening(service):
-    app = web.Application()
-    app.router.add_route("*", "/scim/Users", service.serve)
-    app.router.add_route("*", "/scim/Users/{id}", service.serve)
-    app.router.add_route("*", "/web{tail:.*}", _page)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    yield f"http://127.0.0.1:{runner.addresses[0][1]}/scim"
-    await runner.cleanup()
-
-
-async def _page(_request):
-    return web.Response(text="<html>")
 
 
 def busy(status, **headers):

@@ -195,8 +195,12 @@ def user(job: str, key: str, config: Path, *, dry: bool, as_json: bool) -> None:
     else:
         print_table(("step", "", "what"), [(step.name, step.status.value, step.detail) for step in shown.steps])
         for part in shown.modified:
-            click.echo(f"    {part.path}: {part.old!r} → {part.new!r}")
+            click.echo(f"    {part.path}: {_as_json(part.old)} → {_as_json(part.new)}")
     raise SystemExit(0 if shown.succeeded else 1)
+
+
+def _as_json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, default=str)
 
 
 def summary(report: Report) -> str:

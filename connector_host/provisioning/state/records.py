@@ -43,7 +43,6 @@ class JobState:
     open_kind: str | None = None
     initial_due: bool = True
     stopped: bool = False
-    deletes_allowed: bool = False
     quarantined_at: float | None = None
     quarantine_code: str | None = None
     quarantine_reason: str | None = None

@@ -27,7 +27,6 @@ JOBS: Final = sa.Table(
     sa.Column("open_kind", sa.String(16)),
     sa.Column("initial_due", sa.Boolean, nullable=False, server_default=sa.true()),
     sa.Column("stopped", sa.Boolean, nullable=False, server_default=sa.false()),
-    sa.Column("deletes_allowed", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("quarantined_at", sa.Float),
     sa.Column("quarantine_code", sa.String(64)),
     sa.Column("quarantine_reason", sa.Text),
