@@ -94,6 +94,11 @@ class NatsSettings(Settings, frozen=True, kw_only=True):
     """A file that holds the user's password and nothing else; read again for each connection."""
     token_file: Path | None = None
     """A file that holds a token for NATS and nothing else, where it asks for one in place of a user."""
+    nkey_file: Path | None = None
+    """A file that holds the seed of a user's nkey (`SU…`) and nothing else, for a NATS that knows its public key."""
+    credentials_file: Path | None = None
+    """The credentials of a user, `.creds` as `nsc generate creds` writes it, for a NATS with operator and accounts. All
+    four kinds of login are read again for each connection."""
     certificate: Path | None = None
     """The client certificate, PEM, for a NATS that asks for one."""
     key: Path | None = None

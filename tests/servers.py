@@ -264,9 +264,13 @@ class NATS(Server):
             (self.folder / name).chmod(0o644)
         (self.folder / "nats.conf").write_text(
             f"listen: {self.host}:{self.port}\n"
-            f'authorization {{ user: {self.user}, password: "{self.password}" }}\n'
+            f"{self.logins()}\n"
             f'tls {{ cert_file: "{self.folder / "cert.pem"}", key_file: "{self.folder / "key.pem"}" }}\n'
         )
+
+    def logins(self) -> str:
+        """Return who may come in, as the configuration says it."""
+        return f'authorization {{ user: {self.user}, password: "{self.password}" }}'
 
     def command(self) -> list[str]:
         return [str(self.program), "--config", str(self.folder / "nats.conf")]

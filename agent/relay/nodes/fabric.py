@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Final
 from agent import events, logs
 from agent.errors import ConfigurationError
 from agent.link.tls import trusting
+from agent.relay.nodes.logins import arguments, demand_encryption, read_login
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable
-    from pathlib import Path
     from types import ModuleType
 
     from nats.aio.client import Client
@@ -61,7 +61,7 @@ class Fabric:
         self._context = _context(settings)
         self._client: Client | None = None
         self._lost = asyncio.Event()
-        _login(settings)
+        read_login(settings)
 
     async def keep(self) -> None:
         """Connect, and connect again, until cancelled."""
@@ -132,7 +132,7 @@ class Fabric:
     async def _connect(self, url: str) -> Client:
         """Return a connection that listens; raises OSError, TimeoutError or NATS' errors."""
         client = self._library.NATS()
-        given = {name: _guarded(client, secret) for name, secret in _login(self._settings).items()}
+        given = arguments(read_login(self._settings), client)
         try:
             await client.connect(
                 servers=[url],
@@ -186,37 +186,6 @@ def _context(settings: NatsSettings) -> ssl.SSLContext:
     return context
 
 
-def _login(settings: NatsSettings) -> dict[str, str]:
-    """Return what is shown to NATS; the files are read again for each connection."""
-    if settings.token_file is not None:
-        if settings.user is not None:
-            raise ConfigurationError("relay.nats.token_file: NATS takes a token or a user, not both.")
-        return {"token": _secret(settings.token_file, "relay.nats.token_file")}
-    if settings.user is None:
-        return {}
-    if settings.password_file is None:
-        raise ConfigurationError("relay.nats.password_file: is missing; relay.nats.user has a password.")
-    return {"user": settings.user, "password": _secret(settings.password_file, "relay.nats.password_file")}
-
-
-def _secret(file: Path, key: str) -> str:
-    try:
-        return file.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as failure:
-        raise ConfigurationError(f"{key}: {file} cannot be read ({failure}).") from failure
-
-
-def _guarded(client: Client, secret: str) -> Callable[[], str]:
-    """Return what gives the secret away only once TLS stands: the library goes on without where a server says so."""
-
-    def shown() -> str:
-        if not _is_encrypted(client):
-            raise ConfigurationError("the server does not speak TLS: no credentials are sent to it")
-        return secret
-
-    return shown
-
-
 async def _close(client: Client) -> None:
     """Close, whatever the library makes of it; a connection into a void, or without TLS, never says good-bye."""
     with suppress(Exception):
@@ -226,17 +195,10 @@ async def _close(client: Client) -> None:
 
 def _demand(client: Client) -> None:
     """Raise ConfigurationError where this server cannot be used."""
-    if not _is_encrypted(client):
-        raise ConfigurationError("the server does not speak TLS: nothing is sent without")
+    demand_encryption(client)
     if client.max_payload < MESSAGE_BYTES:
         wanted = f"max_payload must be {MESSAGE_BYTES} bytes at least"
         raise ConfigurationError(f"the server takes {client.max_payload} bytes at once; its {wanted}")
-
-
-def _is_encrypted(client: Client) -> bool:
-    transport = client._transport  # noqa: SLF001 - the library has no other word for it
-    writer = getattr(transport, "_io_writer", None)
-    return writer is not None and writer.get_extra_info("ssl_object") is not None
 
 
 def _heed_cancellation() -> None:

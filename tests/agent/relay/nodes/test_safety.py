@@ -18,6 +18,7 @@ from agent.link.tls import trusting
 from agent.relay.nodes.fabric import Fabric
 from agent.settings import NatsSettings
 from tests.agent.chain import TOKEN, issue_papers
+from tests.agent.relay.nodes.accounts import Party, User
 
 OPEN = b"\x02"
 SECRET = b"Bearer a-secret-of-the-client"
@@ -144,12 +145,22 @@ async def test_a_nats_server_of_another_authority_is_told_nothing(cluster, tmp_p
         assert "NATS, which leads to the other nodes" in (await response.json(content_type=None))["detail"]
 
 
-async def test_a_nats_server_without_tls_gets_no_credentials(cluster):
+USER = User()
+
+
+@pytest.mark.parametrize("login", ["password", "nothing", "nkey", "credentials"])
+async def test_a_nats_server_without_tls_gets_no_credentials(cluster, tmp_path, login):
     """The library goes on without TLS where the server says so; somebody on the way may say it in its place."""
+    keys = {} if login == "password" else {"user": None, "password_file": None}
+    if login in {"nkey", "credentials"}:
+        file = tmp_path / login
+        file.write_text(USER.seed if login == "nkey" else USER.credentials(Party("account")))
+        file.chmod(0o600)
+        keys[f"{login}_file"] = file
     said = []
 
     async def pretend(reader, writer):
-        writer.write(b'INFO {"server_id":"x","version":"2.9.10","auth_required":true,"max_payload":1048576}\r\n')
+        writer.write(b'INFO {"server_id":"x","auth_required":true,"nonce":"n","max_payload":1048576}\r\n')
         while data := await reader.read(4096):
             said.append(data)
             writer.write(b"PONG\r\n")
@@ -157,15 +168,14 @@ async def test_a_nats_server_without_tls_gets_no_credentials(cluster):
 
     async with await asyncio.start_server(pretend, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
-        for keys in ({}, {"user": None, "password_file": None}):
-            fabric = Fabric(cluster.settings(urls=(f"tls://localhost:{port}",), **keys), "0" * 32)
-            keeping = asyncio.create_task(fabric.keep())
-            failed = await cluster.log.wait_for(events.NATS_FAILED)
-            assert "does not speak TLS" in failed["reason"]
-            keeping.cancel()
-            await asyncio.gather(keeping, return_exceptions=True)
-    assert cluster.nats.password.encode() not in b"".join(said)
-    assert b"provisioning-relay.all" not in b"".join(said)
+        fabric = Fabric(cluster.settings(urls=(f"tls://localhost:{port}",), **keys), "0" * 32)
+        keeping = asyncio.create_task(fabric.keep())
+        failed = await cluster.log.wait_for(events.NATS_FAILED)
+        assert "does not speak TLS" in failed["reason"]
+        keeping.cancel()
+        await asyncio.gather(keeping, return_exceptions=True)
+    for kept in (cluster.nats.password.encode(), USER.public.encode(), b'"sig"', b'"jwt"', b"provisioning-relay.all"):
+        assert kept not in b"".join(said)
 
 
 def test_without_the_extra_the_mend_is_named(monkeypatch):
@@ -177,7 +187,7 @@ def test_without_the_extra_the_mend_is_named(monkeypatch):
 @pytest.mark.parametrize(
     ("keys", "words"),
     [
-        ({"token_file": Path("token"), "user": "relay"}, "a token or a user, not both"),
+        ({"token_file": Path("token"), "user": "relay"}, r"user and relay\.nats\.token_file: NATS takes one login"),
         ({"user": "relay"}, "relay.nats.password_file: is missing"),
         ({"user": "relay", "password_file": Path("nowhere")}, "relay.nats.password_file: nowhere cannot be read"),
         ({"certificate": Path("c.pem")}, "give both, or neither"),

@@ -1,0 +1,156 @@
+"""NATS lets nodes in by an nkey, or by the credentials of a user of an account: a real server judges."""
+
+from __future__ import annotations
+
+import time
+from contextlib import AsyncExitStack, contextmanager
+
+import pytest
+
+from agent import events
+from agent.errors import ConfigurationError
+from agent.relay.nodes.logins import read_login
+from agent.settings import NatsSettings
+from tests.agent.relay.nodes.accounts import Party, User, operator_mode
+from tests.agent.relay.nodes.conftest import Cluster
+from tests.conftest import absent
+from tests.servers import NATS, Missing
+
+
+class KnowsKeys(NATS):
+    """Lets in who holds the seed of one public key."""
+
+    key = "nkey_file"
+
+    def prepare(self):
+        self.known = User()
+        super().prepare()
+
+    def logins(self):
+        rights = 'permissions: { publish: "provisioning-relay.>", subscribe: "provisioning-relay.>" }'
+        return f"authorization {{ users: [ {{ nkey: {self.known.public}, {rights} }} ] }}"
+
+    def file_of(self, user):
+        return user.seed + "\n"
+
+
+class KnowsAccounts(NATS):
+    """Lets in whom an account vouches for."""
+
+    key = "credentials_file"
+
+    def prepare(self):
+        self.known, self.tenant = User(), Party("account")
+        super().prepare()
+
+    def logins(self):
+        return operator_mode(self.tenant)
+
+    def file_of(self, user, *, ends_s=0):
+        return user.credentials(self.tenant if user is self.known else Party("account"), ends_s=ends_s)
+
+
+@contextmanager
+def running(kind, config):
+    try:
+        server = kind()
+    except Missing as missing:
+        absent(str(missing), kind.name, config)
+    try:
+        yield server
+    finally:
+        server.remove()
+
+
+@pytest.fixture(scope="module", params=[KnowsKeys, KnowsAccounts])
+def server(request):
+    with running(request.param, request.config) as server:
+        yield server
+
+
+def put(file, text):
+    file.write_text(text)
+    file.chmod(0o600)
+    return file
+
+
+@pytest.fixture
+async def login(tmp_path, papers, log, server):
+    """Relay nodes whose login at NATS stands in one file, and that file."""
+    async with AsyncExitStack() as stack:
+        cluster = Cluster(tmp_path, papers, log, server, stack)
+        file = put(tmp_path / "login", server.file_of(server.known))
+        cluster.settings_of_login = cluster.settings(user=None, password_file=None, **{server.key: file})
+        yield cluster, file
+
+
+async def test_nodes_share_their_work_with_no_more_rights_at_nats_than_they_need(login, host, client):
+    cluster, _ = login
+    a = await cluster.start("a", nats=cluster.settings_of_login)
+    b = await cluster.start("b", nats=cluster.settings_of_login)
+    await b.start_agent(host.url)
+    async with client.get(a.address()) as response:
+        assert response.status == 200
+    assert len(host.asked) == 1
+
+
+async def test_a_stranger_is_not_let_in_until_the_right_login_is_in_the_file(login, server):
+    cluster, file = login
+    put(file, server.file_of(User()))
+    await cluster.start("a", nats=cluster.settings_of_login)
+    failed = await cluster.log.wait_for(events.NATS_FAILED)
+    assert "Authorization Violation" in failed["reason"]
+    put(file, server.file_of(server.known))
+    await cluster.log.wait_for(events.NATS_CONNECTED)
+
+
+@pytest.mark.parametrize("server", [KnowsAccounts], indirect=True)
+async def test_credentials_that_have_ended_say_so_and_new_ones_need_no_restart(login, server):
+    cluster, file = login
+    put(file, server.file_of(server.known, ends_s=int(time.time()) - 60))
+    await cluster.start("a", nats=cluster.settings_of_login)
+    failed = await cluster.log.wait_for(events.NATS_FAILED)
+    assert "relay.nats.credentials_file: ended on " in failed["reason"]
+    put(file, server.file_of(server.known))
+    await cluster.log.wait_for(events.NATS_CONNECTED)
+
+
+KEY = User()
+
+
+@pytest.mark.parametrize(
+    ("key", "text"),
+    [
+        ("nkey_file", "nothing of the kind"),
+        ("nkey_file", Party("account").seed),
+        ("nkey_file", KEY.public),
+        ("nkey_file", KEY.seed[:30] + ("A" if KEY.seed[30] != "A" else "B") + KEY.seed[31:]),
+        ("credentials_file", KEY.seed),
+        ("credentials_file", KEY.credentials(Party("account")).replace(KEY.seed, "SUAAAA")),
+        ("credentials_file", KEY.credentials(Party("account")).replace(KEY.seed, User().seed)),
+        ("credentials_file", KEY.credentials(Party("account")).replace(".", "")),
+    ],
+)
+def test_a_file_that_holds_no_login_is_named_and_not_quoted(tmp_path, key, text):
+    settings = NatsSettings(urls=("tls://localhost:4222",), **{key: put(tmp_path / "login", text)})
+    with pytest.raises(ConfigurationError, match=rf"relay\.nats\.{key}: .*login holds no|does not belong") as refused:
+        read_login(settings)
+    assert text not in str(refused.value)
+    assert KEY.seed not in str(refused.value)
+
+
+def test_a_seed_that_everybody_may_read_is_refused_with_the_mend(tmp_path):
+    file = put(tmp_path / "login", KEY.seed)
+    file.chmod(0o644)
+    with pytest.raises(ConfigurationError, match=r"relay\.nats\.nkey_file: everybody .* chmod 600 "):
+        read_login(NatsSettings(urls=("tls://localhost:4222",), nkey_file=file))
+
+
+def test_a_login_shows_none_of_its_secrets(tmp_path):
+    settings = NatsSettings(
+        urls=("tls://localhost:4222",), credentials_file=put(tmp_path / "login", KEY.credentials(Party("account")))
+    )
+    shown = repr(read_login(settings))
+    assert KEY.public in shown
+    assert KEY.seed not in shown
+    assert "eyJ" not in shown
