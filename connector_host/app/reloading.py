@@ -17,6 +17,7 @@ from connector_host.app.building import Builder, version_of
 from connector_host.connectors.errors import Unavailable
 from connector_host.errors import ConfigurationError, HostError
 from connector_host.observability import events, logs
+from connector_host.service.reloads import Reloaded
 from connector_host.settings import load
 
 if TYPE_CHECKING:
@@ -35,33 +36,41 @@ class Reloading:
     configuration: Configuration
     builder: Builder
     served: dict[str, Served]
+    _started: Configuration = field(init=False)
+    """What the host was started with: some of it stays in force until it is started again."""
     _versions: dict[str, Version] = field(init=False)
     _retiring: set[asyncio.Task[None]] = field(default_factory=set, init=False)
 
     def __post_init__(self) -> None:
+        self._started = self.configuration
         self._versions = {name: version_of(self.configuration.connectors[name]) for name in self.served}
 
-    async def reload(self) -> bool:
-        """Read the file again and apply it; return whether it was applied as a whole, else the log says why."""
+    async def reload(self) -> Reloaded:
+        """Read the file again, apply it, and return what came of it; the log says the same."""
         log = structlog.get_logger()
         try:
             wanted = await asyncio.to_thread(load, self.path)
         except ConfigurationError as failure:
             log.error(events.CONFIGURATION_REFUSED, reason=str(failure))  # noqa: TRY400 - no trace helps
-            return False
-        if later := _needs_restart(self.configuration, wanted):
+            return Reloaded(len(self.served), failure=str(failure))
+        if later := _needs_restart(self._started, wanted):
             log.warning(events.RESTART_NEEDED, attributes=later)
         host = wanted.host
         logs.configure(host.log_format, host.log_level, values=host.log_values)
-        applied = [await self._apply(name, settings) for name, settings in wanted.connectors.items()]
+        outcomes = {name: await self._apply(name, settings) for name, settings in wanted.connectors.items()}
+        refused = {
+            name: f"{'goes on as it was' if name in self.served else 'is not served'}: {reason}"
+            for name, reason in outcomes.items()
+            if reason is not None
+        }
         for name in self.served.keys() - wanted.connectors.keys():
             self._retire(self.served.pop(name))
             del self._versions[name]
         for name in self.configuration.connectors.keys() - wanted.connectors.keys():
             self.builder.metrics.forget_connector(name)
         self.configuration = wanted
-        log.info(events.CONFIGURATION_APPLIED, connectors=len(self.served), refused=applied.count(False))
-        return all(applied)
+        log.info(events.CONFIGURATION_APPLIED, connectors=len(self.served), refused=len(refused))
+        return Reloaded(len(self.served), refused, tuple(later))
 
     async def close(self) -> None:
         """Wait for connectors that are being closed, then close every other one."""
@@ -70,11 +79,11 @@ class Reloading:
         await asyncio.gather(*self._retiring, return_exceptions=True)
         await asyncio.gather(*(one.connector.close() for one in self.served.values()))
 
-    async def _apply(self, name: str, settings: SqlSettings) -> bool:
-        """Put one connector in its place, where it differs; return False where the old one, if any, goes on."""
+    async def _apply(self, name: str, settings: SqlSettings) -> str | None:
+        """Put one connector in its place, where it differs; return why not where the old one, if any, goes on."""
         version = version_of(settings)
         if self._versions.get(name) == version and name in self.served:
-            return True
+            return None
         new: Served | None = None
         try:
             new = self.builder.build(name, settings)
@@ -88,11 +97,11 @@ class Reloading:
                 self.builder.metrics.connector_is_down(name)
             if new is not None:
                 await new.connector.close()
-            return False
+            return str(failure)
         if (old := self.served.get(name)) is not None:
             self._retire(old)
         self.served[name], self._versions[name] = new, version
-        return True
+        return None
 
     def _retire(self, old: Served) -> None:
         task = asyncio.create_task(_close_later(old))

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from connector_host.endpoint.served import Served
-    from connector_host.settings import AuditSettings, Configuration
+    from connector_host.settings import AuditSettings, Configuration, HostSettings
 
 
 class CannotStart(HostError):
@@ -111,6 +111,7 @@ class _Run:
     async def live(self) -> None:
         """Build everything and serve it; raises CannotStart or CannotListen."""
         host = self.configuration.host
+        live = _live_context(host)
         async with AsyncExitStack() as stack:
             metrics = Metrics()
             outcomes = _open_outcomes(host.state / "outcomes.sqlite3")
@@ -123,19 +124,18 @@ class _Run:
             served = _build_all(self.configuration, builder)
             reloading = Reloading(self.path, self.configuration, builder, served)
             stack.push_async_callback(reloading.close)
-            await self._serve(served, metrics, outcomes, reloading)
+            await self._serve(live, served, metrics, outcomes, reloading)
 
     async def _serve(
-        self, served: dict[str, Served], metrics: Metrics, outcomes: Outcomes | None, reloading: Reloading
+        self,
+        live: LiveContext,
+        served: dict[str, Served],
+        metrics: Metrics,
+        outcomes: Outcomes | None,
+        reloading: Reloading,
     ) -> None:
         host = self.configuration.host
         door = Door(networks(host.allow), LockOut(host.lock_out_failures, host.lock_out_s))
-        try:
-            live = LiveContext(host.certificate, host.key, client_authority=host.client_authority)
-        except OSError as failure:  # ssl.SSLError, too: a file that was exchanged since it was judged
-            raise CannotStart(
-                f"tls: certificate, key or client_authority cannot be used ({failure.strerror})."
-            ) from None
         watch = CertificateWatch(host.certificate, host.key, host.name, live)
         application = make_application(
             served,
@@ -175,6 +175,14 @@ class _Run:
             companions=(watch.keep, warm, hear, meter),
         )
         await serve(listener, ready=ready)
+
+
+def _live_context(host: HostSettings) -> LiveContext:
+    """Return the context with the very files that were judged a moment ago; raises CannotStart."""
+    try:
+        return LiveContext(host.certificate, host.key, client_authority=host.client_authority)
+    except OSError as failure:  # ssl.SSLError, too: a file that was exchanged since it was judged
+        raise CannotStart(f"tls: certificate, key or client_authority cannot be used ({failure.strerror}).") from None
 
 
 def _build_all(configuration: Configuration, builder: Builder) -> dict[str, Served]:

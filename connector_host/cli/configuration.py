@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
-from connector_host.cli.speaking import config_option, json_option, print_json
+from connector_host.cli.speaking import config_option, fail, json_option, print_json
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
+
+    from connector_host.service.reloads import Reloaded
+
+_PATIENCE_S: Final = 60.0
+"""How long the running host is given to take everything over; each database is asked for its table."""
 
 
 @click.group("config")
@@ -67,16 +73,38 @@ def reference() -> None:
 @click.command()
 @config_option
 def reload(config: Path) -> None:
-    """Check the configuration, and ask the running host to take it over.
+    """Check the configuration, let the running host take it over, and say what came of it.
 
-    Connectors that did not change go on undisturbed; nothing is dropped. What needs a restart is said in the log.
+    Connectors that did not change go on undisturbed; nothing is dropped. One that cannot be used as it stands now goes
+    on as it was, and the exit code is 1. What takes effect at a restart only is named.
 
     \b
     Example:
       connector-host reload --config /etc/connector-host/connector-host.toml
     """
     from connector_host.service.processes import hang_up
+    from connector_host.service.reloads import mark_of, wait_for_report
     from connector_host.settings import load
 
-    hang_up(load(config).host.state)
-    click.echo("The running host was asked to read its configuration; the log says what it took over.")
+    state = load(config).host.state
+    before = mark_of(state)
+    hang_up(state)
+    outcome = wait_for_report(state, before, _PATIENCE_S)
+    if outcome is None:
+        fail("The running host was asked to read its configuration, but has not said what came of it; see its log.")
+    for line in _told(outcome):
+        click.echo(line)
+    raise SystemExit(0 if outcome.whole else 1)
+
+
+def _told(outcome: Reloaded) -> Iterator[str]:
+    """Say what the host took over, and what it did not."""
+    if outcome.failure:
+        yield f"Nothing was taken over: {outcome.failure}"
+        return
+    what = "what can be used of the configuration" if outcome.refused else "the configuration"
+    yield f"The running host has taken over {what}; connectors that it serves: {outcome.connectors}."
+    for name, reason in outcome.refused.items():
+        yield f"connectors.{name} {reason}"
+    if outcome.restart:
+        yield f"Takes effect at a restart only: {', '.join(outcome.restart)}."

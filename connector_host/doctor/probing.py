@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import socket
 import ssl
 import uuid
@@ -95,9 +96,9 @@ async def _connects(target: Target, url: URL) -> Finding:
         writer.close()
         del reader
     except ssl.SSLCertVerificationError as failure:
-        mend = "Use a certificate for that name, or trust its authority with --trust."
         reason = failure.verify_message.rstrip(".")
-        raise _fail(target, f"The certificate of {url.host}:{port} is not believed: {reason}.", mend) from failure
+        fact = f"The certificate of {url.host}:{port} is not believed: {reason}."
+        raise _fail(target, fact, _mend_of(failure, target)) from failure
     except ssl.SSLError as failure:
         mend = "Something else may listen there, or a proxy may break TLS open."
         raise _fail(target, f"{url.host}:{port} does not speak TLS as it should ({failure.reason}).", mend) from failure
@@ -107,8 +108,26 @@ async def _connects(target: Target, url: URL) -> Finding:
         raise _fail(target, f"{host}:{port} does not answer in time.", "Look for a firewall in between.") from failure
     except OSError as failure:
         mend = "Start it, or check address and port." if target.hop == "host" else "Check the address, and firewalls."
-        raise _fail(target, f"{host}:{port} does not take connections ({failure.strerror}).", mend) from failure
+        raise _fail(target, f"{host}:{port} does not take connections ({_reason(failure)}).", mend) from failure
     return Finding(Level.OK, target.hop, f"{url.host}:{port} answers with {version} and a certificate for that name.")
+
+
+def _mend_of(failure: ssl.SSLCertVerificationError, target: Target) -> str:
+    """Return what to do about a certificate; X509_V_ERR_* of OpenSSL tell the reasons apart."""
+    match failure.verify_code:
+        case 9 | 10:  # not yet valid, expired
+            return "Renew it (`connector-host cert renew`, or install a new one), and check the clock of this machine."
+        case 62 | 64:  # another name, another address
+            return "Use a certificate for that name."
+        case _ if target.hop == "host":
+            return "Another than the one in the file is shown: look for `certificate.refused` in the log of the host."
+        case _:
+            return "Trust its authority with --trust, or use a certificate of one that this machine trusts."
+
+
+def _reason(failure: OSError) -> str:
+    """Return the system's own words: asyncio writes its own in their place."""
+    return os.strerror(failure.errno) if failure.errno else str(failure.strerror)
 
 
 async def _refuses_without_token(target: Target, ask: Callable[[str, str | None], Awaitable[_Answer]]) -> Finding:
@@ -152,6 +171,10 @@ async def _answers_entras_probe(target: Target, ask: Callable[[str, str | None],
         case 401:
             mend = "Take the token as it was shown, or make a new one: connector-host token new"
             raise _fail(target, "The token is not valid for this connector.", mend)
+        case 403:
+            raise _fail(
+                target, detail or "This is not allowed.", "Run `connector-host check`: it names what is missing."
+            )
         case 503:
             mend = "Run `connector-host check`: it says what is wrong with the database."
             raise _fail(target, f"The connector cannot serve now. {detail}", mend)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 LOOK_S = 10.0
 """Seconds between two looks at the files."""
+
+_EXPIRED: Final = -1
+"""The days that are left once a certificate has ended."""
 
 _Stamp = tuple[int, int, int]
 
@@ -83,8 +86,7 @@ class CertificateWatch:
     def _take_over(self, now: datetime, *, first: bool) -> None:
         try:
             identity = self._accepted(now)
-            if not first:
-                self.live.reload()
+            self.live.reload()  # at the first look, too: the files may have been exchanged since they were loaded
         except UnusableFile as failure:
             found = failure.finding
             log = structlog.get_logger()
@@ -123,13 +125,17 @@ class CertificateWatch:
         return renewed
 
     def _warn(self, identity: Identity) -> None:
-        """Warn once on each of 60, 30, 7 and 1 days that is passed, as far as they fit the certificate's life."""
+        """Warn once on each of 60, 30, 7 and 1 days, and on the end, as far as they fit the certificate's life."""
         left = self.days_left
         if left is None or left > warning_days(identity.certificate):
             return
-        passed = min((days for days in EXPIRY_WARNING_DAYS if left <= days), default=None)
-        if passed is not None and passed != self._warned_at:
-            self._warned_at = passed
+        passed = min((days for days in (*EXPIRY_WARNING_DAYS, _EXPIRED) if left <= days), default=None)
+        if passed is None or passed == self._warned_at:
+            return
+        self._warned_at = passed
+        if passed == _EXPIRED:
+            structlog.get_logger().error(events.CERTIFICATE_EXPIRED)
+        else:
             structlog.get_logger().warning(events.CERTIFICATE_EXPIRES, days_left=left)
 
     def _stamps_now(self) -> tuple[_Stamp, ...]:

@@ -16,6 +16,7 @@ import structlog
 
 from connector_host.observability import events
 from connector_host.service.processes import take_request
+from connector_host.service.reloads import Reloaded, leave_report
 from connector_host.units import notifying
 
 if TYPE_CHECKING:
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
 _LOOK_S: Final = 1.0
 
 
-async def on_hangup(reload: Callable[[], Awaitable[bool]], state: Path) -> None:
-    """Reload once for each request, until cancelled; those that come meanwhile are one more time together."""
+async def on_hangup(reload: Callable[[], Awaitable[Reloaded]], state: Path) -> None:
+    """Reload once for each request, until cancelled, and leave a report; those that come meanwhile are one more."""
     asked = asyncio.Event()
     number = getattr(signal, "SIGHUP", None)
     loop = asyncio.get_running_loop()
@@ -41,10 +42,7 @@ async def on_hangup(reload: Callable[[], Awaitable[bool]], state: Path) -> None:
             await asked.wait()
             asked.clear()
             notifying.notify(notifying.RELOADING, f"MONOTONIC_USEC={time.monotonic_ns() // 1_000}")
-            try:
-                await reload()
-            except Exception:  # noqa: BLE001 - the next one may succeed, so somebody must go on to listen
-                structlog.get_logger().exception(events.RELOAD_FAILED)
+            leave_report(state, await _reloaded(reload))
             notifying.notify(notifying.READY)
     finally:
         if looking is not None:
@@ -52,6 +50,14 @@ async def on_hangup(reload: Callable[[], Awaitable[bool]], state: Path) -> None:
         if number is not None:
             with suppress(RuntimeError, ValueError):
                 loop.remove_signal_handler(number)
+
+
+async def _reloaded(reload: Callable[[], Awaitable[Reloaded]]) -> Reloaded:
+    try:
+        return await reload()
+    except Exception:  # noqa: BLE001 - the next one may succeed, so somebody must go on to listen
+        structlog.get_logger().exception(events.RELOAD_FAILED)
+        return Reloaded(0, failure=f"It failed unforeseen; the log says where ({events.RELOAD_FAILED}).")
 
 
 async def _look(state: Path, asked: asyncio.Event) -> None:

@@ -2,12 +2,15 @@
 
 import json
 import signal
+import sqlite3
 import urllib.error
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 import pytest
 
-from tests.app.test_oversight import add, free_port
+from tests.app.test_oversight import PERSON, add, free_port
 
 NEW = "[connectors.Second]"
 
@@ -86,9 +89,41 @@ def test_a_bad_configuration_changes_nothing(host, old, new, event):
     assert host.ask("GET", "/Users/bsimon")[1]["name"]["givenName"] == "Britta"
 
 
-def test_what_needs_a_restart_is_said(host):
-    reload(host, host.folder.read("connector-host.toml").replace("port = 0", "port = 0\nstop_s = 5"))
-    assert host.wait_for("restart.needed")["attributes"] == ["host.stop_s"]
+def test_what_needs_a_restart_is_said_until_it_was_started_again(host):
+    host.folder.write(
+        "connector-host.toml", host.folder.read("connector-host.toml").replace("port = 0", "port = 0\nstop_s = 5")
+    )
+    for _ in range(2):
+        done = host.folder.run("reload")
+        assert host.wait_for("restart.needed")["attributes"] == ["host.stop_s"]
+        assert (done.returncode, "at a restart only: host.stop_s." in done.stdout) == (0, True), done.stdout
+
+
+def test_the_command_says_which_connector_was_not_taken_over_and_why(host):
+    text = second(host.folder, database="nonsense://x").replace('table = "Employees"', 'table = "Nowhere"', 1)
+    host.folder.write("connector-host.toml", text)
+    done = host.folder.run("reload")
+    assert done.returncode == 1
+    assert "connectors.Employees goes on as it was: table: there is no Nowhere" in done.stdout
+    assert "connectors.Second is not served: database: " in done.stdout
+    assert host.ask("GET", "/Users/bsimon")[0] == 200
+
+
+def test_a_request_in_hand_is_answered_though_its_connector_is_exchanged(configured):
+    port = free_port()
+    add(configured, f"metrics_port = {port}")
+    locked = sqlite3.connect(configured.path / "contoso.sqlite", isolation_level=None)
+    with configured.serve() as host, ThreadPoolExecutor() as pool, closing(locked):
+        host.wait_for("metrics.served")
+        locked.execute("BEGIN IMMEDIATE")
+        waiting = pool.submit(host.ask, "POST", "/Users", PERSON)
+        while 'exports_in_hand{connector="Employees"} 1.0' not in figures(port):
+            assert not waiting.done()
+        reload(host, configured.read("connector-host.toml").replace('"name.givenName"', '"nickName"'))
+        assert host.ask("GET", "/Users/bsimon")[1]["nickName"] == "Britta"
+        assert not waiting.done()
+        locked.execute("COMMIT")
+        assert waiting.result()[0] == 201
 
 
 def test_the_command_judges_before_it_asks_the_host(host):

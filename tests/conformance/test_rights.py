@@ -32,6 +32,12 @@ async def test_a_sequence_without_its_right_is_named(employees, poor):
     assert await failures_of(poor(table="Serial", anchor="id")) == []
 
 
+async def test_a_login_that_may_not_read_is_told_which_right_it_lacks(employees, poor):
+    employees.only("postgresql")
+    employees.execute('GRANT INSERT, UPDATE, DELETE ON "Employees" TO poor')
+    assert await failures_of(poor()) == ["The login may not SELECT."]
+
+
 @pytest.mark.parametrize("level", ['"Employees"', "{}.*"], ids=["table", "database"])
 async def test_rights_by_an_enabled_role_count(employees, poor, level):
     employees.only("mariadb")

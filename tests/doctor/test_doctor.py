@@ -5,14 +5,15 @@ import json
 import logging
 import socket
 import zipfile
+from datetime import timedelta
 
 import pytest
 
 from connector_host import clock
 from connector_host.doctor.probing import Target, probe
 from connector_host.errors import Level
-from connector_host.tls.contexts import client_context
-from connector_host.tls.issuing import issue_files
+from connector_host.tls.contexts import client_context, server_context
+from connector_host.tls.issuing import issue_authority, issue_files, issue_leaf
 from tests.agent.chain import chain_of, issue_papers
 from tests.agent.events import EventLog
 from tests.folders import Folder
@@ -77,7 +78,9 @@ def test_a_host_that_does_not_run_is_named(running):
     running.stop()
     code, sections = examined(running)
     assert code == 1
-    assert "Start it" in next(iter(sections.values()))[-1]["mend"]
+    found = next(iter(sections.values()))[-1]
+    assert "Start it" in found["mend"]
+    assert "(Connection refused)" in found["fact"]
 
 
 def test_the_bundle_gives_nobody_away(running):
@@ -108,6 +111,28 @@ async def test_what_cannot_be_reached_says_why(url, words):
 async def test_a_certificate_that_is_not_believed_is_told_apart(running):
     [finding] = await probe(Target("relay", running.url, client_context()))
     assert "is not believed" in finding.fact
+
+
+@pytest.mark.parametrize(
+    ("name", "days", "trusted", "mend"),
+    [
+        ("localhost", -1, True, "cert renew"),
+        ("other.example.org", 9, True, "for that name"),
+        ("localhost", 9, False, "--trust"),
+    ],
+)
+async def test_what_to_do_about_a_certificate_depends_on_what_is_wrong_with_it(tmp_path, name, days, trusted, mend):
+    now = clock.now()
+    authority, other = (issue_authority("an authority", now) for _ in range(2))
+    leaf = issue_leaf(authority, name, now - timedelta(days=10), days=10 + days, also=())
+    for file, pem in {"cert": leaf.certificate_pem, "key": leaf.key_pem}.items():
+        (tmp_path / file).write_bytes(pem)
+    (tmp_path / "trust").write_bytes((authority if trusted else other).certificate_pem)
+    context = server_context(tmp_path / "cert", tmp_path / "key")
+    async with await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0, ssl=context) as listener:
+        url = f"https://localhost:{listener.sockets[0].getsockname()[1]}/scim"
+        [finding] = await probe(Target("relay", url, client_context(tmp_path / "trust")))
+    assert mend in finding.mend, finding
 
 
 async def test_what_speaks_no_tls_is_told_apart(tmp_path):

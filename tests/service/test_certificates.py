@@ -137,8 +137,24 @@ def _disk_full(*_):
 
 def test_one_that_others_issued_is_warned_of_at_60_30_7_and_1_days(watched):
     watched.disown()
-    warned = [left for left in range(70, -2, -1) if watched.look(days=LEAF_DAYS - left) == ["certificate.expires"]]
+    warned = [left for left in range(70, -1, -1) if watched.look(days=LEAF_DAYS - left) == ["certificate.expires"]]
     assert warned == [60, 30, 7, 1]
+
+
+def test_the_end_of_a_certificate_is_an_error_in_the_log_once(watched):
+    watched.disown()
+    told = [watched.look(days=LEAF_DAYS + past) for past in range(4)]
+    assert told == [["certificate.expires"], ["certificate.expired"], [], []]
+
+
+def test_files_that_were_exchanged_before_the_first_look_are_the_ones_that_are_served(tmp_path):
+    watched = Watched(tmp_path)
+    live = LiveContext(watched.files.certificate, watched.files.key)
+    loaded = live._current
+    watched.replace("hr.example.org", days=100)
+    watch = CertificateWatch(watched.files.certificate, watched.files.key, "hr.example.org", live)
+    watch.look(NOW)
+    assert (watch.days_left, live._current is loaded) == (100, False)
 
 
 def test_readiness_hears_that_it_ends_soon_and_that_it_has_ended(watched):

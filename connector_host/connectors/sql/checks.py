@@ -17,11 +17,11 @@ from connector_host.connectors.sql.codes import Happened
 from connector_host.connectors.sql.columns import Unfit
 from connector_host.connectors.sql.indexes import check_indexes
 from connector_host.connectors.sql.predicates import is_folded
-from connector_host.connectors.sql.sqlstate import understand
+from connector_host.connectors.sql.sqlstate import Failure, to_error, understand
 from connector_host.errors import ConfigurationError, Finding, Level
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from sqlalchemy import Connection, Engine
 
@@ -38,6 +38,8 @@ ENCRYPTION = {
 }
 """What tells whether the connection that asks is encrypted, in its last column."""
 
+GRANTS = "Run what `connector-host grants` prints as an administrator of the database."
+
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 SAMPLE_ROWS = 1_000
@@ -46,17 +48,33 @@ SAMPLE_ROWS = 1_000
 
 def check(engine: Engine, dialect: Dialect, settings: SqlSettings, known: Known) -> list[Finding]:
     """Return every finding about the database, the table and its columns; blocks."""
+    found: list[Finding] = []
     try:
-        with engine.connect() as connection:
-            return [
-                Finding(Level.OK, "database", "The database answers and accepts the login."),
-                *_encryption(connection, dialect),
-                *_table(connection, dialect, settings, known),
-            ]
+        for finding in _findings(engine, dialect, settings, known):
+            found.append(finding)  # noqa: PERF402 - what was found before the database broke off counts
     except DBAPIError as error:
-        return [_unreachable(understand(error, dialect.name).happened, dialect)]
+        found += _broken_off(found, understand(error, dialect.name), dialect)
     except SQLAlchemyError:
-        return [_unreachable(Happened.CONNECTION, dialect)]
+        found.append(_unreachable(Happened.CONNECTION, dialect))
+    return found
+
+
+def _findings(engine: Engine, dialect: Dialect, settings: SqlSettings, known: Known) -> Iterator[Finding]:
+    with engine.connect() as connection:
+        yield Finding(Level.OK, "database", "The database answers and accepts the login.")
+        yield from _encryption(connection, dialect)
+        yield from _table(connection, dialect, settings, known)
+
+
+def _broken_off(found: Sequence[Finding], failure: Failure, dialect: Dialect) -> list[Finding]:
+    """Return what the error adds to what was found before it: nothing where the missing rights were named already."""
+    if not found or failure.happened in (Happened.CONNECTION, Happened.LOGIN, Happened.NO_DRIVER):
+        return [_unreachable(failure.happened, dialect)]
+    if failure.happened is Happened.DENIED:
+        named = any(one.subject == "privileges" and one.level is Level.FAILURE for one in found)
+        return [] if named else [Finding(Level.FAILURE, "privileges", "The login may not read the table.", GRANTS)]
+    mend = "Check again; where it stays so, the log of the database tells more."
+    return [Finding(Level.FAILURE, "database", str(to_error(failure)), mend)]
 
 
 def _unreachable(happened: Happened, dialect: Dialect) -> Finding:
@@ -119,8 +137,7 @@ def _table(connection: Connection, dialect: Dialect, settings: SqlSettings, know
         yield Finding(Level.FAILURE, subject, text if settings.query else str(failure), mend)
         return
     except Denied:
-        mend = "Run what `connector-host grants` prints as an administrator of the database."
-        yield Finding(Level.FAILURE, "query", "The login may not read all that the query names.", mend)
+        yield Finding(Level.FAILURE, "query", "The login may not read all that the query names.", GRANTS)
         return
     if settings.table is None:
         yield Finding(Level.OK, "query", f"It gives {len(facts.columns)} columns.")
@@ -158,8 +175,7 @@ def _privileges(connection: Connection, shape: Shape, settings: SqlSettings) -> 
     yield from _own_statements(shape)
     if rights.missing:
         words = ", ".join(rights.missing)
-        mend = "Run what `connector-host grants` prints as an administrator of the database."
-        yield Finding(Level.FAILURE, "privileges", f"The login may not {words}.", mend)
+        yield Finding(Level.FAILURE, "privileges", f"The login may not {words}.", GRANTS)
     else:
         yield Finding(Level.OK, "privileges", "The login may do all that the mapping needs.")
     for words in rights.excess:
