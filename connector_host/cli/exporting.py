@@ -53,28 +53,35 @@ def export_user(  # noqa: PLR0913, PLR0917 - one parameter an option
     from connector_host.connectors.registry import rehearse
     from connector_host.observability import logs
     from connector_host.settings import load
-    from connector_host.setup.tokens import connector_named
+    from connector_host.setup.access import connector_of
 
     logs.configure("auto", "warning")
     if sum(given is not None for given in (create, update, delete)) != 1:
         raise click.UsageError("Give one of --create, --update and --delete.")
     if (update is None) != (values is None):
         raise click.UsageError("--update and --values go together.")
-    name, settings = connector_named(load(config), connector)
-    export, done = asyncio.run(_export(name, settings, (create, update, delete, values), dry_run=dry_run))
+    configuration = load(config)
+    name, settings = connector_of(configuration, connector)
+    state = configuration.host.state
+    export, done = asyncio.run(_export(name, settings, state, (create, update, delete, values), dry_run=dry_run))
     if dry_run:
-        _print_rehearsal(rehearse(settings, export), as_json=as_json)
+        _print_rehearsal(rehearse(settings, export, name=name, state=state), as_json=as_json)
     elif done is not None:
         print_json(_outcome(done))
 
 
 async def _export(
-    name: str, settings: SqlSettings, given: tuple[str | None, str | None, str | None, str | None], *, dry_run: bool
+    name: str,
+    settings: SqlSettings,
+    state: Path,
+    given: tuple[str | None, str | None, str | None, str | None],
+    *,
+    dry_run: bool,
 ) -> tuple[Export, Exported | None]:
     """Return the export, and what became of it where it is meant."""
     from connector_host.connectors.registry import open_connector
 
-    connector = open_connector(name, settings)
+    connector = open_connector(name, settings, state)
     try:
         export = _meant(await connector.describe(), *given)
         return export, None if dry_run else await connector.export(export)
@@ -152,11 +159,10 @@ def grants(connector: str | None, config: Path, login: str) -> None:
     from connector_host.connectors.registry import grants as needed
     from connector_host.observability import logs
     from connector_host.settings import load
-    from connector_host.setup.tokens import connector_named
+    from connector_host.setup.access import settings_of
 
     logs.configure("auto", "warning")
-    _, settings = connector_named(load(config), connector)
-    statements = needed(settings, login)
+    statements = needed(settings_of(load(config), connector), login)
     if not statements:
         click.echo("This database has no rights to grant: who may write the file may do everything.", err=True)
     for statement in statements:

@@ -69,10 +69,11 @@ def import_users(  # noqa: PLR0913, PLR0917 - one parameter an option
     from connector_host.runs.imports import Request, run
     from connector_host.runs.state import ImportState
     from connector_host.settings import load
-    from connector_host.setup.tokens import connector_named
+    from connector_host.setup.access import connector_of
 
     logs.configure("auto", "warning")
-    name, settings = connector_named(load(config), connector)
+    configuration = load(config)
+    name, settings = connector_of(configuration, connector)
     with ImportState(state or config.with_name(f"imports-{name}.sqlite")) as kept:
         if history:
             _print_history(kept.history(), as_json=as_json)
@@ -85,7 +86,7 @@ def import_users(  # noqa: PLR0913, PLR0917 - one parameter an option
             overlap=overlap,
             accept_deletions=accept_deletions,
         )
-        with open_importer(name, settings) as importer:
+        with open_importer(name, settings, configuration.host.state) as importer:
             counts = run(importer, kept, request, _progress if os.isatty(2) else lambda _: None)
     _print_counts(counts, as_json=as_json)
 
@@ -110,10 +111,9 @@ def change_log(connector: str | None, config: Path, *, tracking: bool, remove: b
     """
     from connector_host.connectors.registry import change_log as needed
     from connector_host.settings import load
-    from connector_host.setup.tokens import connector_named
+    from connector_host.setup.access import settings_of
 
-    _, settings = connector_named(load(config), connector)
-    statements = needed(settings, remove=remove, by_tracking=tracking)
+    statements = needed(settings_of(load(config), connector), remove=remove, by_tracking=tracking)
     if not statements and tracking:
         raise click.ClickException("Only SQL Server tracks changes by itself: leave --tracking out.")
     if not statements:

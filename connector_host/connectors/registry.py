@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from connector_host.connectors.contract import Connector, Export, Importer, Rehearsal
+    from connector_host.connectors.sql.known import Known
     from connector_host.connectors.survey import Relation, TableSurvey
     from connector_host.errors import Finding
     from connector_host.settings import ConnectorSettings
@@ -35,25 +36,31 @@ def accept_types(name: str, state: Path) -> None:
     file_of(state, name).unlink(missing_ok=True)
 
 
-def open_importer(name: str, settings: ConnectorSettings) -> AbstractContextManager[Importer]:
+def open_importer(
+    name: str, settings: ConnectorSettings, state: Path | None = None
+) -> AbstractContextManager[Importer]:
     """Return a connection for one import; entering it connects and discovers. Blocks.
+
+    Columns have the types that are known in the folder `state`, where one is given.
 
     Raises ConfigurationError, Denied or Unavailable.
     """
     from connector_host.connectors.sql.importing import open_importer as opened  # noqa: PLC0415 - the same
 
-    return opened(name, settings)
+    return opened(name, settings, _known(name, settings, state))
 
 
-def rehearse(settings: ConnectorSettings, export: Export) -> Rehearsal:
+def rehearse(settings: ConnectorSettings, export: Export, *, name: str = "", state: Path | None = None) -> Rehearsal:
     """Carry out an export by its very statements and undo it. Blocks.
+
+    Columns have the types that are known of the connector in the folder `state`, where one is given.
 
     Raises ConfigurationError or Unavailable where there is nothing to rehearse on; every other failure is part of
     what is returned.
     """
     from connector_host.connectors.sql import rehearsing  # noqa: PLC0415 - the same
 
-    return rehearsing.rehearse(settings, export)
+    return rehearsing.rehearse(settings, export, known=_known(name, settings, state))
 
 
 def probe(name: str, settings: ConnectorSettings, state: Path | None = None) -> list[Finding]:
@@ -62,9 +69,15 @@ def probe(name: str, settings: ConnectorSettings, state: Path | None = None) -> 
     Raises ConfigurationError or a ConnectorError where there is nothing to probe on.
     """
     from connector_host.connectors.sql import probing  # noqa: PLC0415 - the same
-    from connector_host.connectors.sql.known import KnownTypes, file_of  # noqa: PLC0415 - the same
 
-    return probing.probe(settings, KnownTypes(None if state is None else file_of(state, name), settings.place).load())
+    return probing.probe(settings, _known(name, settings, state))
+
+
+def _known(name: str, settings: ConnectorSettings, state: Path | None) -> Known:
+    """Return the types that a connector's columns are known by."""
+    from connector_host.connectors.sql.known import types_of  # noqa: PLC0415 - the same
+
+    return types_of(settings, name, state).load()
 
 
 def survey_query(settings: ConnectorSettings) -> TableSurvey:

@@ -41,7 +41,7 @@ def values_of(described: ObjectType, document: Mapping[str, Any]) -> dict[str, V
         try:
             values[name] = None if given is None else _value(attribute.type, given)
         except (ValueError, InvalidOperation):
-            raise ConfigurationError(f"{name}: is a {attribute.type.value}.") from None
+            raise ConfigurationError(f"{name}: takes a value of the type {attribute.type.value}.") from None
     return values
 
 

@@ -26,12 +26,15 @@ _LITERAL: Final = re.compile(r'"(?:[^"\\\x00-\x1F]|\\["\\/bfnrt]|\\u[0-9A-Fa-f]{
 """A string literal, exactly as the grammar has it (RFC 7644 §3.4.2.2 refers to JSON)."""
 
 
+_LONG_NUMBER: Final = re.compile(r"(?<=\s)-?(?=[\d.]{17,}+)\d++\.\d++(?=[\s)\]]|$)")
+"""A number with more digits than eight bytes of floating point keep."""
 _RANGE: Final = re.compile(r"number out of range: (\S+)")
 """The one mistake in which the library repeats a value."""
 
 
 def parse(text: str) -> FilterNode:
     """Parse a filter; values without quotes, as Microsoft's sample sends them, are taken for `eq`."""
+    text = _with_every_digit(text)
     literals = entra.QUOTED.findall(text)
     if not all(_LITERAL.fullmatch(literal) for literal in literals):
         return _parse_as_it_is(text)
@@ -40,6 +43,14 @@ def parse(text: str) -> FilterNode:
         return _filled(_template(entra.QUOTED.sub(_numbered(), text)), [_unescaped(literal) for literal in literals])
     except SCIMException:
         return _parse_as_it_is(text)
+
+
+def _with_every_digit(text: str) -> str:
+    """Return the filter with long numbers in quotes: the grammar would make floats of them, which lose digits."""
+    if _LONG_NUMBER.search(text) is None:
+        return text
+    parts = entra.QUOTED.split(text)
+    return "".join(part if part.startswith('"') else _LONG_NUMBER.sub(r'"\g<0>"', part) for part in parts)
 
 
 def _parse_as_it_is(text: str) -> FilterNode:

@@ -60,7 +60,13 @@ def of_url(text: str, password_file: Path | None, environment: Mapping[str, str]
 
 def settings_of(configuration: Configuration, name: str | None) -> ConnectorSettings:
     """Return a connector's settings with its password opened; the only connector where no name is given."""
-    return opened(*connector_named(configuration, name))
+    return connector_of(configuration, name)[1]
+
+
+def connector_of(configuration: Configuration, name: str | None) -> tuple[str, ConnectorSettings]:
+    """Return a connector's name and its settings with the password opened; the only one where no name is given."""
+    name, settings = connector_named(configuration, name)
+    return name, opened(name, settings)
 
 
 def of_settings(settings: ConnectorSettings) -> Login:

@@ -207,3 +207,11 @@ def test_an_id_that_is_a_number_is_compared_as_one_and_with_no_other_text():
         assert read_filter(flows, text, LimitSettings()) == expected
     with pytest.raises(ScimError, match=r"id: sw compares text.*column 13"):
         read_filter(flows, 'id pr and   id sw "1"', LimitSettings())
+
+
+def test_a_long_number_keeps_every_digit():
+    """The grammar's floats keep 15 to 17 digits; a column may have 38."""
+    long = "12345678901234567890123456789012345678.5"
+    assert condition(f'{ECMA}:Salary eq {long} and userName eq "{long}"') == AllOf(
+        (Compare("Salary", EQ, Decimal(long)), Compare("Login", EQ, long))
+    )

@@ -154,7 +154,7 @@ def _numbers(column: SqlColumn, parameters: Parameters) -> Iterator[Trial]:
             largest, fine = Decimal((0, (9,) * digits, -scale)), Decimal((0, (1,), -scale))
     digits = len(largest.as_tuple().digits)
     yield Trial(f"the largest number of {digits} digits", largest)
-    yield Trial(f"the smallest number of {digits} digits", -largest)
+    yield Trial(f"the smallest number of {digits} digits", largest.copy_negate())
     yield Trial("the finest fraction" if fine != 1 else "1", fine)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -19,6 +20,7 @@ from connector_host.connectors.sql import discovery
 from connector_host.connectors.sql.columns import AsDriver, Family, Unfit
 from connector_host.connectors.sql.moments import to_moment
 from connector_host.connectors.sql.sqlstate import translated
+from connector_host.connectors.sql.statements import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -137,26 +139,22 @@ def statements(connection: Connection, shape: Shape, *, remove: bool) -> tuple[s
     Names are quoted by SQLAlchemy's own rules for the database, whatever they hold.
     """
     templates = (REMOVE if remove else INSTALL).get(shape.dialect.name, ())
-    preparer = connection.dialect.identifier_preparer
     name = shape.table.schema
     if name is None and shape.dialect.name == "postgresql":
         # The routine runs with its owner's rights, so nothing in it may depend on the caller's search path.
         name = str(connection.scalar(sa.text("SELECT current_schema()")))
-    schema = "" if name is None else preparer.quote_identifier(name) + "."
+    schema = "" if name is None else quoted(connection, name) + "."
     log = shape.table.name + SUFFIX
-
-    def quoted(name: str) -> str:
-        return preparer.quote_identifier(name).replace("%%", "%")
-
+    spelled = partial(quoted, connection)
     names = {
-        "table": schema + quoted(shape.table.name),
-        "log": schema + quoted(log),
-        "routine": schema + quoted(f"{log}_log"),
-        "trigger": quoted(f"{log}_log"),
+        "table": schema + spelled(shape.table.name),
+        "log": schema + spelled(log),
+        "routine": schema + spelled(f"{log}_log"),
+        "trigger": spelled(f"{log}_log"),
         "schema": schema,
-        "index": quoted(f"{log}_at"),
-        "anchor": quoted(shape.object_type.anchor),
-        **{event: schema * (shape.dialect.name in ("mysql", "db2")) + quoted(f"{log}_{event}") for event in _EVENTS},
+        "index": spelled(f"{log}_at"),
+        "anchor": spelled(shape.object_type.anchor),
+        **{event: schema * (shape.dialect.name in ("mysql", "db2")) + spelled(f"{log}_{event}") for event in _EVENTS},
     }
     return tuple(template.format(**names) for template in templates)
 

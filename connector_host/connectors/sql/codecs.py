@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 import uuid
-from datetime import time
+from datetime import time, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING
 
@@ -113,9 +113,9 @@ def _time(facts: ColumnFacts, parameters: Parameters) -> Codec:
     kept = parameters.fraction_digits if facts.precision is None else facts.precision
     digits = min(kept, parameters.clock_digits)
 
-    def parse(text: object) -> time:
+    def parse(given: object) -> time:
         try:
-            return moments.cut(text if isinstance(text, time) else time.fromisoformat(str(text)), digits)
+            return moments.cut(_clock(given), digits)
         except ValueError:
             raise Unfit("takes a time of day such as 17:30:00") from None
 
@@ -123,6 +123,19 @@ def _time(facts: ColumnFacts, parameters: Parameters) -> Codec:
         return parse(value).isoformat()
 
     return Codec(AttributeType.STRING, canonical, canonical, canonical)
+
+
+def _clock(given: object) -> time:
+    """Return a time of day; PyMySQL hands out how long it is since midnight. Raises ValueError for any other time."""
+    match given:
+        case time():
+            return given
+        case timedelta():
+            if given.days:
+                raise ValueError
+            return (moments.EPOCH + given).time()
+        case _:
+            return time.fromisoformat(str(given))
 
 
 # ── numbers ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -160,7 +173,7 @@ def _decimal(facts: ColumnFacts, parameters: Parameters) -> Codec:
     expected = _decimal_words(facts, parameters)
 
     def check(number: Decimal) -> Decimal:
-        _, digits, exponent = number.normalize().as_tuple()
+        _, digits, exponent = number.normalize(neighbours.EXACT).as_tuple()
         if not isinstance(exponent, int):
             raise Unfit(expected)
         if facts.scale is not None and -exponent > facts.scale:
@@ -225,7 +238,7 @@ def _floating(digits: int) -> Callable[[ColumnFacts, Parameters], Codec]:
     def encode(value: Value) -> float:
         number = _as_decimal(value, expected)
         rounded = float(number)
-        if len(number.normalize().as_tuple().digits) > digits or abs(rounded) > limit:
+        if len(number.normalize(neighbours.EXACT).as_tuple().digits) > digits or abs(rounded) > limit:
             raise Unfit(expected)
         return rounded
 

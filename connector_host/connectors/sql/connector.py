@@ -33,7 +33,7 @@ from connector_host.connectors.sql import (
 from connector_host.connectors.sql.codes import Happened
 from connector_host.connectors.sql.dialects import dialect_of
 from connector_host.connectors.sql.engines import open_engine, parse_url
-from connector_host.connectors.sql.known import Known, KnownTypes, file_of
+from connector_host.connectors.sql.known import Known, types_of
 from connector_host.connectors.sql.pacing import Pace
 from connector_host.connectors.sql.passwords import password_of
 from connector_host.connectors.sql.readers import Readers
@@ -87,7 +87,7 @@ class SqlConnector:
         )
         self._turn = itertools.count()
         self._known: Shape | None = None
-        self._types = KnownTypes(None if state is None else file_of(state, name), settings.place)
+        self._types = types_of(settings, name, state)
         self._types_then: Known = {}
         self._read_many: Callable[[Connection, list[str]], dict[str, Entry]] = self._read_nothing
         self._discovered_s = 0.0

@@ -115,11 +115,16 @@ def _mysql_column(row: Row, dialect: Dialect) -> tuple[ColumnFacts, Kind]:
         length=_number(row["char_length"]) if kind.family in TEXTS else None,
         precision=_number(row["fraction_digits"] if moment else row["digits"] if is_decimal else None),
         scale=_number(row["scale"]) if is_decimal else None,
-        allowed=tuple(re.findall(r"'((?:[^']|'')*)'", declared)) if declared.startswith("enum(") else (),
+        allowed=_labels(declared) if declared.startswith("enum(") else (),
         collation=row["collation_name"],
         comment=plain(row["comment_text"] or ""),
     )
     return facts, kind
+
+
+def _labels(declared: str) -> tuple[str, ...]:
+    """Return the labels of an enum as they are written down: only quotation marks are doubled."""
+    return tuple(label.replace("''", "'") for label in re.findall(r"'((?:[^']|'')*)'", declared))
 
 
 def _mssql_column(row: Row, dialect: Dialect) -> tuple[ColumnFacts, Kind]:

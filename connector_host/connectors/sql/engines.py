@@ -168,6 +168,7 @@ def _set_up_sessions(
     def set_up(connection: Any, _: object) -> None:  # noqa: ANN401 - the driver's door
         if engine.driver == "psycopg":
             _read_infinity_as_absent(connection)
+            _read_json_as_text(connection)
         cursor = connection.cursor()
         for statement in statements:
             cursor.execute(statement)
@@ -209,6 +210,14 @@ def _read_infinity_as_absent(connection: Any) -> None:  # noqa: ANN401 - the dri
                 return None
 
         connection.adapters.register_loader(name, type(f"Finite{loader.__name__}", (loader,), {"load": load}))
+
+
+def _read_json_as_text(connection: Any) -> None:  # noqa: ANN401 - the driver's door
+    """Read a document as it is kept: psycopg would parse it, and what it was spelled like would be lost."""
+    from psycopg.types.string import TextLoader  # noqa: PLC0415 - only where this driver is installed
+
+    for name in ("json", "jsonb"):
+        connection.adapters.register_loader(name, TextLoader)
 
 
 def _set_up_sqlite(engine: Engine, statement_s: float, purpose: Purpose) -> None:

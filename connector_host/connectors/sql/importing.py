@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from connector_host.connectors.contract import ChangeLog, Condition, ObjectType, Value
     from connector_host.connectors.sql.dialect import ServerCursor
+    from connector_host.connectors.sql.known import Known
     from connector_host.connectors.sql.shapes import Shape
     from connector_host.connectors.sql.statements import Statement
     from connector_host.settings import SqlSettings
@@ -119,7 +120,7 @@ class SqlImporter:
 
 
 @contextmanager
-def open_importer(name: str, settings: SqlSettings) -> Iterator[SqlImporter]:
+def open_importer(name: str, settings: SqlSettings, known: Known | None = None) -> Iterator[SqlImporter]:
     """Connect, discover the table, and give an importer; nothing is left open afterwards."""
     url = parse_url(settings.database, password_of(settings))
     dialect = dialect_of(url)
@@ -127,7 +128,7 @@ def open_importer(name: str, settings: SqlSettings) -> Iterator[SqlImporter]:
     try:
         with translated(dialect.name), engine.connect() as connection:
             facts = sources.facts_of(connection, dialect, settings)
-            shape = shapes.build(facts, settings, dialect, None)
+            shape = shapes.build(facts, settings, dialect, known)
             yield SqlImporter(name, connection, shape)
     finally:
         engine.dispose()

@@ -7,12 +7,14 @@ Writes nothing; it says which statement an administrator may want to run.
 from __future__ import annotations
 
 import re
+from functools import partial
 from importlib import resources
 from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import String, bindparam, text
 
 from connector_host.connectors.sql.predicates import is_folded
+from connector_host.connectors.sql.statements import quoted
 from connector_host.errors import Finding, Level
 
 if TYPE_CHECKING:
@@ -97,8 +99,7 @@ def _leading(connection: Connection, shape: Shape, settings: SqlSettings) -> Seq
 
 def _serves(shape: Shape, column: SqlColumn, leading: str, collation: str) -> bool:
     """Return whether an index that leads with this is used for the comparison that `predicates` writes."""
-    plain = re.sub(r"::[\w ]+|[\s()\"`\[\]]", "", leading).lower()
-    name = column.attribute.name.lower()
+    plain, name = _bare(re.sub(r"::[\w ]+", "", leading)), _bare(column.attribute.name)
     if not is_folded(column):
         return plain == name
     match shape.dialect.text_comparison:
@@ -110,11 +111,16 @@ def _serves(shape: Shape, column: SqlColumn, leading: str, collation: str) -> bo
             return plain == name
 
 
+def _bare(text: str) -> str:
+    """Return a name or an expression without what databases put around names, and add between words."""
+    return re.sub(r"[\s()\"`\[\]]", "", text).lower()
+
+
 def _statement(
     connection: Connection, shape: Shape, column: SqlColumn, settings: SqlSettings, *, unique: bool = False
 ) -> str:
     """Return the statement that creates the index, with the database's own quotes."""
-    quote = connection.dialect.identifier_preparer.quote_identifier
+    quote = partial(quoted, connection)
     name = column.attribute.name
     table = ".".join(quote(part) for part in (settings.database_schema, settings.place) if part is not None)
     expression = quote(name)

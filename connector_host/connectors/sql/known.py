@@ -10,6 +10,8 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from sqlalchemy import make_url
+
 from connector_host.connectors.contract import AttributeType
 from connector_host.connectors.sql.columns import Family, Kind
 from connector_host.connectors.sql.discovery import Column
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from connector_host.settings import SqlSettings
+
 Known = dict[str, Column]
 """The columns by name, as they were when they were first seen or last accepted."""
 
@@ -31,12 +35,22 @@ def file_of(state: Path, connector: str) -> Path:
     return state / "types" / f"{connector}.json"
 
 
+def types_of(settings: SqlSettings, connector: str, state: Path | None) -> KnownTypes:
+    """Return the known types of a connector: of this table, in this kind of database.
+
+    Another kind of database spells its types in its own way, so what was known in one says nothing about the other.
+    """
+    kind = make_url(settings.database).get_backend_name()
+    return KnownTypes(None if state is None else file_of(state, connector), settings.place, kind)
+
+
 class KnownTypes:
     """The known columns of one table; without a file they last as long as the process."""
 
-    def __init__(self, path: Path | None, table: str) -> None:
+    def __init__(self, path: Path | None, table: str, kind: str) -> None:
         self._path = path
         self._table = table
+        self._kind = kind
         self._remembered: Known = {}
 
     def load(self) -> Known:
@@ -45,7 +59,8 @@ class KnownTypes:
             return dict(self._remembered)
         try:
             content = json.loads(self._path.read_text(encoding="utf-8"))
-            if content["table"] != self._table:
+            # What an older host has kept names no kind of database: it is believed.
+            if content["table"] != self._table or content.get("database", self._kind) != self._kind:
                 return {}
             return {name: _column(kept) for name, kept in content["columns"].items()}
         except FileNotFoundError:
@@ -63,7 +78,11 @@ class KnownTypes:
         self._remembered = dict(columns)
         if self._path is None:
             return
-        content = {"table": self._table, "columns": {name: asdict(column) for name, column in columns.items()}}
+        content = {
+            "table": self._table,
+            "database": self._kind,
+            "columns": {name: asdict(column) for name, column in columns.items()},
+        }
         try:
             make_folder(self._path.parent)
             write_public(self._path, json.dumps(content, indent=1, sort_keys=True).encode())

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import struct
 import sys
-from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
+from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, ROUND_CEILING, ROUND_FLOOR, Context, Decimal
 from typing import TYPE_CHECKING
 
 from connector_host.connectors.sql.columns import Neighbours
@@ -21,6 +21,10 @@ SINGLE_MIN: float = struct.unpack("<f", b"\x01\x00\x00\x00")[0]
 """The greatest number of four bytes, and the least above zero."""
 
 
+EXACT = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN)
+"""Arithmetic that keeps every digit: the ordinary one rounds to 28, fewer than a column may have."""
+
+
 def whole(number: Decimal, kind: Kind) -> Neighbours:
     """Return the whole numbers beside a number within the range of a kind."""
     if not kind.low <= number <= kind.high:
@@ -31,9 +35,9 @@ def whole(number: Decimal, kind: Kind) -> Neighbours:
 def fixed(number: Decimal, precision: int, scale: int) -> Neighbours:
     """Return the numbers of so many digits, `scale` of them after the point, beside a number."""
     step = Decimal(1).scaleb(-scale)
-    limit = (10**precision - 1) * step
-    if abs(number) > limit:
-        return Neighbours(None, -limit) if number < 0 else Neighbours(limit, None)
+    limit = EXACT.multiply(10**precision - 1, step)
+    if number.copy_abs() > limit:
+        return Neighbours(None, limit.copy_negate()) if number < 0 else Neighbours(limit, None)
     # Enough digits for any number within the limit.
     ways = (Context(prec=precision, rounding=way) for way in (ROUND_FLOOR, ROUND_CEILING))
     return Neighbours(*(number.quantize(step, context=way) for way in ways))
@@ -57,7 +61,7 @@ def single(number: Decimal, digits: int) -> Neighbours:
     near = _nearest_single(number)
     if math.isinf(near):
         return Neighbours(None, -SINGLE_MAX) if near < 0 else Neighbours(SINGLE_MAX, None)
-    if len(number.normalize().as_tuple().digits) <= digits:
+    if len(number.normalize(EXACT).as_tuple().digits) <= digits:
         return Neighbours(float(number), float(number))
     if Decimal(f"{near:.{digits}g}") < number:
         return Neighbours(near, _beside(near, 1))

@@ -194,7 +194,7 @@ def _as_text(column: SqlColumn, shape: Shape) -> Expression:
     facts = column.discovered.facts
     if is_text(column) and shape.dialect.padded_cast and column.discovered.kind.family is Family.PADDED_TEXT:
         return sa.func.rtrim(column.sql)
-    is_plain = is_text(column) and facts.declared.lower() not in ("json", "xml")
+    is_plain = is_text(column) and facts.declared.lower() not in ("json", "jsonb", "xml")
     if is_plain and not (facts.allowed and shape.dialect.name == "postgresql"):
         return column.sql
     return sa.cast(column.sql, sa.Unicode() if shape.dialect.name == "mssql" else sa.Text())

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import OID
+
+from connector_host.connectors.sql.statements import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -200,7 +203,7 @@ def _mssql(
     connection: Connection, shape: Shape, settings: SqlSettings, wanted: Mapping[Right, tuple[str, ...]]
 ) -> Rights:
     """Ask HAS_PERMS_BY_NAME, for the table and, where the mapping names them, for each column."""
-    quote = connection.dialect.identifier_preparer.quote_identifier
+    quote = partial(quoted, connection)
     parts = (settings.database_schema, shape.table.name)
     table = ".".join(quote(part) for part in parts if part is not None)
 
@@ -253,7 +256,7 @@ def grants(
 
     Names are quoted by SQLAlchemy's own rules for the database, whatever they hold.
     """
-    quote = connection.dialect.identifier_preparer.quote_identifier
+    quote = partial(quoted, connection)
     schema = settings.database_schema
     by_column = BY_COLUMN.get(shape.dialect.name, ())
     rights = ", ".join(

@@ -5,11 +5,13 @@ What else it needs, such as EXECUTE on a function, cannot be read off its text; 
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
 from connector_host.connectors.sql import privileges
+from connector_host.connectors.sql.statements import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,7 +36,7 @@ def grants(connection: Connection, dialect: Dialect, selection: Selection, login
     if dialect.name not in GRANTS:
         return ()
     template, asked = GRANTS[dialect.name]
-    quote = connection.dialect.identifier_preparer.quote_identifier
+    quote = partial(quoted, connection)
     whom = privileges.account(connection, login) if dialect.name == "mysql" else quote(login)
     default = ""
     if any(named.schema is None for named in selection.reads):

@@ -42,14 +42,16 @@ BRACKET = (DEFERRED, "BEGIN")
 """How statements begin that are around an export and no part of it."""
 
 
-def rehearse(settings: SqlSettings, export: Export, shape: Shape | None = None) -> Rehearsal:
+def rehearse(
+    settings: SqlSettings, export: Export, shape: Shape | None = None, *, known: Known | None = None
+) -> Rehearsal:
     """Carry out an export and undo it; returns what was said and what would have become of it. Blocks.
 
-    The table is looked at anew where no shape is given. Raises ConfigurationError or Unavailable where there is
-    nothing to rehearse on; everything else is part of the rehearsal.
+    The table is looked at anew where no shape is given, and its columns have the types that are `known`. Raises
+    ConfigurationError or Unavailable where there is nothing to rehearse on; everything else is part of the rehearsal.
     """
     with connected(settings) as (engine, connection, dialect):
-        shape = shape or looked_up(connection, dialect, settings)
+        shape = shape or looked_up(connection, dialect, settings, known)
         obstacle = undoing.obstacle(connection, shape, settings, export)
         if obstacle:
             return _only_shown(connection, shape, settings, export, obstacle)

@@ -91,6 +91,16 @@ def _column(name: str, columns: Sequence[str]) -> str:
     return str(columns[number] if number < len(columns) else name)
 
 
+def quoted(connection: Connection, name: str) -> str:
+    """Return a name as the database quotes it, for statements that people run and drivers that look for no parameters.
+
+    SQLAlchemy doubles each % where the driver would take it for a parameter's.
+    """
+    dialect = connection.dialect
+    spelled = dialect.identifier_preparer.quote_identifier(name)
+    return spelled.replace("%%", "%") if dialect.paramstyle in ("format", "pyformat") else spelled
+
+
 def compiled(connection: Connection, statement: Executable) -> Statement:
     """Return a statement in the spelling of the connection's driver."""
     spelled: Any = statement.compile(dialect=connection.dialect)  # type: ignore[attr-defined] # every statement has it

@@ -34,6 +34,7 @@ POSTGRESQL_TYPES: Mapping[str, Kind] = {
     "name": TEXT,
     "xml": TEXT,
     "json": TEXT,
+    "jsonb": TEXT,
     "character": PADDED,
     "smallint": integers(16),
     "integer": integers(32),

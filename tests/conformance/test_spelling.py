@@ -1,0 +1,151 @@
+"""Names that are awkward in every way, and values whose spelling drivers like to change."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+
+import pytest
+
+from connector_host.connectors.contract import Add, Comparator, Compare, Query
+from connector_host.connectors.errors import InvalidValue
+from connector_host.connectors.registry import change_log, grants
+from connector_host.errors import Level
+
+TABLE = "Us'er :x%s [a]"
+NAMES = {"key": "sel ect", "shown": "Ünï %(x)s", "plain": "na:me", "asked": "?"}
+ROW = {"sel ect": "Änna/1 %41", "Ünï %(x)s": "%s :x [1]", "na:me": "it's", "?": "100%"}
+
+
+@pytest.fixture
+def awkward(platform):
+    columns = ", ".join(f'"{name}" varchar(40)' for name in list(NAMES.values())[1:])
+    cascade = " CASCADE" if platform.database == "postgresql" else ""
+    platform.execute(
+        f'DROP TABLE IF EXISTS "{TABLE}"{cascade}',
+        f'CREATE TABLE "{TABLE}" ("{NAMES["key"]}" varchar(40) NOT NULL UNIQUE, {columns})',
+    )
+    yield platform
+    platform.execute(f'DROP TABLE IF EXISTS "{TABLE}"{cascade}')
+
+
+def settings_of(platform, **changes):
+    return platform.settings(**{"table": TABLE, "anchor": NAMES["key"], "column": {}} | changes)
+
+
+async def test_awkward_names_and_values_go_both_ways(awkward):
+    connector = awkward.open(table=TABLE, anchor=NAMES["key"])
+    try:
+        assert (await connector.export(Add(ROW))).entry.values == ROW
+        for name, value in ROW.items():
+            page = await connector.search(Query(Compare(name, Comparator.EQ, value)))
+            assert [entry.values for entry in page.entries] == [ROW]
+    finally:
+        await connector.close()
+
+
+async def test_the_index_that_check_proposes_can_be_made_whatever_the_names(awkward):
+    mapping = {"attributes": {NAMES["shown"]: "userName"}}
+    connector = awkward.open(table=TABLE, anchor=NAMES["key"], **mapping)
+    try:
+        (found,) = [one for one in await connector.check() if "No index" in one.fact]
+        awkward.execute(found.mend.removeprefix("Create one: "))
+        assert not [one for one in await connector.check() if "No index" in one.fact]
+    finally:
+        await connector.close()
+
+
+async def test_what_grants_prints_is_enough_whatever_the_names(awkward, poor_login):
+    login = poor_login
+    for statement in grants(settings_of(awkward), login):
+        awkward.execute(statement)
+    url = awkward.url.replace("scim@", "we%20ird@")
+    connector = awkward.open(table=TABLE, anchor=NAMES["key"], database=url, password="poor")
+    try:
+        assert (await connector.export(Add(ROW))).written
+        assert not [one for one in await connector.check() if one.level is Level.FAILURE]
+    finally:
+        await connector.close()
+
+
+@pytest.fixture
+def poor_login(awkward):
+    awkward.only("postgresql", "mariadb")
+    login = "we ird"
+    quoted = f'"{login}"' if awkward.database == "postgresql" else f"'{login}'"
+    identified = "PASSWORD" if awkward.database == "postgresql" else "IDENTIFIED BY"
+    awkward.execute(f"CREATE USER {quoted} {identified} 'poor'")
+    yield login
+    awkward.execute(*([f"DROP OWNED BY {quoted}"] if awkward.database == "postgresql" else []), f"DROP USER {quoted}")
+
+
+def test_a_change_log_can_be_made_and_removed_whatever_the_names(awkward):
+    awkward.execute(*change_log(settings_of(awkward)))
+    awkward.execute(f"""INSERT INTO "{TABLE}" ("{NAMES["key"]}") VALUES ('x')""")
+    assert awkward.execute(f'SELECT anchor FROM "{TABLE}_changes"')[0][0] == "x"
+    awkward.execute(*change_log(settings_of(awkward), remove=True))
+
+
+# ── values ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+TYPES = {
+    "postgresql": "number numeric(38, 10), doc json, docb jsonb, label spelling, clock time(2)",
+    "mariadb": "number decimal(38, 10), doc json, label enum('happy', 'o''k'), clock time(2)",
+}
+
+
+@pytest.fixture
+async def spelled(platform):
+    platform.only("postgresql", "mariadb")
+    platform.execute("DROP TABLE IF EXISTS spelled")
+    if platform.database == "postgresql":
+        platform.execute("DROP TYPE IF EXISTS spelling", "CREATE TYPE spelling AS ENUM ('happy', 'o''k')")
+    platform.execute(f"CREATE TABLE spelled (id int PRIMARY KEY, {TYPES[platform.database]})")
+    connector = platform.open(table="spelled", anchor="id", column={})
+    yield connector
+    await connector.close()
+    platform.execute("DROP TABLE spelled")
+
+
+@pytest.mark.parametrize("sign", ["", "-"])
+async def test_every_digit_of_a_decimal_survives_and_is_compared(spelled, sign):
+    """Python's own arithmetic rounds to 28 digits."""
+    largest = Decimal(f"{sign}{'9' * 28}.{'9' * 10}")
+    assert (await spelled.export(Add({"id": 1, "number": largest}))).entry.values["number"] == largest
+    beyond = Decimal(f"{sign}{'9' * 28}.{'9' * 11}")
+    for comparator, value, count in (
+        (Comparator.EQ, largest, 1),
+        (Comparator.EQ, beyond, 0),
+        (Comparator.GE if sign else Comparator.LE, beyond, 1),
+        (Comparator.LE if sign else Comparator.GE, Decimal(f"{sign}1E28"), 0),
+    ):
+        assert (await spelled.search(Query(Compare("number", comparator, value)))).total == count
+
+
+async def test_digits_that_a_decimal_does_not_keep_are_refused_and_never_rounded(spelled):
+    for number in ("1.00000000001", f"{'9' * 28}.99999999991", "1E28"):
+        with pytest.raises(InvalidValue, match="at most 38 digits"):
+            await spelled.export(Add({"id": 1, "number": Decimal(number)}))
+
+
+async def test_a_document_is_read_as_it_is_kept(spelled, platform):
+    document = '{"b": "é\'", "a": [1, 2.50, null, true]}'
+    names = ["doc", "docb"] if platform.database == "postgresql" else ["doc"]
+    done = await spelled.export(Add({"id": 1} | dict.fromkeys(names, document)))
+    assert done.entry.values["doc"] == document
+    for name in names:
+        kept = done.entry.values[name]
+        assert json.loads(kept) == json.loads(document)
+        for comparator, value in ((Comparator.EQ, kept), (Comparator.CO, "2.50")):
+            assert (await spelled.search(Query(Compare(name, comparator, value)))).total == 1
+
+
+async def test_a_label_with_a_quotation_mark_is_one_of_the_allowed(spelled):
+    assert (await spelled.describe()).by_name["label"].canonical_values == ("happy", "o'k")
+    assert (await spelled.export(Add({"id": 1, "label": "o'k"}))).entry.values["label"] == "o'k"
+
+
+@pytest.mark.parametrize("clock", ["00:00:00", "09:05:01", "23:59:59"])
+async def test_every_time_of_day_is_read(spelled, clock):
+    assert (await spelled.export(Add({"id": 1, "clock": clock}))).entry.values["clock"] == clock
+    assert (await spelled.search(Query(Compare("clock", Comparator.EQ, clock)))).total == 1
