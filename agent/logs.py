@@ -37,6 +37,11 @@ def configure(log_format: LogFormat, level: LogLevel) -> None:
     logging.basicConfig(level=level.upper(), handlers=[output], force=True)
 
 
+def printable(text: str) -> str:
+    """Return the text for a terminal: what others say there moves no cursor and begins no line."""
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
+
+
 def _moment(record: logging.LogRecord) -> str:
     return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
@@ -69,7 +74,7 @@ class _Json(logging.Formatter):
 
 class _Console(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        fields = " ".join(f"{key}={value}" for key, value in _fields(record).items())
+        fields = " ".join(f"{key}={printable(str(value))}" for key, value in _fields(record).items())
         return f"{_moment(record)} {record.levelname.lower():7} {_message(record)} {fields}".rstrip()
 
 

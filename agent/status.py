@@ -11,6 +11,7 @@ from typing import Final, TypeVar
 import msgspec
 
 from agent.errors import ConfigurationError
+from agent.logs import printable
 
 EVERY_S: Final = 2.0
 STALE_S: Final = 10.0
@@ -135,7 +136,7 @@ def words(status: RelayStatus | AgentStatus, now_s: float) -> str:
             f"Connector host {status.host}: {reached}.",
         ]
         tail = [f"Last error: {status.last_error}"] if status.last_error else []
-    return "\n".join([*head, *links, *tail])
+    return "\n".join(printable(line) for line in (*head, *links, *tail))
 
 
 def _other_nodes(status: RelayStatus, now_s: float) -> list[str]:

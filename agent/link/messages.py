@@ -97,6 +97,8 @@ class Failure(msgspec.Struct, frozen=True, array_like=True):
     """True as soon as one byte of the request may have reached the connector host."""
     detail: str
     """One sentence for an administrator; names the hop, never a value from the request."""
+    lasting: bool = False
+    """Whether it stays so until somebody mends a setting: another agent may be asked, and nobody waits."""
 
 
 class Health(msgspec.Struct, frozen=True, array_like=True):

@@ -18,7 +18,6 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import NameOID
 
 from agent.errors import AgentError, ConfigurationError
 from agent.link.credentials import AgentName, name_in
@@ -104,11 +103,10 @@ def load(state: Path) -> Identity | None:
     return Identity(identity.certificate, name, file, identity.key)
 
 
-def new_request(name: str) -> tuple[ec.EllipticCurvePrivateKey, bytes]:
-    """Return a new key, and a certificate request for it, PEM."""
+def new_request() -> tuple[ec.EllipticCurvePrivateKey, bytes]:
+    """Return a new key, and a certificate request for it, PEM; whose it is, the relay knows from token or link."""
     key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name[:64])])
-    request = x509.CertificateSigningRequestBuilder().subject_name(subject).sign(key, hashes.SHA256())
+    request = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([])).sign(key, hashes.SHA256())
     return key, request.public_bytes(Encoding.PEM)
 
 
@@ -142,7 +140,7 @@ async def enrol(settings: AgentSettings, relay: URL, state: Path, token: str) ->
 
     Raises EnrolmentRefused with the relay's reason, and ConfigurationError where files cannot be used.
     """
-    key, request = new_request(settings.name)
+    key, request = new_request()
     wanted = EnrolmentRequest(settings.tenant, token, settings.name, request.decode())
     data, way = msgspec.json.encode(wanted), Way(settings)
     trust = trusting(settings.relay_trust, "agent.relay_trust")

@@ -41,10 +41,14 @@ DEADLINE_LIMIT_MS: Final = 600_000
 _SAID_BY_THE_RELAY: Final = frozenset({b"x-request-id"})
 _BODILESS: Final = frozenset({204, 304})
 _UNASKED: Final = (
-    "it adds the host's token (host_token_file), but the relay asks clients for none, so that anybody would come in: "
-    "set client_token_hashes for this tenant in relay.toml, or take host_token_file out of agent.toml"
+    "it adds the host's token (host_token_file), but the relay does not say that it asked this client for one, so that "
+    "anybody would come in: set client_token_hashes for this tenant in relay.toml, at each node, bring a relay up to "
+    "date that is older than this agent, or take host_token_file out of agent.toml"
 )
 _TURNED_AWAY: Final = "does not accept the token in host_token_file of agent.toml: put a valid one there"
+_WITHOUT: Final = (
+    "wants a token, and the relay kept the client's for itself (client_token_hashes): set host_token_file in agent.toml"
+)
 
 
 @dataclass(slots=True)
@@ -121,7 +125,7 @@ class _Exchange:
             self.give_up(Reason.MALFORMED, f"The relay sent {self._too_large}.")
         elif self.forwarder.token.is_own and not head.known:
             # Whoever finds the relay would come in: nobody has asked this client for a token.
-            self.give_up(Reason.HOST_UNREACHABLE, _UNASKED)
+            self.give_up(Reason.HOST_UNREACHABLE, _UNASKED, lasting=True)
         else:
             await self._carry(head)
 
@@ -161,7 +165,7 @@ class _Exchange:
                     raise
                 self.pool.give_back(connection)
         except HostCertificateRefused as failure:
-            self.give_up(Reason.HOST_CERTIFICATE, str(failure))
+            self.give_up(Reason.HOST_CERTIFICATE, str(failure), lasting=True)
         except HostUnreachable as failure:
             self.give_up(Reason.HOST_UNREACHABLE, str(failure))
         except TimeoutError:
@@ -237,11 +241,8 @@ class _Exchange:
 
     async def _answer(self, head: RequestHead, connection: Connection) -> None:
         message, body = await connection.answer(bodiless=head.method == "HEAD")
-        if message.code == HTTPStatus.UNAUTHORIZED and self.forwarder.token.is_own:
-            # The client's token was right; it cannot mend the agent's. Turned away at the door, nothing was done.
-            connection.close()
-            self.sent = False
-            self.give_up(Reason.HOST_UNREACHABLE, f"the connector host at {self.pool.host.url.origin()} {_TURNED_AWAY}")
+        if message.code == HTTPStatus.UNAUTHORIZED and head.known:
+            self._turned_away(connection)
             return
         bodiless = head.method == "HEAD" or message.code in _BODILESS
         over = bodiless or body.at_eof()
@@ -263,6 +264,19 @@ class _Exchange:
             status=message.code,
         )
 
+    def _turned_away(self, connection: Connection) -> None:
+        """Tell that the host wants another token: the client's was right, and cannot mend the agent's.
+
+        Turned away at the door, nothing was done.
+        """
+        connection.close()
+        self.sent = False
+        token = self.forwarder.token
+        detail = f"the connector host at {self.pool.host.url.origin()} {_TURNED_AWAY if token.is_own else _WITHOUT}"
+        # Where the token was just exchanged, the same request is worth another attempt; else each one brings the
+        # client nearer to the host's lock-out.
+        self.give_up(Reason.HOST_UNREACHABLE, detail, lasting=not token.read_again())
+
     async def _download(self, body: StreamReader) -> None:
         while True:
             data = await body.readany()
@@ -271,8 +285,8 @@ class _Exchange:
             if over:
                 return
 
-    def give_up(self, reason: Reason, detail: str) -> None:
-        """Tell the relay why there is no answer, or no more of it."""
+    def give_up(self, reason: Reason, detail: str, *, lasting: bool = False) -> None:
+        """Tell the relay why there is no answer, or no more of it; `lasting` where only an administrator mends that."""
         logs.event(
             events.REQUEST_FAILED,
             level=logging.WARNING,
@@ -285,7 +299,7 @@ class _Exchange:
         )
         self.forwarder.failed[reason] += 1
         self.forwarder.last_error = f"{now():%Y-%m-%d %H:%M:%S} {detail}"
-        self.stream.fail(encode(Failure(reason, self.sent, detail)))
+        self.stream.fail(encode(Failure(reason, self.sent, detail, lasting)))
 
 
 def _longer(size_bytes: int, announced_bytes: int) -> str:

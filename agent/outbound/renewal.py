@@ -28,7 +28,7 @@ class Renewal:
         """Ask for the next certificate where two thirds of this one's life are over."""
         if identity is None or not identity.renewal_due(now()):
             return
-        self._key, request = new_request(self._settings.name)
+        self._key, request = new_request()
         link.session.ask_renewal(request)
         link.flush()
 

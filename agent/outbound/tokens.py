@@ -32,6 +32,13 @@ class HostToken:
         """Return whether requests get the host's token here."""
         return self._file is not None
 
+    def read_again(self) -> bool:
+        """Read the file now, because the host does not accept the token; return whether another one stands there."""
+        before = self._line
+        if self._file is not None:
+            self._refresh(self._file)
+        return self._line != before
+
     def put_into(self, block: bytes) -> bytes:
         """Return the header block with the host's token in place of whatever the client sent."""
         if self._file is None:

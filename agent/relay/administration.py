@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from agent.errors import ConfigurationError
+from agent.logs import printable
 from agent.relay.store import open_store
 from agent.settings import TENANT_NAME, load_relay
 from connector_host.clock import now
@@ -37,7 +38,8 @@ def list_agents(config: Path, *, as_json: bool) -> str:
         agents = store.agents()
     if as_json:
         return msgspec.json.encode(agents).decode()
-    rows = [("ID", "TENANT", "NAME", "ENROLLED", "UNTIL", "STATE"), *(_row(agent) for agent in agents)]
+    head = ("ID", "TENANT", "NAME", "ENROLLED", "UNTIL", "STATE")
+    rows = [head, *(tuple(printable(cell) for cell in _row(agent)) for agent in agents)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
     return "\n".join(lines)

@@ -66,7 +66,7 @@ class Authority:
         public = _public_key(request)
         return (
             x509.CertificateBuilder()
-            .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, label[:64])]))
+            .subject_name(_subject(label, name))
             .issuer_name(self.certificate.subject)
             .public_key(public)
             .serial_number(x509.random_serial_number())
@@ -124,6 +124,12 @@ def _make(folder: Path, issued: Issued) -> None:
         os.link(draft, folder / KEY_FILE)
         write_public(folder / CERTIFICATE_FILE, issued.certificate_pem)
     draft.unlink()
+
+
+def _subject(label: str, name: AgentName) -> x509.Name:
+    """Return the subject for an administrator who looks at the certificate; X.509 has room for 64 bytes of UTF-8."""
+    short = label.encode()[:64].decode(errors="ignore") or name.agent
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, short)])
 
 
 def _public_key(request: bytes) -> ec.EllipticCurvePublicKey:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from agent.relay.store import Store
 
 BODY_BYTES: Final = 16_384
+NAME_CHARS: Final = 100
 BODY_S: Final = 10.0
 """Seconds in which the whole of a request to enrol must come."""
 
@@ -58,6 +59,8 @@ class Enrolment:
 
     async def _enrol(self, wanted: EnrolmentRequest, peer: str | None) -> web.StreamResponse:
         moment = now()
+        if not wanted.name.isprintable() or not 0 < len(wanted.name) <= NAME_CHARS:
+            raise RequestRefused(f"agent.name: an agent has a name of 1 to {NAME_CHARS} printable characters.")
         # The token is spent before anything is issued: one that was overheard and raced is worth one agent, not two.
         spent = await asyncio.to_thread(self.store.use_enrolment, wanted.tenant, wanted.token, int(moment.timestamp()))
         if not spent:

@@ -1,11 +1,12 @@
 """What becomes of one request: which agent is asked, whether another one is, and what the client hears in the end.
 
-    not sent              another agent at once, until none is left: 503, nothing was done
+    not sent              another agent at once, until none is left: 503 or 502, nothing was done
     sent, safe            once more elsewhere, then the failure as it is
     sent, a write         again only to a host that finds its idempotency key in the same record of outcomes, and so
                           carries it out once; else never: 504, the outcome is unknown (DESIGN §2.5)
 
-Where no agent can take it at once, a request waits a little: agents, links and hosts restart in seconds.
+Where no agent can take it at once, a request waits a little: agents, links and hosts restart in seconds. It does not
+where each of them says that only an administrator can mend what is wrong.
 
 Knows nothing of HTTP servers and sockets.
 """
@@ -105,6 +106,9 @@ class _Mishap:
     sent: bool
     problem: Problem
     final: bool = False
+    """Whether no agent is asked again."""
+    lasting: bool = False
+    """Whether this agent would say the same again."""
 
 
 async def carry(agents: Agents, asked: Asked) -> Carried | Problem:
@@ -117,20 +121,21 @@ async def carry(agents: Agents, asked: Asked) -> Carried | Problem:
     patience = min(loop.time() + asked.wait_s, deadline)
     tried: set[Route] = set()
     record: str | None = None
-    problem, repeated = answers.no_agent(asked.tenant, apart=agents.apart), False
+    problem, repeated, hopeless = answers.no_agent(asked.tenant, apart=agents.apart), False, False
     while True:
         link = agents.pick(asked.tenant, tried, record=record)
         if link is None:
             left_s = patience - loop.time()
-            if left_s <= 0:
+            if left_s <= 0 or hopeless:
                 return problem
             await agents.news(asked.tenant, min(left_s, _AGAIN_S))
             tried.clear()
             continue
-        tried.add(link)
         outcome = await _attempt(link, asked, deadline, record or "")
         if isinstance(outcome, Carried):
             return outcome
+        hopeless = outcome.lasting and (hopeless or not tried)
+        tried.add(link)
         if outcome.sent or record is None:
             # Once a write was sent, a later attempt that did nothing does not make its outcome any better known.
             problem = outcome.problem
@@ -210,7 +215,7 @@ def _reported(agent: str, payload: bytes, *, safe: bool) -> _Mishap:
             Reason.HOST_DROPPED, sent=True, detail="the agent reports a failure that the relay cannot read"
         )
     problem = answers.from_failure(agent, failure, safe=safe)
-    return _Mishap(failure.sent, problem, final=failure.reason in _FINAL)
+    return _Mishap(failure.sent, problem, final=failure.reason in _FINAL, lasting=failure.lasting)
 
 
 async def _ask(stream: Stream, body: Body) -> ResponseHead:

@@ -1,8 +1,9 @@
 """A request signed at one end and judged at the other (RFC 9421, with the parameters and components of this product).
 
     @method  @target-uri  content-digest          always; the digest where there is a body
-    idempotency-key  if-match  if-none-match      where the request has them: each changes what a write does
-    prefer  content-type
+    if-match  if-none-match  dry-run              where the request has them: each changes what a write does, so that a
+                                                  signature that leaves one out is refused
+    idempotency-key  prefer  content-type         where the request has them
     created  expires  nonce  keyid  alg           parameters; expires may be left out
 
 The target is the public URL, as the client writes it: a relay that takes a prefix away changes nothing, because the
@@ -44,8 +45,8 @@ SKEW_S: Final = 30
 NONCE_CHARS: Final = 128
 
 _ALWAYS: Final = ("@method", "@target-uri")
-_CONDITIONS: Final = ("if-match", "if-none-match")
-_WHERE_PRESENT: Final = (IDEMPOTENCY_KEY, *_CONDITIONS, "prefer", "content-type")
+_DECISIVE: Final = ("if-match", "if-none-match", "dry-run")
+_WHERE_PRESENT: Final = (IDEMPOTENCY_KEY, *_DECISIVE, "prefer", "content-type")
 _LABEL: Final = "scim"
 
 
@@ -148,7 +149,7 @@ def _verified(asked: Asked, url: str, names: set[str], demand: Demand) -> Verify
     [result] = verifier.verify(
         _Message(asked.method, url, asked.headers),
         max_age=timedelta(seconds=demand.window_s),
-        require_components=(*_ALWAYS, *(name for name in _CONDITIONS if name in names)),
+        require_components=(*_ALWAYS, *(name for name in _DECISIVE if name in names)),
         body=asked.body,
     )
     return result

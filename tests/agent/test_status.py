@@ -111,6 +111,17 @@ def agent_status(at_s, **fields):
     )
 
 
+def test_what_an_agent_says_of_itself_adds_no_line_to_the_status():
+    said = "one\n  acme  two\x1b[2J"
+    link = status.LinkStatus(
+        peer=said, tenant="acme", since_s=0, round_trip_ms=None, in_flight=0, host_reachable=False, detail="a\rb"
+    )
+    relay = status.RelayStatus(at_s=0, version="1", url="u", certificate_days=1, links=[link], under_way={})
+    assert len(status.words(relay, 1.0).splitlines()) == 2
+    assert "one\\n  acme  two\\x1b[2J" in status.words(relay, 1.0)
+    assert "a\\rb" in status.words(relay, 1.0)
+
+
 def test_a_status_that_is_old_is_of_a_program_that_does_not_run(tmp_path):
     file = tmp_path / "status.json"
     assert status.read(file, status.AgentStatus, 100) is None

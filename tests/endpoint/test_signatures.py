@@ -9,15 +9,20 @@ from dataclasses import dataclass
 
 import pytest
 import time_machine
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from http_message_signatures import HTTPMessageSigner, MappingKeyResolver
+from http_message_signatures.algorithms import ED25519, HMAC_SHA256
+from multidict import CIMultiDict
 
 from connector_host import clock
 from connector_host.endpoint.outcomes import Outcomes
 from connector_host.signing.keys import load_key, make_key
 from connector_host.signing.requests import Asked, sign
-from tests.endpoint.service import serve
+from tests.endpoint.service import TOKEN, serve
 
 PUBLIC = "https://relay.example.org/t/acme/ecma2host_HR/scim"
 BARBARA = {"userName": "bjensen", "name": {"givenName": "Barbara"}}
+BODY = json.dumps(BARBARA).encode()
 SCIM = {"Content-Type": "application/scim+json"}
 
 
@@ -116,6 +121,10 @@ def other_path(method, _, headers, data):
     return method, "/Users?attributes=id", headers, data
 
 
+def other_query(method, path, headers, data):
+    return method, path.replace("userName", "userName,id"), headers, data
+
+
 def other_method(_, path, headers, data):
     return "PUT", path + "/bjensen", headers, data
 
@@ -172,6 +181,7 @@ def load_key_of(_):
         other_body,
         no_body,
         other_path,
+        other_query,
         other_method,
         other_digest,
         without_digest,
@@ -184,12 +194,94 @@ def load_key_of(_):
     ],
 )
 async def test_a_signed_write_that_was_altered_is_refused(host, alter):
-    request = host.signed(Idempotency_Key="mine", If_None_Match="*")
+    request = host.signed("POST", "/Users?attributes=userName", Idempotency_Key="mine", If_None_Match="*")
     answer = await host.send(alter(*request))
     assert answer.status == 403, answer.text
     assert "not accepted" in answer.body["detail"]
     assert not host.scim.rows()
     assert (await host.send(request)).status == 201
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("If-None-Match", '"another"'),
+        ("If-Match", "*"),
+        ("Idempotency-Key", "another"),
+        ("Content-Digest", "sha-256=:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=:"),
+        ("Signature", "scim=:AAAA:"),
+        ("Signature", "other=:AAAA:"),
+        ("Signature-Input", 'scim=("@method")'),
+    ],
+)
+async def test_no_second_line_can_be_added_to_what_a_signed_write_says(host, name, value):
+    method, path, headers, data = host.signed(Idempotency_Key="mine", If_None_Match="*")
+    lines = CIMultiDict(headers)
+    lines.add(name, value)
+    lines["Authorization"] = f"Bearer {TOKEN}"
+    url = f"{host.scim.origin}{host.scim.base}{path}"
+    async with host.scim.session.request(method, url, data=data, headers=lines) as answer:
+        assert answer.status == 403
+        assert "not accepted" in (await answer.json(content_type=None))["detail"]
+    assert not host.scim.rows()
+
+
+def signed_otherwise(host, covered, *, algorithm=ED25519, secret=None, **options):
+    """Return a write by the trusted key, signed as the test says."""
+    message = _Message("POST", PUBLIC + "/Users", dict(SCIM))
+    keys = MappingKeyResolver(public_keys={}, private_keys={host.key.id: secret or host.key.private})
+    given = {"key_id": host.key.id, "created": clock.now(), "nonce": "once", "label": "scim", "body": BODY} | options
+    HTTPMessageSigner(signature_algorithm=algorithm, key_resolver=keys).sign(
+        message, covered_component_ids=covered, **given
+    )
+    return "POST", "/Users", message.headers, BODY
+
+
+@dataclass
+class _Message:
+    method: str
+    url: str
+    headers: dict
+
+
+@pytest.mark.parametrize(
+    ("covered", "with_body"),
+    [
+        (("@method",), True),
+        (("@target-uri",), True),
+        (("@method", "@path"), True),
+        (("@method", "@target-uri"), False),
+        (("@method", "@target-uri", "content-type"), False),
+    ],
+)
+async def test_a_signature_that_leaves_out_what_matters_is_refused(host, covered, with_body):
+    answer = await host.send(signed_otherwise(host, covered, **({} if with_body else {"body": None})))
+    assert answer.status == 403
+    assert "cover" in answer.body["detail"]
+    assert not host.scim.rows()
+
+
+@pytest.mark.parametrize("include_alg", [True, False])
+async def test_the_public_key_is_no_secret_that_anybody_could_sign_with(host, include_alg):
+    public = host.key.private.public_key()
+    for secret in (public.public_bytes_raw(), public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)):
+        forged = signed_otherwise(
+            host, ("@method", "@target-uri"), algorithm=HMAC_SHA256, secret=secret, include_alg=include_alg
+        )
+        assert (await host.send(forged)).status == 403
+    assert not host.scim.rows()
+
+
+async def test_two_keys_are_good_while_one_is_exchanged_and_the_old_one_no_more_afterwards(tmp_path):
+    make_key(tmp_path / "next.key")
+    both = (tmp_path / "engine.key.pub", tmp_path / "next.key.pub")
+    async with demanding(tmp_path, keys=both) as host:
+        assert (await host.send(host.signed())).status == 201
+        key = load_key(tmp_path / "next.key")
+        assert (await host.send(host.signed("DELETE", "/Users/bjensen", None, key=key))).status == 204
+    async with demanding(tmp_path, keys=both[1:]) as host:
+        assert (await host.send(host.signed())).status == 403
+        assert (await host.send(host.signed(key=key))).status == 201
 
 
 async def test_a_body_cannot_be_added_to_a_request_that_had_none(host):
@@ -316,11 +408,21 @@ async def test_the_token_is_still_needed(host):
     assert (await host.scim.call(method, path, data=data, headers=headers, token="wrong")).status == 401
 
 
-async def test_a_signed_request_is_not_tried_since_the_header_could_be_taken_away_under_way(tmp_path):
-    async with demanding(tmp_path) as host:
-        host.scim.served.settings = host.scim.served.settings.model_copy(update={"dry_run": "statements"})
-        method, path, headers, data = host.signed()
-        answer = await host.scim.call(method, path, data=data, headers={**headers, "Dry-Run": "true"})
-        assert answer.status == 403
-        assert "signed" in answer.body["detail"]
-        assert host.scim.rows() == []
+async def test_a_signed_dry_run_stays_one_whatever_is_done_to_the_header_under_way(host):
+    host.scim.served.settings = host.scim.served.settings.model_copy(update={"dry_run": "statements"})
+    method, path, headers, data = host.signed(Dry_Run="true")
+    tried = await host.send((method, path, headers, data))
+    assert (tried.status, tried.body["detail"][:8]) == (422, "Dry run:")
+    taken_away = {name: value for name, value in headers.items() if name != "Dry-Run"}
+    for altered in (taken_away, headers | {"Dry-Run": "false"}):
+        assert (await host.send((method, path, altered, data))).status == 403
+    assert host.scim.rows() == []
+
+
+async def test_a_dry_run_that_no_signature_covers_is_refused(host):
+    host.scim.served.settings = host.scim.served.settings.model_copy(update={"dry_run": "statements"})
+    method, path, headers, data = host.signed()
+    answer = await host.send((method, path, headers | {"Dry-Run": "true"}, data))
+    assert answer.status == 403
+    assert '"dry-run" was not covered' in answer.body["detail"]
+    assert host.scim.rows() == []

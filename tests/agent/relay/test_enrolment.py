@@ -60,6 +60,21 @@ async def test_a_tenant_that_a_command_added_is_there_at_once(chain, host, clien
     assert response.status == 200
 
 
+@pytest.mark.parametrize("name", ["", "n" * 101, "one\x1b[2J", "one\ntwo  good"])
+async def test_a_name_that_would_confuse_who_reads_it_is_refused_and_costs_no_token(chain, host, name):
+    await chain.start_relay()
+    token = invite(chain)
+    with pytest.raises(EnrolmentRefused, match="printable"):
+        await enrolled(chain, host, token, name=name)
+    await enrolled(chain, host, token)
+
+
+async def test_a_name_in_letters_that_take_more_bytes_than_one_is_a_name(chain, host):
+    await chain.start_relay()
+    _, identity = await enrolled(chain, host, name="Bürö-" * 20)
+    assert identity.certificate.subject.rfc4514_string().startswith("CN=Bürö-Bürö-")
+
+
 async def test_a_token_is_good_for_one_agent(chain, host):
     await chain.start_relay()
     token = invite(chain)
@@ -156,7 +171,7 @@ async def test_an_expired_agent_says_what_to_do_and_recovers_without_a_restart(c
 async def test_a_certificate_of_another_authority_is_not_taken(chain, host, tmp_path):
     await chain.start_relay()
     settings, identity = await enrolled(chain, host)
-    key, request = new_request("one")
+    key, request = new_request()
     other = open_authority(tmp_path / "other", now())
     forged = other.issue(request, identity.name, "one", now(), timedelta(days=1))
     with pytest.raises(EnrolmentRefused, match="not of the authority"):
@@ -166,7 +181,7 @@ async def test_a_certificate_of_another_authority_is_not_taken(chain, host, tmp_
 def test_an_authority_recognises_its_own_and_nobody_else(tmp_path):
     mine, other = open_authority(tmp_path / "a", now()), open_authority(tmp_path / "b", now())
     name = AgentName("acme", "0" * 32)
-    certificate = mine.issue(new_request("x")[1], name, "x", now(), timedelta(days=1))
+    certificate = mine.issue(new_request()[1], name, "x", now(), timedelta(days=1))
     der = certificate.public_bytes(credentials.Encoding.DER)
     assert open_authority(tmp_path / "a", now()).recognise(der, now()) == name
     assert other.recognise(der, now()) is None
@@ -174,14 +189,14 @@ def test_an_authority_recognises_its_own_and_nobody_else(tmp_path):
     assert mine.recognise(b"garbage", now()) is None
 
 
-@pytest.mark.parametrize("request_", [b"", b"garbage", new_request("x")[1].replace(b"A", b"B")])
+@pytest.mark.parametrize("request_", [b"", b"garbage", new_request()[1].replace(b"A", b"B")])
 def test_a_request_that_is_none_gets_no_certificate(tmp_path, request_):
     with pytest.raises(RequestRefused):
         open_authority(tmp_path, now()).issue(request_, AgentName("acme", "0" * 32), "x", now(), timedelta(days=1))
 
 
 def test_a_proof_fits_one_challenge(tmp_path):
-    key, request = new_request("x")
+    key, request = new_request()
     name = AgentName("acme", "0" * 32)
     certificate = open_authority(tmp_path, now()).issue(request, name, "x", now(), timedelta(days=1))
     proof = prove(key, b"c" * 32)

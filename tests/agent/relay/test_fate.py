@@ -9,7 +9,11 @@ import pytest
 from aiohttp import web
 
 from agent import events
-from tests.agent.chain import USERS, host_server, issue_papers
+from agent.link.links import Heartbeat, Link
+from agent.link.messages import Failure, Hello, Reason, ResponseHead
+from agent.link.packing import encode
+from agent.link.session import WINDOW_BYTES, Session
+from tests.agent.chain import TOKEN, USERS, host_server, issue_papers
 
 SCIM = "application/scim+json"
 
@@ -22,6 +26,58 @@ async def error_of(response):
 
 async def never(_):
     await asyncio.Event().wait()
+
+
+BUSY = Failure(Reason.BUSY, sent=False, detail="It is busy.")
+UNMENDED = Failure(Reason.HOST_UNREACHABLE, sent=False, detail="Its settings are wrong.", lasting=True)
+WELL = ResponseHead(200, b"", 0)
+
+
+@pytest.fixture
+async def says(chain, client):
+    """Link an agent that gives these answers, one after the other and the last one for ever; return how often."""
+    links = []
+
+    async def says(name, *script):
+        asked = []
+
+        async def serve(stream, _):
+            asked.append(stream)
+            answer = script[min(len(asked), len(script)) - 1]
+            if isinstance(answer, Failure):
+                stream.fail(encode(answer))
+            else:
+                stream.respond(encode(answer), end=True)
+
+        headers = {"Authorization": f"Bearer {TOKEN}acme"}
+        socket = await client.ws_connect(f"{chain.url}/link/acme", headers=headers)
+        hello = Hello((1, 1), WINDOW_BYTES, name, "1")
+        links.append(asyncio.create_task(Link(socket, Session(hello, opens=False), Heartbeat(), serve).run()))
+        await chain.log.wait_for(events.LINK_CONNECTED, agent=name)
+        return asked
+
+    yield says
+    for link in links:
+        link.cancel()
+    await asyncio.gather(*links, return_exceptions=True)
+
+
+async def test_nobody_waits_where_every_agent_says_that_an_administrator_must_mend_it(chain, client, says):
+    await chain.start_relay(limits={"wait_s": 60.0})
+    asked = [await says("one", UNMENDED), await says("two", UNMENDED)]
+    async with client.get(chain.address()) as response:
+        assert response.status == 502
+        assert "Its settings are wrong" in await error_of(response)
+    assert [len(times) for times in asked] == [1, 1]
+
+
+@pytest.mark.parametrize("script", [(BUSY, UNMENDED), (UNMENDED, BUSY)])
+async def test_a_request_waits_for_the_agent_that_may_be_well_again(chain, client, says, script):
+    await chain.start_relay(limits={"wait_s": 30.0})
+    for name, first in zip(("one", "two"), script, strict=True):
+        await says(name, first, *([first] if first is UNMENDED else [WELL]))
+    async with client.get(chain.address()) as response:
+        assert response.status == 200
 
 
 async def test_without_an_agent_the_client_is_told_to_come_back(chain, client):

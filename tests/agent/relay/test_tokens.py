@@ -79,6 +79,74 @@ async def test_a_host_that_turns_the_agents_token_away_is_not_the_clients_fault(
         assert "WWW-Authenticate" not in response.headers
 
 
+@pytest.fixture
+def only(host):
+    """Make the host answer 401 to every token but one."""
+
+    def only(token):
+        async def judge(request):
+            good = request.headers.get("Authorization") == f"Bearer {token}"
+            return web.json_response({}, status=200 if good else 401)
+
+        host.answer = judge
+
+    return only
+
+
+async def ask(chain, client, method="GET"):
+    data = b"{}" if method == "POST" else None
+    headers = bearer("the-clients-token")
+    async with client.request(method, chain.address(), headers=headers, data=data) as response:
+        return response.status, (await response.json(content_type=None)).get("detail", "")
+
+
+async def test_a_host_is_not_asked_again_with_a_token_that_it_turned_away(chain, host, client, token_file, only):
+    only("another")
+    await chain.start_relay(clients=("the-clients-token",), limits={"wait_s": 30.0})
+    await chain.start_agent(host.url, host_token_file=token_file)
+    assert (await ask(chain, client))[0] == 502
+    assert len(host.asked) == 1
+
+
+async def test_a_token_that_was_just_exchanged_costs_no_request(chain, host, client, token_file, only):
+    only("the-next-token")
+    await chain.start_relay(clients=("the-clients-token",), limits={"wait_s": 30.0})
+    await chain.start_agent(host.url, host_token_file=token_file)
+    token_file.write_text("the-next-token")
+    assert (await ask(chain, client, "POST"))[0] == 200
+    assert len(host.asked) == 2
+
+
+async def test_another_agent_is_asked_where_one_has_a_token_that_the_host_turns_away(
+    chain, host, client, token_file, only
+):
+    only("the-hosts-token")
+    stale = token_file.with_name("stale")
+    stale.write_text("stale")
+    await chain.start_relay(clients=("the-clients-token",))
+    await chain.start_agent(host.url, "one", host_token_file=stale)
+    await chain.start_agent(host.url, "two", host_token_file=token_file)
+    assert [await ask(chain, client) for _ in range(2)] == [(200, "")] * 2
+
+
+async def test_an_agent_without_a_token_where_the_relay_kept_the_clients_says_what_is_missing(
+    chain, host, client, only
+):
+    only("the-hosts-token")
+    await chain.start_relay(clients=("the-clients-token",))
+    await chain.start_agent(host.url)
+    status, detail = await ask(chain, client)
+    assert status == 502
+    assert "set host_token_file in agent.toml" in detail
+
+
+async def test_without_tokens_at_the_relay_a_host_that_turns_the_client_away_is_heard(chain, host, client, only):
+    only("the-hosts-token")
+    await chain.start_relay()
+    await chain.start_agent(host.url)
+    assert (await ask(chain, client))[0] == 401
+
+
 async def test_without_tokens_at_the_relay_the_clients_own_goes_to_the_host(chain, host, client):
     await chain.start_relay()
     await chain.start_agent(host.url)

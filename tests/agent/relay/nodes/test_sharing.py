@@ -39,6 +39,17 @@ async def test_a_request_reaches_an_agent_of_another_node(apart, host, client):
     assert seen["X-Request-Id"] == "traced"
 
 
+async def test_that_a_node_asked_the_client_for_a_token_is_known_to_an_agent_of_another(cluster, host, client):
+    for name in ("a", "b"):
+        await cluster.start(name, clients=("the-clients-token",))
+    a, b = cluster.nodes["a"], cluster.nodes["b"]
+    (b.folder / "host-token").write_text("the-hosts-token")
+    await b.start_agent(host.url, host_token_file=b.folder / "host-token")
+    async with client.get(a.address(), headers={"Authorization": "Bearer the-clients-token"}) as response:
+        assert response.status == 200
+    assert host.asked[0][2].getall("Authorization") == ["Bearer the-hosts-token"]
+
+
 async def test_bodies_larger_than_a_message_of_nats_pass_both_ways(apart, host, client):
     body = b"x" * 3_500_000
 
