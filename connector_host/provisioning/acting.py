@@ -12,20 +12,26 @@ import hashlib
 import json
 import uuid
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from connector_host import clock
 from connector_host.provisioning.deciding import OBJECT, Create, Decision, Judge, Leave, Stage, Update
-from connector_host.provisioning.errors import ExpressionError, Refused, TargetUnavailable
+from connector_host.provisioning.errors import CredentialsRefused, ExpressionError, NotDone, Refused, TargetUnavailable
 from connector_host.provisioning.faults import Cause, backoff_s
-from connector_host.provisioning.state.records import Action, Link, LogEntry, Modified, Staged, Status, Step
+from connector_host.provisioning.sources.contract import Presence
+from connector_host.provisioning.state.records import Action, Intent, Link, LogEntry, Modified, Staged, Status, Step
 from connector_host.provisioning.switches import remembered, written
+from connector_host.provisioning.unanswered import goes_on, is_shown, line_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from connector_host.provisioning.sources.contract import SourceUser
+    from connector_host.provisioning.state.records import Changes
     from connector_host.provisioning.targets import Target
+    from connector_host.provisioning.unanswered import Intents
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +43,7 @@ class Context:
     initiated_by: str
     judge: Judge
     target: Target
+    intents: Intents
     compare: bool
     """Whether every user is compared with the target, or only what has changed."""
     dry: bool = False
@@ -58,6 +65,14 @@ class Turn:
     action: Action = Action.OTHER
     target_id: str | None = None
     modified: tuple[Modified, ...] = ()
+    announced: bool = False
+    """Whether there is an intent of this user."""
+    unanswered: Intent | None = None
+    """The last write, where its answer was not heard."""
+    shown: Action | None = None
+    """What the target shows to be done by an earlier write whose answer was not heard."""
+    settled: list[LogEntry] = field(default_factory=list)
+    """What is to be told of such writes."""
     steps: list[Step] = field(default_factory=list)
     begun_s: float = field(default_factory=clock.monotonic_s)
 
@@ -65,6 +80,12 @@ class Turn:
     def staged(self) -> bool:
         """Return whether a disable or delete waits for the end of the cycle."""
         return isinstance(self.decision, Stage) and self.cause is None
+
+    def note(self, changes: Changes) -> None:
+        """Note what became of writes whose answer was not heard, and that the last one was answered."""
+        changes.log += self.settled
+        if self.announced and self.unanswered is None:
+            changes.answered.append(self.key)
 
     def entry(self, context: Context) -> LogEntry:
         """Return the line of the provisioning log."""
@@ -87,21 +108,33 @@ class Turn:
         )
 
 
-async def take_turn(
-    context: Context, user: SourceUser, link: Link | None, stop: asyncio.Event, *, compare: bool
+async def take_turn(  # noqa: PLR0913 - what is known of the user
+    context: Context,
+    user: SourceUser,
+    link: Link | None,
+    stop: asyncio.Event,
+    *,
+    compare: bool,
+    before: Intent | None = None,
 ) -> Turn:
-    """Provision one user and return what came of it.
+    """Provision one user and return what came of it; `before` is a write of an earlier run that was not answered.
 
     Raises TargetUnavailable where the target stays down, or is when the cycle is stopped, and what stops the whole
     cycle; a user's own failure is in the turn.
     """
+    unanswered, announced, settled = before, before is not None, list[LogEntry]()
     for attempt in range(1, context.target.settings.attempts + 1):
-        turn = Turn(user.key, target_id=link.target_id if link else None)
+        turn = Turn(user.key, announced=announced, unanswered=unanswered, settled=settled)
         try:
+            link = await _adopted(context, turn, user, link)
+            turn.target_id = link.target_id if link else None
+            compare = compare or unanswered is not None
             turn.decision = await context.judge.decide(user, link, turn.steps, compare=compare)
             if not context.dry:
+                _settle(context, turn, turn.decision, by_all_means=turn.unanswered is before)
                 await _act(context, turn, turn.decision, link)
         except TargetUnavailable as failure:
+            unanswered, announced = turn.unanswered, turn.announced
             if attempt == context.target.settings.attempts or await _is_set_within(stop, backoff_s(attempt, failure)):
                 raise
         except Refused as failure:
@@ -122,12 +155,65 @@ async def _is_set_within(stop: asyncio.Event, seconds: float) -> bool:
     return stop.is_set()
 
 
+async def _adopted(context: Context, turn: Turn, user: SourceUser, link: Link | None) -> Link | None:
+    """Return the link to who was created by a write without an answer, else the one that is known.
+
+    Looked for whoever is in scope: otherwise a user who has left it meanwhile would stay in the target for ever.
+    """
+    sent = turn.unanswered
+    if sent is None or sent.action is not Action.CREATE or user.presence is not Presence.HERE:
+        return link
+    found = await context.judge.found(user)
+    if found is None:
+        return link
+    turn.target_id, turn.shown, turn.unanswered = str(found["id"]), Action.CREATE, None
+    turn.settled.append(line_of(context.job, sent, target_id=turn.target_id, shown=True))
+    turn.link = replace(_link(context, turn, {}, 1 if link is None else link.writes + 1), compared=0)
+    return turn.link
+
+
+def _settle(context: Context, turn: Turn, decision: Decision, *, by_all_means: bool) -> None:
+    """Tell of a write without an answer what the target shows; by all means where its process is no more."""
+    sent = turn.unanswered
+    if sent is None or goes_on(sent, decision):
+        return
+    shown = is_shown(sent, decision, context.judge.switch.path)
+    if shown or by_all_means:
+        turn.settled.append(line_of(context.job, sent, shown=shown))
+        turn.shown, turn.unanswered = sent.action if shown else None, None
+
+
+async def _write(context: Context, turn: Turn, writing: Callable[[], Awaitable[T]]) -> T:
+    """Write to the target what the turn says, of which there is an intent until the answer is known and kept."""
+    intent = Intent(
+        source_key=turn.key,
+        action=turn.action,
+        target_id=turn.target_id,
+        modified=turn.modified,
+        cycle=context.cycle,
+        initiated_by=context.initiated_by,
+        at=clock.now().timestamp(),
+    )
+    await context.intents.keep(intent, turn.settled)
+    turn.settled.clear()  # in the log by now
+    turn.announced, turn.unanswered = True, intent
+    try:
+        result = await writing()
+    except (Refused, CredentialsRefused, NotDone):
+        turn.unanswered = None
+        context.intents.void.add(turn.key)
+        raise
+    turn.unanswered = None
+    return result
+
+
 async def _act(context: Context, turn: Turn, decision: Decision, link: Link | None) -> None:
     writes = 0 if link is None else link.writes
     match decision:
         case Create(resource, digests, modified):
-            turn.action, turn.modified = Action.CREATE, modified
-            created = await context.target.create(resource, _key(context, turn.key, writes, "create", resource))
+            turn.action, turn.modified, turn.target_id = Action.CREATE, modified, None
+            key = _key(context, turn.key, writes, "create", resource)
+            created = await _write(context, turn, lambda: context.target.create(resource, key))
             turn.target_id = str(created["id"])
             context.judge.claims[OBJECT, turn.target_id] = turn.key
             turn.link = _link(context, turn, digests, writes + 1)
@@ -135,7 +221,7 @@ async def _act(context: Context, turn: Turn, decision: Decision, link: Link | No
             turn.action, turn.modified, turn.target_id = Action.UPDATE, modified, target_id
             if operations:
                 key = _key(context, turn.key, writes, "update", operations)
-                if not await context.target.change(target_id, operations, key):
+                if not await _write(context, turn, lambda: context.target.change(target_id, operations, key)):
                     raise TargetUnavailable("InvalidAnchor", "the user went away from the target meanwhile")
                 writes += 1
             turn.link = replace(_link(context, turn, digests, writes), enabled=enabled)
@@ -169,13 +255,24 @@ def _say(turn: Turn, decision: Decision) -> None:
             turn.steps.append(Step("action", Status.SKIPPED, reason))
 
 
-async def carry_out(context: Context, staged: Staged, link: Link, stop: asyncio.Event) -> Turn:
-    """Disable or delete one user for good.
+async def carry_out(  # noqa: PLR0913 - what is known of the user
+    context: Context,
+    staged: Staged,
+    link: Link,
+    stop: asyncio.Event,
+    *,
+    before: Intent | None = None,
+    settled: Sequence[LogEntry] = (),
+) -> Turn:
+    """Disable or delete one user for good; `before` is a write that was not answered, `settled` what is told of others.
 
     Raises TargetUnavailable where the target stays down, or is when the cycle is stopped.
     """
+    told = list(settled)
+    if before is not None and before.action is not staged.action:
+        told.append(line_of(context.job, before, shown=False))
     for attempt in range(1, context.target.settings.attempts + 1):
-        turn = Turn(staged.source_key, target_id=link.target_id, action=staged.action)
+        turn = Turn(staged.source_key, target_id=link.target_id, action=staged.action, settled=told)
         turn.steps.append(Step("scope", Status.SUCCESS, staged.reason))
         try:
             await _remove(context, turn, staged, link)
@@ -193,21 +290,21 @@ async def carry_out(context: Context, staged: Staged, link: Link, stop: asyncio.
 async def _remove(context: Context, turn: Turn, staged: Staged, link: Link) -> None:
     if staged.action is Action.DELETE:
         key = _key(context, turn.key, link.writes, "delete", link.target_id)
-        there = await context.target.delete(link.target_id, key)
+        there = await _write(context, turn, lambda: context.target.delete(link.target_id, key))
         turn.unlinked = True
         turn.steps.append(Step("action", Status.SUCCESS, "deleted" if there else "was gone from the target already"))
         return
     switch = context.judge.switch
     operations = [switch.turned(on=False)]
     key = _key(context, turn.key, link.writes, "disable", operations)
-    if await context.target.change(link.target_id, operations, key):
-        turn.modified = context.judge.modified_by(Action.DISABLE)
+    turn.modified = context.judge.modified_by(Action.DISABLE)
+    if await _write(context, turn, lambda: context.target.change(link.target_id, operations, key)):
         before = () if link.enabled else remembered(link.switch)
         switches = written(*(one for one in before if one.path != switch.path), switch)
         turn.link = replace(link, enabled=False, writes=link.writes + 1, switch=switches)
         turn.steps.append(Step("action", Status.SUCCESS, "disabled"))
     else:
-        turn.unlinked = True
+        turn.unlinked, turn.modified = True, ()
         turn.steps.append(Step("action", Status.SUCCESS, "was gone from the target already"))
 
 

@@ -30,7 +30,9 @@ from connector_host.provisioning.faults import Cause
 from connector_host.provisioning.reports import Ending, Kind, Report
 from connector_host.provisioning.sources.contract import Presence, SourceUser
 from connector_host.provisioning.standing import WELL, believes, fingerprint_of, kind_of, stand
-from connector_host.provisioning.state.records import Changes, Failure, Link
+from connector_host.provisioning.state import intents
+from connector_host.provisioning.state.records import Changes, Failure, Intent, Link
+from connector_host.provisioning.unanswered import NOT_THERE, Intents, line_of
 from connector_host.provisioning.work import Options, Parts, Work
 
 if TYPE_CHECKING:
@@ -79,13 +81,15 @@ async def _begin(parts: Parts) -> Work:
         parts.options.initiated_by,
         decider,
         parts.target,
+        Intents(parts.state, parts.name),
         compare=kind is Kind.INITIAL,
         dry=parts.options.dry,
     )
     report = Report(parts.name, number, kind, dry=parts.options.dry)
     staged = await asyncio.to_thread(parts.state.actions, parts.name) if known else {}
     allowed = await asyncio.to_thread(parts.state.allowed, parts.name) if known else {}
-    work = Work(parts, where, report, context, resumed, known, staged, allowed)
+    unanswered = await asyncio.to_thread(intents.keys, parts.state, parts.name) if known else set()
+    work = Work(parts, where, report, context, resumed, known, staged, allowed, unanswered)
     if resumed and work.is_full and not parts.options.dry:
         # The source is read from its beginning: who was there before the interruption may be gone by now.
         await asyncio.to_thread(parts.state.unsee, parts.name, number)
@@ -102,8 +106,8 @@ async def _users(work: Work) -> str | None:
             mark = batch.mark or mark
             if not await _batch(work, batch.users):
                 return mark
-    if await work.goes_on() and not work.is_full:
-        await _retry(work)
+    if await work.goes_on():
+        await (_give_up(work) if work.is_full else _retry(work))
     return mark
 
 
@@ -128,7 +132,14 @@ async def _finish(work: Work, mark: str | None) -> None:
 
 
 async def _retry(work: Work) -> None:
-    """Try users again whose time has come: changes alone would not bring them back."""
+    """Look again at users of whose last write nobody heard, and at those who failed and whose time has come.
+
+    Changes alone would not bring them back.
+    """
+    if work.unanswered and not await _batch(
+        work, await work.unless_stopped(_fetched(work, sorted(work.unanswered))) or ()
+    ):
+        return
     after = ""
     while due := await asyncio.to_thread(work.parts.state.due, work.parts.name, work.due_until, after):
         after = due[-1].source_key
@@ -136,6 +147,16 @@ async def _retry(work: Work) -> None:
         users = await work.unless_stopped(_fetched(work, keys))
         if not await _batch(work, users or ()):
             return
+
+
+async def _give_up(work: Work) -> None:
+    """Tell of writes that nobody heard of, for users who are not there any more and have no link either."""
+    state, name = work.parts.state, work.parts.name
+    keys = sorted(work.unanswered)
+    links = await asyncio.to_thread(state.links, name, keys)
+    lost = await asyncio.to_thread(intents.of_users, state, name, [key for key in keys if key not in links])
+    log = [line_of(name, intent, shown=False, reason=NOT_THERE) for intent in lost.values()]
+    await work.write(Changes(log=log, answered=list(lost)))
 
 
 async def _fetched(work: Work, keys: Sequence[str]) -> list[SourceUser]:
@@ -150,11 +171,12 @@ async def _batch(work: Work, users: Sequence[SourceUser]) -> bool:
     keys = [user.key for user in users]
     links = await asyncio.to_thread(state.links, name, keys) if work.known else {}
     failures = await asyncio.to_thread(state.failures, name, keys) if work.known else {}
+    sent = await asyncio.to_thread(intents.of_users, state, name, [key for key in keys if key in work.unanswered])
     chosen = list(_chosen(work, users, links, failures, changes))
     upcoming = {user.key for user in chosen}
 
     async def one(user: SourceUser, ended: list[ProvisioningError]) -> None:
-        turn = await work.turn(user.key, _turn(work, user, links.get(user.key)), ended)
+        turn = await work.turn(user.key, _turn(work, user, links.get(user.key), sent.get(user.key)), ended)
         if turn is not None:
             upcoming.discard(user.key)
             work.report.counts["read"] += 1
@@ -204,10 +226,13 @@ def _came_before(work: Work, key: str, link: Link | None) -> bool:
 
 
 def _has_to_wait(work: Work, failure: Failure | None) -> bool:
-    return work.parts.options.patient and failure is not None and failure.next_try > work.begun_at
+    if failure is None or failure.source_key in work.unanswered:
+        return False
+    return work.parts.options.patient and failure.next_try > work.begun_at
 
 
-async def _turn(work: Work, user: SourceUser, link: Link | None) -> Turn:
+async def _turn(work: Work, user: SourceUser, link: Link | None, before: Intent | None) -> Turn:
     # Who was compared before this cycle was broken off is not compared again, yet judged again: by what has changed.
     done = work.resumed and link is not None and link.compared == work.report.cycle
-    return await take_turn(work.context, user, link, work.parts.stop, compare=work.context.compare and not done)
+    compare = work.context.compare and not done
+    return await take_turn(work.context, user, link, work.parts.stop, compare=compare, before=before)

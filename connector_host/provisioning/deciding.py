@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from connector_host.provisioning import mappings, scoping
-from connector_host.provisioning.errors import Refused
+from connector_host.provisioning.errors import ExpressionError, Refused
 from connector_host.provisioning.expressions import Candidates
 from connector_host.provisioning.mappings import CLEAR, Desired, Flow
 from connector_host.provisioning.resources import CORE_USER, Resource, parse_path, put, value_at
@@ -117,6 +117,13 @@ class Judge:
         if current is not None:
             return self._compared(current, wanted, fresh, None, enable=True)
         return await self._created(user, fresh)
+
+    async def found(self, user: SourceUser) -> Resource | None:
+        """Return the user of the target that matches, in scope or not; None where none does, or several do."""
+        try:
+            return await self._matched(user, [])
+        except (Refused, ExpressionError):
+            return None
 
     @property
     def switch(self) -> Switch:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from connector_host.provisioning.acting import Turn, carry_out
 from connector_host.provisioning.deciding import Leave, Stage
 from connector_host.provisioning.reports import Planned
+from connector_host.provisioning.state import intents
 from connector_host.provisioning.state.records import Action, Changes, Link, LogEntry, Staged
 
 if TYPE_CHECKING:
@@ -139,13 +140,17 @@ def _entry(work: Work, staged: Staged, link: Link | None) -> LogEntry:
 
 async def _carry_out(work: Work, staged: Sequence[Staged]) -> None:
     links, changes = await _links(work, staged), Changes()
+    keys = [one.source_key for one in staged if one.source_key in work.unanswered]
+    sent = await asyncio.to_thread(intents.of_users, work.parts.state, work.parts.name, keys)
 
     async def one(item: Staged, ended: list[ProvisioningError]) -> None:
         link = links.get(item.source_key)
         if link is None:
             _carried_out(work, Turn(item.source_key), item, changes)
             return
-        turn = await work.turn(item.source_key, carry_out(work.context, item, link, work.parts.stop), ended)
+        before = sent.get(item.source_key)
+        coming = carry_out(work.context, item, link, work.parts.stop, before=before)
+        turn = await work.turn(item.source_key, coming, ended)
         if turn is not None:
             _carried_out(work, turn, item, changes)
 
@@ -157,6 +162,7 @@ async def _carry_out(work: Work, staged: Sequence[Staged]) -> None:
 
 
 def _carried_out(work: Work, turn: Turn, staged: Staged, changes: Changes) -> None:
+    turn.note(changes)
     if turn.cause is not None:
         turn.action = staged.action
         work.report.counts["failed"] += 1

@@ -10,6 +10,7 @@ ProvisioningError
 └── TargetError           the target said no, or said nothing; `code` is the error code of the provisioning log
     ├── Refused             this user cannot be written as it stands
     ├── TargetUnavailable   the target or the way to it is down; nothing is wrong with the user
+    │   └── NotDone           and what was asked for was not done
     ├── CredentialsRefused  the token is not accepted: nothing will work until an administrator acts
     └── Incompliant         the answer is no SCIM: nothing will work until an administrator acts
 """
@@ -72,7 +73,11 @@ class Refused(TargetError):
 
 
 class TargetUnavailable(TargetError):
-    """The target, or the way to it, is down; nothing is wrong with the user."""
+    """The target, or the way to it, is down; nothing is wrong with the user. A write may have been carried out."""
+
+
+class NotDone(TargetUnavailable):
+    """As above, and the target has surely not done what it was asked for."""
 
 
 class CredentialsRefused(TargetError):

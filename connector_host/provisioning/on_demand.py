@@ -15,8 +15,10 @@ from connector_host.provisioning.errors import ProvisioningError, TargetError
 from connector_host.provisioning.faults import Cause
 from connector_host.provisioning.sources.contract import Presence, SourceUser
 from connector_host.provisioning.standing import believes, stand
+from connector_host.provisioning.state import intents
 from connector_host.provisioning.state.leading import leading
 from connector_host.provisioning.state.records import Action, Changes, Failure, Link, Modified, Staged, Status, Step
+from connector_host.provisioning.unanswered import Intents
 
 if TYPE_CHECKING:
     from connector_host.provisioning.deciding import Judge
@@ -77,28 +79,31 @@ async def _take(job: Opened, state: State, user: SourceUser, shown: Shown, *, dr
     where = await stand(state, job.name, job.settings, dry=dry)
     known = believes(where, job.settings)
     link = (await asyncio.to_thread(state.links, job.name, [user.key])).get(user.key) if known else None
-    before = (await asyncio.to_thread(state.failures, job.name, [user.key])).get(user.key)
+    failed = (await asyncio.to_thread(state.failures, job.name, [user.key])).get(user.key)
+    sent = (await asyncio.to_thread(intents.of_users, state, job.name, [user.key])).get(user.key) if known else None
 
     async def link_of_target(target_id: str) -> Link | None:
         return await asyncio.to_thread(state.link_of_target, job.name, target_id) if known else None
 
     decider = judge(job.settings, job.flows, where.salt, job.target, link_of_target)
+    kept = Intents(state, job.name)
     context = Context(
-        job.name, where.cycle, "administrator", decider, job.target, compare=True, dry=dry, run=str(uuid.uuid4())
+        job.name, where.cycle, "administrator", decider, job.target, kept, compare=True, dry=dry, run=str(uuid.uuid4())
     )
     stop = asyncio.Event()
     try:
-        turn = await take_turn(context, user, link, stop, compare=True)
+        turn = await take_turn(context, user, link, stop, compare=True, before=sent)
+        link = turn.link or link
         if isinstance(turn.decision, Stage) and not _deletes(turn) and link is not None and not dry:
             staged = Staged(user.key, turn.decision.action, turn.decision.reason, where.cycle)
-            turn = await carry_out(context, staged, link, stop)
+            turn = await carry_out(context, staged, link, stop, before=turn.unanswered, settled=turn.settled)
     except TargetError as failure:
         turn = Turn(user.key, cause=Cause(failure.code, str(failure), failure.status))
     shown.steps += [step for step in turn.steps if step.name != "action"]
     shown.steps.append(_action(turn, dry=dry))
     shown.modified = turn.modified or _planned(decider, turn)
     if not dry:
-        await asyncio.to_thread(state.write, job.name, _changes(job, context, turn, before))
+        await asyncio.to_thread(state.write, job.name, _changes(job, context, turn, failed))
 
 
 def _planned(decider: Judge, turn: Turn) -> tuple[Modified, ...]:
@@ -133,13 +138,16 @@ def _action(turn: Turn, *, dry: bool) -> Step:
 
 
 def _changes(job: Opened, context: Context, turn: Turn, before: Failure | None) -> Changes:
-    changes = Changes(log=[turn.entry(context)])
+    changes = Changes(answered=[*context.intents.void])
+    turn.note(changes)
+    if _deletes(turn):
+        changes.links += [turn.link] if turn.link is not None else []
+        return changes
+    changes.log.append(turn.entry(context))
     if turn.cause is not None:
         now, interval_s = clock.now().timestamp(), job.settings.interval_min * 60
         changes.failures.append(faults.failed_again(turn.key, before, turn.cause, now=now, interval_s=interval_s))
         return changes
-    if _deletes(turn):
-        return Changes()
     changes.healed.append(turn.key)
     changes.unstaged.append(turn.key)
     if turn.link is not None:

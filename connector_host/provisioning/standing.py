@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Final
 
 from connector_host.provisioning.reports import Kind
 from connector_host.provisioning.settings import GraphSettings, ScimSettings
+from connector_host.provisioning.state import intents
 from connector_host.provisioning.state.tables import FAILURES, LINKS, STAGED
+from connector_host.provisioning.unanswered import NOT_LOOKED, line_of
 
 if TYPE_CHECKING:
     from connector_host.provisioning.settings import JobSettings
@@ -72,6 +74,9 @@ async def stand(state: State, name: str, job: JobSettings, *, dry: bool) -> JobS
         if dry:
             return replace(where, mark=None, initial_due=True, open_kind=None)
         await asyncio.to_thread(state.forget, name, LINKS, STAGED, FAILURES)
+        await asyncio.to_thread(
+            intents.give_up, state, name, lambda intent: line_of(name, intent, shown=False, reason=NOT_LOOKED)
+        )
     elif dry or where.fingerprint.partition(".")[2]:
         return where
     fields: dict[str, object] = {"fingerprint": f".{_ends_print(job)}"}

@@ -17,7 +17,14 @@ from yarl import URL
 from connector_host import clock, traces
 from connector_host.errors import ConfigurationError
 from connector_host.provisioning.answers import INCOMPLIANT, identified, listed, parsed
-from connector_host.provisioning.errors import CredentialsRefused, Incompliant, Refused, TargetError, TargetUnavailable
+from connector_host.provisioning.errors import (
+    CredentialsRefused,
+    Incompliant,
+    NotDone,
+    Refused,
+    TargetError,
+    TargetUnavailable,
+)
 from connector_host.provisioning.schemas import UserSchema, user_schema
 from connector_host.provisioning.secrets import revealed
 from connector_host.provisioning.web import tls
@@ -59,7 +66,8 @@ SCIM_TYPES: Final = frozenset(
 REASON_CHARS_MAX: Final = 2_000
 """How much of a target's words is kept."""
 
-BUSY: Final = frozenset({429, 502, 503, 504})
+TOO_MANY: Final = 429
+BUSY: Final = frozenset({TOO_MANY, 502, 503, 504})
 
 
 class Target:
@@ -178,18 +186,20 @@ class Target:
         except TimeoutError as failure:
             raise TargetUnavailable("Timeout", f"no answer within {self.settings.timeout_s:g} s") from failure
         except aiohttp.ClientError as failure:
-            raise TargetUnavailable(
-                "WebExceptionProtocolError", f"the target cannot be reached ({_cause(failure)})"
-            ) from failure
+            # Without a connection nothing was sent.
+            kind = NotDone if isinstance(failure, aiohttp.ClientConnectorError) else TargetUnavailable
+            raise kind("WebExceptionProtocolError", f"the target cannot be reached ({_cause(failure)})") from failure
 
     def _raise_for_all(self, status: int, retry_after: str, document: Resource | None) -> None:
         """Raise for what has nothing to do with the user in hand."""
         if status == UNAUTHORIZED:
             raise CredentialsRefused("Unauthorized", "the target does not accept the secret token", status=status)
         if status in BUSY:
-            code = "TooManyRequests" if status == 429 else "WebExceptionProtocolError"  # noqa: PLR2004 - HTTP
+            kind, code = (
+                (NotDone, "TooManyRequests") if status == TOO_MANY else (TargetUnavailable, "WebExceptionProtocolError")
+            )
             wait_s = float(retry_after) if retry_after.isdecimal() else None
-            raise TargetUnavailable(code, self._reason(status, document), status=status, retry_after_s=wait_s)
+            raise kind(code, self._reason(status, document), status=status, retry_after_s=wait_s)
 
     def _judged(self, status: int, document: Resource | None) -> TargetError:
         return Refused(CODES.get(status, "InternalError"), self._reason(status, document), status=status)

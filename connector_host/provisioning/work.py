@@ -80,6 +80,8 @@ class Work:
     """What was staged, by key, when the cycle began; a dry run keeps it up to date."""
     allowed: Mapping[str, Action]
     """The staged actions, by key, that an administrator has allowed."""
+    unanswered: set[str]
+    """Of whom an earlier run has left a write without an answer, as long as their turn has not come."""
     begun_at: float = field(default_factory=lambda: clock.now().timestamp())
     failed_keys: set[str] = field(default_factory=set)
     dry_seen: set[str] = field(default_factory=set)
@@ -170,6 +172,8 @@ class Work:
 
     def settle(self, turn: Turn, link: Link | None, before: Failure | None, changes: Changes) -> None:
         """Count a turn, and note what it leaves behind."""
+        self.unanswered.discard(turn.key)
+        turn.note(changes)
         if turn.cause is not None:
             self.failed(turn, before, changes)
             return
@@ -179,15 +183,18 @@ class Work:
             case Create():
                 self._done("created", turn, changes)
             case Update(_, operations, _, _, linked):
-                self._done("updated" if operations else "unchanged" if linked else "matched", turn, changes)
+                same = f"{turn.shown}d" if turn.shown else "unchanged" if linked else "matched"
+                self._done("updated" if operations else same, turn, changes)
             case Stage(action, reason):
                 self.report.counts[f"to {action}"] += 1
                 self._plan(turn, action, reason)
                 cycle = ALLOWED if self.allowed.get(turn.key) is action else self.report.cycle
                 changes.staged.append(Staged(turn.key, action, reason, cycle))
+                changes.links += [turn.link] if turn.link is not None else []
                 return
             case Leave(_, in_scope):
                 self.report.counts["unchanged" if in_scope else "out of scope"] += 1
+                changes.links += [turn.link] if turn.link is not None else []
                 if link is None and self.report.kind is not Kind.FULL:
                     changes.log.append(turn.entry(self.context))
         if self.staged:
@@ -229,8 +236,9 @@ class Work:
             self._plan(turn, Action.CREATE, "not in the target")
         elif isinstance(decision, Update) and decision.operations:
             self._plan(turn, Action.UPDATE, "changed" if decision.linked_before else "found by matching, and different")
-        if count not in ("unchanged", "matched"):
-            changes.log.append(turn.entry(self.context))
+        else:
+            return
+        changes.log.append(turn.entry(self.context))
 
     def _plan(self, turn: Turn, action: Action, reason: str) -> None:
         if self.parts.options.dry:
@@ -268,6 +276,8 @@ class Work:
                 self.staged.pop(key, None)
             self.staged |= {one.source_key: one.action for one in changes.staged}
             return
+        changes.answered += self.context.intents.void
+        self.context.intents.void.clear()
         await asyncio.to_thread(self.parts.state.write, self.parts.name, changes)
         if seen:
             await asyncio.to_thread(self.parts.state.mark_seen, self.parts.name, self.report.cycle, seen)

@@ -27,12 +27,14 @@ class Moody:
     "silent"  written, and answered by 504
     "cut"     written, and the connection cut in place of an answer
     "lost"    the connection cut, and nothing written
+    a call    made once it is written, in place of an answer
     an event  set when the write comes, which is carried out
     """
 
     def __init__(self, folder):
         self.folder = folder
         self.users = {}
+        self.made = 0
         self.moods = []
         self.requests = []
         self.traces = []
@@ -55,6 +57,11 @@ class Moody:
             return web.Response()
         if isinstance(mood, asyncio.Event):
             mood.set()
+        if callable(mood):
+            await self.written(request)
+            mood()
+            request.transport.abort()
+            return web.Response()
         answer = await self.written(request)
         return web.json_response({"detail": "unknown"}, status=504) if mood == "silent" else answer
 
@@ -83,7 +90,8 @@ class Moody:
         return web.Response(status=204)
 
     def write(self, document):
-        user = {**document, "id": str(len(self.users) + 1)}
+        self.made += 1
+        user = {**document, "id": str(self.made)}
         self.users[user["id"]] = user
         return web.json_response(user, status=201)
 

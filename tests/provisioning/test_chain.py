@@ -85,6 +85,13 @@ def exports(chain):
     return counts
 
 
+def created(config):
+    """Return how often each user's creation is in the provisioning log."""
+    asked = jobs_in_files.run(config, "log", "staff", "--action", "create", "--status", "success", "--format", "ndjson")
+    assert asked.returncode == 0, asked.stderr
+    return Counter(json.loads(line)["sourceIdentity"] for line in asked.stdout.splitlines())
+
+
 def wait(condition):
     deadline = time.monotonic() + WITHIN_S
     while not condition():
@@ -109,6 +116,7 @@ def test_a_cycle_killed_at_random_moments_leaves_nothing_lost_or_doubled(fresh):
     assert done.returncode == 0, done.stderr
     assert rows(chain) == {one["login"]: (one["given"], True) for one in people}
     assert exports(chain) - before == Counter({("add", one["login"]): 1 for one in people})
+    assert created(config) == Counter(one["id"] for one in people)
 
     write_people(chain, person(0, given="Ada"), person(1, enabled="false"), *people[3:])
     report = json.loads(jobs_in_files.run(config, "run", "--once", "--json").stdout)[0]
@@ -143,3 +151,4 @@ def test_of_two_engines_the_other_takes_over_when_the_leader_dies_and_doubles_no
         other.wait(30)
     assert rows(chain) == {one["login"]: (one["given"], True) for one in people}
     assert exports(chain) - before == Counter({("add", one["login"]): 1 for one in people})
+    assert created(config) == Counter(one["id"] for one in people)

@@ -154,6 +154,8 @@ async def test_killed_again_and_again_nothing_is_lost_or_doubled(rig, config):
     assert {row["FirstName"] for row in rig.rows().values()} == {f"Given{n}" for n in range(600)}
     assert rig.state.counts("staff") == {"links": 600, "failures": 0, "staged": 0}
     assert rig.log(action="update") == []
+    told = [line["sourceIdentity"] for line in rig.log(action="create", status="success")]
+    assert sorted(told, key=int) == [str(n) for n in range(600)]
 
 
 async def test_a_terminal_shows_progress_and_a_pipe_does_not(rig, config):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import replace
 
 import pytest
 import sqlalchemy as sa
@@ -12,9 +13,19 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
 from connector_host.errors import ConfigurationError
-from connector_host.provisioning.state import logbook
+from connector_host.provisioning.state import intents, logbook
 from connector_host.provisioning.state.logbook import Question
-from connector_host.provisioning.state.records import Action, Changes, Failure, Link, LogEntry, Modified, Staged, Status
+from connector_host.provisioning.state.records import (
+    Action,
+    Changes,
+    Failure,
+    Intent,
+    Link,
+    LogEntry,
+    Modified,
+    Staged,
+    Status,
+)
 from connector_host.provisioning.state.store import State
 from connector_host.provisioning.state.tables import metadata
 
@@ -57,6 +68,20 @@ def test_what_a_batch_leaves_behind_comes_back(state):
     assert state.counts("j") == {"links": 1, "failures": 1, "staged": 1}
     state.write("j", Changes(unlinked=["k"], healed=["f"], unstaged=["s"]))
     assert state.counts("j") == {"links": 0, "failures": 0, "staged": 0}
+
+
+def test_an_intent_is_kept_until_its_answer_is(state):
+    first = Intent("k", Action.CREATE, None, (Modified("title", None, "T"),), 1, "schedule", 5.0)
+    then = replace(first, action=Action.UPDATE, target_id="t")
+    intents.keep(state, "j", [first, replace(first, source_key="other")])
+    intents.keep(state, "j", [then], [entry(1)])
+    assert intents.of_users(state, "j", ["k", "x"]) == {"k": then}
+    assert [line["sourceIdentity"] for line in logbook.lines(state, Question("j"))] == ["k1"]
+    state.write("j", Changes(answered=["k"]))
+    assert intents.keys(state, "j") == {"other"}
+    intents.give_up(state, "j", lambda intent: entry(2, source_key=intent.source_key))
+    assert [line["sourceIdentity"] for line in logbook.lines(state, Question("j"))] == ["k1", "other"]
+    assert intents.keys(state, "j") == set()
 
 
 def test_who_was_not_seen_is_told_by_key_in_stretches(state):

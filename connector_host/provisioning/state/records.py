@@ -108,6 +108,20 @@ class Modified:
 
 
 @dataclass(frozen=True, slots=True)
+class Intent:
+    """A write that is about to be sent to the target, and whose answer is not known yet."""
+
+    source_key: str
+    action: Action
+    target_id: str | None
+    modified: tuple[Modified, ...]
+    cycle: int
+    initiated_by: str
+    at: float
+    """When it was sent."""
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     """One of the five steps of provisioning a user, and how it went."""
 
@@ -147,4 +161,6 @@ class Changes:
     healed: list[str] = field(default_factory=list)
     staged: list[Staged] = field(default_factory=list)
     unstaged: list[str] = field(default_factory=list)
+    answered: list[str] = field(default_factory=list)
+    """Users of whose last write it is known what became of it: their intents are dropped."""
     log: list[LogEntry] = field(default_factory=list)

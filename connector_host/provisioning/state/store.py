@@ -16,6 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from connector_host.errors import ConfigurationError
 from connector_host.ownership import make_file
 from connector_host.provisioning.errors import StateUnavailable
+from connector_host.provisioning.state.logbook import row_of
 from connector_host.provisioning.state.records import (
     ALLOWED,
     Action,
@@ -23,10 +24,9 @@ from connector_host.provisioning.state.records import (
     Failure,
     JobState,
     Link,
-    LogEntry,
     Staged,
 )
-from connector_host.provisioning.state.tables import FAILURES, JOBS, KEY_CHARS, LINKS, LOG, STAGED
+from connector_host.provisioning.state.tables import FAILURES, INTENTS, JOBS, KEY_CHARS, LINKS, LOG, STAGED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -52,6 +52,7 @@ class State:
             self.engine = sa.create_engine(url, pool_pre_ping=True)
         except (SQLAlchemyError, ImportError) as failure:
             raise ConfigurationError(f"provisioning.state: cannot be used ({failure}).") from failure
+        self._upserts: dict[str, Any] = {}  # building a statement costs as much as executing it
         if self.engine.dialect.name not in ("sqlite", "postgresql"):
             raise ConfigurationError("provisioning.state: the state is kept in SQLite or PostgreSQL.")
         if self.engine.dialect.name == "sqlite":
@@ -135,7 +136,7 @@ class State:
         """Return the links of these users of the source."""
         found: dict[str, Link] = {}
         with self.reading() as connection:
-            for chunk in _chunks(keys):
+            for chunk in chunks(keys):
                 query = sa.select(LINKS).where(LINKS.c.job == job, LINKS.c.source_key.in_(chunk))
                 found |= {row["source_key"]: _link(row) for row in connection.execute(query).mappings()}
         return found
@@ -169,7 +170,7 @@ class State:
         """Return what is known of these users' failures."""
         found: dict[str, Failure] = {}
         with self.reading() as connection:
-            for chunk in _chunks(keys):
+            for chunk in chunks(keys):
                 query = sa.select(FAILURES).where(FAILURES.c.job == job, FAILURES.c.source_key.in_(chunk))
                 found |= {row["source_key"]: _failure(row) for row in connection.execute(query).mappings()}
         return found
@@ -227,22 +228,24 @@ class State:
     def write(self, job: str, changes: Changes) -> None:
         """Write what a batch leaves behind, in one transaction."""
         with self.writing() as connection:
-            for chunk in _chunks(changes.unlinked):
+            for chunk in chunks(changes.unlinked):
                 connection.execute(sa.delete(LINKS).where(LINKS.c.job == job, LINKS.c.source_key.in_(chunk)))
-            self._upsert(connection, LINKS, [_link_row(job, link) for link in changes.links])
-            for chunk in _chunks(changes.healed):
+            self.upsert(connection, LINKS, [_link_row(job, link) for link in changes.links])
+            for chunk in chunks(changes.healed):
                 connection.execute(sa.delete(FAILURES).where(FAILURES.c.job == job, FAILURES.c.source_key.in_(chunk)))
-            self._upsert(connection, FAILURES, [{"job": job, **asdict(failure)} for failure in changes.failures])
-            for chunk in _chunks(changes.unstaged):
+            self.upsert(connection, FAILURES, [{"job": job, **asdict(failure)} for failure in changes.failures])
+            for chunk in chunks(changes.unstaged):
                 connection.execute(sa.delete(STAGED).where(STAGED.c.job == job, STAGED.c.source_key.in_(chunk)))
-            self._upsert(connection, STAGED, [{"job": job, **asdict(one)} for one in changes.staged])
+            self.upsert(connection, STAGED, [{"job": job, **asdict(one)} for one in changes.staged])
             if changes.log:
-                connection.execute(sa.insert(LOG), [_log_row(entry) for entry in changes.log])
+                connection.execute(sa.insert(LOG), [row_of(entry) for entry in changes.log])
+            for chunk in chunks(changes.answered):
+                connection.execute(sa.delete(INTENTS).where(INTENTS.c.job == job, INTENTS.c.source_key.in_(chunk)))
 
     def mark_seen(self, job: str, cycle: int, keys: Sequence[str]) -> None:
         """Remember that this cycle has seen these users."""
         with self.writing() as connection:
-            for chunk in _chunks(keys):
+            for chunk in chunks(keys):
                 query = sa.update(LINKS).where(LINKS.c.job == job, LINKS.c.source_key.in_(chunk), LINKS.c.seen < cycle)
                 connection.execute(query.values(seen=cycle))
 
@@ -262,10 +265,10 @@ class State:
         again = [{"job": job, **asdict(Failure(key, 0, 0.0, UNLINKED, "the link was dropped"))} for key in keys]
         dropped = 0
         with self.writing() as connection:
-            for chunk in _chunks(keys):
+            for chunk in chunks(keys):
                 query = sa.delete(LINKS).where(LINKS.c.job == job, LINKS.c.source_key.in_(chunk))
                 dropped += connection.execute(query).rowcount
-            self._upsert(connection, FAILURES, again)
+            self.upsert(connection, FAILURES, again)
         return dropped
 
     def forget(self, job: str, *tables: sa.Table) -> None:
@@ -277,13 +280,16 @@ class State:
     def _insert(self, table: sa.Table) -> Any:  # noqa: ANN401 - one of two dialects' inserts, which have the same methods
         return postgresql.insert(table) if self.engine.dialect.name == "postgresql" else sqlite.insert(table)
 
-    def _upsert(self, connection: sa.Connection, table: sa.Table, rows: list[dict[str, Any]]) -> None:
+    def upsert(self, connection: sa.Connection, table: sa.Table, rows: list[dict[str, Any]]) -> None:
+        """Insert rows, or put them in the place of those with the same key."""
         if not rows:
             return
-        keys = [column.name for column in table.primary_key]
-        statement = self._insert(table)
-        others = {column.name: statement.excluded[column.name] for column in table.c if column.name not in keys}
-        connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=others), rows)
+        if table.name not in self._upserts:
+            keys = [column.name for column in table.primary_key]
+            statement = self._insert(table)
+            others = {column.name: statement.excluded[column.name] for column in table.c if column.name not in keys}
+            self._upserts[table.name] = statement.on_conflict_do_update(index_elements=keys, set_=others)
+        connection.execute(self._upserts[table.name], rows)
 
 
 MIGRATION_LOCK: Final = 0x5C1A0001
@@ -310,7 +316,8 @@ def _settle_sqlite(connection: DBAPIConnection, _record: ConnectionPoolEntry) ->
     cursor.close()
 
 
-def _chunks(keys: Sequence[str]) -> Iterator[Sequence[str]]:
+def chunks(keys: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Yield so many keys at a time as one statement may name."""
     for start in range(0, len(keys), CHUNK):
         yield keys[start : start + CHUNK]
 
@@ -344,10 +351,3 @@ def _link_row(job: str, link: Link) -> dict[str, Any]:
 
 def _failure(row: RowMapping) -> Failure:
     return Failure(row["source_key"], row["attempts"], row["next_try"], row["code"], row["reason"], row["status"])
-
-
-def _log_row(entry: LogEntry) -> dict[str, Any]:
-    row = asdict(entry)
-    row["modified"] = json.dumps(row["modified"], ensure_ascii=False, default=str)
-    row["steps"] = json.dumps(row["steps"], ensure_ascii=False)
-    return row

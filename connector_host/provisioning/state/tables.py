@@ -77,6 +77,19 @@ STAGED: Final = sa.Table(
     sa.Column("cycle", sa.Integer, nullable=False),
 )
 
+INTENTS: Final = sa.Table(
+    "intents",
+    metadata,
+    sa.Column("job", sa.String(64), primary_key=True),
+    sa.Column("source_key", sa.String(KEY_CHARS), primary_key=True),
+    sa.Column("action", sa.String(16), nullable=False),
+    sa.Column("target_id", sa.String(KEY_CHARS)),
+    sa.Column("modified", sa.Text, nullable=False),
+    sa.Column("cycle", sa.Integer, nullable=False),
+    sa.Column("initiated_by", sa.String(16), nullable=False),
+    sa.Column("at", sa.Float, nullable=False),
+)
+
 LOG: Final = sa.Table(
     "provisioning_log",
     metadata,
