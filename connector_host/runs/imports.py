@@ -84,7 +84,7 @@ def run(
             else:
                 _delta(importer, state, delivery, number, mark)
             if request.profile == "snapshot":
-                _deletions(state, delivery, number, accepted=request.accept_deletions)
+                _deletions(importer, state, delivery, number, accepted=request.accept_deletions)
     except BaseException as failure:
         state.fail(number, counts, str(failure) if isinstance(failure, HostError) else type(failure).__name__)
         raise
@@ -181,7 +181,7 @@ def _changes(importer: Importer, state: ImportState, delivery: _Delivery, number
     end = log.end(kept)
     if kept is None or not log.reaches(kept):
         _delta(importer, state, delivery, number, None)
-        _deletions(state, delivery, number, accepted=request.accept_deletions)
+        _deletions(importer, state, delivery, number, accepted=request.accept_deletions)
     else:
         gone: dict[str, None] = {}
         for anchors in log.anchors(kept, request.overlap):
@@ -202,17 +202,20 @@ def _text(anchor: Value | None) -> str:
     return "" if anchor is None else to_text(anchor)
 
 
-def _deletions(state: ImportState, delivery: _Delivery, number: int, *, accepted: bool) -> None:
-    gone, all_known = state.count_unseen(number), state.count()
-    _refuse_too_many(gone, all_known, accepted=accepted)
-    changes: list[Change] = []
-    for anchor in state.unseen(number):
-        changes.append(Change("delete", anchor, {}))
-        if len(changes) == 1_000:  # noqa: PLR2004 - as many as a batch has rows
-            delivery.write(changes)
-            changes.clear()
-    delivery.counts.deletes = gone
-    delivery.write(changes)
+def _deletions(importer: Importer, state: ImportState, delivery: _Delivery, number: int, *, accepted: bool) -> None:
+    """Deliver as gone whom the run did not meet, and finds no more when it looks for them once again.
+
+    Not every database reads as of one moment: a row whose key in an index changes meanwhile may be passed over.
+    """
+    _refuse_too_many(state.count_unseen(number), state.count(), accepted=accepted)
+    last: str | None = None
+    while anchors := state.unseen(number, after=last):
+        last = anchors[-1]
+        found = importer.entries(anchors)
+        delivery.write(_different(state, delivery.counts, number, found))
+        gone = [anchor for anchor in anchors if anchor not in found]
+        delivery.counts.deletes += len(gone)
+        delivery.write([Change("delete", anchor, {}) for anchor in gone])
     state.forget_unseen(number)
 
 

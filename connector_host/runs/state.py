@@ -22,7 +22,7 @@ from connector_host.errors import ConfigurationError
 from connector_host.ownership import make_file
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
 VERSION = 1
@@ -151,10 +151,13 @@ class ImportState:
         """Return how many rows are remembered."""
         return int(self._file.execute("SELECT count(*) FROM snapshot").fetchone()[0])
 
-    def unseen(self, number: int) -> Iterator[str]:
-        """Yield the anchors that this run did not see any more."""
-        rows = self._file.execute("SELECT anchor FROM snapshot WHERE seen < ? ORDER BY anchor", (number,))
-        return (anchor for (anchor,) in rows)
+    def unseen(self, number: int, *, after: str | None = None) -> list[str]:
+        """Return the next anchors that this run did not see any more; as many as a batch has rows, from the first."""
+        rows = self._file.execute(
+            "SELECT anchor FROM snapshot WHERE seen < ? AND (? IS NULL OR anchor > ?) ORDER BY anchor LIMIT 1000",
+            (number, after, after),
+        )
+        return [anchor for (anchor,) in rows]
 
     def count_unseen(self, number: int) -> int:
         """Return how many there are of them."""

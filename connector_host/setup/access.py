@@ -53,6 +53,8 @@ def of_url(text: str, password_file: Path | None, environment: Mapping[str, str]
         raise ConfigurationError("The database is no URL such as postgresql://scim@db.example.org/hr.") from None
     within, url = _taken_out(url)
     given = read_secret(password_file) if password_file else within or environment.get(PASSWORD_VARIABLE)
+    if url.get_backend_name() == "sqlite" and not password_file and not within:
+        given = None  # the variable is there for another database
     if url.get_backend_name() == "sqlite" and url.database and not url.database.startswith((":", "file:")):
         url = url.set(database=str(Path(url.database).absolute()))
     return Login(url.render_as_string(hide_password=False), given or None)

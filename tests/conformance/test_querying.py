@@ -193,6 +193,7 @@ REFUSED = {
     "SELECT p.login, c.* FROM person AS p JOIN contact AS c ON c.login = p.login": "several columns login|refuses it",
     "SELECT login, upper(name) FROM person": "no name for its column 2",
     "SELECT login FROM person ORDER BY login": "ORDER BY",
+    "SELECT login FROM person LIMIT 3": "chance",
     "SELECT login FROM person WHERE name = :name": "parameter",
     "SELECT login FROM person WHERE name = ?": r"a \?",
     "SELECT login FROM person; SELECT name FROM person": "several statements",

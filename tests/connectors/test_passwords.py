@@ -2,7 +2,11 @@
 
 from contextlib import closing
 
+import pytest
+
 from connector_host.connectors.registry import list_relations
+from connector_host.errors import ConfigurationError
+from connector_host.setup.access import PASSWORD_VARIABLE, of_url
 
 PASSWORD = "pä$$ wørł/@:1"
 
@@ -25,3 +29,13 @@ def test_postgresql_takes_one_too(postgresql_server):
         connection.execute("GRANT SELECT ON people TO anna")
     url = f"postgresql+psycopg://anna@{postgresql_server.host}:{postgresql_server.port}/{name}"
     assert [relation.name for relation in list_relations(url, PASSWORD)] == ["people"]
+
+
+def test_a_password_for_sqlite_is_a_mistake_but_not_one_that_the_environment_holds_for_another(tmp_path):
+    (tmp_path / "hr.db").touch()
+    url = f"sqlite:///{tmp_path / 'hr.db'}"
+    with pytest.raises(ConfigurationError, match="SQLite has no logins") as refused:
+        list_relations(url, PASSWORD)
+    assert PASSWORD not in str(refused.value)
+    login = of_url(url, None, {PASSWORD_VARIABLE: PASSWORD})
+    assert list_relations(login.url, login.password) == ()

@@ -48,6 +48,8 @@ def parse_url(database: str, password: str | None) -> URL:
     backend = url.get_backend_name()
     if "+" not in url.drivername and backend in DEFAULT_DRIVERS:
         url = url.set(drivername=f"{backend}+{DEFAULT_DRIVERS[backend]}")
+    if password is not None and driver_of(url) == "pysqlite":
+        raise ConfigurationError("database: SQLite has no logins, so there is no password for it; leave it out.")
     if password is not None:
         url = url.set(password=password)
     return url

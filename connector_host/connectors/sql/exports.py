@@ -254,7 +254,8 @@ def _modify(connection: Connection, shape: Shape, export: Modify, on_unreadable:
         _demand_one_row(connection, shape, sa.update(shape.table).values(changes).where(is_anchor))
     after = queries.read(connection, shape, [export.anchor], on_unreadable).get(export.anchor)
     if after is None:
-        raise WrongRowCount("The database reported success, but the user is gone: look at the table's triggers.")
+        where = "the query, which gives this user no more" if shape.is_query else "the table's triggers"
+        raise WrongRowCount(f"The database reported success, but the user is gone: look at {where}.")
     prove(shape, after, changes)
     return Exported(after, written=True)
 

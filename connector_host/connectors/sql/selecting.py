@@ -139,6 +139,8 @@ def _refusals(tree: exp.Query, database: str) -> Iterator[str]:
         )
     if tree.args.get("order") and not (tree.args.get("limit") or tree.args.get("offset")):
         yield "has an ORDER BY, but each request sorts for itself; leave it out."
+    if (tree.args.get("limit") or tree.args.get("offset")) and not tree.args.get("order"):
+        yield "cuts its rows (LIMIT, TOP, FETCH or OFFSET), and which ones is chance; say which by ORDER BY."
     yield from _names(tree)
 
 

@@ -66,6 +66,7 @@ MYSQL = Dialect(
     types=MYSQL_TYPES,
     parameters=_MYSQL_PARAMETERS,
     session=(*_MYSQL_SESSION, "SET SESSION max_execution_time = {ms}"),
+    import_session=_MYSQL_IMPORT,
     reads_only=_MYSQL_READS_ONLY,
     text_comparison="collation",
     generated_key="last_insert_id",
