@@ -14,13 +14,14 @@ from connector_host.cli.speaking import (
     json_option,
     print_findings,
     print_json,
-    print_table,
 )
+from connector_host.cli.surveys import print_relations, print_survey
 
 if TYPE_CHECKING:
-    from connector_host.connectors.survey import Relation, TableSurvey
+    from connector_host.connectors.survey import TableSurvey
     from connector_host.errors import Finding
-    from connector_host.scim.suggestions import Suggestion
+    from connector_host.settings import SqlSettings
+    from connector_host.setup.access import Login
 
 
 @click.command()
@@ -71,6 +72,7 @@ def report(sections: dict[str, list[Finding]], *, as_json: bool) -> None:
 )
 @click.option("--password-file", type=click.Path(dir_okay=False, path_type=Path), help="A file with the password.")
 @click.option("--schema", help="The schema of the table.")
+@click.option("--probe", is_flag=True, help="Prove what survives each column: write, read back, and roll back.")
 @json_option
 def discover(  # noqa: PLR0913, PLR0917 - one parameter an option
     table: str | None,
@@ -80,23 +82,28 @@ def discover(  # noqa: PLR0913, PLR0917 - one parameter an option
     password_file: Path | None,
     schema: str | None,
     *,
+    probe: bool,
     as_json: bool,
 ) -> None:
     """Show the database's tables, or what one TABLE, or a connector's query, could be to a directory.
 
-    For a table or query: its columns and types, which could be the anchor, the SCIM attribute that each column
-    probably is, and what would be left out. The password is asked for, or read from CONNECTOR_HOST_DATABASE_PASSWORD.
+    For a table or query: its columns and types, what their values are to a directory, what the first rows say of them
+    in counts and shapes (no value is shown), which could be the anchor, the SCIM attribute that each column probably
+    is, and what would be left out. The password is asked for, or read from CONNECTOR_HOST_DATABASE_PASSWORD.
+
+    With --probe awkward values are written to each column, read back, and rolled back, as `check --probe` does it.
 
     \b
     Examples:
       connector-host discover --database-url postgresql://scim@db.example.org/hr
       connector-host discover Employees --database-url sqlite:///contoso.sqlite
+      connector-host discover Employees --probe
     """
     from connector_host.connectors.registry import list_relations, survey_query, survey_table
     from connector_host.setup.access import of_settings, of_url, settings_of
     from connector_host.setup.plans import best_anchor, suggest_for
 
-    query = None
+    settings = query = None
     if database_url:
         login = of_url(database_url, password_file)
     else:
@@ -107,77 +114,19 @@ def discover(  # noqa: PLR0913, PLR0917 - one parameter an option
         query = settings if settings.query is not None and table is None else None
         table, schema = table or login.table, schema or login.schema
     if query is None and table is None:
-        _print_relations(list_relations(login.url, login.password), as_json=as_json)
+        if probe:
+            raise click.UsageError("Name the table whose columns are to be probed.")
+        print_relations(list_relations(login.url, login.password), as_json=as_json)
         return
     survey = survey_query(query) if query else survey_table(login.url, login.password, table=table or "", schema=schema)
     best = best_anchor(survey)
-    _print_survey(survey, suggest_for(survey, best.column if best else ""), as_json=as_json)
+    proof = _probed(settings, login, survey) if probe else None
+    print_survey(survey, suggest_for(survey, best.column if best else ""), proof, as_json=as_json)
 
 
-def _print_relations(relations: tuple[Relation, ...], *, as_json: bool) -> None:
+def _probed(settings: SqlSettings | None, login: Login, survey: TableSurvey) -> list[Finding]:
+    """Probe the connector's own table or query by its settings, and any other table by its best anchor."""
+    from connector_host.connectors.registry import probe
+    from connector_host.setup.access import settings_to_probe
 
-    if as_json:
-        print_json([{"name": one.name, "schema": one.schema, "kind": one.kind} for one in relations])
-    elif not relations:
-        click.echo("This login sees no table and no view. Grant it SELECT on the table of the users.")
-    else:
-        print_table(("table", "schema", "kind"), [(one.name, one.schema or "", one.kind) for one in relations])
-
-
-def _print_survey(survey: TableSurvey, suggestions: tuple[Suggestion, ...], *, as_json: bool) -> None:
-    if as_json:
-        print_json(_survey_document(survey, suggestions))
-        return
-    is_query = survey.relation.kind == "query"
-    click.secho("query" if is_query else f"{survey.relation.kind} {survey.relation.name}", bold=True)
-    print_columns(survey, suggestions)
-    click.echo()
-    click.secho("could be the anchor", bold=True)
-    print_anchors(survey)
-
-
-def print_columns(survey: TableSurvey, suggestions: tuple[Suggestion, ...]) -> None:
-    """Print each column with what it probably is and why."""
-    rows = []
-    for column, found in zip(survey.columns, suggestions, strict=True):
-        notes = [text for text, so in (("required", column.required), ("made by the database", column.generated)) if so]
-        path = "(left out)" if column.left_out or not found.expose else found.path or "(own name)"
-        sure = f"{found.confidence:.0%}" if found.path else ""
-        rows.append((column.name, column.declared, ", ".join(notes), path, sure, column.left_out or found.reason))
-    print_table(("column", "type", "", "SCIM attribute", "sure", "why"), rows)
-
-
-def print_anchors(survey: TableSurvey) -> None:
-    """Print the columns that could be the anchor, the best first, or why there is none."""
-    for candidate in survey.anchors:
-        mark = "enforced" if candidate.enforced else "NOT ENFORCED"
-        click.echo(f"  {candidate.column:<20} {mark:<13} {'; '.join(candidate.reasons)}")
-    if survey.refusal:
-        click.echo(f"  {survey.refusal}")
-
-
-def _survey_document(survey: TableSurvey, suggestions: tuple[Suggestion, ...]) -> dict[str, object]:
-    return {
-        "table": None if survey.relation.kind == "query" else survey.relation.name,
-        "schema": survey.relation.schema,
-        "kind": survey.relation.kind,
-        "columns": [
-            {
-                "name": column.name,
-                "declared": column.declared,
-                "type": column.type and column.type.value,
-                "required": column.required,
-                "generated": column.generated,
-                "unique": column.unique,
-                "left_out": column.left_out or ("" if found.expose else found.reason),
-                "path": found.path,
-                "confidence": found.confidence,
-                "reason": found.reason,
-            }
-            for column, found in zip(survey.columns, suggestions, strict=True)
-        ],
-        "anchors": [
-            {"column": one.column, "enforced": one.enforced, "reasons": list(one.reasons)} for one in survey.anchors
-        ],
-        "refusal": survey.refusal,
-    }
+    return probe("", settings_to_probe(settings, login, survey))

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from connector_host.cli.checking import print_anchors, print_columns
 from connector_host.cli.speaking import DEFAULT_CONFIG, findings_document, json_option, print_findings, print_json
+from connector_host.cli.surveys import print_anchors, print_columns
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -5,10 +5,12 @@ Plain facts for `init` and `discover` to print. Nothing here knows SQLAlchemy, S
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from connector_host.connectors.contract import AttributeType
 
 
@@ -56,11 +58,36 @@ class ColumnFacts:
     """The whole primary key, or a part of it."""
     collation: str | None = None
     comment: str = ""
+    values: str = ""
+    """What its values are to a directory, in words."""
+    known_by: str = ""
+    """How the type is known, where the catalogue does not say it of a table's own column."""
+
+    @property
+    def spelled(self) -> str:
+        """Return the type with its length or digits, where the database keeps them apart from its name."""
+        if "(" in self.declared:
+            return self.declared
+        if self.length is not None:
+            return f"{self.declared}({self.length})"
+        return self.declared if self.scale is None else f"{self.declared}({self.precision},{self.scale})"
 
     @property
     def required(self) -> bool:
         """Return whether an insertion fails without a value."""
         return not (self.nullable or self.default is not None or self.generated or self.identity)
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnSample:
+    """What some rows say of one column; counts and shapes, never a value of somebody's."""
+
+    rows: int
+    filled: int
+    distinct: int
+    """How many different values there are among those that are filled."""
+    looks: str = ""
+    """What all of them look like, such as e-mail addresses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +108,8 @@ class TableSurvey:
     columns: tuple[ColumnFacts, ...]
     anchors: tuple[AnchorCandidate, ...]
     """Ranked; those that the database enforces come first."""
+    samples: Mapping[str, ColumnSample] = field(default_factory=dict)
+    """By column, where the rows could be read."""
     refusal: str = ""
     """Why no column is an anchor as it stands (the only key is composite, there is none); empty where one is."""
 

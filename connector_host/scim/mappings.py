@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -12,12 +11,12 @@ from scim2_models.path import AttrPath, CompareOperator, Comparison, ValuePath
 from connector_host.connectors.contract import AttributeType, RefusalKind
 from connector_host.errors import ConfigurationError
 from connector_host.scim import vocabulary
+from connector_host.scim.names import ATTRIBUTE_NAME
 from connector_host.scim.vocabulary import Defined, refused_kind
 
 if TYPE_CHECKING:
     from scim2_models.path import FilterNode
 
-ATTRIBUTE_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 """ATTRNAME of RFC 7643 §2.1; a column of another name needs a mapping."""
 
 NEVER_MAPPED: Final = {

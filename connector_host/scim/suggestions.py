@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from connector_host.connectors.contract import AttributeType, RefusalKind
-from connector_host.scim.names import holds_secret, words
+from connector_host.scim.names import ATTRIBUTE_NAME, holds_secret, words
 from connector_host.scim.synonyms import LEADING_WORDS, OPPOSITES, REFUSED, SYNONYMS, Synonym
-from connector_host.scim.vocabulary import ECMA, REASONS
+from connector_host.scim.vocabulary import REASONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 EXACT: Final = 0.95
 STRIPPED: Final = 0.85
 ENDING: Final = 0.65
+
+UNNAMEABLE: Final = "SCIM cannot spell its name; map it to an attribute"
 
 LIKELY: Final = 0.6
 """From here on `init` proposes a suggestion; below, it only mentions it."""
@@ -36,6 +38,8 @@ class Suggestion:
     """From 0 to 1; 0 where there is no path."""
     reason: str
     """One sentence without a full stop at its end."""
+    shown: bool = True
+    """False where SCIM cannot spell the column's own name, so that it is no attribute without a mapping."""
     expose: bool = True
     """False where the column should not be shown to a directory at all: it holds a secret."""
 
@@ -113,7 +117,9 @@ def _without_path(
         return Suggestion(name, "", 0.0, f"{first.reason}, but {first.path} is taken by {taken[first.path]}")
     if unfit := next((s for phrase, _, _ in _phrases(split, shared) for s in SYNONYMS.get(phrase, ())), None):
         return Suggestion(name, "", 0.0, f"reads as “{unfit.phrase}”, but {kind.value} does not fit {unfit.path}")
-    return Suggestion(name, "", 0.0, f"no usual name; appears as {ECMA}:{name}")
+    if not ATTRIBUTE_NAME.fullmatch(name):
+        return Suggestion(name, "", 0.0, UNNAMEABLE, shown=False)
+    return Suggestion(name, "", 0.0, "no usual name")
 
 
 def _warning(split: tuple[str, ...], shared: str) -> _Warning | None:
@@ -134,4 +140,4 @@ class _Warning:
     expose: bool
 
     def __call__(self, column: str) -> Suggestion:
-        return Suggestion(column, "", 0.0, self.reason, self.expose)
+        return Suggestion(column, "", 0.0, self.reason, expose=self.expose)

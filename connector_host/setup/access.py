@@ -7,16 +7,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pydantic import SecretStr
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from connector_host.errors import ConfigurationError
+from connector_host.settings import SqlSettings
+from connector_host.setup.plans import best_anchor
 from connector_host.setup.secrets import opened
 from connector_host.setup.tokens import connector_named
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from connector_host.connectors.survey import TableSurvey
     from connector_host.settings import Configuration, ConnectorSettings
 
 PASSWORD_VARIABLE = "CONNECTOR_HOST_DATABASE_PASSWORD"  # noqa: S105 - the name of a variable
@@ -77,6 +81,27 @@ def of_settings(settings: ConnectorSettings) -> Login:
     if settings.password_file:
         password = read_secret(settings.password_file)
     return Login(settings.database, password, settings.table, settings.database_schema)
+
+
+def settings_to_probe(settings: ConnectorSettings | None, login: Login, survey: TableSurvey) -> ConnectorSettings:
+    """Return the settings of the connector whose table or query was surveyed, or plain ones for any other table.
+
+    Raises ConfigurationError where a table has no column to tell its users apart by.
+    """
+    relation = survey.relation
+    if settings is not None and (relation.kind == "query" or relation.name == settings.table):
+        return settings
+    best = best_anchor(survey)
+    if best is None:
+        raise ConfigurationError(f"probe: {survey.refusal}")
+    return SqlSettings(
+        database=login.url,
+        password=None if login.password is None else SecretStr(login.password),
+        table=relation.name,
+        schema=relation.schema,
+        anchor=best.column,
+        accept_unenforced_anchor=True,
+    )
 
 
 def read_secret(path: Path) -> str:

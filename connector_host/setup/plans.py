@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from connector_host.connectors.survey import AnchorCandidate
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from connector_host.connectors.survey import TableSurvey
+    from connector_host.connectors.survey import ColumnSample, TableSurvey
     from connector_host.setup.directories import Preset
 
 
@@ -58,12 +58,35 @@ class ConnectorPlan:
 def suggest_for(survey: TableSurvey, anchor: str) -> tuple[Suggestion, ...]:
     """Return what each column of the table probably is; a number or key that is only the anchor is nothing else."""
     suggestions = suggest([(column.name, column.type) for column in survey.columns])
+    taken = {found.path for found in suggestions}
     return tuple(
         Suggestion(found.column, "", 0.0, "is the anchor: the SCIM id")
         if found.column == anchor and not found.path
-        else found
+        else _by_values(found, survey.samples.get(found.column), taken)
         for found in suggestions
     )
+
+
+def _by_values(found: Suggestion, sample: ColumnSample | None, taken: set[str]) -> Suggestion:
+    """Return a suggestion with what the values say where the name says nothing; each path is suggested once."""
+    if sample is None or not sample.looks or found.path or not found.expose:
+        return found
+    path = PATHS_OF_LOOKS.get(sample.looks)
+    if path is not None and path not in taken:
+        taken.add(path)
+        return Suggestion(found.column, path, BY_VALUES, f"its values look like {sample.looks}")
+    if sample.looks.endswith(" only"):
+        true, _, false = sample.looks.removesuffix(" only").split(" ")
+        said = f'to make it true or false: column.{found.column} = {{ true = "{true}", false = "{false}" }}'
+        return replace(found, reason=f"{found.reason}; {said}")
+    return found
+
+
+PATHS_OF_LOOKS = {
+    "e-mail addresses": 'emails[type eq "work"].value',
+    "telephone numbers": 'phoneNumbers[type eq "work"].value',
+}
+BY_VALUES = 0.7
 
 
 def best_anchor(survey: TableSurvey) -> AnchorCandidate | None:

@@ -130,9 +130,20 @@ def test_discover_lists_tables_and_explains_one(folder):
     tables = folder.run("discover", "--database-url", folder.url)
     assert {"Employees", "Badges", "Loose"} <= set(tables.stdout.split())
     table = folder.run("discover", "Employees", "--database-url", folder.url)
-    assert re.search(r"FirstName +TEXT +required +name.givenName +95% +reads as “first name”", table.stdout)
+    said = r"FirstName +TEXT +required +text +100% filled, all different +name.givenName +95% +reads as “first name”"
+    assert re.search(said, table.stdout)
     assert re.search(r"PasswordHash .*\(left out\)", table.stdout)
     assert re.search(r"ContosoLogin +enforced", table.stdout)
+
+
+def test_discover_proves_on_request_what_survives_and_leaves_nothing(folder, configured):
+    where = ("--database-url", folder.url)
+    proven = folder.run("discover", "Employees", "--probe", *where).stdout
+    assert "none stayed" in proven
+    document = json.loads(configured.run("discover", "--probe", "--json").stdout)
+    assert document["columns"][0]["values"] == "text"
+    assert document["columns"][0]["sample"] == {"rows": 1, "filled": 1, "distinct": 1, "looks": ""}
+    assert any(one["fact"].startswith("survives: ") for one in document["probe"])
 
 
 def test_discover_takes_the_database_of_the_configuration(configured):

@@ -118,7 +118,13 @@ def test_the_opposite_of_active_is_not_active(column):
 
 def test_an_unknown_name_keeps_its_own():
     [found] = suggest([("Quux", TEXT)])
-    assert (found.path, found.confidence, "ECMA2Host:2.0:User:Quux" in found.reason) == ("", 0.0, True)
+    assert (found.path, found.confidence, found.shown, found.reason) == ("", 0.0, True, "no usual name")
+
+
+@pytest.mark.parametrize("column", ["Ünï", "a:b", "order by", "1st", "?"])
+def test_a_name_that_scim_cannot_spell_is_said_to_need_a_mapping(column):
+    [found] = suggest([(column, TEXT)])
+    assert (found.path, found.shown, "map it" in found.reason) == ("", False, True)
 
 
 def test_a_type_that_scim_cannot_carry_is_told():

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import bindparam, text
 from sqlalchemy.types import String
 
-from connector_host.connectors.sql import datasource
+from connector_host.connectors.sql import datasource, meanings
 from connector_host.connectors.sql.columns import ATTRIBUTE_TYPES, Family, Kind
 from connector_host.connectors.sql.describing import READERS, plain, true
 from connector_host.connectors.survey import ColumnFacts, Relation
@@ -223,9 +223,9 @@ def _column(row: Row, dialect: Dialect, keys: Sequence[Key], checks: Sequence[Ro
 
 def finished(facts: ColumnFacts, kind: Kind, dialect: Dialect) -> Column:
     """Return a column with its attribute's type, or with the reason why it cannot be one."""
-    facts = replace(facts, type=ATTRIBUTE_TYPES.get(kind.family))
+    facts = replace(facts, type=ATTRIBUTE_TYPES.get(kind.family), values=meanings.values_of(facts, kind))
     reason = _left_out(facts, kind, dialect)
-    return Column(replace(facts, left_out=reason, type=None) if reason else facts, kind)
+    return Column(replace(facts, left_out=reason, type=None, values="") if reason else facts, kind)
 
 
 def _left_out(facts: ColumnFacts, kind: Kind, dialect: Dialect) -> str:

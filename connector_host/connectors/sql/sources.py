@@ -149,10 +149,11 @@ def _column(told: Told, own: Column | None, dialect: Dialect, settings: SqlSetti
                 f"column.{told.name}.type: the column is {own.facts.declared} in its table; leave the type out, or "
                 "write a CAST in the query."
             )
-        return discovery.finished(own.facts, own.kind, dialect)
+        return discovery.finished(replace(own.facts, known_by="its table"), own.kind, dialect)
     kind = stated or told.kind
     declared = told.declared if stated is None else str(meant.type if meant else "")
     facts = ColumnFacts(told.name, declared, type=None, collation=told.collation, allowed=told.allowed)
+    facts = replace(facts, known_by="what the database says of the result" if stated is None else "the configuration")
     column = discovery.finished(facts, kind, dialect)
     if kind is not UNKNOWN or not column.facts.left_out:
         return column

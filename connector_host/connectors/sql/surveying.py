@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from connector_host.connectors.sql import (
@@ -11,6 +12,7 @@ from connector_host.connectors.sql import (
     discovery,
     privileges,
     reading_rights,
+    sampling,
     shapes,
     sources,
     tracking,
@@ -19,18 +21,18 @@ from connector_host.connectors.sql.dialects import dialect_of
 from connector_host.connectors.sql.engines import open_engine, parse_url
 from connector_host.connectors.sql.passwords import password_of
 from connector_host.connectors.sql.sqlstate import translated
-from connector_host.connectors.survey import TableSurvey
+from connector_host.connectors.survey import AnchorCandidate, TableSurvey
 from connector_host.errors import ConfigurationError
+from connector_host.settings import SqlSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from sqlalchemy import Connection
 
     from connector_host.connectors.sql.dialect import Dialect
     from connector_host.connectors.sql.discovery import TableFacts
-    from connector_host.connectors.survey import AnchorCandidate, Relation
-    from connector_host.settings import SqlSettings
+    from connector_host.connectors.survey import ColumnSample, Relation
 
 STATEMENT_S = 30.0
 """Seconds that one look at the catalogue may take; a person waits for it."""
@@ -48,12 +50,14 @@ def survey_table(database: str, password: str | None, *, table: str, schema: str
         facts = discovery.discover(connection, dialect, table, schema)
         if facts is None:
             raise ConfigurationError(f"table: there is no {table} that the login can see.")
+        samples = sampling.sampled(connection, dialect, facts, _plain_settings(database, table, schema))
         kinds = {(relation.name, relation.schema): relation for relation in discovery.relations(connection, dialect)}
-    candidates = anchors.rank(facts)
+    candidates = _with_counts(anchors.rank(facts), samples)
     return TableSurvey(
         relation=kinds.get((table, schema), facts.relation),
         columns=tuple(column.facts for column in facts.columns),
         anchors=candidates,
+        samples=samples,
         refusal=_refusal(facts, candidates),
     )
 
@@ -62,15 +66,52 @@ def survey_query(settings: SqlSettings) -> TableSurvey:
     """Return everything that is to know about the query of a connector; raises ConfigurationError."""
     with _connected(settings.database, password_of(settings), reads_only=True) as (connection, dialect):
         facts = sources.facts_of(connection, dialect, settings)
+        samples = sampling.sampled(connection, dialect, facts, settings)
     return TableSurvey(
         relation=facts.relation,
         columns=tuple(column.facts for column in facts.columns),
-        anchors=anchors.rank(facts),
+        anchors=_with_counts(anchors.rank(facts), samples),
+        samples=samples,
         refusal=(
             "A query has no keys: its anchor is accepted by name (accept_unenforced_anchor), proven on the rows at "
             "start, and guarded at each creation."
         ),
     )
+
+
+def _plain_settings(database: str, table: str, schema: str | None) -> SqlSettings:
+    """Return settings that say where a table is, and nothing of its columns."""
+    return SqlSettings(database=database, table=table, schema=schema, anchor="")
+
+
+def _with_counts(
+    candidates: tuple[AnchorCandidate, ...], samples: Mapping[str, ColumnSample]
+) -> tuple[AnchorCandidate, ...]:
+    """Return the candidates with what the rows say of those that the database does not enforce.
+
+    Where it enforces none, columns are among them that tell the users apart in the rows.
+    """
+    known = {one.column for one in candidates}
+    if not any(one.enforced for one in candidates):
+        found_by_rows = (name for name, found in samples.items() if name not in known and sampling.tells_apart(found))
+        candidates += tuple(AnchorCandidate(name, enforced=False, reasons=(UNKEPT,)) for name in found_by_rows)
+    return tuple(
+        one
+        if one.enforced or (found := samples.get(one.column)) is None or not found.rows
+        else replace(one, reasons=(*one.reasons, _counted(found)))
+        for one in candidates
+    )
+
+
+UNKEPT = "the database does not keep it unique"
+
+
+def _counted(found: ColumnSample) -> str:
+    missing, doubles = found.rows - found.filled, found.filled - found.distinct
+    if not missing and not doubles:
+        return f"is different in each of the first {found.rows} rows"
+    said = [f"{missing} have none"] * bool(missing) + [f"{doubles} repeat another's"] * bool(doubles)
+    return f"of the first {found.rows} rows {' and '.join(said)}"
 
 
 def grants(settings: SqlSettings, login: str) -> tuple[str, ...]:
