@@ -21,7 +21,7 @@ from connector_host.errors import ConfigurationError, Finding, HostError, Level
 from connector_host.scim.oversights import find_oversights
 from connector_host.service.lifecycle import explain_bind
 from connector_host.service.metering import LOOPBACK
-from connector_host.setup.secrets import opened
+from connector_host.setup.secrets import opened, plain_passwords
 from connector_host.tls.files import UnusableFile, check_authority, check_identity, load_chain
 from connector_host.tls.renewal import check_own_authority
 
@@ -32,8 +32,10 @@ if TYPE_CHECKING:
     from connector_host.settings import Configuration, HostSettings, SqlSettings
 
 
-async def check(configuration: Configuration, *, accept: bool = False, probe: bool = False) -> dict[str, list[Finding]]:
-    """Look at everything that an administrator can get wrong: by section of the file, what was found there.
+async def check(
+    configuration: Configuration, file: Path, *, accept: bool = False, probe: bool = False
+) -> dict[str, list[Finding]]:
+    """Look at everything that an administrator can get wrong: by section of `file`, what was found there.
 
     With `accept` the types of the columns are from now on what they are now (DESIGN §2.8). With `probe` values are
     written to each column, read back, and rolled back.
@@ -50,11 +52,13 @@ async def check(configuration: Configuration, *, accept: bool = False, probe: bo
     }
     if configuration.audit.enabled and configuration.audit.folder is not None:
         sections["audit"] = _folder_findings("audit", configuration.audit.folder)
+    plain = plain_passwords(file)
     for name, settings in configuration.connectors.items():
         if accept:
             accept_types(name, host.state)
         sections[f"connectors.{name}"] = [
             *_token_findings(settings),
+            *([plain[name]] if name in plain else []),
             *_signing_findings(name, settings),
             *await check_connector(name, settings, host.state),
         ]

@@ -30,6 +30,7 @@ from connector_host.service.hangup import on_hangup
 from connector_host.service.lifecycle import EXIT_CONFIGURATION, EXIT_TEMPORARY, CannotListen, Listener, serve
 from connector_host.service.metering import measuring, serve_metrics
 from connector_host.service.processes import remember_process
+from connector_host.setup.secrets import plain_passwords
 from connector_host.tls.files import check_authority, check_identity
 from connector_host.tls.live import LiveContext
 
@@ -112,6 +113,9 @@ class _Run:
         """Build everything and serve it; raises CannotStart or CannotListen."""
         host = self.configuration.host
         live = _live_context(host)
+        for name, found in plain_passwords(self.path).items():
+            log = structlog.get_logger()
+            log.warning(events.PASSWORD_PLAIN, connector=name, fact=found.fact, mend=found.mend)
         async with AsyncExitStack() as stack:
             metrics = Metrics()
             outcomes = _open_outcomes(host.state / "outcomes.sqlite3")

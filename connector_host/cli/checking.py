@@ -48,7 +48,7 @@ def check(config: Path, *, accept_types: bool, probe: bool, as_json: bool) -> No
     from connector_host.errors import failures
     from connector_host.settings import load
 
-    sections = asyncio.run(app.check(load(config), accept=accept_types, probe=probe))
+    sections = asyncio.run(app.check(load(config), config, accept=accept_types, probe=probe))
     report(sections, as_json=as_json)
     raise SystemExit(1 if any(failures(findings) for findings in sections.values()) else 0)
 

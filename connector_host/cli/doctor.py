@@ -51,7 +51,7 @@ def doctor(  # noqa: PLR0913 - one parameter an option
     configuration = load(config)
     name, _ = connector_named(configuration, connector)
     token = read_secret(token_file).strip() if token_file else None
-    sections = asyncio.run(_examine(configuration, name, token, relay_url, trust))
+    sections = asyncio.run(_examine(config, configuration, name, token, relay_url, trust))
     if bundle is not None:
         _write(bundle, configuration, sections)
     if as_json:
@@ -63,8 +63,8 @@ def doctor(  # noqa: PLR0913 - one parameter an option
     raise SystemExit(1 if any(failures(findings) for findings in sections.values()) else 0)
 
 
-async def _examine(
-    configuration: Configuration, name: str, token: str | None, relay_url: str | None, trust: Path | None
+async def _examine(  # noqa: PLR0913, PLR0917 - what was typed
+    config: Path, configuration: Configuration, name: str, token: str | None, relay_url: str | None, trust: Path | None
 ) -> dict[str, list[Finding]]:
     from connector_host import app
     from connector_host.doctor.probing import Target, probe
@@ -72,7 +72,7 @@ async def _examine(
     from connector_host.tls.contexts import client_context
 
     host = configuration.host
-    sections = await app.check(configuration)
+    sections = await app.check(configuration, config)
     url = app.url_of(host, name)
     address = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host.listen, host.listen)  # noqa: S104 - compared, not bound
     target = Target("host", url, client_context(trust_of(host.certificate)), token, address)

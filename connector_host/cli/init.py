@@ -151,7 +151,7 @@ def _taken_over(options: Options) -> Options:
 async def _check(written: Written) -> dict[str, list[Finding]]:
     from connector_host import app
 
-    return await app.check(written.configuration)
+    return await app.check(written.configuration, written.config)
 
 
 # ── the connector ─────────────────────────────────────────────────────────────────────────────────────────────────

@@ -109,12 +109,11 @@ def status() -> None:
 
 def unit_of(config: Path, configuration: Configuration) -> Unit:
     """Return the host as a unit; folders of SQLite databases must stay writable inside its sandbox."""
-    from sqlalchemy import make_url
-
+    from connector_host.setup.access import read_url
     from connector_host.units.descriptions import Unit
     from connector_host.vault.keys import KEY_NAME, has_key
 
-    urls = [make_url(connector.database) for connector in configuration.connectors.values()]
+    urls = [read_url(connector.database) for connector in configuration.connectors.values()]
     databases = {Path(url.database).parent for url in urls if url.get_backend_name() == "sqlite" and url.database}
     own = {configuration.host.state, configuration.audit.folder or configuration.host.state}
     outside = databases | {folder for folder in own if not folder.is_relative_to(config.parent)}

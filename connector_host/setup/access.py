@@ -44,6 +44,14 @@ class Login:
         return self.password is None and url.username is not None and url.get_backend_name() != "sqlite"
 
 
+def read_url(text: str) -> URL:
+    """Return the URL of a database; raises ConfigurationError, which does not repeat it, for what is none."""
+    try:
+        return make_url(text)
+    except (ArgumentError, ValueError):  # a port that is no number is a ValueError
+        raise ConfigurationError("The database is no URL such as postgresql://scim@db.example.org/hr.") from None
+
+
 def of_url(text: str, password_file: Path | None, environment: Mapping[str, str] | None = None) -> Login:
     """Return the login for a URL that a person typed; the password comes from the file, the URL, or the environment.
 
@@ -51,10 +59,7 @@ def of_url(text: str, password_file: Path | None, environment: Mapping[str, str]
     ConfigurationError for what is no URL, or where the file cannot be read.
     """
     environment = os.environ if environment is None else environment
-    try:
-        url = make_url(text)
-    except ArgumentError:
-        raise ConfigurationError("The database is no URL such as postgresql://scim@db.example.org/hr.") from None
+    url = read_url(text)
     within, url = _taken_out(url)
     given = read_secret(password_file) if password_file else within or environment.get(PASSWORD_VARIABLE)
     if url.get_backend_name() == "sqlite" and not password_file and not within:

@@ -35,16 +35,21 @@ def lines(document: Mapping[str, Any], table: str = "") -> Iterator[str]:
             yield from lines(value, f"{table}.{_key(key)}" if table else _key(key))
 
 
+def holds_secret(text: str) -> bool:
+    """Return whether a URL or a connection string holds a password, or something like one."""
+    return bool(_shown(text) != text)
+
+
 def _shown(value: Any, key: str = "") -> Any:  # noqa: ANN401 - any value of a document
     """Return the value without its secrets; the jobs of the engine are read elsewhere, so only a key's name tells."""
     match value:
+        case dict() if key == "refusals":  # what is done with passwords that a directory sends, and none of them
+            return value
         case dict():
             return {name: _shown(inner, str(name)) for name, inner in value.items()}
         case list() | tuple():
             return [_shown(inner, key) for inner in value]
-        case SecretStr():
-            return HIDDEN
-        case str() if _SECRET_KEY.search(key):
+        case SecretStr() | str() if isinstance(value, SecretStr) or _SECRET_KEY.search(key):
             return HIDDEN
         case str():
             return _PARAMETER.sub(rf"\1{HIDDEN}", _LOGIN.sub(rf"\1{HIDDEN}@", value))

@@ -117,6 +117,35 @@ def test_check_names_what_is_wrong_and_the_mend(configured):
     assert all(failed.values())
 
 
+@pytest.mark.parametrize(
+    ("key", "mode", "exposed"),
+    [
+        ('password = "hunter2"', 0o600, False),
+        ('password = "hunter2"', 0o644, True),
+        ('database = "postgresql://scim:hunter2@127.0.0.1:1/hr"', 0o600, False),
+    ],
+)
+def test_a_password_in_plain_text_is_warned_of_and_never_shown(configured, key, mode, exposed):
+    file = configured.path / "connector-host.toml"
+    kept = [line for line in file.read_text().splitlines() if not line.startswith(("database", "password"))]
+    key = key if key.startswith("database") else f'database = "postgresql://scim@127.0.0.1:1/hr"\n{key}'
+    file.write_text("\n".join(kept).replace("[connectors.Employees]", f"[connectors.Employees]\n{key}"))
+    file.chmod(mode)
+    done = configured.run("check", "--json")
+    [found] = [one for one in json.loads(done.stdout)["connectors.Employees"] if one["subject"] == "password"]
+    assert (found["level"], "everybody" in found["fact"]) == ("warning", exposed)
+    assert "secret set --connector Employees" in found["mend"]
+    assert "hunter2" not in done.stdout + done.stderr
+    with configured.serve() as host:
+        assert {"password.plain"} <= {line["event"] for line in host.lines}
+        assert "hunter2" not in str(host.lines)
+
+
+def test_a_password_from_the_environment_is_no_plain_text(configured):
+    done = configured.run("check", "--json", env={"CONNECTOR_HOST__CONNECTORS__EMPLOYEES__PASSWORD": "hunter2"})
+    assert "password" not in {one["subject"] for one in json.loads(done.stdout)["connectors.Employees"]}
+
+
 def test_check_tries_mappings_and_flows(configured):
     text = configured.read("connector-host.toml")
     configured.write(

@@ -145,6 +145,25 @@ def test_an_oracle_that_does_not_answer_is_told_by_the_driver_itself():
     assert [finding.fact for finding in findings] == ["The database cannot be reached."]
 
 
+@pytest.mark.parametrize(
+    ("database", "words"),
+    [
+        ("sqlite://scim:hunter2@/hr", "neither host, user nor password"),
+        ("postgresql://scim:hunter2@db:port/hr", "is no URL"),
+        ("postgresql://scim:hunter2@127.0.0.1/hr?nonsense=1", "nonsense in the URL is no key"),
+        ("postgresql://scim:hunter2@127.0.0.1/hr?sslmode=hunter2", "a value in the URL"),
+        ("mysql://scim:hunter2@127.0.0.1/hr?nonsense=1", "nonsense in the URL is no key"),
+        ("mysql://scim:hunter2@127.0.0.1/hr?connect_timeout=hunter2", "a value in the URL"),
+        ("mysql://scim:hunter2@127.0.0.1/hr?ssl_ca=/nowhere", "cannot be read"),
+        ("oracle://scim:hunter2@127.0.0.1/hr?nonsense=1", "nonsense in the URL is no key"),
+    ],
+)
+def test_an_url_that_no_driver_can_use_is_a_mistake_of_the_configuration(database, words):
+    with pytest.raises(ConfigurationError, match=words) as told:
+        open_engine(parse_url(database, None), size=1, statement_s=5).connect()
+    assert "hunter2" not in str(told.value)
+
+
 @pytest.mark.parametrize("database", ["mssql", "db2"])
 def test_an_odbc_driver_that_is_missing_is_named_with_where_it_comes_from(database):
     url = parse_url(f"{database}://scim@127.0.0.1:1/hr?driver=Nowhere", "x")

@@ -49,6 +49,10 @@ def test_a_password_in_the_file_is_hidden(tmp_path):
     assert "hunter2" not in of_database(tmp_path, "sqlite:///x", 'password = "hunter2"')
 
 
+def test_what_is_done_with_passwords_is_no_secret(tmp_path):
+    assert 'password = "drop"' in of_database(tmp_path, "sqlite:///x", '[connectors.HR.refusals]\npassword = "drop"')
+
+
 def test_secrets_of_provisioning_jobs_are_hidden(tmp_path):
     jobs = """
 [jobs.staff.target]

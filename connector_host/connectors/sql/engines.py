@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
 from connector_host.connectors.sql import odbc, portable  # noqa: F401 - registers its dialects
+from connector_host.connectors.sql.connecting import mistakes_told, tell_mistakes
 from connector_host.connectors.sql.dialects import DEFAULT_DRIVERS, EXTRAS, dialect_of, driver_of
 from connector_host.errors import ConfigurationError
 from connector_host.observability import events
@@ -43,7 +44,7 @@ def parse_url(database: str, password: str | None) -> URL:
     """Return the URL with our driver and the password in it; raise ConfigurationError that repeats neither."""
     try:
         url = make_url(database)
-    except ArgumentError:
+    except (ArgumentError, ValueError):
         raise ConfigurationError("database: is no URL such as postgresql://scim@db.example.org/hr.") from None
     backend = url.get_backend_name()
     if "+" not in url.drivername and backend in DEFAULT_DRIVERS:
@@ -68,19 +69,20 @@ def open_engine(
     arguments = _connect_arguments(url, statement_s)
     reading = purpose == "reading"
     try:
-        engine = create_engine(
-            _driver_url(url, dialect, statement_s, purpose),
-            connect_args=arguments,
-            pool_size=size,
-            max_overflow=0,
-            pool_timeout=statement_s,
-            pool_pre_ping=True,
-            pool_recycle=RECYCLE_S,
-            hide_parameters=True,
-            # A read is one statement, so it needs no BEGIN and no ROLLBACK: one round trip instead of three.
-            isolation_level="AUTOCOMMIT" if reading else None,
-            skip_autocommit_rollback=reading,
-        )
+        with mistakes_told(driver_of(url)):
+            engine = create_engine(
+                _driver_url(url, dialect, statement_s, purpose),
+                connect_args=arguments,
+                pool_size=size,
+                max_overflow=0,
+                pool_timeout=statement_s,
+                pool_pre_ping=True,
+                pool_recycle=RECYCLE_S,
+                hide_parameters=True,
+                # A read is one statement, so it needs no BEGIN and no ROLLBACK: one round trip instead of three.
+                isolation_level="AUTOCOMMIT" if reading else None,
+                skip_autocommit_rollback=reading,
+            )
     except (ModuleNotFoundError, NoSuchModuleError) as missing:
         extra = EXTRAS.get(driver_of(url), driver_of(url))
         raise ConfigurationError(
@@ -90,6 +92,7 @@ def open_engine(
         raise ConfigurationError(
             f"database: the driver {driver_of(url)} cannot be loaded; on Debian install the package unixodbc."
         ) from missing
+    tell_mistakes(engine)
     _set_up_sessions(engine, dialect, statement_s, purpose, reads_only=reads_only)
     if dialect.name == "sqlite":
         _set_up_sqlite(engine, statement_s, purpose)

@@ -40,7 +40,7 @@ class SqlSource:
             self._engine = sa.create_engine(
                 url if password is None else url.set(password=password), pool_pre_ping=True, pool_size=1
             )
-        except (SQLAlchemyError, ImportError) as failure:
+        except (SQLAlchemyError, ImportError, ValueError, TypeError) as failure:
             raise SourceFailed(
                 f"the database URL of the source cannot be used ({type(failure).__name__})."
             ) from failure
