@@ -10,13 +10,19 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 HEADER: Final = "traceparent"
 STATE_HEADER: Final = "tracestate"
 """What vendors add; it goes on as it is where its trace does, and is dropped where that could not be read (§3.3.1)."""
 
 _NOT_SAMPLED: Final = "00"
+_SAMPLED: Final = 0x01
+_FLAGS: Final = 0x03
+"""Sampled, and an id that is random; other bits go on as zero (§3.2.2.5), of later versions all but the first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +53,13 @@ def begin() -> Trace:
     return Trace(os.urandom(16).hex(), os.urandom(8).hex(), begun_here=True)
 
 
-def go_on(given: str | None) -> Trace:
-    """Return our own hop of the trace that a `traceparent` names, or the first one of a new trace."""
-    found = None if given is None else _PARENT.fullmatch(given.strip(" \t"))
+def go_on(given: Sequence[str]) -> Trace:
+    """Return our own hop of the trace that the one `traceparent` names; of none, or several, the first of a new one."""
+    found = _PARENT.fullmatch(given[0].strip(" \t")) if len(given) == 1 else None
     if found is None or (found["version"] == "00" and found["more"]):
         return begin()
-    return Trace(found["trace"], os.urandom(8).hex(), found["flags"] if found["version"] == "00" else _NOT_SAMPLED)
+    known = _FLAGS if found["version"] == "00" else _SAMPLED
+    return Trace(found["trace"], os.urandom(8).hex(), f"{int(found['flags'], 16) & known:02x}")
 
 
 _PARENT: Final = re.compile(

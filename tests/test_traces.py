@@ -12,21 +12,20 @@ WELL_FORMED = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
 
 def test_a_trace_goes_on_with_a_span_of_our_own():
-    trace = traces.go_on(GIVEN)
+    trace = traces.go_on([GIVEN])
     assert (trace.id, trace.flags, trace.begun_here) == (ID, "01", False)
     assert trace.span != SPAN
     assert WELL_FORMED.fullmatch(trace.header)
 
 
 def test_a_later_version_is_read_as_far_as_it_is_known():
-    trace = traces.go_on(f"cc-{ID}-{SPAN}-01-what-the-future-will-be-like")
-    assert (trace.id, trace.header[:3]) == (ID, "00-")
+    trace = traces.go_on([f"cc-{ID}-{SPAN}-ff-what-the-future-will-be-like"])
+    assert (trace.id, trace.header[:3], trace.flags) == (ID, "00-", "01")
 
 
 @pytest.mark.parametrize(
     "given",
     [
-        None,
         "",
         "hello",
         GIVEN.upper(),
@@ -42,9 +41,19 @@ def test_a_later_version_is_read_as_far_as_it_is_known():
     ],
 )
 def test_what_is_no_trace_begins_a_new_one(given):
-    trace = traces.go_on(given)
+    trace = traces.go_on([given])
     assert (trace.begun_here, trace.id == ID) == (True, False)
     assert WELL_FORMED.fullmatch(trace.header)
+
+
+@pytest.mark.parametrize("given", [[], [GIVEN, GIVEN], [GIVEN, GIVEN.replace("4bf9", "1111")]])
+def test_none_or_several_begin_a_new_one(given):
+    trace = traces.go_on(given)
+    assert (trace.begun_here, trace.id == ID) == (True, False)
+
+
+def test_flags_that_nobody_defined_go_on_as_zero():
+    assert traces.go_on([f"00-{ID}-{SPAN}-ff"]).flags == "03"
 
 
 def test_every_request_of_a_trace_has_a_span_of_its_own():

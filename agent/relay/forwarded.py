@@ -71,7 +71,7 @@ def onward(pairs: Sequence[tuple[bytes, bytes]], caller: Caller, *, keyed: bool)
     if caller.known:
         kept.add(b"authorization")
     if caller.trace.begun_here:
-        kept.add(b"tracestate")
+        kept.add(traces.STATE_HEADER.encode())
     block = to_block(pairs, _SAID_BY_THE_RELAY | kept)
     said = (
         f"X-Forwarded-Proto: https\r\nX-Forwarded-Host: {caller.authority}\r\n"

@@ -190,7 +190,7 @@ class Gateway:
     async def _carry(self, request: web.BaseRequest, received: _Received) -> web.StreamResponse:
         tenant, target, identity, body = received.tenant, received.target, received.identity, received.body
         left_s = received.deadline - asyncio.get_running_loop().time()
-        trace = traces.go_on(request.headers.get(traces.HEADER))
+        trace = traces.go_on(request.headers.getall(traces.HEADER, ()))
         known = self.tenants.demands_token(tenant)
         head = RequestHead(
             method=request.method,

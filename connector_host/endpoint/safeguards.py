@@ -30,7 +30,7 @@ async def guard(
     request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
 ) -> web.StreamResponse:
     """Lay the headers on the answer, the trace on the log."""
-    trace = traces.go_on(request.headers.get(traces.HEADER))
+    trace = traces.go_on(request.headers.getall(traces.HEADER, ()))
     with trace_scope(trace):
         response = await handler(request)
     headers = response.headers

@@ -20,6 +20,8 @@ REVIEWED = {
     ("connector_host/tls/files.py", "Private Key"): "the header by which a key is told from a certificate",
     ("tests/agent/outbound/test_proxies.py", "Basic Auth Credentials"): "a made-up proxy",
     ("tests/agent/relay/test_store.py", "Basic Auth Credentials"): "a made-up database URL",
+    ("tests/cli/test_commands.py", "Basic Auth Credentials"): "a made-up database URL",
+    ("tests/connectors/test_vendors.py", "Basic Auth Credentials"): "made-up database URLs",
     ("tests/provisioning/test_new.py", "Basic Auth Credentials"): "a made-up database URL",
     ("tests/provisioning/test_settings.py", "Basic Auth Credentials"): "a made-up SCIM URL",
     ("tests/setup/test_showing.py", "Basic Auth Credentials"): "made-up database URLs",

@@ -222,7 +222,14 @@ async def test_a_clients_trace_reaches_the_host_and_every_log(joined, host, clie
     assert logged == [carried, carried]
 
 
-@pytest.mark.parametrize("given", [{}, {"traceparent": "hello", "tracestate": "congo=t61rcWkgMzE"}])
+@pytest.mark.parametrize(
+    "given",
+    [
+        {},
+        {"traceparent": "hello", "tracestate": "congo=t61rcWkgMzE"},
+        [("traceparent", f"00-{TRACE}-00f067aa0ba902b7-01")] * 2 + [("tracestate", "congo=t61rcWkgMzE")],
+    ],
+)
 async def test_a_request_without_a_trace_is_given_one(joined, host, client, given):
     async with client.get(joined.address(), headers=given):
         pass
