@@ -133,8 +133,10 @@ def _cannot_bind(address: str, port: int) -> OSError | None:
 
 def _folder_findings(subject: str, folder: Path) -> list[Finding]:
     """Return what keeps this account from writing to a folder, which the host makes where it is missing."""
-    there = next((one for one in (folder, *folder.parents) if one.exists()), folder)
-    if there.is_dir() and os.access(there, os.W_OK | os.X_OK):
+    # os.access says no, where Path.exists raises, of what stands in a folder that this account may not look into.
+    there = next((one for one in (folder, *folder.parents) if os.access(one, os.F_OK)), folder)
+    hidden = any(os.access(one, os.F_OK) and not os.access(one, os.X_OK) for one in folder.parents)
+    if not hidden and there.is_dir() and os.access(there, os.W_OK | os.X_OK):
         return [Finding(Level.OK, subject, f"{folder} can be written.")]
     mend = "Let the account that runs the host write there, or name another folder."
     return [Finding(Level.FAILURE, subject, f"{folder} cannot be written by this account.", mend)]

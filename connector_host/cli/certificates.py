@@ -154,20 +154,23 @@ def renew(config: Path) -> None:
 
 
 @cert.command("show")
-@click.argument("certificate", type=_FILE)
+@click.argument("certificate", type=_FILE, required=False)
+@config_option
 @json_option
-def show(certificate: Path, *, as_json: bool) -> None:
-    """Show the certificates of a file, the host's own first.
+def show(certificate: Path | None, config: Path, *, as_json: bool) -> None:
+    """Show the certificates of a file, or of the configuration: the host's own first.
 
     \b
-    Example:
-      connector-host cert show /etc/connector-host/tls/certificate.pem
+    Examples:
+      connector-host cert show
+      connector-host cert show authority.pem
     """
     from connector_host import clock
+    from connector_host.settings import load
     from connector_host.tls.description import describe
     from connector_host.tls.files import load_chain
 
-    described = [describe(one, clock.now()) for one in load_chain(certificate)]
+    described = [describe(one, clock.now()) for one in load_chain(certificate or load(config).host.certificate)]
     if as_json:
         print_json(described)
         return
@@ -178,22 +181,32 @@ def show(certificate: Path, *, as_json: bool) -> None:
 
 
 @cert.command("check")
-@click.option("--host", required=True, help="The name that clients use.")
-@click.option("--certificate", required=True, type=_FILE, help="The certificate and its chain, PEM.")
-@click.option("--key", required=True, type=_FILE, help="The private key, PEM.")
+@click.option("--host", help="The name that clients use.")
+@click.option("--certificate", type=_FILE, help="The certificate and its chain, PEM.")
+@click.option("--key", type=_FILE, help="The private key, PEM.")
+@config_option
 @json_option
-def check(host: str, certificate: Path, key: Path, *, as_json: bool) -> None:
+def check(host: str | None, certificate: Path | None, key: Path | None, config: Path, *, as_json: bool) -> None:
     """Check that a certificate may stand for a host; exits with 1 where it may not.
 
+    What is left out is taken from the configuration.
+
     \b
-    Example:
+    Examples:
+      connector-host cert check
       connector-host cert check --host hr.example.org --certificate certificate.pem --key key.pem
     """
     from connector_host import clock
     from connector_host.errors import failures
+    from connector_host.settings import load
     from connector_host.tls.files import check_identity
+    from connector_host.tls.renewal import check_own_authority
 
-    findings = check_identity(certificate, key, host, clock.now())
+    if certificate is None or key is None or host is None:
+        set_up = load(config).host
+        certificate, key, host = certificate or set_up.certificate, key or set_up.key, host or set_up.name
+    now = clock.now()
+    findings = [*check_identity(certificate, key, host, now), *check_own_authority(certificate, now)]
     sections = {"certificate": findings}
     if as_json:
         print_json(findings_document(sections))

@@ -55,7 +55,7 @@ def config_option(run: Callable[P, R]) -> Callable[P, R]:
     return click.option(
         "--config",
         "config",
-        type=click.Path(dir_okay=False, path_type=Path),
+        type=click.Path(dir_okay=False, readable=False, path_type=Path),  # what cannot be read, the loader says better
         envvar="CONNECTOR_HOST_CONFIG",
         default=default_config,
         show_default=f"./{DEFAULT_CONFIG}, else {SYSTEM_CONFIG}",

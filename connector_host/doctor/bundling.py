@@ -60,9 +60,12 @@ def _findings(sections: Mapping[str, Sequence[Finding]]) -> dict[str, list[dict[
 
 
 def _exports(configuration: Configuration) -> list[str]:
-    """Return the latest exports without users and attributes; none where there is no trail."""
+    """Return the latest exports without users and attributes, or why they cannot be read."""
     folder = configuration.audit.folder
-    if folder is None or not folder.exists():
+    if folder is None:
         return []
-    found = [content for _, content in read(folder) if content is not None and content.get("event") == "export"]
+    try:
+        found = [content for _, content in read(folder) if content is not None and content.get("event") == "export"]
+    except OSError as failure:
+        return [json.dumps({"unreadable": failure.strerror})]
     return [json.dumps({name: one.get(name) for name in _AUDIT_FIELDS}) for one in found[-_LAST_EXPORTS:]]

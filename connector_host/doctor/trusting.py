@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from connector_host.tls.issuing import IssuedFiles
@@ -19,4 +20,4 @@ def trust_of(certificate: Path) -> Path | None:
     """
     if own_authority(certificate) is not None:
         return IssuedFiles.within(certificate.parent).authority
-    return certificate if certificate.exists() else None
+    return certificate if os.access(certificate, os.R_OK) else None

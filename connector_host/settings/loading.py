@@ -87,8 +87,12 @@ def read_document(path: Path, environment: Mapping[str, str] | None = None) -> d
     environment = os.environ if environment is None else environment
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as failure:
+        mend = "Write one with `connector-host init`, or name it with --config."
+        raise ConfigurationError(f"{path}: cannot be read ({failure.strerror}). {mend}") from failure
     except OSError as failure:
-        raise ConfigurationError(f"{path}: cannot be read ({failure.strerror}).") from failure
+        mend = "Let the account that runs this read it."
+        raise ConfigurationError(f"{path}: cannot be read ({failure.strerror}). {mend}") from failure
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as failure:
         raise ConfigurationError(f"{path}: is not TOML: {failure}.") from failure
     for name, text in environment.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -24,7 +25,7 @@ RENEWAL_SHARE = 3
 def own_authority(certificate: Path) -> Issued | None:
     """Return the authority that issued the certificate, where it stands beside it with its key; else None."""
     files = IssuedFiles.within(certificate.parent)
-    if not (files.authority.exists() and files.authority_key.exists()):
+    if not all(os.access(file, os.F_OK) for file in (files.authority, files.authority_key)):
         return None
     try:
         authority = Issued(load_chain(files.authority)[0], load_key(files.authority_key))

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from connector_host.errors import ConfigurationError
+
+LET_READ: Final = "Let the account that runs this read it, and nobody else: chown, chmod 600."
 
 
 class SecretUnusable(ConfigurationError):

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Final
 
 from connector_host.ownership import make_folder
 from connector_host.tls.issuing import write_private
-from connector_host.vault.errors import SecretUnusable
+from connector_host.vault.errors import LET_READ, SecretUnusable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -87,7 +87,7 @@ def _read(path: Path, *, strict: bool) -> Key:
             _demand_private(path)
         material = _unprotected(base64.b64decode(path.read_bytes(), validate=False), strict=strict)
     except OSError as failure:
-        raise SecretUnusable(f"{path}: the key cannot be read ({failure.strerror}).") from failure
+        raise SecretUnusable(f"{path}: the key cannot be read ({failure.strerror}). {LET_READ}") from failure
     except (binascii.Error, ValueError) as failure:
         raise SecretUnusable(f"{path}: is no key. Restore it from a backup, or set the passwords anew.") from failure
     if len(material) != _KEY_BYTES:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from connector_host.vault.errors import SecretUnusable
+from connector_host.vault.errors import LET_READ, SecretUnusable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _FIRST_LINE: Final = "connector-host sealed secret, version 1"
 _NONCE_BYTES: Final = 12
+_ANEW: Final = "Set the password anew: connector-host secret set"
 
 
 def seal(secret: str, purpose: str, key: Key) -> bytes:
@@ -37,18 +38,20 @@ def unseal(path: Path, purpose: str, key: Key | None) -> str:
     """Return the secret in the file; raises SecretUnusable with the cause and the mend."""
     try:
         lines = path.read_text(encoding="ascii").splitlines()
-    except (OSError, UnicodeDecodeError) as failure:
-        reason = failure.strerror if isinstance(failure, OSError) else "it is no text"
-        raise SecretUnusable(f"{path}: the sealed secret cannot be read ({reason}).") from failure
-    anew = "Set the password anew: connector-host secret set"
+    except FileNotFoundError as failure:
+        raise SecretUnusable(f"{path}: there is no sealed secret. {_ANEW}") from failure
+    except OSError as failure:
+        raise SecretUnusable(f"{path}: the sealed secret cannot be read ({failure.strerror}). {LET_READ}") from failure
+    except UnicodeDecodeError as failure:
+        raise SecretUnusable(f"{path}: is no sealed secret that this version reads. {_ANEW}") from failure
     if len(lines) != 3 or lines[0] != _FIRST_LINE:  # noqa: PLR2004 - drawn above
-        raise SecretUnusable(f"{path}: is no sealed secret that this version reads. {anew}")
+        raise SecretUnusable(f"{path}: is no sealed secret that this version reads. {_ANEW}")
     if key is None:
-        raise SecretUnusable(f"{path}: the key that opens it is not on this machine, or only root may see it. {anew}")
+        raise SecretUnusable(f"{path}: the key that opens it is not on this machine, or only root may see it. {_ANEW}")
     if lines[1] != f"key {key.id}":
-        raise SecretUnusable(f"{path}: was sealed on another machine, or with a key that is gone. {anew}")
+        raise SecretUnusable(f"{path}: was sealed on another machine, or with a key that is gone. {_ANEW}")
     try:
         sealed = base64.b64decode(lines[2], validate=True)
         return AESGCM(key.material).decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], purpose.encode()).decode()
     except (InvalidTag, binascii.Error, ValueError) as failure:
-        raise SecretUnusable(f"{path}: was altered, or belongs to another connector. {anew}") from failure
+        raise SecretUnusable(f"{path}: was altered, or belongs to another connector. {_ANEW}") from failure

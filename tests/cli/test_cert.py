@@ -22,6 +22,14 @@ def test_a_certificate_is_issued_shown_and_checked(folder):
     assert (other.returncode, "not for other.example.org" in other.stdout) == (1, True)
 
 
+def test_what_is_left_out_is_taken_from_the_configuration(configured):
+    shown = json.loads(configured.run("cert", "show", "--json").stdout)
+    assert shown[0]["names"][0] == "localhost"
+    assert configured.run("cert", "check").returncode == 0
+    other = configured.run("cert", "check", "--host", "other.example.org")
+    assert (other.returncode, "not for other.example.org" in other.stdout) == (1, True)
+
+
 def test_an_authority_that_clients_trust_is_not_replaced_unasked(folder):
     folder.run("cert", "issue", "--host", "localhost", "--out", "tls")
     before = folder.read("tls/authority.pem")

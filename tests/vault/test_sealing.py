@@ -102,5 +102,10 @@ def test_what_was_altered_is_refused(sealed, key, change, words):
 
 
 def test_a_file_that_is_gone_is_told(tmp_path, key):
-    with pytest.raises(SecretUnusable, match="cannot be read"):
+    with pytest.raises(SecretUnusable, match=r"there is no sealed secret\. Set the password anew"):
         unseal(tmp_path / "none", "connectors.HR.password", key)
+
+
+def test_one_that_cannot_be_read_says_who_should_be_let(tmp_path, key):
+    with pytest.raises(SecretUnusable, match=r"cannot be read .* Let the account"):
+        unseal(tmp_path, "connectors.HR.password", key)
