@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ import click
 
 from connector_host.cli.speaking import (
     config_option,
+    fail,
     findings_document,
     json_option,
     print_findings,
@@ -42,7 +44,8 @@ def verify(config: Path, seal: str | None, *, as_json: bool) -> None:
     from connector_host.errors import failures
     from connector_host.observability.audit_reading import verify as judge
 
-    findings = judge(_folder(config), seal)
+    with _readable(folder := _folder(config)):
+        findings = judge(folder, seal)
     if as_json:
         print_json(findings_document({"audit": findings}))
     else:
@@ -67,7 +70,8 @@ def show(  # noqa: PLR0913 - one parameter an option
       connector-host audit show --anchor bsimon
     """
     wanted = {"connector": connector, "anchor": anchor, "request_id": request_id}
-    found = [record for record in _records(config) if all(v is None or record.get(k) == v for k, v in wanted.items())]
+    with _readable(folder := _folder(config)):
+        found = [one for one in _records(folder) if all(v is None or one.get(k) == v for k, v in wanted.items())]
     chosen = list(islice(found, max(0, len(found) - last), None))
     if as_json:
         print_json(chosen)
@@ -80,10 +84,18 @@ def show(  # noqa: PLR0913 - one parameter an option
     print_table(("time", "connector", "operation", "user", "outcome", "token", "from", "attributes"), rows, indent=0)
 
 
-def _records(config: Path) -> Iterator[dict[str, Any]]:
+@contextmanager
+def _readable(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as failure:
+        fail(f"{folder} cannot be read ({failure.strerror}). Use root, or the account that runs the host.")
+
+
+def _records(folder: Path) -> Iterator[dict[str, Any]]:
     from connector_host.observability.audit_reading import read
 
-    return (content for _, content in read(_folder(config)) if content is not None and content.get("event") == "export")
+    return (content for _, content in read(folder) if content is not None and content.get("event") == "export")
 
 
 def _folder(config: Path) -> Path:

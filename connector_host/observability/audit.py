@@ -146,6 +146,31 @@ class AuditTrail:
         return entries, True
 
     def _write(self, entries: list[_Entry]) -> None:
+        if self._file is not None and self._was_taken_away():
+            structlog.get_logger().error(events.AUDIT_FAILED, reason="its file was taken away", records=0)
+            self._file.close()
+            self._file = None
+            entries = [_Entry({"event": "missing", "before": self._link.sequence + 1}), *entries]
+        file = self._append(entries)
+        if file.tell() >= self._rotate_bytes:
+            try:
+                self._rotate()
+            except (OSError, AuditDamaged) as failure:  # the records are on disk, so nobody is told otherwise
+                structlog.get_logger().warning(events.AUDIT_FAILED, reason=_words_of(failure), records=0)
+
+    def _was_taken_away(self) -> bool:
+        """Return whether the file has lost its name: what is written to it then is on no disk that anybody reads."""
+        if self._file is None:
+            return False
+        open_file = os.fstat(self._file.fileno())
+        try:
+            named = self._path.stat()
+        except OSError:
+            return True
+        return (named.st_dev, named.st_ino) != (open_file.st_dev, open_file.st_ino)
+
+    def _append(self, entries: list[_Entry]) -> BinaryIO:
+        """Return the file once the records are on disk in it; raises OSError with none of them left there."""
         file = self._file or self._open()
         self._file = file
         link, lines = self._link, []
@@ -164,11 +189,7 @@ class AuditTrail:
             self._undo(file, start)
             raise
         self._link = link
-        if file.tell() >= self._rotate_bytes:
-            try:
-                self._rotate()
-            except OSError as failure:  # the records are on disk, so nobody is told otherwise
-                structlog.get_logger().warning(events.AUDIT_FAILED, reason=failure.strerror or "", records=0)
+        return file
 
     def _undo(self, file: BinaryIO, start: int) -> None:
         """Leave no half of a record behind where the disk allows it; opening anew would cut it away, too."""
@@ -186,25 +207,40 @@ class AuditTrail:
         self._file = None
         number = _number(files_of(self._folder)[-1]) + 1
         (self._folder / f"audit-{number:06}.jsonl").touch(mode=0o600, exist_ok=True)
-        # The new one is empty, so that the chain goes on from the one before it at least.
-        for old in files_of(self._folder)[: -max(self._keep_files, 2)] if self._keep_files else ():
-            old.unlink()
         self._file = self._open()
+        if self._keep_files:
+            # The new one is empty, so that the chain goes on from the one before it at least.
+            kept = max(self._keep_files, 2)
+            self._let_go(files_of(self._folder)[:-kept], files_of(self._folder)[-kept:])
+
+    def _let_go(self, old: list[Path], kept: list[Path]) -> None:
+        """Remove old files once the trail itself says so: else nobody could tell that from somebody's doing."""
+        if not old:
+            return
+        with kept[0].open("rb") as file:
+            first = _link_of(kept[0], file.readline())
+        self._append([_Entry({"event": "rotated", "before": first.sequence})])
+        for path in old:
+            path.unlink()
 
     def _open(self) -> BinaryIO:
         files = files_of(self._folder)
-        path = files[-1] if files else self._folder / "audit-000001.jsonl"
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        self._path = files[-1] if files else self._folder / "audit-000001.jsonl"
+        descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         file = os.fdopen(descriptor, "ab")
         file.seek(0, os.SEEK_END)
         return file
 
     def _fail(self, entries: list[_Entry], failure: Exception) -> None:
         self._broken = True
-        # Words of anything but the system may quote what stands in the record.
-        reason = failure.strerror if isinstance(failure, OSError) else type(failure).__name__
-        structlog.get_logger().error(events.AUDIT_FAILED, reason=reason or "", records=len(entries))
+        reason = _words_of(failure)
+        structlog.get_logger().error(events.AUDIT_FAILED, reason=reason, records=len(entries))
         _tell(entries, f"The audit trail cannot be written ({reason}).")
+
+
+def _words_of(failure: Exception) -> str:
+    """Return why the trail cannot be written; words of anything but the system may quote what stands in a record."""
+    return failure.strerror or "" if isinstance(failure, OSError) else type(failure).__name__
 
 
 def _tell(entries: list[_Entry], reason: str | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -17,11 +18,11 @@ if TYPE_CHECKING:
 def verify(folder: Path, seal: str | None = None) -> list[Finding]:
     """Return what is so about the chain: an altered, missing, added or moved record is a FAILURE with its place.
 
-    What stands before the first record that is left was rotated away; nothing can prove that. A `seal` that was
-    kept elsewhere proves that none is missing at the end, and that the chain was not written anew.
+    That the oldest were rotated away stands in the trail itself. A `seal` that was kept elsewhere proves that none is
+    missing at the end, and that the chain was not written anew. Raises OSError where the folder cannot be read.
     """
     link: Link | None = None
-    first = count = 0
+    first = count = let_go = 0
     unfinished, sealed = "", seal is None
     for place, content in read(folder):
         if unfinished:
@@ -35,24 +36,39 @@ def verify(folder: Path, seal: str | None = None) -> list[Finding]:
         if problem:
             return [_broken(place, problem)]
         first = first or int(content["seq"])
+        if content.get("event") == "rotated":
+            let_go = int(content["before"])
         sealed = sealed or content["hash"] == seal
         link = Link(int(content["seq"]), str(content["hash"]))
         count += 1
     if link is None:
         return [Finding(Level.WARNING, "audit", f"There is no record in {folder}.", "Is this the right folder?")]
-    if not sealed:
-        mend = "Records were cut off at the end, or the whole trail was written anew. Compare with a backup."
-        return [Finding(Level.FAILURE, "audit", "No record has the seal that was given.", mend)]
+    if cut_off := _cut_off(first, let_go, sealed=sealed):
+        return [cut_off]
     rotated = "" if first == 1 else f" Records before number {first} were rotated away."
     fact = f"{count} records are there as they were written, up to number {link.sequence}, sealed {link.seal}.{rotated}"
     return [Finding(Level.OK, "audit", fact), *(_unfinished(unfinished) if unfinished else ())]
 
 
+def _cut_off(first: int, let_go: int, *, sealed: bool) -> Finding | None:
+    """Return what is missing at the beginning or at the end, where something is."""
+    if first > max(let_go, 1):
+        mend = "Files were removed that the host had not let go. Compare with a backup."
+        return Finding(Level.FAILURE, "audit", f"Records before number {first} are missing.", mend)
+    if not sealed:
+        mend = "Records were cut off at the end, or the whole trail was written anew. Compare with a backup."
+        return Finding(Level.FAILURE, "audit", "No record has the seal that was given.", mend)
+    return None
+
+
 def read(folder: Path) -> Iterator[tuple[str, dict[str, Any] | None]]:
     """Yield each record with its place, in the order of writing; None for a line that is no record.
 
-    A line without an end is empty: it is being written at this moment, or a crash cut it off.
+    A line without an end is empty: it is being written at this moment, or a crash cut it off. Raises OSError where the
+    folder cannot be read; one that is not there holds nothing.
     """
+    with suppress(FileNotFoundError):
+        next(folder.iterdir(), None)  # raises where glob would find nothing without a word
     for path in files_of(folder):
         with path.open("rb") as file:
             for number, line in enumerate(file, start=1):

@@ -57,6 +57,12 @@ def test_a_configuration_that_may_not_be_read_is_no_reason_to_start_again(hidden
     assert (done.returncode, len(done.stderr.splitlines())) == (78, 1), done.stderr
 
 
+@pytest.mark.parametrize("command", ["verify", "show"])
+def test_an_audit_trail_that_may_not_be_read_is_no_empty_one(hidden, command):
+    done = run(hidden("state"), "audit", command)
+    assert (done.returncode, "cannot be read (Permission denied)" in done.stderr) == (1, True), done
+
+
 def test_the_bundle_says_that_the_audit_trail_may_not_be_read(hidden):
     folder = hidden("state")
     done = run(folder, "doctor", "--bundle", "help.zip")

@@ -6,11 +6,12 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from connector_host.errors import Level
-from connector_host.observability.audit import AuditDamaged, AuditInUse, AuditTrail, AuditUnavailable
+from connector_host.observability.audit import AuditDamaged, AuditInUse, AuditTrail, AuditUnavailable, files_of
 from connector_host.observability.audit_reading import read, verify
 
 WHOLE = {"rotate_bytes": 1_000_000, "keep_files": 0}
@@ -85,11 +86,42 @@ async def test_files_rotate_and_the_oldest_go(tmp_path):
     assert (finding.level, "were rotated away" in finding.fact) == (Level.OK, True)
 
 
+@pytest.mark.parametrize("keep_files", [0, 3])
+async def test_old_files_that_somebody_else_removed_are_missed(tmp_path, keep_files):
+    for _ in range(12):
+        await write(tmp_path, 4, rotate_bytes=600, keep_files=keep_files)
+    files_of(tmp_path)[0].unlink()
+    [finding] = verify(tmp_path)
+    assert (finding.level, "are missing" in finding.fact) == (Level.FAILURE, True)
+
+
+async def test_files_that_were_swapped_are_found(tmp_path):
+    for _ in range(3):
+        await write(tmp_path, 4, rotate_bytes=100)
+    first, second, *_ = files_of(tmp_path)
+    texts = first.read_bytes(), second.read_bytes()
+    first.write_bytes(texts[1])
+    second.write_bytes(texts[0])
+    assert "is number 1 where 9 should be" in verify(tmp_path)[0].fact
+
+
+@pytest.mark.parametrize("take", [Path.unlink, lambda path: path.rename(path.with_suffix(".gz"))])
+async def test_a_file_that_is_taken_away_takes_no_later_record_with_it(tmp_path, take):
+    trail = AuditTrail(tmp_path, **WHOLE)
+    await trail.record(event="export", number=1)
+    take(files_of(tmp_path)[0])
+    await trail.record(event="export", number=2)
+    await trail.close()
+    assert [json.loads(line)["event"] for line in lines(tmp_path)] == ["missing", "export"]
+    assert "before number 2 are missing" in verify(tmp_path)[0].fact
+
+
 async def test_the_chain_goes_on_however_few_files_are_kept(tmp_path):
     for _ in range(3):
         await write(tmp_path, 2, rotate_bytes=100, keep_files=1)
     await write(tmp_path, 1)
-    assert json.loads(lines(tmp_path)[-1])["seq"] == 7
+    numbers = [json.loads(line)["seq"] for line in lines(tmp_path)]
+    assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
     assert verify(tmp_path)[0].level is Level.OK
 
 
