@@ -25,9 +25,16 @@ Key = tuple[str, ...]
 def explain(path: Path, failure: ValidationError, model: type[BaseModel], text: str = "") -> str:
     """Return every mistake on a line of its own."""
     lines = key_lines(text)
-    return "\n".join(
-        _sentence(path, tuple(map(str, error["loc"])), error["type"], error["msg"], model, lines)
+    found = [
+        (tuple(map(str, error["loc"])), error["type"], error["msg"])
         for error in failure.errors(include_input=False, include_url=False)
+    ]
+    keys = [key for key, _, _ in found]
+    return "\n".join(
+        _sentence(path, key, kind, message, model, lines)
+        for key, kind, message in found
+        # A list is not too short for that an item of it is wrong.
+        if kind != "too_short" or not any(other[: len(key)] == key and other != key for other in keys)
     )
 
 
@@ -62,15 +69,18 @@ def _sentence(  # noqa: PLR0913, PLR0917 - the parts of one sentence
 ) -> str:
     number = next((lines[key[:length]] for length in range(len(key), 0, -1) if key[:length] in lines), None)
     where = f"{path}:{number}" if number is not None else str(path)
-    return f"{where}: {'.'.join(key)}: {_words(kind, message)}{_hint(kind, key, model)}"
+    return f"{where}: {'.'.join(key)}: {words(kind, message)}{_hint(kind, key, model)}"
 
 
-def _words(kind: str, message: str) -> str:
+def words(kind: str, message: str) -> str:
+    """Return what is wrong, by pydantic's name for it and its message."""
     match kind:
         case "extra_forbidden":
             return "there is no such key."
         case "missing":
             return "is missing."
+        case "tuple_type" | "list_type":
+            return 'is a list: write ["…", "…"].'
         case _:
             return message.removeprefix("Value error, ").rstrip(".") + "."
 

@@ -184,8 +184,12 @@ def notice_of(before: JobState, after: JobState, report: Report, *, over: bool) 
     """Return what people must be told about a cycle, None where nothing is new."""
     if over:
         return Notice("disabled", "The job was in quarantine for so long that it is switched off.")
-    if after.quarantined_at is not None and after.quarantine_code != before.quarantine_code:
-        if after.quarantine_code == faults.TOO_MANY_DELETES:
+    held_back = after.quarantine_code == faults.TOO_MANY_DELETES
+    news = after.quarantine_code != before.quarantine_code or (
+        held_back and after.quarantine_reason != before.quarantine_reason
+    )
+    if after.quarantined_at is not None and news:
+        if held_back:
             return Notice("deletes staged", f"Deletes are held back until they are allowed: {after.quarantine_reason}.")
         return Notice("quarantined", f"The job is in quarantine: {after.quarantine_reason}.")
     if before.quarantined_at is not None and after.quarantined_at is None:

@@ -56,9 +56,7 @@ def restart(state: State, job: str, scopes: Iterable[RestartScope]) -> None:
         fields |= BEGINNING
     if RestartScope.QUARANTINE_STATE in wanted:
         fields |= WELL
-    if RestartScope.FORCE_DELETES in wanted:
-        if state.allow_staged(job):
-            fields |= WELL
-        elif wanted == {RestartScope.FORCE_DELETES}:
-            raise NothingStaged(f"the job {job} has no staged disables or deletes: there is nothing to allow.")
+    # The quarantine is left to the cycle that succeeds, so that whoever was told of it hears of its end.
+    if RestartScope.FORCE_DELETES in wanted and not state.allow_staged(job) and wanted == {RestartScope.FORCE_DELETES}:
+        raise NothingStaged(f"the job {job} has no staged disables or deletes: there is nothing to allow.")
     state.set_job(job, **fields)

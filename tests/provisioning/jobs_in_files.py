@@ -61,9 +61,9 @@ def command(config: Path, *arguments: object) -> list[str]:
     return [str(PROGRAM), "provision", *map(str, arguments), "--config", str(config)]
 
 
-def run(config: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
+def run(config: Path, *arguments: object, within_s: float = 300) -> subprocess.CompletedProcess[str]:
     """Run a command of `connector-host provision` to its end."""
-    return subprocess.run(command(config, *arguments), capture_output=True, text=True, check=False, timeout=300)
+    return subprocess.run(command(config, *arguments), capture_output=True, text=True, check=False, timeout=within_s)
 
 
 async def run_beside(config: Path, *arguments: object) -> subprocess.CompletedProcess[str]:

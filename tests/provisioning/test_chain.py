@@ -23,7 +23,7 @@ from tests.provisioning.rig import HEADING, person
 
 COUNT = int(os.environ.get("CHAOS_USERS", "200"))
 KILLS = int(os.environ.get("CHAOS_KILLS", "3"))
-WITHIN_S = 30 + COUNT / 20
+WITHIN_S = 120 + COUNT / 10
 """How long a part of the story may take on a machine that is busy."""
 
 
@@ -99,7 +99,7 @@ def wait(condition):
         time.sleep(0.05)
 
 
-@pytest.mark.timeout(180 + COUNT // 5)
+@pytest.mark.timeout(3 * WITHIN_S)
 def test_a_cycle_killed_at_random_moments_leaves_nothing_lost_or_doubled(fresh):
     chain, before = fresh
     config = jobs_in_files.write(chain.folder, chain.url, chain.token_file, chain.relay_trust)
@@ -112,14 +112,14 @@ def test_a_cycle_killed_at_random_moments_leaves_nothing_lost_or_doubled(fresh):
         wait(lambda at=held, one=engine: count(chain) > at or one.poll() is not None)
         time.sleep(dice.random() * COUNT / 2_000)
         jobs_in_files.kill(engine)
-    done = jobs_in_files.run(config, "run", "--once", "--json")
+    done = jobs_in_files.run(config, "run", "--once", "--json", within_s=WITHIN_S)
     assert done.returncode == 0, done.stderr
     assert rows(chain) == {one["login"]: (one["given"], True) for one in people}
     assert exports(chain) - before == Counter({("add", one["login"]): 1 for one in people})
     assert created(config) == Counter(one["id"] for one in people)
 
     write_people(chain, person(0, given="Ada"), person(1, enabled="false"), *people[3:])
-    report = json.loads(jobs_in_files.run(config, "run", "--once", "--json").stdout)[0]
+    report = json.loads(jobs_in_files.run(config, "run", "--once", "--json", within_s=WITHIN_S).stdout)[0]
     assert {name: report["counts"][name] for name in ("updated", "disabled", "deleted", "unchanged")} == {
         "updated": 1,
         "disabled": 1,
@@ -130,7 +130,7 @@ def test_a_cycle_killed_at_random_moments_leaves_nothing_lost_or_doubled(fresh):
     assert (left["u00000"], left["u00001"], "u00002" in left) == (("Ada", True), ("Given1", False), False)
 
 
-@pytest.mark.timeout(180 + COUNT // 5)
+@pytest.mark.timeout(3 * WITHIN_S)
 def test_of_two_engines_the_other_takes_over_when_the_leader_dies_and_doubles_nothing(fresh, postgresql_url):
     chain, before = fresh
     config = jobs_in_files.write(

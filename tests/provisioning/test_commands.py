@@ -10,6 +10,7 @@ import os
 import re
 import signal
 import socket
+import sqlite3
 import subprocess
 
 import pytest
@@ -175,6 +176,26 @@ async def test_the_first_cycle_shows_time_left_where_the_source_can_count(rig, c
     assert code == 0
     assert "250/750" in shown
     assert re.search(r"users/s\S* \S*0:00:\d\d", shown)
+
+
+async def test_where_nobody_knows_how_many_users_come_the_bar_says_so_and_promises_no_time(rig, config):
+    people = rig.folder / "people.sqlite"
+    with contextlib.closing(sqlite3.connect(people)) as connection, connection:
+        connection.execute(
+            "CREATE TABLE people AS SELECT 1 AS version, '1' AS id, 'u1' AS login, 'Given' AS given, 'true' AS enabled"
+        )
+    text = re.sub(
+        r"source = \{.*\}",
+        f'source = {{ type = "sql", database = "sqlite:///{people}", query = "SELECT * FROM people", key = "id", '
+        'mark = "version" }',
+        config.read_text(),
+    )
+    config.write_text(text[: text.index('[[jobs.staff.mappings]]\ntarget = "name.familyName"')])
+    code, shown = await asyncio.to_thread(run_on_terminal, config, "run", "--once")
+    assert (code, "0/1" in shown) == (0, True)
+    code, shown = await asyncio.to_thread(run_on_terminal, config, "run", "--once")
+    assert (code, "0/?" in shown, "not known before" in shown) == (0, True, True)
+    assert not re.search(r"users/s\S* \S*0:00:\d\d", shown)
 
 
 def run_on_terminal(config, *arguments):

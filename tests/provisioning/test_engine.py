@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import re
 import socket
 import threading
 from dataclasses import replace
@@ -19,6 +20,7 @@ from connector_host.provisioning.cycles import Options
 from connector_host.provisioning.engine import Engine, next_run
 from connector_host.provisioning.errors import JobHeld
 from connector_host.provisioning.reports import Ending, Kind, Report
+from connector_host.provisioning.restarting import RestartScope, restart
 from connector_host.provisioning.settings import Provisioning
 from connector_host.provisioning.state.leading import lead, leading
 from connector_host.provisioning.state.records import JobState
@@ -206,6 +208,22 @@ async def test_a_webhook_is_told_of_quarantine_and_recovery_without_anybodys_val
     told = [json.loads(text) for _, text in received]
     assert [one["event"] for one in told] == ["quarantined", "recovered"]
     assert "Given1" not in json.dumps(told)
+
+
+async def test_a_webhook_is_told_what_is_held_back_and_that_it_is_over_once_it_is_allowed(rig):
+    rig.people(*(person(n) for n in range(6)))
+    async with webhook() as (url, received):
+        job = {"notify": {"webhook": url}, "accidental_deletions": 1}
+        await rig.run(**job)
+        rig.people(*(person(n) for n in range(4)))
+        await rig.run(**job)
+        await rig.run(**job)
+        rig.people(*(person(n) for n in range(3)))
+        await rig.run(**job)
+        restart(rig.state, "staff", [RestartScope.FORCE_DELETES])
+        assert (await rig.run(**job)).counts["deleted"] == 3
+    told = [(one["event"], re.findall(r"\d users", one["text"])) for one in (json.loads(text) for _, text in received)]
+    assert told[1:] == [("deletes staged", ["2 users"]), ("deletes staged", ["3 users"]), ("recovered", [])]
 
 
 async def test_mail_is_sent_where_an_address_is_given(rig):

@@ -130,9 +130,20 @@ def test_this_machine_and_what_is_encrypted_are_fine(model, document):
         (JOB + 'notify = { webhook = "https://hooks.example.org:0/x" }\n', "no URL"),
         (JOB + "interval_min = 0\n", "interval_min"),
         (JOB + "unheard_of = 1\n", "unheard_of: there is no such key"),
+        (JOB + "accidental_deletion = 1\n", "Did you mean accidental_deletions"),
+        (JOB.partition("mappings")[0] + 'mappings = "userName"\n', "mappings: is a list"),
+        (JOB.partition("mappings")[0] + "mappings = []\n", "mappings: .* at least 1 item"),
     ],
 )
 def test_what_is_wrong_is_named_with_its_key_when_it_is_read(tmp_path, text, reason):
     (tmp_path / "host.toml").write_text(text)
     with pytest.raises(ConfigurationError, match=reason):
         load(tmp_path / "host.toml", {})
+
+
+def test_a_list_with_a_wrong_item_is_not_called_empty(tmp_path):
+    clause = 'scope = [{ clauses = [{ attribute = "x", operator = "EQUAL", value = "y" }] }]'
+    (tmp_path / "host.toml").write_text(f"{JOB}{clause}\n")
+    with pytest.raises(ConfigurationError) as failure:
+        load(tmp_path / "host.toml", {})
+    assert ("operator" in str(failure.value), "at least" in str(failure.value)) == (True, False)

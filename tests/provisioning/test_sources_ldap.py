@@ -51,6 +51,7 @@ async def test_every_entry_comes_page_by_page_beyond_the_servers_size_limit(dire
     users, mark = await users_of(source)
     assert len({user.key for user in users}) >= 25
     assert mark is not None
+    assert await source.count() is None
     one = next(user for user in users if user.values["uid"] == "u03")
     assert one.values["mail"] == "u3@example.org"
     assert one.values["dn"] == f"uid=u03,{SUFFIX}"

@@ -34,6 +34,7 @@ async def test_another_scim_service_is_read_page_by_page(rig):
     assert one.values["name.givenName"] == "Given3"
     assert one.values['emails[type eq "work"].value'] == "u3@example.org"
     assert await source.fetch("nobody") is None
+    assert await source.count() == 25
     await source.close()
 
 
@@ -127,6 +128,7 @@ class Graph:
         return [
             web.post("/contoso/oauth2/v2.0/token", self.token),
             web.get("/v1.0/users/delta", self.delta),
+            web.get("/v1.0/users", self.counted),
             web.get("/v1.0/users/{id}", self.user),
             web.get("/v1.0/directory/deletedItems/microsoft.graph.user", self.deleted_users),
             web.get("/v1.0/directory/deletedItems/{id}", self.deleted_user),
@@ -172,6 +174,12 @@ class Graph:
         key = request.match_info["id"]
         return web.json_response({"id": key}, status=200 if key in self.deleted else 404)
 
+    async def counted(self, request):
+        """Answer an advanced query: the count is there only where it is asked for eventually consistent."""
+        assert request.query["$count"] == "true"
+        eventual = request.headers.get("ConsistencyLevel") == "eventual"
+        return web.json_response({"value": []} | ({"@odata.count": len(self.users)} if eventual else {}))
+
     async def user(self, request):
         found = self.users.get(request.match_info["id"])
         if found is None:
@@ -211,6 +219,11 @@ async def test_graph_gives_everybody_and_a_delta_link_as_the_mark():
         assert [user.key for user in users] == [f"id-{n}" for n in range(5)]
         assert "deltatoken=first" in mark
         assert graph.tokens == 1
+
+
+async def test_graph_counts_its_users_before_they_are_read():
+    async with graph_source() as (_, source):
+        assert await source.count() == 5
 
 
 async def test_graph_changes_are_fetched_whole_and_removals_are_soft_or_hard():

@@ -162,13 +162,16 @@ def _validated(document: dict[str, Any], mappings: list[dict[str, Any]] | None) 
     from pydantic import ValidationError
 
     from connector_host.errors import ConfigurationError
+    from connector_host.mistakes import words
     from connector_host.provisioning.settings import JobSettings
 
     try:
         return JobSettings.model_validate(document if mappings is None else document | {"mappings": mappings})
     except ValidationError as failure:
-        said = [(".".join(map(str, one["loc"])), one["msg"]) for one in failure.errors(include_input=False)]
-        raise ConfigurationError("\n".join(f"{where}: {what}" for where, what in said)) from None
+        said = [(".".join(map(str, one["loc"])), one) for one in failure.errors(include_input=False)]
+        raise ConfigurationError(
+            "\n".join(f"{where}: {words(one['type'], one['msg'])}" for where, one in said)
+        ) from None
 
 
 async def _survey(job: JobSettings) -> tuple[Looked, UserSchema | None]:

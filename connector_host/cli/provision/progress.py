@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -10,8 +9,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from connector_host.provisioning.forecast import Forecast
     from connector_host.provisioning.reports import Report
-    from connector_host.provisioning.settings import SourceSettings
+    from connector_host.provisioning.settings import JobSettings
     from connector_host.provisioning.state.records import JobState
 
 
@@ -20,22 +20,17 @@ def is_watched() -> bool:
     return sys.stderr.isatty()
 
 
-async def expected_users(where: JobState, source: SourceSettings) -> int | None:
-    """Return about how many users the next cycle reads: as many as the last, or as the source counts for a first."""
-    from connector_host.provisioning.sources.opening import counted
+async def foreseen(where: JobState, job: JobSettings) -> Forecast | None:
+    """Return what is known of the next cycle, None where nobody watches."""
+    from connector_host.provisioning.forecast import forecast
 
-    if not is_watched():
-        return None
-    if where.initial_due and (count := await counted(source)) is not None:
-        return count
-    read: int | None = json.loads(where.last_report)["counts"].get("read") if where.last_report else None
-    return read
+    return await forecast(where, job) if is_watched() else None
 
 
 @contextmanager
-def bar(job: str, expected: int | None) -> Iterator[Callable[[Report], None]]:
-    """Yield what moves the bar; without about how many users are expected there is no time left to show."""
-    if not is_watched():
+def bar(job: str, ahead: Forecast | None) -> Iterator[Callable[[Report], None]]:
+    """Yield what moves the bar; where nobody knows how many users come, it shows how many came and says why."""
+    if ahead is None or not is_watched():
         yield lambda _report: None
         return
     from rich.console import Console
@@ -48,14 +43,17 @@ def bar(job: str, expected: int | None) -> Iterator[Callable[[Report], None]]:
         TextColumn("{task.fields[rate]:.0f} users/s"),
         TimeRemainingColumn(),
         TextColumn("{task.fields[failed]} failed"),
+        TextColumn("{task.fields[remark]}"),
     )
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task(job, total=expected, rate=0.0, failed=0)
+        task = progress.add_task(job, total=ahead.users, rate=0.0, failed=0, remark=ahead.remark)
 
         def move(report: Report) -> None:
             elapsed_s = progress.tasks[0].elapsed or 0.001
             read = report.counts["read"]
-            total = None if expected is None else max(expected, read)
-            progress.update(task, completed=read, total=total, rate=read / elapsed_s, failed=report.failures)
+            more = ahead.users is not None and read > ahead.users
+            progress.tasks[0].total = None if more else ahead.users
+            remark = "more than were expected" if more else ahead.remark
+            progress.update(task, completed=read, rate=read / elapsed_s, failed=report.failures, remark=remark)
 
         yield move

@@ -101,7 +101,7 @@ def _listen(engine: Engine) -> None:
 
 async def _once(engine: Engine, names: list[str]) -> tuple[list[Report], list[str]]:
     """Run one cycle of each job; returns the reports, and why the other jobs could not begin."""
-    from connector_host.cli.provision.progress import bar, expected_users
+    from connector_host.cli.provision.progress import bar, foreseen
     from connector_host.errors import HostError
     from connector_host.provisioning.cycles import Options
 
@@ -111,8 +111,8 @@ async def _once(engine: Engine, names: list[str]) -> tuple[list[Report], list[st
         if engine.stop.is_set():
             break
         try:
-            expected = await expected_users(engine.state.job(name), engine.settings.jobs[name].source)
-            with bar(name, expected) as engine.on_progress:
+            ahead = await foreseen(engine.state.job(name), engine.settings.jobs[name])
+            with bar(name, ahead) as engine.on_progress:
                 reports.append(await engine.run_once(name, Options(patient=False, initiated_by="administrator")))
         except HostError as failure:
             refused.append(f"{name}: {failure}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from connector_host.errors import ConfigurationError, HostError
+from connector_host.errors import ConfigurationError
 from connector_host.provisioning.secrets import revealed
 from connector_host.provisioning.settings import (
     CsvSettings,
@@ -41,18 +41,6 @@ def open_source(settings: SourceSettings) -> Source:
             return GraphSource(settings, revealed(settings.secret, settings.secret_file))
         case LdapSettings():
             return _ldap(settings)
-
-
-async def counted(settings: SourceSettings) -> int | None:
-    """Return about how many users a source has; None where it cannot tell, or cannot be asked."""
-    try:
-        source = open_source(settings)
-        try:
-            return await source.count()
-        finally:
-            await source.close()
-    except HostError:
-        return None  # whoever reads it next says why
 
 
 def _ldap(settings: LdapSettings) -> Source:

@@ -54,8 +54,9 @@ class ScimSource:
         }
 
     async def count(self) -> int | None:
-        """Return the total of an answer without any user (RFC 7644 section 3.4.2.4)."""
-        return int((await self._page({"count": "0"}))["totalResults"])
+        """Return the total of an answer without any user (RFC 7644 §3.4.2.4), None where the service knows none."""
+        total = str((await self._page({"count": "0"}))["totalResults"])
+        return int(total) if total.isdecimal() else None
 
     async def read(self, mark: str | None) -> AsyncGenerator[Batch, None]:
         """Yield the users page by page, overlapping by one; the next mark is the latest change among them."""
