@@ -163,6 +163,9 @@ class ColumnSettings(Settings):
     """The value that stands for false; goes with `true`."""
     epoch: Literal["s", "ms"] | None = None
     """The column counts seconds or milliseconds from 1970 in UTC, and is a date and time to the directory."""
+    uuid: Literal["standard", "guid", "swapped"] | None = Field(default=None, examples=["standard"])
+    """The column keeps UUIDs in 16 bytes, which are text to the directory: `standard` in the order in which they are
+    written, `guid` as .NET and Windows order them, `swapped` as MySQL's `UUID_TO_BIN(…, 1)` does."""
 
     @field_validator("zone")
     @classmethod
@@ -175,8 +178,8 @@ class ColumnSettings(Settings):
     def _says_one_thing(self) -> ColumnSettings:
         if (self.true is None) != (self.false is None) or (self.true is not None and self.true == self.false):
             raise ValueError("true and false are two different values: give both")
-        if sum(said is not None for said in (self.zone, self.true, self.epoch)) > 1:
-            raise ValueError("a column is a boolean, counts from 1970, or has a zone: keep one of them")
+        if sum(said is not None for said in (self.zone, self.true, self.epoch, self.uuid)) > 1:
+            raise ValueError("a column is a boolean, a UUID, counts from 1970, or has a zone: keep one of them")
         return self
 
 

@@ -83,7 +83,7 @@ def plain(column: SqlColumn) -> Value:
 def _plain_text(column: SqlColumn) -> str:
     facts = column.discovered.facts
     match column.discovered.kind.family:
-        case Family.UUID:
+        case Family.UUID | Family.BINARY_UUID:
             return str(uuid.uuid4())
         case Family.TIME:
             return "12:00:00"
@@ -97,7 +97,7 @@ def _plain_text(column: SqlColumn) -> str:
 
 def _strings(column: SqlColumn, *, is_anchor: bool) -> Iterator[Trial]:
     facts = column.discovered.facts
-    if column.discovered.kind.family is Family.UUID:
+    if column.discovered.kind.family in (Family.UUID, Family.BINARY_UUID):
         canonical = str(uuid.uuid4())
         yield Trial("a UUID in capitals", canonical.upper(), canonical)
     elif column.discovered.kind.family is Family.TIME:

@@ -21,6 +21,7 @@ from connector_host.connectors.sql.columns import AsDriver, Family, Unfit
 from connector_host.connectors.sql.moments import to_moment
 from connector_host.connectors.sql.sqlstate import translated
 from connector_host.connectors.sql.statements import quoted
+from connector_host.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -138,6 +139,10 @@ def statements(connection: Connection, shape: Shape, *, remove: bool) -> tuple[s
 
     Names are quoted by SQLAlchemy's own rules for the database, whatever they hold.
     """
+    if shape.anchor.discovered.kind.family is Family.BINARY_UUID and not remove:
+        raise ConfigurationError(
+            f"{shape.object_type.anchor} is kept as bytes, and a change log keeps text: import by snapshot instead."
+        )
     templates = (REMOVE if remove else INSTALL).get(shape.dialect.name, ())
     name = shape.table.schema
     if name is None and shape.dialect.name == "postgresql":

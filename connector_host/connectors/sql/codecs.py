@@ -8,13 +8,12 @@ the value is never repeated. Nothing here knows a connection.
 from __future__ import annotations
 
 import sys
-import uuid
 from datetime import time, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING
 
 from connector_host.connectors.contract import AttributeType, Value, to_text
-from connector_host.connectors.sql import moments, neighbours
+from connector_host.connectors.sql import moments, neighbours, uuids
 from connector_host.connectors.sql.columns import Codec, Family, Kind, Neighbours, Parameters, Unfit
 
 if TYPE_CHECKING:
@@ -34,6 +33,8 @@ def codec_for(kind: Kind, facts: ColumnFacts, parameters: Parameters, meant: Col
 
     `meant` is what the administrator says that the column's values mean. Raises Unfit where they cannot mean that.
     """
+    if kind.family is Family.BINARY_UUID:
+        return uuids.of_bytes("standard" if meant is None or meant.uuid is None else meant.uuid)
     if kind.family is Family.INTEGER:
         codec = _integer(kind, facts)
     elif kind.family is Family.NAIVE_MOMENT and meant is not None and meant.zone is not None:
@@ -44,6 +45,8 @@ def codec_for(kind: Kind, facts: ColumnFacts, parameters: Parameters, meant: Col
         return codec
     if meant.zone is not None:
         raise Unfit("has no date and time without a zone, so no zone can be given")
+    if meant.uuid is not None:
+        raise Unfit("is not binary, so it keeps no UUID in bytes")
     if meant.epoch is not None:
         return moments.epoch(codec, meant.epoch)
     return codec if meant.true is None or meant.false is None else _words(codec, meant.true, meant.false)
@@ -96,17 +99,6 @@ def _refuse_unstorable(text: str) -> None:
         text.encode()
     except UnicodeEncodeError:
         raise Unfit("takes text of whole Unicode characters, not halves of surrogate pairs") from None
-
-
-def _uuid(_: ColumnFacts, __: Parameters) -> Codec:
-    def canonical(value: object) -> str:
-        try:
-            return str(value if isinstance(value, uuid.UUID) else uuid.UUID(str(value)))
-        except ValueError:
-            raise Unfit("takes a UUID") from None
-
-    # Always bound as text: MariaDB's ODBC driver swaps the bytes of uuid.UUID (sql-connectors.md §3.3.5).
-    return Codec(AttributeType.STRING, canonical, canonical, canonical)
 
 
 def _time(facts: ColumnFacts, parameters: Parameters) -> Codec:
@@ -309,7 +301,7 @@ def _words(inner: Codec, true: str, false: str) -> Codec:
 _MAKERS: dict[Family, Callable[[ColumnFacts, Parameters], Codec]] = {
     Family.TEXT: _text,
     Family.PADDED_TEXT: _padded_text,
-    Family.UUID: _uuid,
+    Family.UUID: lambda _, __: uuids.of_text(),
     Family.TIME: _time,
     Family.DECIMAL: _decimal,
     Family.SINGLE: _floating(SINGLE_DIGITS),

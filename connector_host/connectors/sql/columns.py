@@ -40,6 +40,8 @@ class Family(StrEnum):
     DATE = "date"
     TIME = "time"
     UUID = "uuid"
+    BINARY_UUID = "binary uuid"
+    """Sixteen bytes that an administrator says are a UUID, and in which order."""
     BINARY = "binary"
     MULTI_VALUED = "multi-valued"
     UNKNOWN = "unknown"
@@ -65,6 +67,7 @@ ATTRIBUTE_TYPES: dict[Family, AttributeType] = {
     Family.TEXT: AttributeType.STRING,
     Family.PADDED_TEXT: AttributeType.STRING,
     Family.UUID: AttributeType.STRING,
+    Family.BINARY_UUID: AttributeType.STRING,
     Family.TIME: AttributeType.STRING,
     Family.INTEGER: AttributeType.INTEGER,
     Family.DECIMAL: AttributeType.DECIMAL,

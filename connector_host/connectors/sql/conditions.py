@@ -25,7 +25,7 @@ from connector_host.connectors.contract import (
     Present,
 )
 from connector_host.connectors.errors import InvalidValue
-from connector_host.connectors.sql.columns import TEXTS, Neighbours, Unfit
+from connector_host.connectors.sql.columns import TEXTS, Family, Neighbours, Unfit
 
 if TYPE_CHECKING:
     from connector_host.connectors.sql.shapes import Shape, SqlColumn
@@ -88,6 +88,9 @@ def _compare(condition: Compare, shape: Shape, values: list[object]) -> Question
     if comparator in ORDERINGS and column.attribute.type is AttributeType.BOOLEAN:
         # RFC 7644 §3.4.2.2: a boolean has no order; the filter is an error.
         raise InvalidValue(condition.attribute, "is true or false and has no order.")
+    is_bytes = column.discovered.kind.family is Family.BINARY_UUID
+    if is_bytes and comparator not in EQUALITIES:
+        raise InvalidValue(condition.attribute, "is a UUID that is kept as bytes: it is equal to another, or not.")
     if comparator in PATTERNS and (
         column.attribute.type is not AttributeType.STRING or not isinstance(condition.value, str)
     ):

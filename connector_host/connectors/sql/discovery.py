@@ -236,7 +236,8 @@ def _left_out(facts: ColumnFacts, kind: Kind, dialect: Dialect) -> str:
         return f"row versions ({facts.declared}) are the database's own; an import takes them as --watermark"
     match kind.family:
         case Family.BINARY:
-            return f"binary values ({facts.declared}) are not provisioned"
+            stated = f'say how they are kept: column."{facts.name}".uuid = "standard"'
+            return f"binary values ({facts.declared}) are not provisioned; if they are UUIDs, {stated}"
         case Family.MULTI_VALUED:
             return f"several values in one column ({facts.declared}) are not provisioned"
         case Family.UNKNOWN:

@@ -25,6 +25,7 @@ WORDS: Mapping[Family, str] = {
     Family.DATE: "date, as its midnight",
     Family.TIME: "time of day, as text",
     Family.UUID: "UUID, as text",
+    Family.BINARY_UUID: "UUID, as text, kept as 16 bytes",
 }
 EIGHT_BYTES_MAX = 2**63 - 1
 ALLOWED_SHOWN = 4

@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError
 
 from connector_host.connectors.sql import datasource, discovery
 from connector_host.connectors.sql.codes import Happened
-from connector_host.connectors.sql.columns import integers
+from connector_host.connectors.sql.columns import Family, Kind, integers
 from connector_host.connectors.sql.dialect import BOOLEAN, DATE, DECIMAL, NAIVE, TEXT, UNKNOWN
 from connector_host.connectors.sql.discovery import TableFacts
 from connector_host.connectors.sql.sqlstate import to_error, understand
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from connector_host.connectors.sql.columns import Kind
     from connector_host.connectors.sql.dialect import Dialect
     from connector_host.connectors.sql.discovery import Column
     from connector_host.connectors.sql.resulting import Told
@@ -56,7 +55,15 @@ def facts_of(connection: Connection, dialect: Dialect, settings: SqlSettings) ->
     facts = discovery.discover(connection, dialect, settings.table, settings.database_schema)
     if facts is None:
         raise ConfigurationError(_missing_table(connection, dialect, settings.table, settings.database_schema))
-    return facts
+    return replace(facts, columns=tuple(_meant(column, dialect, settings) for column in facts.columns))
+
+
+def _meant(column: Column, dialect: Dialect, settings: SqlSettings) -> Column:
+    """Return a column with the kind that the configuration gives to its bytes."""
+    meant = settings.column.get(column.facts.name)
+    if meant is None or meant.uuid is None or column.kind.family is not Family.BINARY:
+        return column
+    return discovery.finished(replace(column.facts, left_out=""), Kind(Family.BINARY_UUID), dialect)
 
 
 def selection_of(settings: SqlSettings, database: str) -> Selection:
@@ -141,6 +148,10 @@ def _demand_names(names: Iterable[str]) -> None:
 
 
 def _column(told: Told, own: Column | None, dialect: Dialect, settings: SqlSettings) -> Column:
+    return _meant(_found(told, own, dialect, settings), dialect, settings)
+
+
+def _found(told: Told, own: Column | None, dialect: Dialect, settings: SqlSettings) -> Column:
     meant = settings.column.get(told.name)
     stated = STATED[meant.type] if meant is not None and meant.type is not None else None
     if own is not None:
