@@ -186,7 +186,8 @@ class ColumnSettings(Settings):
 class ExportSettings(Settings):
     """Statements of your own in place of the generated ones: `[connectors.NAME.exports]`.
 
-    `:Column` or `@Column` stands for a value, always bound. They run in order, in one transaction.
+    `:Column` or `@Column` stands for a value (`:"Full Name"` where it is no single word), always bound. They run in
+    order, in one transaction.
     """
 
     create: tuple[str, ...] = ()

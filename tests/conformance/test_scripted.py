@@ -212,3 +212,36 @@ async def test_reading_is_the_only_right_on_a_view_that_is_written_by_statements
         assert await findings_of(clerk) == []
     finally:
         joined.execute(*(["DROP OWNED BY clerk"] if joined.database == "postgresql" else []), "DROP USER clerk")
+
+
+async def test_a_name_that_is_no_single_word_is_a_parameter_in_quotation_marks(platform):
+    names = ("Full Name", "na:me", "Full_Name", "it's %s")
+    columns = ", ".join(f'"{name}" varchar(20)' for name in names)
+    create = f'CREATE TABLE "Wordy" (login varchar(20) PRIMARY KEY NOT NULL, {columns})'
+    platform.execute('DROP TABLE IF EXISTS "Wordy"', create)
+    places = ", ".join(f':"{name}"' if number % 2 else f'@"{name}"' for number, name in enumerate(names))
+    quoted = platform.spelled(", ".join(f'"{name}"' for name in names))
+    statement = platform.spelled('INSERT INTO "Wordy" (login, ') + f"{quoted}) VALUES (:login, {places})"
+    connector = platform.open(table="Wordy", anchor="login", column={}, exports={"create": [statement]})
+    try:
+        anna = Add({"login": "anna", **{name: f"{name}:x" for name in names}})
+        assert (await connector.export(anna)).entry.values == anna.values
+    finally:
+        await connector.close()
+    unknown = platform.open(table="Wordy", anchor="login", column={}, exports={"create": ['SELECT :"No Name"']})
+    with pytest.raises(ConfigurationError, match=r"exports\.create\[0\]: :No Name is no exposed column"):
+        await unknown.describe()
+    await unknown.close()
+
+
+async def test_a_parameter_may_be_cast(joined):
+    joined.only("postgresql")
+    exports = {
+        **EXPORTS,
+        "create": ["INSERT INTO person (login, name) VALUES (:login::text, @name::varchar(20)) RETURNING login"],
+    }
+    connector = joined.open(table="joined", anchor="login", accept_unenforced_anchor=True, exports=exports)
+    try:
+        assert (await connector.export(Add({"login": "anna", "name": "Anna"}))).entry.values["name"] == "Anna"
+    finally:
+        await connector.close()

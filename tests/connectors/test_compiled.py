@@ -280,7 +280,7 @@ def test_a_procedures_own_names_for_its_parameters_are_left_to_sql_server():
         "SET NOCOUNT ON; DECLARE @made int; EXEC add @login = @Login, @name=:Name, @made = @made OUTPUT; SELECT @made"
     )
     ((statement, names),) = scripted.script("exports.create", [text], ["Login", "Name"]).statements
-    assert names == {"Login", "Name"}
+    assert names == {"Login": "Login", "Name": "Name"}
     compiled = " ".join(str(statement.compile(dialect=Described("mssql").sql)).split())
     assert "EXEC add @login = ?, @name=?, @made = @made OUTPUT" in compiled
 

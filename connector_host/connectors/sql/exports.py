@@ -331,8 +331,8 @@ def spoken(connection: Connection, shape: Shape, export: Export) -> tuple[Spoken
     operation, values = _intended(connection, shape, export)
     if operation in shape.scripts:
         return tuple(
-            Spoken(statement.text, {name: values.get(name) for name in sorted(names)})
-            for statement, names in shape.scripts[operation].statements
+            Spoken(statement.text, {name: values.get(of) for name, of in sorted(parameters.items())})
+            for statement, parameters in shape.scripts[operation].statements
         )
     if not values and operation == "update":
         return ()

@@ -1,8 +1,9 @@
 """Exports by the administrator's own statements: stored procedures, or SQL over several tables.
 
-The statements of one operation run in order, in the export's transaction. `:Name` or `@Name` stands for an attribute,
-always bound; what a row of the last one hands out is the anchor where nobody gave one. What they did is not believed
-but looked at: the user must be there after a creation and a change, and gone after a deletion.
+The statements of one operation run in order, in the export's transaction. `:Name` or `@Name` stands for an attribute
+(`:"Full Name"` where it is no single word), always bound; what a row of the last one hands out is the anchor where
+nobody gave one. What they did is not believed but looked at: the user must be there after a creation and a change, and
+gone after a deletion.
 """
 
 from __future__ import annotations
@@ -20,8 +21,11 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, TextClause
 
-NAMED = re.compile(r"(?<![:\w@\\])([:@])(\w+)(?![\w:])")
+NAMED = re.compile(r"(?<![:\w@\\])([:@])(\w++)(?!:(?!:))")
 """`:Name` and `@Name`, but neither PostgreSQL's `::type` nor MySQL's `@@variable`."""
+
+MARK = re.compile(r"(?<![:\w@\\])[:@]$")
+"""What stands before a name in quotation marks that is a parameter's: `:"Full Name"`."""
 
 QUOTED = re.compile(r"('(?:[^']|'')*'|\"[^\"]*\"|`[^`]*`|\[[^\]]*\]|--[^\n]*|/\*.*?\*/)", re.DOTALL)
 """What is no place for a parameter: text, quoted names, comments."""
@@ -41,8 +45,8 @@ class NotOneRow(Exception):
 class Script:
     """The statements of one operation."""
 
-    statements: tuple[tuple[TextClause, frozenset[str]], ...]
-    """Each with the names of its parameters."""
+    statements: tuple[tuple[TextClause, Mapping[str, str]], ...]
+    """Each with its parameters, and which attribute each of them stands for."""
 
     def run(self, connection: Connection, values: Mapping[str, object]) -> object | None:
         """Execute the statements with the values by attribute name; returns what the last row said first, if any.
@@ -50,8 +54,8 @@ class Script:
         Raises NotOneRow where a statement changed several rows.
         """
         told: object | None = None
-        for statement, names in self.statements:
-            result = connection.execute(statement, {name: values.get(name) for name in names})
+        for statement, parameters in self.statements:
+            result = connection.execute(statement, {name: values.get(of) for name, of in parameters.items()})
             if result.returns_rows:
                 row = result.first()
                 told = told if row is None else row[0]
@@ -68,31 +72,53 @@ def script(key: str, statements: Sequence[str], attributes: Collection[str]) -> 
     return Script(tuple(_statement(f"{key}[{number}]", text, attributes) for number, text in enumerate(statements)))
 
 
-def _statement(key: str, text: str, attributes: Collection[str]) -> tuple[TextClause, frozenset[str]]:
-    by_lower = {name.lower(): name for name in attributes}
-    used: set[str] = set()
+def _statement(key: str, text: str, attributes: Collection[str]) -> tuple[TextClause, Mapping[str, str]]:
+    """Return a statement, and which attribute each of its parameters stands for."""
     is_call = CALLED.search(text) is not None
+    used: dict[str, str] = {}
 
     def replaced(found: re.Match[str]) -> str:
         mark, name = found.groups()
         if mark == "@" and is_call and re.match(r"\s*=", found.string[found.end() :]):
             return found[0]
-        exact = name if name in attributes else by_lower.get(name.lower())
-        if exact is None:
-            if mark == "@":
-                return found[0]
-            raise ConfigurationError(
-                f"{key}: :{name} is no exposed column; write \\:{name} if it is no parameter. "
-                f"There are: {', '.join(attributes)}."
-            )
-        used.add(exact)
-        return f":{exact}"
+        parameter = _parameter(key, mark, name, attributes, used)
+        # A cast of PostgreSQL follows at a distance: SQLAlchemy would end the name a letter earlier.
+        return found[0] if parameter is None else f":{parameter}" + " " * found.string.startswith(":", found.end())
 
     parts = QUOTED.split(text)
     # Between the quoted parts stand the places for parameters; a colon inside of quotes is escaped for SQLAlchemy.
-    spelled = [
-        re.sub(r"(?<!:):(?=\w)", r"\\:", part) if number % 2 else NAMED.sub(replaced, part)
-        for number, part in enumerate(parts)
-    ]
+    spelled: list[str] = []
+    for number, part in enumerate(parts):
+        if number % 2 == 0:
+            spelled.append(NAMED.sub(replaced, part))
+        elif (
+            (mark := MARK.search(spelled[-1]))
+            and part.startswith('"')
+            and (parameter := _parameter(key, mark[0], part[1:-1].replace('""', '"'), attributes, used))
+        ):
+            spelled[-1] = spelled[-1][:-1] + f":{parameter} "
+        else:
+            spelled.append(re.sub(r"(?<!:):(?=\w)", r"\\:", part))
     bound = [sa.bindparam(name, type_=sa.types.NullType()) for name in sorted(used)]
-    return sa.text("".join(spelled)).bindparams(*bound), frozenset(used)
+    return sa.text("".join(spelled)).bindparams(*bound), used
+
+
+def _parameter(key: str, mark: str, name: str, attributes: Collection[str], used: dict[str, str]) -> str | None:
+    """Return how the parameter for an attribute is called, which is written down; None where there is no such one.
+
+    Raises ConfigurationError where the mark is a colon, which stands for nothing else.
+    """
+    by_lower = {attribute.lower(): attribute for attribute in attributes}
+    exact = name if name in attributes else by_lower.get(name.lower())
+    if exact is None:
+        if mark == "@":
+            return None
+        raise ConfigurationError(
+            f"{key}: :{name} is no exposed column; write \\:{name} if it is no parameter. "
+            f"There are: {', '.join(attributes)}."
+        )
+    parameter = re.sub(r"\W", "_", exact)
+    while used.get(parameter, exact) != exact:
+        parameter += "_"
+    used[parameter] = exact
+    return parameter
