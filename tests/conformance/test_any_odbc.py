@@ -25,6 +25,7 @@ from tests.conformance import (
     test_faults,
     test_importing,
     test_reading,
+    test_spelling,
 )
 from tests.conformance.conftest import opened
 from tests.conformance.platforms import ODBC_DRIVERS, UNNAMED
@@ -32,6 +33,7 @@ from tests.conformance.platforms import ODBC_DRIVERS, UNNAMED
 filled = test_reading.filled
 people = test_importing.people
 imported = test_importing.imported
+unsigned = test_spelling.unsigned
 behind_proxy = test_faults.behind_proxy
 
 
@@ -63,6 +65,7 @@ test_a_column_that_went_is_no_attribute_any_more = test_changing.test_a_column_t
 looking = test_changing.looking
 test_a_table_that_is_not_there = test_changing.test_a_table_that_is_not_there_is_named_with_what_may_be_meant
 test_a_full_import = test_importing.test_a_full_import_delivers_every_row_with_every_attribute
+test_numbers_without_a_sign = test_spelling.test_numbers_without_a_sign_go_both_ways_up_to_the_largest
 test_a_snapshot = test_importing.test_a_snapshot_sees_what_is_new_different_or_gone_and_nothing_twice
 test_what_was_not_delivered_is_found_again = test_importing.test_what_was_not_delivered_is_found_again
 test_reads_and_exports_go_on = test_faults.test_reads_and_exports_go_on_after_connections_were_lost

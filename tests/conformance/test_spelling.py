@@ -149,3 +149,34 @@ async def test_a_label_with_a_quotation_mark_is_one_of_the_allowed(spelled):
 async def test_every_time_of_day_is_read(spelled, clock):
     assert (await spelled.export(Add({"id": 1, "clock": clock}))).entry.values["clock"] == clock
     assert (await spelled.search(Query(Compare("clock", Comparator.EQ, clock)))).total == 1
+
+
+LARGEST = {"tiny": 2**8, "small": 2**16, "medium": 2**24, "whole": 2**32, "filled": 2**32, "big": 2**64}
+
+
+@pytest.fixture
+async def unsigned(platform):
+    platform.only("mariadb")
+    platform.execute(
+        "DROP TABLE IF EXISTS counted",
+        "CREATE TABLE counted (id int unsigned PRIMARY KEY, tiny tinyint unsigned, small smallint unsigned, "
+        "medium mediumint unsigned, whole int unsigned, filled int(5) zerofill, big bigint unsigned, "
+        "rate float unsigned, share double unsigned)",
+    )
+    connector = platform.open(table="counted", anchor="id", column={})
+    yield connector
+    await connector.close()
+    platform.execute("DROP TABLE counted")
+
+
+async def test_numbers_without_a_sign_go_both_ways_up_to_the_largest(unsigned):
+    """MariaDB's ODBC driver reads 4294967295 as -1, and pyodbc takes no number of more than 63 bits."""
+    for shift in (1, 3):
+        values = {name: end - shift for name, end in LARGEST.items()} | {"id": 2**32 - shift}
+        values |= {"rate": Decimal("1.5"), "share": Decimal("0.25")}
+        done = await unsigned.export(Add(values))
+        assert done.entry.values == values
+        assert (await unsigned.read(str(2**32 - shift))).values == values
+    for name, end in LARGEST.items():
+        for comparator, value in ((Comparator.EQ, end - 1), (Comparator.GT, end - 2), (Comparator.LT, end - 2)):
+            assert (await unsigned.search(Query(Compare(name, comparator, value)))).total == 1, (name, comparator)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from connector_host.connectors.survey import ColumnFacts
     from connector_host.settings import ColumnSettings
 
+EIGHT_BYTES_MAX = 2**63 - 1
 SINGLE_DIGITS = 6
 DOUBLE_DIGITS = 15
 SINGLE_MAX = 3.40282e38
@@ -136,7 +137,7 @@ def _clock(given: object) -> time:
 def _integer(kind: Kind, facts: ColumnFacts) -> Codec:
     expected = f"takes a whole number from {kind.low} to {kind.high}"
 
-    def encode(value: Value) -> int:
+    def check(value: Value) -> int:
         if isinstance(value, bool) or not isinstance(value, int) or not kind.low <= value <= kind.high:
             raise Unfit(expected)
         if facts.allowed and str(value) not in facts.allowed:
@@ -145,20 +146,28 @@ def _integer(kind: Kind, facts: ColumnFacts) -> Codec:
 
     def decode(raw: object) -> int:
         if isinstance(raw, int | Decimal | float) and raw == int(raw):
-            return int(raw)
+            # MariaDB's ODBC driver hands out four bytes without a sign as if they had one.
+            return int(raw) + kind.high + 1 if raw < 0 and kind.low == 0 else int(raw)
         if isinstance(raw, str):
             return parse(raw)
         raise Unfit("holds something else than a whole number")
 
     def parse(text: str) -> int:
         try:
-            return encode(int(text))
+            return check(int(text))
         except ValueError:
             raise Unfit(expected) from None
 
-    return Codec(
-        AttributeType.INTEGER, encode, decode, parse, lambda value: neighbours.whole(_as_decimal(value, expected), kind)
-    )
+    def beside(value: Value) -> Neighbours:
+        found = neighbours.whole(_as_decimal(value, expected), kind)
+        return Neighbours(_sendable(found.below), _sendable(found.above))
+
+    return Codec(AttributeType.INTEGER, lambda value: _sendable(check(value)), decode, parse, beside)
+
+
+def _sendable(number: object) -> object:
+    """Return a whole number as every driver takes it: pyodbc takes no int of more than eight bytes with a sign."""
+    return Decimal(number) if isinstance(number, int) and number > EIGHT_BYTES_MAX else number
 
 
 def _decimal(facts: ColumnFacts, parameters: Parameters) -> Codec:

@@ -155,6 +155,8 @@ class Parameters:
     """Digits after the second that a column keeps that declares none."""
     clock_digits: int = MICROSECOND_DIGITS
     """Digits after the second of a time of day that the driver hands out."""
+    misreads_unsigned: bool = False
+    """Whether the driver hands out whole numbers without a sign as if they had one."""
     plain: frozenset[Family] = frozenset()
     """Families whose results are values of the contract as they come, so that nothing needs to be looked at."""
 

@@ -143,11 +143,13 @@ class Shape:
     @cached_property
     def _decoders(self) -> tuple[tuple[str, Callable[[object], Value]], ...]:
         """Return the columns whose results are not values as they come."""
-        plain = self.dialect.parameters.plain
+        parameters = self.dialect.parameters
         return tuple(
             (name, column.codec.decode)
             for name, column in self.columns.items()
-            if column.discovered.kind.family not in plain or column.attribute.type is not column.discovered.facts.type
+            if column.discovered.kind.family not in parameters.plain
+            or column.attribute.type is not column.discovered.facts.type
+            or (parameters.misreads_unsigned and column.discovered.kind.low == 0)
         )
 
 

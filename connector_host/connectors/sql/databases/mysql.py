@@ -33,7 +33,14 @@ MYSQL_TYPES: Mapping[str, Kind] = (
         for suffix in ("", " unsigned")
     }
     | dict.fromkeys(("decimal", "decimal unsigned"), DECIMAL)
-    | {"float": SINGLE, "double": DOUBLE, "boolean": BOOLEAN, "year": Kind(Family.INTEGER, 1901, 2155)}
+    | {
+        "float": SINGLE,
+        "float unsigned": SINGLE,
+        "double": DOUBLE,
+        "double unsigned": DOUBLE,
+        "boolean": BOOLEAN,
+        "year": Kind(Family.INTEGER, 1901, 2155),
+    }
     # The session's zone is UTC, so TIMESTAMP and DATETIME are alike.
     | {"datetime": NAIVE, "timestamp": NAIVE, "date": DATE, "time": TIME, "uuid": UUID, "inet4": TEXT, "inet6": TEXT}
     | dict.fromkeys(("binary", "varbinary", "blob", "tinyblob", "mediumblob", "longblob", "bit"), BINARY)
@@ -92,7 +99,14 @@ MARIADB_ODBC = Dialect(
     catalogue=questions("mysql", checks="mariadb_checks.sql"),
     types=MYSQL_TYPES,
     # The driver cuts fractions of a second from datetime parameters; as text they survive (§3.3.4).
-    parameters=Parameters(native_booleans=False, native_moments=False, fraction_digits=0, clock_digits=0, plain=PLAIN),
+    parameters=Parameters(
+        native_booleans=False,
+        native_moments=False,
+        fraction_digits=0,
+        clock_digits=0,
+        misreads_unsigned=True,
+        plain=PLAIN,
+    ),
     session=(*_MYSQL_SESSION, "SET SESSION max_statement_time = {s}"),
     import_session=_MYSQL_IMPORT,
     reads_only=_MYSQL_READS_ONLY,
