@@ -8,6 +8,7 @@ leads into a folder of root's.
 from __future__ import annotations
 
 import os
+import stat
 import sys
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
@@ -44,6 +45,22 @@ def give_to_owner(descriptor: int, folder: int | None, name: str | None = None) 
             with suppress(FileNotFoundError):
                 facts = os.stat(name, dir_fd=folder, follow_symlinks=False)
         os.fchown(descriptor, facts.st_uid, facts.st_gid)
+
+
+def may_write(account: str, path: Path) -> bool:
+    """Return whether another account of this machine may write to what is there, as far as its mode tells (no ACL)."""
+    if sys.platform == "win32":
+        return True
+    else:  # noqa: RET505 - mypy tells platforms apart by branches
+        try:
+            facts, person = path.stat(), pwd.getpwnam(account)
+        except (OSError, KeyError):
+            return False
+        if facts.st_uid == person.pw_uid:
+            return bool(facts.st_mode & stat.S_IWUSR)
+        if facts.st_gid in os.getgrouplist(account, person.pw_gid):
+            return bool(facts.st_mode & stat.S_IWGRP)
+        return bool(facts.st_mode & stat.S_IWOTH)
 
 
 def make_folder(folder: Path, mode: int = 0o777) -> None:

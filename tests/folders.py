@@ -112,11 +112,11 @@ class Serving:
         self.process.stderr.close()
         return self.process.wait(timeout=30)
 
-    def ask(self, method, path, body=None, *, token=None, connector="Employees"):
+    def ask(self, method, path, body=None, *, token=None, connector="Employees", headers=()):  # noqa: PLR0913 - what one may say
         """Return status and document; a path that starts with a slash is below the connector."""
         token = self.folder.read("token").strip() if token is None else token
         url = f"{self.origin}/ecma2host_{connector}/scim{path}"
-        headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/scim+json"}
+        headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/scim+json", **dict(headers)}
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(url, data, headers, method=method)  # noqa: S310 - our own URL
         try:

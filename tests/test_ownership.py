@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from connector_host.errors import ConfigurationError
-from connector_host.ownership import make_folder
+from connector_host.ownership import make_folder, may_write
 from connector_host.provisioning.state.store import State
 from connector_host.runs.state import ImportState
 from connector_host.tls.issuing import write_private, write_public
@@ -30,6 +30,25 @@ def folder(tmp_path):
 
 def owners(folder):
     return {str(path.relative_to(folder)): path.stat().st_uid for path in folder.rglob("*")}
+
+
+@pytest.mark.parametrize(
+    ("owner", "group", "mode", "may"),
+    [
+        (65_534, 0, 0o600, True),
+        (65_534, 0, 0o466, False),
+        (0, 65_534, 0o660, True),
+        (0, 0, 0o666, True),
+        (0, 0, 0o660, False),
+        (0, 65_534, 0o606, False),
+    ],
+)
+def test_what_another_account_may_write_is_told_by_owner_group_and_mode(tmp_path, owner, group, mode, may):
+    file = tmp_path / "hr.sqlite"
+    file.touch()
+    os.chown(file, owner, group)
+    file.chmod(mode)
+    assert may_write("nobody", file) is may
 
 
 @pytest.mark.parametrize("write", [write_private, write_public])

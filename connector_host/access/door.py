@@ -10,7 +10,7 @@ import structlog
 
 from connector_host import clock
 from connector_host.access.callers import Caller
-from connector_host.access.lockout import LockOut
+from connector_host.access.lockout import LockOut, one_client
 from connector_host.observability import events
 
 if TYPE_CHECKING:
@@ -60,16 +60,17 @@ class Door:
             token = None
         if not self._is_allowed(source.address):
             return TurnedAway(403)
-        wait_s = self.lock_out.wait_s(source.address, now_s)
+        client = one_client(source.address)
+        wait_s = self.lock_out.wait_s(client, now_s)
         # One guesser behind a proxy must not shut out everybody behind it: there a valid token still comes in.
         if wait_s and not (source.shared and token is not None):
             return TurnedAway(429, max(1, round(wait_s)))
         if token is None:
-            if authorization and self.lock_out.count_failure(source.address, now_s):
-                structlog.get_logger().warning(events.SOURCE_LOCKED_OUT, source=source.address)
+            if authorization and self.lock_out.count_failure(client, now_s):
+                structlog.get_logger().warning(events.SOURCE_LOCKED_OUT, source=client)
             return TurnedAway(401)
         if not source.shared:
-            self.lock_out.forgive(source.address)
+            self.lock_out.forgive(client)
         return Caller(token, source.address)
 
     def _is_allowed(self, address: str) -> bool:

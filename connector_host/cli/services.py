@@ -41,12 +41,15 @@ def install(config: Path, *, no_start: bool, only_print: bool) -> None:
     from connector_host.settings import load
     from connector_host.units.managers import of_this_machine
 
-    unit, manager = unit_of(config.absolute(), load(config)), of_this_machine()
+    configuration = load(config)
+    unit, manager = unit_of(config.absolute(), configuration), of_this_machine()
     if only_print:
         click.echo(manager.show(unit))
         return
     _demand_own_folder(unit.folder)
     manager.install(unit, start=not no_start)
+    for path in out_of_reach(configuration):
+        click.echo(f"But the account {NAME} may not write {path}: sudo chown {NAME} {path}", err=True)
     click.echo(f"{NAME} is installed{'' if no_start else ' and runs'}. Its log: {manager.log_of(NAME)}")
 
 
@@ -109,12 +112,10 @@ def status() -> None:
 
 def unit_of(config: Path, configuration: Configuration) -> Unit:
     """Return the host as a unit; folders of SQLite databases must stay writable inside its sandbox."""
-    from connector_host.setup.access import read_url
     from connector_host.units.descriptions import Unit
     from connector_host.vault.keys import KEY_NAME, has_key
 
-    urls = [read_url(connector.database) for connector in configuration.connectors.values()]
-    databases = {Path(url.database).parent for url in urls if url.get_backend_name() == "sqlite" and url.database}
+    databases = {file.parent for file in _files_of(configuration)}
     own = {configuration.host.state, configuration.audit.folder or configuration.host.state}
     outside = databases | {folder for folder in own if not folder.is_relative_to(config.parent)}
     return Unit(
@@ -130,6 +131,22 @@ def unit_of(config: Path, configuration: Configuration) -> Unit:
         writable=tuple(sorted(outside - {config.parent})),
         credential=KEY_NAME if has_key(config.parent) else "",
     )
+
+
+def out_of_reach(configuration: Configuration) -> list[Path]:
+    """Return those, and their folders, that the service may not write: SQLite puts its journal beside the file."""
+    from connector_host.ownership import may_write
+
+    paths = [path for file in _files_of(configuration) if file.exists() for path in (file, file.parent)]
+    return [path for path in paths if not may_write(NAME, path)]
+
+
+def _files_of(configuration: Configuration) -> list[Path]:
+    """Return the databases that are files."""
+    from connector_host.setup.access import read_url
+
+    urls = [read_url(connector.database) for connector in configuration.connectors.values()]
+    return [Path(url.database) for url in urls if url.get_backend_name() == "sqlite" and url.database]
 
 
 def _program() -> str:

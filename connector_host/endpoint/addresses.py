@@ -36,13 +36,32 @@ def public_origin(request: web.Request, trusted_proxies: tuple[str, ...]) -> str
 
 
 def client_of(request: web.Request, trusted_proxies: tuple[str, ...]) -> Source:
-    """Return where the request came from: the peer, or the client that a trusted proxy names."""
+    """Return where the request came from: the peer, or the client that a trusted proxy names.
+
+    A proxy adds whom it heard to the end of what it was told, so the last one that is no proxy of ours is the client:
+    whatever stands before it is the client's own word.
+    """
     peer = request.remote or ""
     if not _is_trusted(peer, trusted_proxies):
         return Source(peer)
-    named = _forwarded(request.headers.get("Forwarded", "")).get("for") or _first(request, "X-Forwarded-For")
-    address = _ADDRESS.fullmatch(named)
-    return Source(address.group(1) or address.group(2)) if address else Source(peer, shared=True)
+    client: Source | None = None
+    for named in reversed(_named_clients(request)):
+        address = _ADDRESS.fullmatch(named)
+        if address is None:
+            client = Source(client.address if client else peer, shared=True)
+            break
+        client = Source(address.group(1) or address.group(2))
+        if not _is_trusted(client.address, trusted_proxies):
+            break
+    return client or Source(peer, shared=True)
+
+
+def _named_clients(request: web.Request) -> list[str]:
+    """Return the clients of each hop, the one nearest to us last; both ways of several headers mean one list."""
+    if forwarded := ",".join(request.headers.getall("Forwarded", ())):
+        return [_parameters(hop).get("for", "") for hop in forwarded.split(",")]
+    listed = ",".join(request.headers.getall("X-Forwarded-For", ()))
+    return [named.strip() for named in listed.split(",")]
 
 
 @lru_cache(maxsize=1_024)
@@ -59,8 +78,11 @@ def _forwarded(header: str) -> dict[str, str]:
     """Return the parameters of the first hop of a Forwarded header: the one nearest to the client."""
     if not header:
         return {}
-    first = header.split(",", 1)[0]
-    pairs = (pair.partition("=") for pair in first.split(";"))
+    return _parameters(header.split(",", 1)[0])
+
+
+def _parameters(hop: str) -> dict[str, str]:
+    pairs = (pair.partition("=") for pair in hop.split(";"))
     return {name.strip().lower(): value.strip().strip('"') for name, _, value in pairs}
 
 

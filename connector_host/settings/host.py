@@ -38,7 +38,8 @@ class HostSettings(Settings):
     """An authority, PEM: only clients that show a certificate of it may connect. Keep in mind that the agent, and
     whoever asks for `/readyz`, then needs one, too."""
     lock_out_failures: int = Field(default=10, ge=0)
-    """Wrong tokens that one address may give within `lock_out_s` before it has to wait as long; 0 locks nobody out."""
+    """Wrong tokens that one address (in IPv6: one /64) may give within `lock_out_s` before it has to wait as long; 0
+    locks nobody out."""
     lock_out_s: float = Field(default=60.0, gt=0)
     """Seconds that wrong tokens are counted for, and that an address is then locked out for."""
     metrics_port: int | None = Field(default=None, ge=0, le=65_535, examples=[9585])

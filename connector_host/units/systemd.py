@@ -118,7 +118,8 @@ class Systemd:
         self._write(f"etc/systemd/system/{unit.name}.service", render(unit))
         self._do("systemctl", "daemon-reload")
         if start:
-            self._do("systemctl", "enable", "--now", f"{unit.name}.service")
+            self._do("systemctl", "enable", f"{unit.name}.service")
+            self._control("start", unit.name)
 
     def uninstall(self, name: str) -> None:
         """Stop it and take the unit away; configuration, state and account stay."""

@@ -51,7 +51,7 @@ def find_key(folder: Path, environment: Mapping[str, str] | None = None) -> Key 
     """
     environment = os.environ if environment is None else environment
     held = environment.get("CREDENTIALS_DIRECTORY")
-    if held and (credential := Path(held) / KEY_NAME).exists():
+    if held and _is_there(credential := Path(held) / KEY_NAME, hidden=True):
         return _read(credential, strict=False)
     file = folder / KEY_NAME
     if _is_there(file):
@@ -64,10 +64,12 @@ def has_key(folder: Path) -> bool:
     return _is_there(folder / KEY_NAME) or _is_there(CREDENTIAL)
 
 
-def _is_there(path: Path) -> bool:
-    """Return whether a file is there; in a folder that is root's own, as systemd's is, this account cannot look."""
+def _is_there(path: Path, *, hidden: bool = False) -> bool:
+    """Return whether a file is there, and `hidden` where this account cannot look, as into a folder of root's own."""
     try:
         path.stat()
+    except PermissionError:
+        return hidden
     except OSError:
         return False
     return True

@@ -28,6 +28,24 @@ def test_a_guesser_has_to_wait_and_nobody_else():
     assert isinstance(let_in(door, THERE), Caller)
 
 
+@pytest.mark.parametrize(
+    ("one", "another", "same"),
+    [
+        ("2001:db8:0:1::1", "2001:db8:0:1:ffff::2", True),
+        ("2001:db8:0:1::1", "2001:db8:0:2::1", False),
+        ("2001:db8::1", "2001:0DB8::1", True),
+        ("::ffff:192.0.2.1", "192.0.2.1", True),
+        ("192.0.2.1", "192.0.2.2", False),
+        ("fe80::1%eth0", "fe80::2%eth0", True),
+        ("unknown", "hidden", False),
+    ],
+)
+def test_a_guesser_does_not_come_back_from_another_address_of_its_own_network(one, another, same):
+    door = Door(lock_out=LockOut(failures=1, period_s=60))
+    let_in(door, Source(one), "wrong")
+    assert isinstance(let_in(door, Source(another)), TurnedAway) is same
+
+
 def test_behind_a_shared_address_a_valid_token_still_comes_in():
     door = Door(lock_out=LockOut(failures=2, period_s=60))
     assert [let_in(door, PROXY, "wrong").status for _ in range(3)] == [401, 401, 429]

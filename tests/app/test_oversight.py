@@ -181,6 +181,20 @@ def test_an_address_that_is_not_allowed_is_turned_away(configured, known):
         assert host.ask("GET", "/Users", connector=known)[0] == 403
 
 
+def test_the_last_proxy_says_who_calls_and_not_what_the_client_wrote_before(configured):
+    add(configured, 'allow = ["192.0.2.0/24"]\ntrusted_proxies = ["127.0.0.1", "198.51.100.7"]')
+    said = {
+        ("X-Forwarded-For", "192.0.2.1"): 200,
+        ("X-Forwarded-For", "192.0.2.1, 203.0.113.9"): 403,
+        ("X-Forwarded-For", "203.0.113.9, 192.0.2.1, 198.51.100.7"): 200,
+        ("X-Forwarded-For", "192.0.2.1, nonsense"): 403,
+        ("Forwarded", "for=192.0.2.1, for=203.0.113.9"): 403,
+        ("Forwarded", 'for=203.0.113.9, for="192.0.2.1:4711"'): 200,
+    }
+    with configured.serve() as host:
+        assert {header: host.ask("GET", "/Users", headers=[header])[0] for header in said} == said
+
+
 def test_a_database_that_is_gone_is_counted_and_named(configured):
     with configured.serve() as host:
         assert host.ask("GET", "/Users")[0] == 200

@@ -6,7 +6,7 @@ import sys
 import sysconfig
 from pathlib import Path
 
-from connector_host.cli.services import unit_of
+from connector_host.cli.services import out_of_reach, unit_of
 from connector_host.settings import load
 from connector_host.units import hosting
 
@@ -36,6 +36,15 @@ def test_a_stop_waits_as_long_as_a_statement_may_take(configured):
 
 def test_the_service_keeps_its_state_where_commands_look_for_it(configured):
     assert "STATE" not in configured.run("service", "install", "--print").stdout
+
+
+def test_a_database_that_the_service_may_not_write_is_found(configured):
+    configuration = load(configured.path / "connector-host.toml")
+    file = configured.path / "contoso.sqlite"
+    # This machine has no account of the service, which then may write nothing.
+    assert out_of_reach(configuration) == [file, configured.path]
+    file.unlink()
+    assert out_of_reach(configuration) == []
 
 
 def test_a_folder_that_is_not_its_own_is_not_handed_over(configured, monkeypatch):

@@ -96,9 +96,10 @@ def test_installing_hands_over_configuration_and_key(tmp_path):
         "systemd-creds",
         "systemctl",
         "systemctl",
+        "systemctl",
     ]
     assert f"connector-host:connector-host {folder}" in runner.commands[1]
-    assert runner.commands[-1] == "systemctl enable --now connector-host.service"
+    assert runner.commands[-2:] == ["systemctl enable connector-host.service", "systemctl start connector-host.service"]
     assert not (folder / "connector-host.key").exists()
     assert "User=connector-host" in (tmp_path / "etc/systemd/system/connector-host.service").read_text()
 

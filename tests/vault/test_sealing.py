@@ -109,3 +109,14 @@ def test_a_file_that_is_gone_is_told(tmp_path, key):
 def test_one_that_cannot_be_read_says_who_should_be_let(tmp_path, key):
     with pytest.raises(SecretUnusable, match=r"cannot be read .* Let the account"):
         unseal(tmp_path, "connectors.HR.password", key)
+
+
+def test_a_key_of_the_service_manager_that_may_not_be_read_is_told_and_none_other_is_taken(tmp_path):
+    held = tmp_path / "held"
+    held.write_text("a file where systemd has a folder")
+    make_key(tmp_path)
+    assert find_key(tmp_path, {"CREDENTIALS_DIRECTORY": str(held)}) is not None
+    held.unlink()
+    (held / KEY_NAME).mkdir(parents=True)
+    with pytest.raises(SecretUnusable, match=r"the key cannot be read .* Let the account"):
+        find_key(tmp_path, {"CREDENTIALS_DIRECTORY": str(held)})
