@@ -19,6 +19,7 @@ from msgspec import Meta
 
 from agent.errors import ConfigurationError
 from agent.logs import LogFormat, LogLevel  # noqa: TC001 - msgspec reads these annotations when the program runs
+from agent.mistakes import WANTED, words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,10 +33,17 @@ TENANT_NAME: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 Port = Annotated[int, Meta(ge=0, le=65_535)]
 Seconds = Annotated[float, Meta(gt=0)]
 Count = Annotated[int, Meta(ge=1)]
-HostName = Annotated[str, Meta(pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$")]
-Authority = Annotated[str, Meta(pattern=r"^([a-z0-9]([a-z0-9._-]{0,251}[a-z0-9])?|\[[0-9a-f:.]+\])(:[0-9]{1,5})?$")]
-NatsUrl = Annotated[str, Meta(pattern=r"^tls://([a-z0-9]([a-z0-9._-]{0,251}[a-z0-9])?|\[[0-9a-f:.]+\])(:[0-9]{1,5})?$")]
-TokenHash = Annotated[str, Meta(pattern=r"^sha256:[0-9a-f]{64}$")]
+
+
+def _text(pattern: str, wanted: str) -> Meta:
+    return Meta(pattern=pattern, extra={WANTED: wanted})
+
+
+_NAME: Final = r"([a-z0-9]([a-z0-9._-]{0,251}[a-z0-9])?|\[[0-9a-f:.]+\])(:[0-9]{1,5})?"
+HostName = Annotated[str, _text(r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$", "a host name, in lower case")]
+Authority = Annotated[str, _text(rf"^{_NAME}$", "NAME or NAME:PORT, in lower case")]
+NatsUrl = Annotated[str, _text(rf"^tls://{_NAME}$", "tls://NAME:4222, in lower case")]
+TokenHash = Annotated[str, _text(r"^sha256:[0-9a-f]{64}$", "sha256: and 64 hex digits, see docs/relay.md")]
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -326,7 +334,7 @@ def load(path: Path, model: type[Model], prefix: str, environment: Mapping[str, 
     try:
         return msgspec.convert(document, model, dec_hook=to_path)
     except msgspec.ValidationError as failure:
-        raise ConfigurationError(f"{path}: {_words(str(failure))}") from failure
+        raise ConfigurationError(f"{path}: {words(str(failure), model)}") from failure
 
 
 def _overlay(document: dict[str, object], variable: str, keys: str, text: str) -> None:
@@ -352,25 +360,3 @@ def _value(text: str) -> object:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         return text
-
-
-_MISSING = re.compile(r"Object missing required field `(?P<key>\w+)`")
-_UNKNOWN = re.compile(r"Object contains unknown field `(?P<key>[^`]+)`")
-_PLACE = re.compile(r" - at `(?:key in )?\$\.?(?P<place>[^`]*)`$")
-
-
-def _words(message: str) -> str:
-    """Say msgspec's message as `key: what is wrong`, without the value."""
-    place = match["place"] if (match := _PLACE.search(message)) else ""
-    fact = _PLACE.sub("", message)
-    if match := _MISSING.fullmatch(fact):
-        return f"{_key(place, match['key'])}: is missing."
-    if match := _UNKNOWN.fullmatch(fact):
-        return f"{_key(place, match['key'])}: there is no such key."
-    if "sha256:" in fact:
-        return f"{place}: is no hash of a token: write sha256: and 64 hex digits, see docs/relay.md."
-    return f"{place}: {fact[:1].lower()}{fact[1:]}."
-
-
-def _key(place: str, key: str) -> str:
-    return f"{place}.{key}" if place else key

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import ssl
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from cryptography.hazmat.primitives.serialization import Encoding
 
@@ -36,6 +36,20 @@ def trusting(anchors: Path | None, key: str) -> ssl.SSLContext:
         raise ConfigurationError(f"{key}: {anchors} cannot be used as a trust anchor: {reason}.") from failure
 
 
+def doubt(failure: Exception, key: str) -> str:
+    """Return why a certificate is not believed; where nobody who is trusted issued it, the key that names who did."""
+    if not isinstance(failure, ssl.SSLCertVerificationError):
+        return str(failure)
+    said = failure.verify_message
+    if failure.verify_code not in _OF_NO_TRUSTED_AUTHORITY:
+        return said
+    return f"{said}: no authority that is trusted here issued it; name the one that did in {key}"
+
+
+_OF_NO_TRUSTED_AUTHORITY: Final = frozenset({18, 19, 20, 21})
+"""OpenSSL's codes: self-signed, self-signed in the chain, no issuer found, first certificate cannot be verified."""
+
+
 def ask_for_certificates(context: ssl.SSLContext, authority: x509.Certificate) -> None:
     """Let clients of this server show a certificate of the authority; those that have none, SCIM clients, need none."""
     context.verify_mode = ssl.CERT_OPTIONAL
@@ -49,7 +63,8 @@ def showing(certificate: Path, key: Path, name: str) -> ssl.SSLContext:
     """
     findings = check_identity(certificate, key, name, now())
     if wrong := failures(findings):
-        raise ConfigurationError("\n".join(f"relay.certificate: {finding.fact} {finding.mend}" for finding in wrong))
+        words = "\n".join(f"relay.certificate: {finding.fact} {finding.mend}" for finding in wrong)
+        raise ConfigurationError(words.replace("[host]", "[relay]"))
     for finding in findings:
         if finding.level is Level.WARNING:
             logs.event(events.CERTIFICATE_WARNING, level=logging.WARNING, fact=finding.fact, mend=finding.mend)

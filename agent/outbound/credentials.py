@@ -24,6 +24,7 @@ from agent.link.credentials import AgentName, name_in
 from agent.link.messages import EnrolmentAnswer, EnrolmentRequest
 from agent.link.tls import trusting
 from agent.outbound.proxies import Way
+from agent.outbound.reasons import reason_of
 from connector_host.clock import now
 from connector_host.errors import ConfigurationError as UnusableFile
 from connector_host.ownership import make_folder
@@ -151,14 +152,11 @@ async def enrol(settings: AgentSettings, relay: URL, state: Path, token: str) ->
             client.post(relay / "enroll", data=data, ssl=trust, proxy=way.url, proxy_headers=way.headers) as response,
         ):
             body = await response.read()
-    except aiohttp.ClientConnectorCertificateError as failure:
-        raise EnrolmentRefused(f"the relay's certificate is not accepted: {failure.certificate_error}") from failure
     except aiohttp.ClientConnectorError as failure:
-        raise RelayUnreachable(f"the relay at {relay} cannot be reached ({failure})") from failure
+        refused = isinstance(failure, aiohttp.ClientConnectorCertificateError)
+        raise (EnrolmentRefused if refused else RelayUnreachable)(reason_of(failure, ANSWER_S)) from failure
     except (aiohttp.ClientError, OSError, TimeoutError) as failure:
-        raise EnrolmentRefused(
-            f"the relay at {relay} cannot be reached ({type(failure).__name__}: {failure})"
-        ) from failure
+        raise EnrolmentRefused(reason_of(failure, ANSWER_S)) from failure
     answer = _read(response.status, body)
     return _keep(state, key, answer)
 

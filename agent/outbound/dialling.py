@@ -26,6 +26,7 @@ from agent.link.tls import trusting
 from agent.outbound.backoff import Backoff
 from agent.outbound.credentials import load
 from agent.outbound.proxies import Way
+from agent.outbound.reasons import reason_of
 from agent.outbound.renewal import Renewal
 from connector_host.clock import now
 
@@ -43,11 +44,6 @@ FAR_S: Final = 0.005
 """A round trip from which on a line is taken for one that leads through the internet: within a house it takes less than
 1 ms, and such a line is quicker than two ends that deflate."""
 
-_STATUS_WORDS: Final = {
-    401: "the relay does not accept this agent: check agent.tenant, and enrol anew or check agent.token_file",
-    404: "this is no relay, or a much older one: check agent.relay",
-}
-
 
 def parse_relay(url: str) -> URL:
     """Return the relay's URL; raises ConfigurationError where it is not `https://name[:port]`."""
@@ -61,8 +57,9 @@ class Dialler:
     """Keeps the links to the relay alive until it is told to stop."""
 
     def __init__(self, settings: AgentSettings, forwarder: Forwarder, probe: Probe) -> None:
-        """Prepare; raises ConfigurationError where a relay's URL is none."""
+        """Prepare; raises ConfigurationError where a relay's URL is none, or its authorities cannot be read."""
         self._settings = settings
+        trusting(settings.relay_trust, "agent.relay_trust")
         relays = (settings.relay,) if isinstance(settings.relay, str) else settings.relay
         self._urls = [parse_relay(url) / "link" / settings.tenant for url in relays]
         self._forwarder = forwarder
@@ -195,19 +192,7 @@ class Dialler:
         return link, ended
 
     def _report(self, failure: Exception, pause_s: float, url: URL) -> None:
-        match failure:
-            case aiohttp.WSServerHandshakeError(status=status):
-                reason = _STATUS_WORDS.get(status, f"the relay answered {status}")
-            case aiohttp.ClientHttpProxyError(status=status):
-                reason = f"the proxy answered {status}: check agent.proxy, its user and password"
-            case aiohttp.ClientProxyConnectionError():
-                reason = f"the proxy cannot be reached: {failure}"
-            case aiohttp.ClientConnectorCertificateError():
-                reason = f"the relay's certificate is not accepted: {failure.certificate_error}"
-            case TimeoutError():
-                reason = f"the relay does not answer within {self._settings.relay_connect_s:g} s"
-            case _:
-                reason = str(failure)
+        reason = reason_of(failure, self._settings.relay_connect_s)
         self.last_error = f"{now():%Y-%m-%d %H:%M:%S} {reason}"
         origin, again_s = str(url.origin()), round(pause_s, 2)
         logs.event(events.LINK_FAILED, level=logging.WARNING, relay=origin, reason=reason, again_s=again_s)

@@ -20,6 +20,7 @@ from aiohttp.http_writer import StreamWriter
 from yarl import URL
 
 from agent.errors import AgentError, ConfigurationError
+from agent.link.tls import doubt
 
 if TYPE_CHECKING:
     from aiohttp.http_parser import RawResponseMessage
@@ -155,7 +156,7 @@ class HostPool:
                 )
         except ssl.SSLCertVerificationError as failure:
             raise HostCertificateRefused(
-                f"the certificate of {where} is not accepted: {failure.verify_message}"
+                f"the certificate of {where} is not accepted: {doubt(failure, 'agent.host_trust')}"
             ) from failure
         except ssl.SSLError as failure:
             raise HostUnreachable(f"{where} does not speak TLS: {failure.reason or failure}") from failure

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from agent import events, logs
 from agent.outbound.credentials import EnrolmentRefused, new_request, store
-from connector_host.clock import now
+from connector_host.clock import monotonic_s, now
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric import ec
@@ -17,17 +17,26 @@ if TYPE_CHECKING:
     from agent.settings import AgentSettings
 
 
+AGAIN_S: Final = 30.0
+"""Seconds after which a request that was never answered is made again, with another key."""
+
+
 class Renewal:
-    """One renewal at a time; a request that is never answered is made again later, with another key."""
+    """One renewal at a time, however many links there are: an answer fits the key of its own request only."""
 
     def __init__(self, settings: AgentSettings) -> None:
         self._settings = settings
         self._key: ec.EllipticCurvePrivateKey | None = None
+        self._asked_s = -AGAIN_S
 
     def ask_where_due(self, link: Link, identity: Identity | None) -> None:
         """Ask for the next certificate where two thirds of this one's life are over."""
         if identity is None or not identity.renewal_due(now()):
             return
+        time_s = monotonic_s()
+        if self._key is not None and time_s - self._asked_s < AGAIN_S:
+            return
+        self._asked_s = time_s
         self._key, request = new_request()
         link.session.ask_renewal(request)
         link.flush()

@@ -59,7 +59,10 @@ BAD_HOST: Final = Problem(400, "The request has no usable Host header.", close=T
 
 def other_authority(names: Iterable[str]) -> Problem:
     """Return the answer to a Host header that is not the relay's (RFC 9110 §15.5.20)."""
-    return Problem(421, f"The Host header names another service: this relay answers to {', '.join(names)}.", close=True)
+    detail = (
+        f"The Host header names another service: this relay answers to {', '.join(names)}; relay.public adds names."
+    )
+    return Problem(421, detail, close=True)
 
 
 def too_many_bodies(limit: int) -> Problem:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from agent.settings import LimitSettings
 
 _MALFORMED: Final = 400
+_BUFFER_BYTES: Final = 65_536
+"""What waits for a client beside the window of its stream; over TLS the loop's own bound is eight times that."""
 
 
 class Server(web.Server):
@@ -54,6 +56,7 @@ class Server(web.Server):
     def connection_made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
         """Count a connection, and end it at once where its address has too many."""
         super().connection_made(handler, transport)
+        transport.set_write_buffer_limits(high=_BUFFER_BYTES)
         address = self._peers[handler] = _address(transport)
         self._addresses[address] += 1
         if self._addresses[address] > self._settings.connections_per_address:

@@ -19,9 +19,6 @@ from agent.relay.enrolment import Enrolment
 from agent.relay.gateway import Gateway
 from agent.relay.listening import Doors, Port
 from agent.relay.matching import Agents
-from agent.relay.nodes.fabric import Fabric
-from agent.relay.nodes.neighbours import Identity, Neighbours, Wire
-from agent.relay.nodes.seals import Seals
 from agent.relay.passthrough import Passthrough
 from agent.relay.protocol import Server
 from agent.relay.reporting import Place, Reporter
@@ -34,6 +31,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from agent.relay.authority import Authority
+    from agent.relay.nodes.neighbours import Neighbours
     from agent.relay.store import Store
     from agent.settings import RelayConfiguration, RelaySettings
 
@@ -109,6 +107,11 @@ def neighbours_of(settings: RelaySettings, url: str, authority: Authority, admis
     """Return the other nodes where there may be any; raises ConfigurationError where NATS' settings cannot be used."""
     if settings.nats is None:
         return None
+    # A node that stands alone does without, and needs less memory.
+    from agent.relay.nodes.fabric import Fabric  # noqa: PLC0415
+    from agent.relay.nodes.neighbours import Identity, Neighbours, Wire  # noqa: PLC0415
+    from agent.relay.nodes.seals import Seals  # noqa: PLC0415
+
     identity = Identity(settings.node, url)
     heartbeat = Heartbeat(settings.nats.beat_s, settings.nats.dead_s)
     wire = Wire(Fabric(settings.nats, identity.id), Seals(authority.key), heartbeat)

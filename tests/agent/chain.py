@@ -139,10 +139,9 @@ class Chain:
         token_file.write_text(TOKEN + keys["tenant"] if token is None else token)
         settings = AgentSettings(
             token_file=token_file,
-            relay_trust=self.papers.authority,
             host=host_url,
             name=name,
-            **({"relay": self.url, "host_trust": self.papers.authority} | keys),
+            **({"relay": self.url, "relay_trust": self.papers.authority, "host_trust": self.papers.authority} | keys),
         )
         before = sum(event == events.LINK_CONNECTED for event, seen in self.log.seen if seen.get("peer"))
         self._start(name, outbound_service.run, settings)

@@ -62,7 +62,24 @@ def test_the_environment_lies_over_the_file(tmp_path):
         ("[relay]\n", "relay.certificate: is missing"),
         (RELAY.replace("[tenants", "ports = 1\n[tenants"), "relay.ports: there is no such key"),
         (RELAY.replace("[tenants", "port = 70000\n[tenants"), "relay.port: expected `int` <= 65535"),
-        (RELAY.replace(HASH, "secret"), "write sha256: and 64 hex digits"),
+        (RELAY.replace(HASH, "secret"), "tenants[...].agent_token_hashes[0]: write sha256: and 64 hex digits"),
+        (
+            RELAY.replace("[tenants", 'log_level = "loud"\n[tenants'),
+            "relay.log_level: write debug, error, info, warning.",
+        ),
+        (
+            RELAY.replace("[tenants", 'public = ["Relay"]\n[tenants'),
+            "relay.public[0]: write NAME or NAME:PORT, in lower",
+        ),
+        (
+            RELAY.replace("[tenants", '[relay.nats]\nurls = ["nats://n"]\n[tenants'),
+            "relay.nats.urls[0]: write tls://NAME",
+        ),
+        (
+            RELAY.replace("[tenants", "[relay.nats]\nurls = []\n[tenants"),
+            "relay.nats.urls: expected `array` of length >= 1",
+        ),
+        (RELAY + 'passthrough = ["A B"]', "tenants[...].passthrough[0]: write a host name, in lower case"),
         (RELAY.replace("tenants.acme", "tenants.Acme_1"), "tenants.Acme_1: is no name for a tenant"),
     ],
 )

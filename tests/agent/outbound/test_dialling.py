@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import random
 
+import msgspec
 import pytest
 from aiohttp import web
 
 from agent import events
 from agent.errors import ConfigurationError
+from agent.outbound import service
 from agent.outbound.backoff import FIRST_S, HELD_S, Backoff
 from agent.outbound.dialling import parse_relay
-from tests.agent.chain import USERS
+from tests.agent.chain import USERS, issue_papers
 
 
 async def test_an_agent_that_is_early_waits_for_the_relay(chain, host, client):
@@ -91,6 +93,38 @@ async def test_agents_take_turns_to_stop_and_nobody_notices(chain, host, client)
     await asyncio.gather(*writers)
     assert set(statuses) == {200}
     assert len(host.asked) == len(statuses)
+
+
+async def test_a_relay_that_cannot_be_reached_is_named_in_plain_words(chain, host):
+    await chain.start_relay()
+    await chain.stop("relay")
+    await chain.start_agent(host.url, connected=False)
+    failed = await chain.log.wait_for(events.LINK_FAILED)
+    assert failed["reason"] == "the relay cannot be reached: Connection refused"
+
+
+async def test_a_relay_whose_authority_is_not_trusted_says_which_setting_names_it(chain, host, tmp_path):
+    await chain.start_relay()
+    other = issue_papers(tmp_path, "localhost").authority
+    await chain.start_agent(host.url, relay_trust=other, connected=False)
+    failed = await chain.log.wait_for(events.LINK_FAILED)
+    assert failed["reason"].startswith("the relay's certificate is not accepted: ")
+    assert failed["reason"].endswith("name the one that did in agent.relay_trust")
+
+
+async def test_a_relay_that_speaks_no_tls_is_named(chain, host):
+    async with await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        await chain.start_agent(host.url, relay=f"https://localhost:{port}", connected=False)
+        failed = await chain.log.wait_for(events.LINK_FAILED)
+    assert "SSLContext" not in failed["reason"]
+    assert failed["reason"].startswith("the relay ")
+
+
+async def test_an_agent_does_not_start_with_authorities_that_are_not_there(chain, host, tmp_path):
+    settings = msgspec.structs.replace(chain.agent_settings(host.url), relay_trust=tmp_path / "nowhere.pem")
+    with pytest.raises(ConfigurationError, match=r"agent\.relay_trust: .*nowhere\.pem cannot be used"):
+        await service.run(settings, asyncio.Event())
 
 
 def test_pauses_are_drawn_from_a_range_that_doubles_up_to_its_bound():

@@ -157,6 +157,19 @@ async def test_a_certificate_is_renewed_after_two_thirds_of_its_life(chain, host
     assert renewed.key.public_key() != first.key.public_key()
 
 
+async def test_several_links_that_come_about_at_once_ask_for_one_certificate(chain, host):
+    await chain.start_relay(agent_days=900 / DAY_S)
+    settings, _ = await enrolled(chain, host, links=4)
+    with time_machine.travel(now() + timedelta(minutes=9), tick=True):
+        chain.run_agent(settings)
+        await chain.log.wait_for(events.CERTIFICATE_RENEWED)
+        await chain.relay_sees(4)
+        await chain.stop(settings.name)
+    told = [event for event, _ in chain.log.seen]
+    assert told.count(events.AGENT_RENEWED) == 1
+    assert events.CERTIFICATE_REFUSED not in told
+
+
 async def test_an_expired_agent_says_what_to_do_and_recovers_without_a_restart(chain, host):
     await chain.start_relay(agent_days=60 / DAY_S)
     settings, _ = await enrolled(chain, host)

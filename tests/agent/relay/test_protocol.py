@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import ssl
 
 import pytest
+from aiohttp import web
 
 from agent import events, logs
 from agent.logs import _Console, _Json
+from agent.relay.protocol import Server
+from agent.settings import LimitSettings
 from tests.agent.chain import USERS
 from tests.agent.raw import answer_to, connected
 
@@ -73,6 +77,23 @@ async def test_a_crash_is_answered_in_scim_and_logged_by_its_kind(chain, client,
     assert SECRET not in str(error)
     assert SECRET not in written()
     assert (await chain.log.wait_for(events.REQUEST_UNREADABLE))["error"] == "ValueError"
+
+
+async def test_what_waits_for_a_client_that_does_not_read_is_bounded(papers, client):
+    bounds = []
+
+    async def serve(request):
+        bounds.append(request.transport.get_write_buffer_limits())
+        return web.Response()
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(papers.certificate, papers.key)
+    server = Server(serve, LimitSettings())
+    async with await asyncio.get_running_loop().create_server(server, "127.0.0.1", 0, ssl=context) as listening:
+        async with client.get(f"https://localhost:{listening.sockets[0].getsockname()[1]}/") as response:
+            assert response.status == 200
+        await server.shutdown()
+    assert bounds[0][1] == 65_536
 
 
 @pytest.mark.parametrize("form", [_Json, _Console])

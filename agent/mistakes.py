@@ -1,0 +1,67 @@
+"""A configuration that cannot be read, in words: the key, what is wrong with it, and what may stand there.
+
+Never the value itself: a secret may stand in the wrong place.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from msgspec import inspect
+
+if TYPE_CHECKING:
+    import msgspec
+
+WANTED: Final = "wanted"
+"""In the `extra` of a type's Meta: what a person is to write, where a pattern says it to machines."""
+
+_MISSING: Final = re.compile(r"Object missing required field `(?P<key>\w+)`")
+_UNKNOWN: Final = re.compile(r"Object contains unknown field `(?P<key>[^`]+)`")
+_PLACE: Final = re.compile(r" - at `(?:key in )?\$\.?(?P<place>[^`]*)`$")
+
+
+def words(message: str, model: type[msgspec.Struct]) -> str:
+    """Say msgspec's message about this configuration as `key: what is wrong`."""
+    place = match["place"] if (match := _PLACE.search(message)) else ""
+    fact = _PLACE.sub("", message)
+    if match := _MISSING.fullmatch(fact):
+        return f"{_key(place, match['key'])}: is missing."
+    if match := _UNKNOWN.fullmatch(fact):
+        return f"{_key(place, match['key'])}: there is no such key."
+    if wanted := _wanted(inspect.type_info(model), place):
+        return f"{place}: write {wanted}."
+    return f"{place}: {fact[:1].lower()}{fact[1:]}."
+
+
+def _key(place: str, key: str) -> str:
+    return f"{place}.{key}" if place else key
+
+
+def _wanted(kind: inspect.Type, place: str) -> str:
+    """Return what may stand in this place, `relay.nats.urls[0]`; empty where msgspec's own words say it."""
+    wanted = ""
+    for part in re.findall(r"[A-Za-z_]\w*|\[", place):
+        wanted, kind = _plain(_inside(kind, part))
+    return ", ".join(map(str, kind.values)) if isinstance(kind, inspect.LiteralType) else wanted
+
+
+def _inside(kind: inspect.Type, part: str) -> inspect.Type:
+    match kind:
+        case inspect.StructType(fields=fields):
+            return next((field.type for field in fields if field.encode_name == part), inspect.AnyType())
+        case inspect.DictType(value_type=inner) | inspect.VarTupleType(item_type=inner):
+            return inner
+        case _:
+            return inspect.AnyType()
+
+
+def _plain(kind: inspect.Type) -> tuple[str, inspect.Type]:
+    """Return the type without its None and its annotations, and what these say is wanted."""
+    wanted = ""
+    while isinstance(kind, inspect.Metadata | inspect.UnionType):
+        if isinstance(kind, inspect.UnionType):
+            kind = next(one for one in kind.types if not isinstance(one, inspect.NoneType))
+        else:
+            wanted, kind = (kind.extra or {}).get(WANTED, wanted), kind.type
+    return wanted, kind

@@ -1,0 +1,42 @@
+"""Why the relay cannot be reached, in words for an administrator; knows the exceptions of aiohttp and no sockets."""
+
+from __future__ import annotations
+
+import os
+from typing import Final
+
+import aiohttp
+
+from agent.link.tls import doubt
+
+_STATUS_WORDS: Final = {
+    401: "the relay does not accept this agent: check agent.tenant, and enrol anew or check agent.token_file",
+    404: "this is no relay, or a much older one: check agent.relay",
+}
+
+
+def reason_of(failure: Exception, limit_s: float) -> str:
+    """Return why no connection to the relay came about within the limit."""
+    match failure:
+        case aiohttp.WSServerHandshakeError(status=status):
+            reason = _STATUS_WORDS.get(status, f"the relay answered {status}")
+        case aiohttp.ClientHttpProxyError(status=status):
+            reason = f"the proxy answered {status}: check agent.proxy or HTTPS_PROXY, its user and password"
+        case aiohttp.ClientProxyConnectionError(os_error=fault):
+            reason = f"the proxy cannot be reached: {_of_the_system(fault)}"
+        case aiohttp.ClientConnectorCertificateError(certificate_error=fault):
+            reason = f"the relay's certificate is not accepted: {doubt(fault, 'agent.relay_trust')}"
+        case aiohttp.ClientConnectorSSLError(os_error=fault):
+            reason = f"the relay does not speak TLS as it should: {getattr(fault, 'reason', None) or fault}"
+        case aiohttp.ClientConnectorError(os_error=fault):
+            reason = f"the relay cannot be reached: {_of_the_system(fault)}"
+        case TimeoutError():
+            reason = f"the relay does not answer within {limit_s:g} s"
+        case _:
+            reason = str(failure) or type(failure).__name__
+    return reason
+
+
+def _of_the_system(fault: OSError) -> str:
+    """Return what the system says; asyncio puts words of its own in front of it."""
+    return os.strerror(fault.errno) if fault.errno and fault.errno > 0 else fault.strerror or str(fault)
