@@ -1,0 +1,30 @@
+"""What the C library does with memory that connections give back; knows nothing of connections.
+
+uvloop holds a buffer of 256 KiB for each TLS connection. glibc gives such blocks pages of their own, until the first is
+freed: from then on it takes them from the heap, where they keep what lies above them from being returned. A fixed
+threshold, which the administrator's own setting goes before, ends that.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Final
+
+BLOCK_BYTES: Final = 262_144
+_IS_LINUX: Final = sys.platform.startswith("linux")
+_M_TRIM_THRESHOLD: Final = -1
+_M_MMAP_THRESHOLD: Final = -3
+_OF_THE_ADMINISTRATOR: Final = ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "GLIBC_TUNABLES")
+
+
+def keep_blocks_apart() -> bool:
+    """Have large blocks returned to the system when they are freed; returns whether the C library can do that."""
+    if not _IS_LINUX or any(name in os.environ for name in _OF_THE_ADMINISTRATOR):
+        return False
+    import ctypes  # noqa: PLC0415 - only the programs that serve
+
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is None:  # musl
+        return False
+    return bool(mallopt(_M_MMAP_THRESHOLD, BLOCK_BYTES)) and bool(mallopt(_M_TRIM_THRESHOLD, 2 * BLOCK_BYTES))

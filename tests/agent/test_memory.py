@@ -1,0 +1,43 @@
+"""Blocks as large as a connection's buffer go back to the system when they are freed, the second time, too."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+PROGRAM = """
+import ctypes, sys
+from agent import memory
+settled = "settle" in sys.argv and memory.keep_blocks_apart()
+libc = ctypes.CDLL(None)
+class Info(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_size_t) for name in "arena ordblks smblks hblks hblkhd usmblks f u k".split()] + [
+        ("keepcost", ctypes.c_size_t)]
+libc.mallinfo2.restype, libc.malloc.restype, libc.free.argtypes = Info, ctypes.c_void_p, [ctypes.c_void_p]
+def apart():
+    before = libc.mallinfo2().hblks
+    block = libc.malloc(memory.BLOCK_BYTES)
+    taken = libc.mallinfo2().hblks - before
+    libc.free(block)
+    return taken
+print(settled, apart(), apart())
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the C library is another one")
+@pytest.mark.parametrize(("argument", "said"), [("", "False 1 0"), ("settle", "True 1 1")])
+def test_a_freed_block_never_makes_the_next_one_a_part_of_the_heap(argument, said):
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, argument], capture_output=True, text=True, check=True, env={"PATH": ""}
+    )
+    assert done.stdout.strip() == said
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the C library is another one")
+def test_what_the_administrator_has_set_stays(monkeypatch):
+    from agent import memory
+
+    monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", "1")
+    assert not memory.keep_blocks_apart()
