@@ -69,24 +69,23 @@ async def deprovision(work: Work) -> str | None:
 
 async def _foresee(work: Work) -> str | None:
     """Say in a dry run's plan which disables and deletes would be held back, and which an earlier cycle has left."""
-    keys = {one.source_key for one in work.report.planned}
+    keys = {one.source_key for one in work.report.planned if one.source_key in work.staged}
     left = {key: work.staged[key] for key in sorted(work.staged.keys() - keys)}
     links = await asyncio.to_thread(work.parts.state.links, work.parts.name, list(left))
-    work.report.planned += [
-        Planned(key, links[key].target_id, action, EARLIER, work.context.judge.modified_by(action))
-        for key, action in left.items()
-        if key in links
-    ]
+    for key in (key for key in left if key in links):
+        modified = work.context.judge.modified_by(left[key])
+        work.report.planned.append(Planned(key, links[key].target_id, left[key], EARLIER, modified))
     waiting = {key for key, action in work.staged.items() if work.allowed.get(key) is not action}
     reason = _held_back(work, len(waiting))
     if reason is not None:
         work.report.held_back = reason
-        work.report.planned = [
-            replace(one, action=Action.STAGED_DELETE, reason=f"{one.action} is held back: {one.reason}")
-            if one.source_key in waiting and work.staged[one.source_key] is one.action
-            else one
-            for one in work.report.planned
-        ]
+
+        def held(one: Planned) -> Planned:
+            if one.source_key not in waiting or work.staged[one.source_key] is not one.action:
+                return one
+            return replace(one, action=Action.STAGED_DELETE, reason=f"{one.action} is held back: {one.reason}")
+
+        work.report.planned.view = held
     return reason
 
 

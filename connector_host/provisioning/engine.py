@@ -144,7 +144,10 @@ class Engine:
         await asyncio.to_thread(lambda: self.state.set_job(name, **fields))
         oldest = clock.now().timestamp() - self.settings.provisioning.log_days * faults.DAY_S
         await asyncio.to_thread(logbook.prune, self.state, name, oldest)
-        _LOG.info(events.PROVISIONING_CYCLE, key=name, kind=report.kind, outcome=report.ending, **_numbers(report))
+        why = {} if report.ending is Ending.FINISHED else {"reason": report.detail}
+        _LOG.info(
+            events.PROVISIONING_CYCLE, key=name, kind=report.kind, outcome=report.ending, **why, **_numbers(report)
+        )
         notice = notice_of(before, after, report, over=over)
         if notice is not None:
             await tell(name, job.notify, notice)

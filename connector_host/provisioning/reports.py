@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import zlib
 from collections import Counter
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
+
+from connector_host.provisioning.state.records import Action, Modified
 
 if TYPE_CHECKING:
-    from connector_host.provisioning.state.records import Action, Modified
+    from collections.abc import Callable, Iterator, Mapping
 
 
 class Kind(StrEnum):
@@ -44,6 +48,43 @@ class Planned:
     modified: tuple[Modified, ...] = ()
 
 
+BLOCK: Final = 500
+"""Changes that are pressed together."""
+
+
+class Plan:
+    """The changes that a dry run found, in their order: there may be one for every user of a large source."""
+
+    def __init__(self) -> None:
+        self._pressed: list[bytes] = []
+        self._latest: list[Planned] = []
+        self.view: Callable[[Planned], Planned] = lambda one: one
+        """How a change is to be told, once it is known what becomes of all."""
+
+    def append(self, one: Planned) -> None:
+        """Add a change."""
+        self._latest.append(one)
+        if len(self._latest) == BLOCK:
+            text = json.dumps([asdict(one) for one in self._latest], ensure_ascii=False, default=str)
+            self._pressed.append(zlib.compress(text.encode("utf-8", "replace"), 1))
+            self._latest.clear()
+
+    def __len__(self) -> int:
+        """Return how many changes there are."""
+        return BLOCK * len(self._pressed) + len(self._latest)
+
+    def __iter__(self) -> Iterator[Planned]:
+        """Yield the changes."""
+        for block in self._pressed:
+            yield from (self.view(_planned(one)) for one in json.loads(zlib.decompress(block)))
+        yield from map(self.view, self._latest)
+
+
+def _planned(document: Mapping[str, Any]) -> Planned:
+    modified = tuple(Modified(**one) for one in document["modified"])
+    return Planned(**{**document, "action": Action(document["action"]), "modified": modified})
+
+
 @dataclass(slots=True)
 class Report:
     """One cycle, counted while it runs."""
@@ -53,7 +94,7 @@ class Report:
     kind: Kind
     dry: bool = False
     counts: Counter[str] = field(default_factory=Counter)
-    planned: list[Planned] = field(default_factory=list)
+    planned: Plan = field(default_factory=Plan)
     ending: Ending = Ending.FINISHED
     detail: str = ""
     held_back: str = ""

@@ -13,9 +13,10 @@ from connector_host.errors import ConfigurationError
 from connector_host.provisioning import faults
 from connector_host.provisioning.checking import check_job
 from connector_host.provisioning.errors import NothingStaged
+from connector_host.provisioning.reports import BLOCK
 from connector_host.provisioning.restarting import USUAL, RestartScope, restart
 from connector_host.provisioning.settings import QuarantineSettings
-from connector_host.provisioning.state.records import Changes, Failure, JobState, Modified
+from connector_host.provisioning.state.records import Action, Changes, Failure, JobState, Modified
 from tests.endpoint.service import serve
 from tests.provisioning.rig import DOWN, MAPPINGS, Rig, person
 
@@ -200,7 +201,7 @@ async def test_another_key_of_the_source_matches_everybody_again_and_deletes_nob
     by_login = rig.document["source"] | {"key": "login"}
     before = rig.job()
     planned = await rig.run(source=by_login, dry=True)
-    assert (planned.counts["matched"], planned.planned, rig.job()) == (3, [], before)
+    assert (planned.counts["matched"], len(planned.planned), rig.job()) == (3, 0, before)
     report = await rig.run(source=by_login)
     assert (report.kind, report.counts["matched"], report.counts["deleted"]) == ("initial", 3, 0)
     assert (len(rig.rows()), rig.link("0"), rig.link("u00000").target_id) == (3, None, "u00000")
@@ -328,6 +329,14 @@ async def test_a_dry_run_says_what_would_change_and_why_and_writes_nothing(rig):
     assert rig.rows()["u00001"]["FirstName"] == "Given1"
     assert rig.job() == before
     assert len(rig.log()) == 3
+
+
+async def test_a_dry_run_of_many_users_names_each_of_them(rig):
+    rig.people(*(person(n) for n in range(2 * BLOCK + 3)))
+    report = await rig.run(dry=True)
+    planned = {one.source_key: (one.action, one.modified[0]) for one in report.planned}
+    assert planned == {str(n): (Action.CREATE, Modified("userName", None, f"u{n:05}")) for n in range(2 * BLOCK + 3)}
+    assert len(report.planned) == 2 * BLOCK + 3
 
 
 async def test_a_dry_run_says_what_the_threshold_would_hold_back_and_writes_nothing(rig):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
+from dataclasses import asdict
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -140,12 +142,12 @@ def dry_run(job: str, file: Path | None, config: Path, *, as_json: bool) -> None
     with state_of(config) as (settings, state):
         chosen(settings, (job,))
         report = asyncio.run(Engine(settings, state).run_once(job, Options(dry=True, patient=False)))
-    document = report.document()
     if file is not None:
-        lines = (json.dumps(one, ensure_ascii=False, default=str) + "\n" for one in document["changes"])
-        file.write_text("".join(lines), encoding="utf-8")
+        with file.open("w", encoding="utf-8") as lines:
+            for one in report.planned:
+                lines.write(json.dumps(asdict(one), ensure_ascii=False, default=str) + "\n")
     if as_json:
-        print_json(document)
+        print_json(report.document())
     else:
         _show_plan(report)
     raise SystemExit(exit_code([report]))
@@ -161,7 +163,7 @@ def _show_plan(report: Report) -> None:
             ", ".join(part.path for part in one.modified),
             one.reason,
         )
-        for one in report.planned[:ROWS_SHOWN]
+        for one in islice(report.planned, ROWS_SHOWN)
     ]
     if rows:
         print_table(("action", "source", "target", "attributes", "why"), rows)
@@ -189,8 +191,6 @@ def user(job: str, key: str, config: Path, *, dry: bool, as_json: bool) -> None:
 
         shown = asyncio.run(one())
     if as_json:
-        from dataclasses import asdict
-
         print_json(asdict(shown))
     else:
         print_table(("step", "", "what"), [(step.name, step.status.value, step.detail) for step in shown.steps])
