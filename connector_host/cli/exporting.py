@@ -42,7 +42,7 @@ def export_user(  # noqa: PLR0913, PLR0917 - one parameter an option
 
     A dry run executes the very statements in a transaction that is rolled back, so that constraints, triggers and
     rights say what they would say. Numbers that the database gives out meanwhile are not given again. Exits with 1
-    if the export fails, or would.
+    if the export fails, or would. What is done by hand is in no audit trail.
 
     \b
     Examples:

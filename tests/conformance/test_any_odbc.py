@@ -34,6 +34,7 @@ filled = test_reading.filled
 people = test_importing.people
 imported = test_importing.imported
 unsigned = test_spelling.unsigned
+awkward = test_spelling.awkward
 behind_proxy = test_faults.behind_proxy
 
 
@@ -65,6 +66,7 @@ test_a_column_that_went_is_no_attribute_any_more = test_changing.test_a_column_t
 looking = test_changing.looking
 test_a_table_that_is_not_there = test_changing.test_a_table_that_is_not_there_is_named_with_what_may_be_meant
 test_a_full_import = test_importing.test_a_full_import_delivers_every_row_with_every_attribute
+test_awkward_names = test_spelling.test_awkward_names_and_values_go_both_ways
 test_numbers_without_a_sign = test_spelling.test_numbers_without_a_sign_go_both_ways_up_to_the_largest
 test_a_snapshot = test_importing.test_a_snapshot_sees_what_is_new_different_or_gone_and_nothing_twice
 test_what_was_not_delivered_is_found_again = test_importing.test_what_was_not_delivered_is_found_again

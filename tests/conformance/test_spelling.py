@@ -23,7 +23,7 @@ def awkward(platform):
     cascade = " CASCADE" if platform.database == "postgresql" else ""
     platform.execute(
         f'DROP TABLE IF EXISTS "{TABLE}"{cascade}',
-        f'CREATE TABLE "{TABLE}" ("{NAMES["key"]}" varchar(40) NOT NULL UNIQUE, {columns})',
+        f'CREATE TABLE "{TABLE}" ("{NAMES["key"]}" varchar(40) NOT NULL PRIMARY KEY, {columns})',
     )
     yield platform
     platform.execute(f'DROP TABLE IF EXISTS "{TABLE}"{cascade}')
