@@ -10,10 +10,11 @@ import asyncio
 import json
 
 import pytest
+from sqlalchemy import Engine, event
 
 from connector_host.connectors.contract import Add, Comparator, Compare, Modify, Query
 from connector_host.connectors.errors import Conflict, InvalidValue
-from connector_host.connectors.registry import open_importer
+from connector_host.connectors.registry import open_importer, survey_table
 from connector_host.connectors.sql import datasource
 from connector_host.connectors.sql.exports import WrongRowCount
 from connector_host.errors import ConfigurationError
@@ -256,3 +257,16 @@ async def test_whom_a_snapshot_passed_over_is_looked_for_before_being_called_gon
     found = run(lambda _: people.execute(comes_back.pop()) if comes_back else None)
     assert (found.read, found.deletes, found.modifies) == (19, 1, 0)
     assert [json.loads(line)["anchor"] for line in (tmp_path / "out").read_text().splitlines()] == ["user8"]
+
+
+def test_a_look_at_some_rows_does_not_ask_for_all_of_them(people):
+    """psqlODBC fetches everything before it hands out the first row."""
+    said = []
+    event.listen(Engine, "before_cursor_execute", hear := lambda *spoken: said.append(spoken[2]))
+    try:
+        survey = survey_table(people.url, people.password, table="Employees")
+    finally:
+        event.remove(Engine, "before_cursor_execute", hear)
+    assert survey.samples["Login"].rows == 20
+    (sampled,) = [one for one in said if "Salary" in one]
+    assert "FETCH FIRST" in sampled or "LIMIT" in sampled

@@ -152,8 +152,10 @@ def _cut(statement: sa.Select[*tuple[object, ...]], shape: Shape, query: Query) 
 
 def sample(connection: Connection, shape: Shape, rows: int) -> Iterable[Sequence[object]]:
     """Return some rows, whichever come first."""
-    if shape.dialect.paging == "limit":
-        return connection.execute(shape.selected.limit(rows)).all()
+    if shape.dialect.paging != "cursor":
+        # Some drivers fetch all that a statement gives before they hand out the first row.
+        cut = shape.selected.limit(rows) if shape.dialect.paging == "limit" else shape.selected.fetch(rows)
+        return connection.execute(cut).all()
     with closing(connection.execute(shape.selected)) as found:
         return list(islice(found, rows))
 
