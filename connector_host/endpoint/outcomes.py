@@ -3,6 +3,7 @@
     begin   ──▶ on disk before the connector is asked         nothing else may have this key from now on
     finish  ──▶ the answer, once the connector has committed  a repeated request gets this answer
     forget  ──▶ nothing was done                              a repeated request is carried out
+    leave   ──▶ whoever waits with the same name is next
 
 A signed request has a nonce besides. That is never released: whoever repeats the very same signed request gets the very
 same answer, a refusal, too; and whoever signs it anew, under the same key, is another attempt.
@@ -21,11 +22,12 @@ import threading
 import uuid
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
 import msgspec
 
 from connector_host import clock
+from connector_host.errors import HostError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,6 +46,10 @@ CREATE TABLE IF NOT EXISTS outcome (
 CREATE INDEX IF NOT EXISTS outcome_begun ON outcome (begun_s);
 CREATE TABLE IF NOT EXISTS record (one INTEGER PRIMARY KEY CHECK (one = 1), identity TEXT NOT NULL);
 """
+
+
+class Unrecordable(HostError):
+    """The record cannot be read or written, so that nothing can be promised."""
 
 
 class Answer(msgspec.Struct, frozen=True, array_like=True):
@@ -76,6 +82,29 @@ class Names:
         """Return those that there are, the nonce first: it is the stricter one."""
         return tuple(name for name in (self.nonce, self.key) if name is not None)
 
+    @property
+    def turn(self) -> bytes:
+        """Return the one by which the same write, arriving again while the first is at work, waits for that."""
+        return self.key or self.all[0]
+
+
+class Record(Protocol):
+    """What is kept of writes, wherever the file is: here, or at the process that started this one."""
+
+    identity: str
+
+    async def begin(self, names: Names, request: bytes) -> Recorded | None:
+        """Wait for the turn of these names and take them; see Outcomes."""
+
+    async def finish(self, names: Names, answer: Answer) -> None:
+        """Keep the answer."""
+
+    async def forget(self, names: Names, answer: Answer) -> None:
+        """Let the key be used anew."""
+
+    def leave(self, names: Names) -> None:
+        """End the turn that `begin` began."""
+
 
 _Work: TypeAlias = "Callable[[sqlite3.Connection], Recorded | None]"
 
@@ -102,6 +131,7 @@ class Outcomes:
         self._connection.execute("INSERT OR IGNORE INTO record VALUES (1, ?)", (uuid.uuid4().hex,))
         self.identity = str(self._connection.execute("SELECT identity FROM record").fetchone()[0])
         """Tells this record from any other: only a host that shows the same one may be sent the same write again."""
+        self._under_way: dict[bytes, asyncio.Event] = {}
         self._orders: deque[_Order] = deque()
         self._news = threading.Semaphore(0)
         self._over = False
@@ -109,7 +139,25 @@ class Outcomes:
         self._thread.start()
 
     async def begin(self, names: Names, request: bytes) -> Recorded | None:
-        """Take these names for this request and return None, or what is known where one was taken before."""
+        """Take these names for this request and return None, or what is known where one was taken before.
+
+        The same names may come again while the first is still at work: then that one's outcome is waited for, until
+        `leave` is called, which must be where this has returned. Raises Unrecordable.
+        """
+        while (first := self._under_way.get(names.turn)) is not None:
+            await first.wait()
+        self._under_way[names.turn] = asyncio.Event()
+        try:
+            return await self._begin(names, request)
+        except BaseException:
+            self.leave(names)
+            raise
+
+    def leave(self, names: Names) -> None:
+        """End the turn that `begin` began."""
+        self._under_way.pop(names.turn).set()
+
+    async def _begin(self, names: Names, request: bytes) -> Recorded | None:
         now_s = int(clock.now().timestamp())
 
         def work(connection: sqlite3.Connection) -> Recorded | None:
@@ -205,6 +253,6 @@ def _settle(done: asyncio.Future[Recorded | None], result: Recorded | sqlite3.Er
     if done.done():
         return
     if isinstance(result, sqlite3.Error):
-        done.set_exception(result)
+        done.set_exception(Unrecordable(str(result)))
     else:
         done.set_result(result)

@@ -9,10 +9,8 @@ the way does not count then.
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import re
-import sqlite3
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -20,7 +18,7 @@ from aiohttp import web
 
 from connector_host.connectors.errors import ConnectorError, InDoubt
 from connector_host.endpoint import answers
-from connector_host.endpoint.outcomes import Answer, Names
+from connector_host.endpoint.outcomes import Answer, Names, Unrecordable
 from connector_host.endpoint.rehearsals import REHEARSALS
 from connector_host.endpoint.requests import REQUEST_ID, SERVED, explained, is_write, read_bounded
 from connector_host.endpoint.signatures import PROOF
@@ -30,7 +28,7 @@ from connector_host.scim.errors import ScimError
 if TYPE_CHECKING:
     from aiohttp.typedefs import Middleware
 
-    from connector_host.endpoint.outcomes import Outcomes, Recorded
+    from connector_host.endpoint.outcomes import Record, Recorded
     from connector_host.endpoint.requests import Handler
     from connector_host.signing.requests import Proof
 
@@ -41,9 +39,8 @@ _KEY: Final = re.compile(r"\"?([A-Za-z0-9._:-]{1,128})\"?")
 _KEPT_HEADERS: Final = ("Content-Type", "ETag", "Location", "Preference-Applied", "Retry-After", "Allow")
 
 
-def carry_out_once(outcomes: Outcomes | None) -> Middleware:
+def carry_out_once(outcomes: Record | None) -> Middleware:
     """Return the middleware; without a record, keys are passed over, and `/healthz` does not promise them."""
-    under_way: dict[bytes, asyncio.Event] = {}
 
     @web.middleware
     async def once(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -58,18 +55,18 @@ def carry_out_once(outcomes: Outcomes | None) -> Middleware:
         names = _names(request[SERVED].name, match.group(1) if match else None, proof)
         if outcomes is None or not names.all:
             return await handler(request) if proof is None else _refuse(request, 503, _NO_RECORD)
-        # The same write may arrive again while the first is still at work: then that one's outcome is waited for.
-        turn = names.key or names.all[0]
-        while (first := under_way.get(turn)) is not None:
-            await first.wait()
-        under_way[turn] = asyncio.Event()
+        digest = await _digest(request)
         try:
-            return await _first_or_recorded(outcomes, names, request, handler)
-        except sqlite3.Error as failure:
+            recorded = await outcomes.begin(names, digest)
+        except Unrecordable as failure:
             _LOG.error(events.OUTCOMES_UNAVAILABLE, reason=str(failure))
             return _refuse(request, 503, "The host cannot record the outcome, so it did nothing: its disk may be full.")
+        try:
+            if recorded is not None:
+                return _again(request, recorded, digest)
+            return await _first(outcomes, names, request, handler)
         finally:
-            under_way.pop(turn).set()
+            outcomes.leave(names)
 
     return once
 
@@ -89,24 +86,22 @@ def _names(connector: str, key: str | None, proof: Proof | None) -> Names:
     )
 
 
-async def _first_or_recorded(
-    outcomes: Outcomes, names: Names, request: web.Request, handler: Handler
-) -> web.StreamResponse:
-    digest = await _digest(request)
-    recorded = await outcomes.begin(names, digest)
-    if recorded is not None:
-        return _again(request, recorded, digest)
+async def _first(outcomes: Record, names: Names, request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         response = await handler(request)
     except InDoubt:
         raise
     except (ConnectorError, ScimError, web.HTTPException) as failure:
         # Each of these says that nothing was done; any other leaves the key as it is: begun, and unknown.
-        await outcomes.forget(names, _recordable(explained(failure, request[REQUEST_ID])))
+        try:
+            await outcomes.forget(names, _recordable(explained(failure, request[REQUEST_ID])))
+        except Unrecordable as unrecordable:
+            # The key stays begun: a repeated request hears that the outcome is unknown, which is never wrong.
+            _LOG.error(events.OUTCOMES_UNAVAILABLE, reason=str(unrecordable))
         raise
     try:
         await outcomes.finish(names, _recordable(response))
-    except sqlite3.Error as failure:
+    except Unrecordable as failure:
         # An answer that cannot be recorded is still the truth for the client that waits for it.
         _LOG.error(events.OUTCOMES_UNAVAILABLE, reason=str(failure))
     return response

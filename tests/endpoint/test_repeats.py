@@ -167,8 +167,10 @@ async def test_outcomes_expire(tmp_path):
     with time_machine.travel(clock.now(), tick=False) as traveller:
         assert await outcomes.begin(Names(b"key"), b"request") is None
         await outcomes.finish(Names(b"key"), Answer(204, [], b""))
+        outcomes.leave(Names(b"key"))
         traveller.shift(KEPT_S - 1)
         assert (await outcomes.begin(Names(b"key"), b"request")).answer.status == 204
+        outcomes.leave(Names(b"key"))
         traveller.shift(2)
         assert await outcomes.begin(Names(b"key"), b"request") is None
     await outcomes.close()
