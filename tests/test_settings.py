@@ -1,6 +1,7 @@
 """A mistake in the configuration is told with file, line, key and mend, all at once, and never with a value."""
 
 import json
+import sys
 
 import pytest
 
@@ -121,3 +122,29 @@ def test_a_password_is_taken_as_it_is(write, text):
 def test_a_table_may_have_a_number_for_a_name(write):
     settings = load(write(GOOD), {"CONNECTOR_HOST__CONNECTORS__HR__TABLE": "2026"})
     assert settings.connectors["HR"].table == "2026"
+
+
+@pytest.mark.parametrize(
+    ("connector", "told"),
+    [
+        ("writers = 2", "connectors: HR.writers: each of 3 workers needs a connection of its own: write 3 or more"),
+        ("readers = 1", "connectors: HR.readers: each of 3 workers needs a connection of its own: write 3 or more"),
+        (
+            "accept_unenforced_anchor = true",
+            "connectors: HR.accept_unenforced_anchor: over any ODBC data source such an anchor is guarded within",
+        ),
+    ],
+)
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere they are refused before")
+def test_what_several_workers_cannot_keep_is_refused(write, connector, told):
+    text = GOOD.replace("key =", "workers = 3\nkey =", 1).replace("sqlite:///hr.db", "odbc:///?dsn=HR")
+    assert told in "\n".join(mistakes(write(text + connector)))
+    assert load(write(text), {}).host.workers == 3
+    assert load(write(text.replace("workers = 3", "workers = 1") + connector), {}).host.workers == 1
+
+
+def test_several_workers_are_refused_where_there_are_none(write, monkeypatch):
+    monkeypatch.setattr("connector_host.settings.host.sys.platform", "win32")
+    text = GOOD.replace("key =", "workers = 2\nkey =", 1)
+    assert mistakes(write(text)) == ["FILE:3: host.workers: several processes serve on Linux only: write workers = 1."]
+    assert load(write(text.replace("workers = 2", "workers = 1")), {}).host.workers == 1

@@ -10,7 +10,7 @@ import structlog
 
 from connector_host import clock
 from connector_host.access.callers import Caller
-from connector_host.access.lockout import LockOut, one_client
+from connector_host.access.lockout import Counter, LockOut, one_client
 from connector_host.observability import events
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class Door:
 
     allowed: tuple[Network, ...] = ()
     """Networks that may call; empty is any."""
-    lock_out: LockOut = field(default_factory=LockOut)
+    lock_out: Counter = field(default_factory=LockOut)
 
     def let_in(
         self, source: Source, authorization: str, gate: TokenGate, *, decoy: bool = False

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import Protocol
 
 _SOURCES_MAX = 10_000
 """Sources that are remembered; the longest silent one is forgotten first."""
@@ -21,6 +22,19 @@ def one_client(address: str) -> str:
     if parsed.ipv4_mapped is not None:
         return str(parsed.ipv4_mapped)
     return f"{IPv6Address(int(parsed) >> 64 << 64)}/64"
+
+
+class Counter(Protocol):
+    """What the door asks, wherever the counting is done: here, or at the process that started this one."""
+
+    def wait_s(self, source: str, now_s: float) -> float:
+        """Return how long the source must still wait."""
+
+    def count_failure(self, source: str, now_s: float) -> bool:
+        """Count one wrong token; return whether the source is locked out by just this one."""
+
+    def forgive(self, source: str) -> None:
+        """Forget the failures of a source."""
 
 
 @dataclass(slots=True)
@@ -63,3 +77,7 @@ class LockOut:
     def forgive(self, source: str) -> None:
         """Forget the failures of a source that has given a valid token."""
         self._records.pop(source, None)
+
+    def sources(self) -> tuple[str, ...]:
+        """Return every source that has failures to its name."""
+        return tuple(self._records)

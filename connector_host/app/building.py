@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from connector_host.connectors.contract import Connector
-    from connector_host.observability.audit import AuditTrail
+    from connector_host.observability.audit import Trail
     from connector_host.observability.metrics import Metrics
     from connector_host.settings import AuditSettings, SigningSettings, SqlSettings
 
@@ -31,19 +31,38 @@ class Builder:
     """What every connector shares."""
 
     metrics: Metrics
-    trail: AuditTrail | None
+    trail: Trail | None
     audit: AuditSettings
     state: Path | None = None
     """The folder for what must outlive a restart."""
+    workers: int = 1
+    """Processes that share what a connector may ask of its database."""
 
     def build(self, name: str, settings: SqlSettings) -> Served:
         """Return the connector as it is served; raises ConfigurationError as `open_connector` and `opened` do."""
         demand = demand_of(name, settings.signing)
-        connector: Connector = Measured(open_connector(name, opened(name, settings), self.state), self.metrics)
+        share = _share(opened(name, settings), self.workers)
+        connector: Connector = Measured(open_connector(name, share, self.state), self.metrics)
         if self.trail is not None:
             connector = Audited(connector, self.trail, Disclosure(self.audit.values, frozenset(self.audit.redact)))
         gate = TokenGate(settings.token_hashes, settings.token_hash_file)
         return Served(connector, settings, gate, demand)
+
+
+def _share(settings: SqlSettings, workers: int) -> SqlSettings:
+    """Return what one of so many workers may ask of the database."""
+
+    def paced(per_second: float | None) -> float | None:
+        return None if per_second is None else per_second / workers
+
+    return settings.model_copy(
+        update={
+            "readers": max(1, settings.readers // workers),
+            "writers": max(1, settings.writers // workers),
+            "exports_per_s": paced(settings.exports_per_s),
+            "reads_per_s": paced(settings.reads_per_s),
+        }
+    )
 
 
 def demand_of(name: str, signing: SigningSettings | None) -> Demand | None:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from connector_host.settings import Configuration, SqlSettings
 
 
+AT_ONCE: Final = frozenset({"log_format", "log_level", "log_values"})
+"""Keys of [host] that need no restart."""
+
+
 @dataclass(slots=True)
 class Reloading:
     """Exchanges what is in `served`, which the endpoint looks at anew for each request."""
@@ -36,6 +40,8 @@ class Reloading:
     configuration: Configuration
     builder: Builder
     served: dict[str, Served]
+    worker: int | None = None
+    """The number of this process where several serve."""
     _started: Configuration = field(init=False)
     """What the host was started with: some of it stays in force until it is started again."""
     _versions: dict[str, Version] = field(init=False)
@@ -53,10 +59,14 @@ class Reloading:
         except ConfigurationError as failure:
             log.error(events.CONFIGURATION_REFUSED, reason=str(failure))  # noqa: TRY400 - no trace helps
             return Reloaded(len(self.served), failure=str(failure))
-        if later := _needs_restart(self._started, wanted):
+        if later := needs_restart(self._started, wanted):
             log.warning(events.RESTART_NEEDED, attributes=later)
+        return replace(await self.apply(wanted), restart=tuple(later))
+
+    async def apply(self, wanted: Configuration) -> Reloaded:
+        """Take over what needs no restart, and return what came of it."""
         host = wanted.host
-        logs.configure(host.log_format, host.log_level, values=host.log_values)
+        logs.configure(host.log_format, host.log_level, values=host.log_values, worker=self.worker)
         outcomes = {name: await self._apply(name, settings) for name, settings in wanted.connectors.items()}
         refused = {
             name: f"{'goes on as it was' if name in self.served else 'is not served'}: {reason}"
@@ -69,8 +79,9 @@ class Reloading:
         for name in self.configuration.connectors.keys() - wanted.connectors.keys():
             self.builder.metrics.forget_connector(name)
         self.configuration = wanted
+        log = structlog.get_logger()
         log.info(events.CONFIGURATION_APPLIED, connectors=len(self.served), refused=len(refused))
-        return Reloaded(len(self.served), refused, tuple(later))
+        return Reloaded(len(self.served), refused)
 
     async def close(self) -> None:
         """Wait for connectors that are being closed, then close every other one."""
@@ -117,13 +128,12 @@ async def _close_later(old: Served) -> None:
         await old.connector.close()
 
 
-def _needs_restart(old: Configuration, new: Configuration) -> list[str]:
+def needs_restart(old: Configuration, new: Configuration) -> list[str]:
     """Return the keys that changed and are read at the start only."""
-    at_once = {"log_format", "log_level", "log_values"}
     changed = [
         f"host.{key}"
         for key in type(old.host).model_fields
-        if key not in at_once and getattr(old.host, key) != getattr(new.host, key)
+        if key not in AT_ONCE and getattr(old.host, key) != getattr(new.host, key)
     ]
     largest = max(one.limits.body_bytes for one in old.connectors.values())
     changed += [

@@ -17,7 +17,7 @@ from connector_host.endpoint.signatures import demand_signature
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
 
-    from connector_host.endpoint.outcomes import Outcomes
+    from connector_host.endpoint.outcomes import Record
     from connector_host.endpoint.served import Served
 
 _ROOT: Final = "/ecma2host_{name}/scim"
@@ -31,7 +31,7 @@ def make_application(  # noqa: PLR0913 - what the parts of one application are t
     served: Mapping[str, Served],
     *,
     trusted_proxies: Iterable[str] = (),
-    outcomes: Outcomes | None = None,
+    outcomes: Record | None = None,
     door: Door | None = None,
     wanted: Callable[[], Collection[str]] = tuple,
     certificate: Callable[[], CertificateState] = CertificateState,

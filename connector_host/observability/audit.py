@@ -19,7 +19,7 @@ import sys
 import threading
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, BinaryIO, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, Protocol
 
 import msgspec
 import structlog
@@ -55,6 +55,16 @@ class AuditDamaged(HostError):
     """The end of the trail cannot be read, so that nothing can be chained to it."""
 
 
+class Trail(Protocol):
+    """Where records go, wherever the files are: here, or at the process that started this one."""
+
+    async def record(self, **fields: object) -> None:
+        """Return once the record is on disk; raises AuditUnavailable."""
+
+    async def demand(self) -> None:
+        """Raise AuditUnavailable where the trail cannot be written now."""
+
+
 @dataclass(frozen=True, slots=True)
 class Link:
     """The end of the chain: what the next record is sealed with."""
@@ -82,7 +92,8 @@ class AuditTrail:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._held = _hold(folder)
         self._folder, self._rotate_bytes, self._keep_files = folder, rotate_bytes, keep_files
-        self._broken = False
+        self.is_broken = False
+        """Whether the last record could not be written."""
         self._queue: queue.SimpleQueue[_Entry | None] = queue.SimpleQueue()
         try:
             self._link, dropped = _resume(folder)
@@ -105,7 +116,7 @@ class AuditTrail:
 
     async def demand(self) -> None:
         """Return at once where the last record could be written; else try again, and raise AuditUnavailable."""
-        if self._broken:
+        if self.is_broken:
             await self.record(event="resumed")
 
     async def close(self) -> None:
@@ -129,7 +140,7 @@ class AuditTrail:
             except Exception as failure:  # noqa: BLE001 - without this thread every later export would wait for ever
                 self._fail(entries, failure)
             else:
-                self._broken = False
+                self.is_broken = False
                 _tell(entries, None)
 
     def _take(self) -> tuple[list[_Entry], bool]:
@@ -178,7 +189,7 @@ class AuditTrail:
             try:
                 line, link = seal(entry.record, link)
             except UnicodeEncodeError:
-                line, link = seal(_storable(dict(entry.record)), link)
+                line, link = seal(storable(dict(entry.record)), link)
             lines.append(line)
         start = file.tell()
         try:
@@ -232,7 +243,7 @@ class AuditTrail:
         return file
 
     def _fail(self, entries: list[_Entry], failure: Exception) -> None:
-        self._broken = True
+        self.is_broken = True
         reason = _words_of(failure)
         structlog.get_logger().error(events.AUDIT_FAILED, reason=reason, records=len(entries))
         _tell(entries, f"The audit trail cannot be written ({reason}).")
@@ -276,15 +287,15 @@ def seal(record: Mapping[str, Any], link: Link) -> tuple[bytes, Link]:
     return line, Link(link.sequence + 1, digest)
 
 
-def _storable(value: Any) -> Any:  # noqa: ANN401 - whatever a record holds
+def storable(value: Any) -> Any:  # noqa: ANN401 - whatever a record holds
     """Return the value with half characters escaped, which no UTF-8 can hold: a record must never be left out."""
     match value:
         case str():
             return value.encode(errors="backslashreplace").decode()
         case dict():
-            return {_storable(key): _storable(inner) for key, inner in value.items()}
+            return {storable(key): storable(inner) for key, inner in value.items()}
         case list() | tuple():
-            return [_storable(inner) for inner in value]
+            return [storable(inner) for inner in value]
         case _:
             return value
 

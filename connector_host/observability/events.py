@@ -7,6 +7,8 @@ from typing import Final
 HOST_STARTED: Final = "host.started"
 HOST_STOPPING: Final = "host.stopping"
 HOST_STOPPED: Final = "host.stopped"
+WORKER_ENDED: Final = "worker.ended"
+WORKER_REPLACED: Final = "worker.replaced"
 REQUEST_ANSWERED: Final = "request.answered"
 REQUEST_FAILED: Final = "request.failed"
 CONNECTOR_DISCOVERED: Final = "connector.discovered"

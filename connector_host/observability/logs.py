@@ -63,18 +63,22 @@ def configure(
     level: Literal["debug", "info", "warning", "error"] = "info",
     *,
     values: bool = False,
+    worker: int | None = None,
     stream: TextIO | None = None,
 ) -> None:
     """Set up every logger of the process, those of libraries included, to write to the stream (stderr).
 
-    With `values`, text that may quote people's values (a driver's words, an exception's text) is shown, too.
+    With `values`, text that may quote people's values (a driver's words, an exception's text) is shown, too. `worker`
+    is the number of this process where several serve: it stands on each line, and lines of two never mix.
     """
+    _STANDARD_ERROR.is_shared = worker is not None
     stream = stream or cast("TextIO", _STANDARD_ERROR)
     as_json = log_format == "json" or (log_format == "auto" and not stream.isatty())
     renderer = _to_json if as_json else _console(colours=stream.isatty())
     structlog.configure(
         processors=[
             _say_whose,
+            *(() if worker is None else [_saying("worker", worker)]),
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             *(() if values else [_withhold]),
@@ -97,6 +101,8 @@ class _StandardError(io.TextIOBase):
     """
 
     def __init__(self) -> None:
+        self.is_shared = False
+        """Whether other processes write to it, too: then no more at once than the system keeps in one piece."""
         self._lines: deque[str] = deque()
         self._turn_of: asyncio.AbstractEventLoop | None = None
 
@@ -119,15 +125,31 @@ class _StandardError(io.TextIOBase):
         with suppress(IndexError):  # another thread may take some of them, and writes those
             while self._lines:
                 lines.append(self._lines.popleft())
-        if lines:
-            sys.stderr.write("".join(lines))
-        sys.stderr.flush()
+        for part in _pieces(lines) if self.is_shared else ["".join(lines)]:
+            sys.stderr.write(part)
+            sys.stderr.flush()
 
     def isatty(self) -> bool:
         return sys.stderr.isatty()
 
     def fileno(self) -> int:
         return sys.stderr.fileno()
+
+
+def _pieces(lines: list[str]) -> Iterator[str]:
+    """Yield the lines in parts that one write to a pipe keeps together (PIPE_BUF, pipe(7)); a longer one goes alone."""
+    part, size = "", 0
+    for line in lines:
+        length = len(line.encode(errors="replace"))
+        if size and size + length > _WHOLE_BYTES:
+            yield part
+            part, size = "", 0
+        part, size = part + line, size + length
+    if part:
+        yield part
+
+
+_WHOLE_BYTES: Final = 4_096
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:
@@ -178,6 +200,16 @@ def _say_whose(_logger: WrappedLogger, _method: str, event: EventDict) -> EventD
     if (trace := _TRACE.get()) is not None:
         event.setdefault("traceparent", trace.header)
     return event
+
+
+def _saying(name: str, value: int) -> Processor:
+    """Return what adds a fact to each line."""
+
+    def say(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+        event[name] = value
+        return event
+
+    return say
 
 
 class _Forwarding(logging.Handler):

@@ -7,16 +7,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, TypeVar
 
+import msgspec
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.gc_collector import GCCollector
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
-from connector_host import __version__
+from connector_host import __version__, clock
 from connector_host.observability.loads import Loads
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 
@@ -38,6 +39,25 @@ class _Kept(dict[_Key, _Child]):
     def __missing__(self, key: _Key) -> _Child:
         child = self[key] = self._find(key)
         return child
+
+
+class Sample(msgspec.Struct, frozen=True, array_like=True):
+    """One figure, as one process tells it to another."""
+
+    name: str
+    labels: dict[str, str]
+    value: float
+    at_s: float = 0.0
+    """When it was found out, by the machine's monotonic clock, where that matters."""
+
+
+class Family(msgspec.Struct, frozen=True, array_like=True):
+    """Figures of one name."""
+
+    name: str
+    text: str
+    kind: str
+    samples: list[Sample]
 
 
 class Metrics:
@@ -95,6 +115,7 @@ class Metrics:
         )
         self._exports_begun: _Kept[str, Gauge] = _Kept(self._exports_in_hand.labels)
         self._connectors_up: _Kept[str, Gauge] = _Kept(self._connector_up.labels)
+        self._seen_s: dict[str, float] = {}
 
     def request_begins(self) -> None:
         """Count a request that is being answered."""
@@ -120,10 +141,12 @@ class Metrics:
         if outcome != OK:
             self._errors.labels(connector, outcome).inc()
         self._connectors_up[connector].set(outcome not in _DOWN)
+        self._seen_s[connector] = clock.monotonic_s()
 
     def connector_is_down(self, connector: str) -> None:
         """Say that a connector does not reach its database, or cannot be served at all."""
         self._connectors_up[connector].set(0)
+        self._seen_s[connector] = clock.monotonic_s()
 
     def forget_connector(self, connector: str) -> None:
         """Say no more about a connector that is configured no longer, so that no alarm stays on for it."""
@@ -137,6 +160,32 @@ class Metrics:
     def text(self) -> bytes:
         """Return everything in Prometheus' text format."""
         return generate_latest(self._registry)
+
+    def families(self) -> list[Family]:
+        """Return everything for a process that joins it with what others measured."""
+        return _families(self._registry, self._seen_s)
+
+
+def families_of_process() -> list[Family]:
+    """Return what is measured of a process that answers no requests itself."""
+    registry = CollectorRegistry()
+    ProcessCollector(registry=registry)
+    return _families(registry, {})
+
+
+def _families(registry: CollectorRegistry, seen_s: Mapping[str, float]) -> list[Family]:
+    return [
+        Family(
+            family.name,
+            family.documentation,
+            family.type,
+            [
+                Sample(one.name, one.labels, one.value, seen_s.get(one.labels.get("connector", ""), 0.0))
+                for one in family.samples
+            ],
+        )
+        for family in registry.collect()
+    ]
 
 
 OK: Final = "ok"

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
         Values,
     )
     from connector_host.errors import Finding
-    from connector_host.observability.audit import AuditTrail
+    from connector_host.observability.audit import Trail
 
 REDACTED: Final = "[redacted]"
 
@@ -61,7 +61,7 @@ class _Seen:
 class Audited:
     """Passes everything on, and writes a record of each export: who, when, what, and what came of it."""
 
-    def __init__(self, connector: Connector, trail: AuditTrail, disclosure: Disclosure) -> None:
+    def __init__(self, connector: Connector, trail: Trail, disclosure: Disclosure) -> None:
         self._connector, self._trail, self._disclosure = connector, trail, disclosure
 
     @property

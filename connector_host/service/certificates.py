@@ -44,6 +44,8 @@ class CertificateWatch:
     key: Path
     host: str
     live: LiveContext
+    cares: bool = True
+    """Whether it renews and warns; where several processes serve one certificate, one of them does."""
     days_left: int | None = field(default=None, init=False)
     """Of the certificate that is served; None before the first look."""
     _stamps: tuple[_Stamp, ...] | None = field(default=None, init=False)
@@ -78,6 +80,8 @@ class CertificateWatch:
         if self._identity is None:
             return
         self.days_left = days_left(self._identity.certificate, now)
+        if not self.cares:
+            return
         if is_due(self._identity, now) and self._renew(now):
             self._stamps = self._stamps_now()
             self._take_over(now, first=False)

@@ -59,13 +59,13 @@ async def serve(listener: Listener, *, ready: Callable[[int], None]) -> None:
     """
     stop = asyncio.Event()
     async with AsyncExitStack() as stack:
-        stack.enter_context(_stopping_signals(stop))
+        stack.enter_context(stopping_signals(stop))
         runner = Runner(listener.application, header_bytes=listener.header_bytes, stop_s=listener.stop_s)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         port = await _bind(runner, listener)
         await stack.enter_async_context(notifying.watched())
-        await stack.enter_async_context(_running(listener.companions))
+        await stack.enter_async_context(running(listener.companions))
         await asyncio.sleep(0)  # so that companions listen to signals before anybody hears that the host is ready
         ready(port)
         notifying.notify(notifying.READY)
@@ -75,7 +75,7 @@ async def serve(listener: Listener, *, ready: Callable[[int], None]) -> None:
 
 
 @asynccontextmanager
-async def _running(companions: Sequence[Callable[[], Awaitable[None]]]) -> AsyncIterator[None]:
+async def running(companions: Sequence[Callable[[], Awaitable[None]]]) -> AsyncIterator[None]:
     """Run every companion while the block lasts; one that fails is logged, and does not stop the service."""
 
     async def run(companion: Callable[[], Awaitable[None]]) -> None:
@@ -127,7 +127,7 @@ def explain_bind(failure: OSError, address: str, port: int) -> str:
 
 
 @contextmanager
-def _stopping_signals(stop: asyncio.Event) -> Iterator[None]:
+def stopping_signals(stop: asyncio.Event) -> Iterator[None]:
     """Set the event on SIGTERM and SIGINT, or when the service manager asks, for as long as the block lasts."""
     loop = asyncio.get_running_loop()
 

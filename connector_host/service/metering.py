@@ -48,11 +48,11 @@ def measuring(metrics: Metrics, served: Container[str]) -> Middleware:
     return measure
 
 
-async def serve_metrics(metrics: Metrics, port: int) -> None:
+async def serve_metrics(text: Callable[[], Awaitable[bytes]], port: int) -> None:
     """Serve `/metrics` until cancelled; a port that is taken is logged, and stops nothing else."""
 
     async def answer(_: web.Request) -> web.Response:
-        return web.Response(body=metrics.text(), headers={"Content-Type": CONTENT_TYPE})
+        return web.Response(body=await text(), headers={"Content-Type": CONTENT_TYPE})
 
     application = web.Application()
     application.router.add_get("/metrics", answer)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Literal
@@ -24,6 +25,10 @@ class HostSettings(Settings):
     """The certificate and its chain, PEM, leaf first."""
     key: Path = Field(examples=["tls/key.pem"])
     """The private key of the certificate, PEM."""
+    workers: int = Field(default=1, ge=1, le=16)
+    """Processes that answer requests, on Linux only: more than one where one core is not enough. Each takes its share
+    of a connector's `readers`, `writers`, `exports_per_s` and `reads_per_s`, and one connection at the least of each
+    kind."""
     header_bytes: int = Field(default=32_768, ge=1_024)
     """The longest request line and the longest header; the longest filter fits in, escaped for the URL."""
     stop_s: float = Field(default=20.0, gt=0)
@@ -51,6 +56,13 @@ class HostSettings(Settings):
     log_values: bool = False
     """Whether the log may quote what drivers and libraries say, which can hold people's values. Keep it off, save
     while you look for a fault."""
+
+    @field_validator("workers")
+    @classmethod
+    def _are_possible_here(cls, workers: int) -> int:
+        if workers > 1 and sys.platform != "linux":
+            raise ValueError("several processes serve on Linux only: write workers = 1")
+        return workers
 
     @field_validator("allow")
     @classmethod

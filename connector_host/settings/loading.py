@@ -8,7 +8,7 @@ import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validator
+from pydantic import BaseModel, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 
 from connector_host import mistakes
 from connector_host.errors import ConfigurationError
@@ -52,6 +52,24 @@ class Configuration(Settings):
         for name in connectors:
             if not CONNECTOR_NAME.fullmatch(name):
                 raise ValueError(f"{name!r} is no name for a connector: use letters, digits, _ and -, 64 at most")
+        return connectors
+
+    @field_validator("connectors")
+    @classmethod
+    def _can_be_shared(cls, connectors: dict[str, SqlSettings], info: ValidationInfo) -> dict[str, SqlSettings]:
+        """Refuse what several workers cannot keep: fewer connections than workers, a guard within one process."""
+        host = info.data.get("host")
+        workers = host.workers if isinstance(host, HostSettings) else 1
+        for name, one in connectors.items():
+            for key in one.model_fields_set & {"readers", "writers"}:
+                if getattr(one, key) < workers:
+                    mend = f"write {workers} or more, or `workers = {getattr(one, key)}` in [host]"
+                    raise ValueError(f"{name}.{key}: each of {workers} workers needs a connection of its own: {mend}")
+            if workers > 1 and one.accept_unenforced_anchor and one.database.startswith("odbc"):
+                raise ValueError(
+                    f"{name}.accept_unenforced_anchor: over any ODBC data source such an anchor is guarded within one "
+                    "process only: write `workers = 1` in [host]"
+                )
         return connectors
 
 

@@ -4,6 +4,8 @@ import asyncio
 import io
 import json
 import logging
+import socket
+import sys
 import threading
 import warnings
 
@@ -140,3 +142,25 @@ def test_a_line_outside_of_an_event_loop_is_written_at_once(capsys):
     logs.configure("json")
     structlog.get_logger().info("host.started")
     assert "host.started" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="several workers are for Linux")
+async def test_what_several_workers_write_is_cut_between_lines_and_each_says_whose_it_is(monkeypatch):
+    # A socket that keeps messages apart shows what each single write was.
+    here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with here, there, there.makefile("w", encoding="utf-8") as stream:
+        monkeypatch.setattr(sys, "stderr", stream)
+        logs.configure("json", "info", worker=3)
+        for number in range(100):
+            structlog.get_logger().info("request.answered", route="ä" * 50, number=number)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        numbers = []
+        while len(numbers) < 100:
+            written = here.recv(65_536)
+            assert len(written) <= 4_096
+            assert written.endswith(b"\n")
+            lines = [json.loads(line) for line in written.splitlines()]
+            assert {line["worker"] for line in lines} == {3}
+            numbers += [line["number"] for line in lines]
+    assert numbers == list(range(100))

@@ -121,6 +121,19 @@ def test_its_own_certificate_is_renewed_in_time(watched):
     assert watched.watch.days_left == LEAF_DAYS
 
 
+def test_another_process_leaves_renewing_and_warning_to_the_first_and_takes_over_what_it_did(watched):
+    other = Watched.__new__(Watched)
+    live = LiveContext(watched.files.certificate, watched.files.key)
+    other.watch = CertificateWatch(watched.files.certificate, watched.files.key, "hr.example.org", live, cares=False)
+    other.watch.look(NOW)
+    before = watched.serial
+    assert other.look(days=LEAF_DAYS - 1) == []
+    assert (watched.serial, other.watch.days_left) == (before, 1)
+    assert watched.look(days=LEAF_DAYS * 2 // 3 + 2) == ["certificate.replaced"]
+    assert other.look(days=LEAF_DAYS * 2 // 3 + 2) == ["certificate.replaced"]
+    assert other.watch.days_left == LEAF_DAYS
+
+
 def test_a_renewal_that_fails_is_told_once_and_tried_again(watched, monkeypatch):
     authority = watched.files.authority_key.read_bytes()
     monkeypatch.setattr("connector_host.tls.renewal.write_public", _disk_full)

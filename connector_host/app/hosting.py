@@ -1,0 +1,128 @@
+"""What answers requests in one process: connectors, their endpoint, and what is looked after beside them."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import structlog
+
+from connector_host.access.door import Door, networks
+from connector_host.app.building import Builder
+from connector_host.app.refusing import CannotStart, say
+from connector_host.app.reloading import Reloading
+from connector_host.endpoint.application import make_application
+from connector_host.errors import ConfigurationError, HostError
+from connector_host.observability import events
+from connector_host.observability.metrics import Metrics
+from connector_host.service.certificates import CertificateWatch
+from connector_host.service.metering import measuring
+from connector_host.tls.live import LiveContext
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Awaitable, Callable
+    from contextlib import AsyncExitStack
+    from pathlib import Path
+
+    from aiohttp import web
+
+    from connector_host.access.lockout import Counter
+    from connector_host.endpoint.outcomes import Record
+    from connector_host.endpoint.served import Served
+    from connector_host.observability.audit import Trail
+    from connector_host.settings import Configuration, HostSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What a host has one of, however many processes answer."""
+
+    trail: Trail | None
+    outcomes: Record | None
+    lock_out: Counter
+
+
+@dataclass(frozen=True, slots=True)
+class Hosting:
+    """One process' part."""
+
+    application: web.Application
+    served: dict[str, Served]
+    metrics: Metrics
+    reloading: Reloading
+    tls: ssl.SSLContext
+    companions: tuple[Callable[[], Awaitable[None]], ...]
+    """What runs beside it for as long as it serves."""
+
+
+def live_context(settings: HostSettings) -> LiveContext:
+    """Return the context with the very files that were judged a moment ago; raises CannotStart."""
+    try:
+        return LiveContext(settings.certificate, settings.key, client_authority=settings.client_authority)
+    except OSError as failure:  # ssl.SSLError, too: a file that was exchanged since it was judged
+        raise CannotStart(f"tls: certificate, key or client_authority cannot be used ({failure.strerror}).") from None
+
+
+def host(  # noqa: PLR0913 - who closes it, what it is made from, and which of several it is
+    stack: AsyncExitStack,
+    configuration: Configuration,
+    path: Path,
+    kept: Kept,
+    live: LiveContext,
+    *,
+    worker: int | None = None,
+) -> Hosting:
+    """Build everything, to be closed with the stack; raises CannotStart."""
+    metrics, settings = Metrics(), configuration.host
+    builder = Builder(metrics, kept.trail, configuration.audit, settings.state, settings.workers)
+    served = _build_all(configuration, builder, loud=not worker)
+    reloading = Reloading(path, configuration, builder, served, worker)
+    stack.push_async_callback(reloading.close)
+    watch = CertificateWatch(settings.certificate, settings.key, settings.name, live, cares=not worker)
+    metrics.watch_certificate(lambda: watch.days_left)
+    application = make_application(
+        served,
+        trusted_proxies=settings.trusted_proxies,
+        outcomes=kept.outcomes,
+        door=Door(networks(settings.allow), kept.lock_out),
+        wanted=lambda: reloading.configuration.connectors,
+        certificate=lambda: watch.state,
+    )
+    application.middlewares.insert(0, measuring(metrics, served))
+
+    async def warm() -> None:
+        await asyncio.gather(*(_warm(one) for one in tuple(served.values())))
+        # What is there now lives as long as the host: a collection that walks over all of it stops every request.
+        gc.freeze()
+
+    return Hosting(application, served, metrics, reloading, live.context, (watch.keep, warm))
+
+
+def _build_all(configuration: Configuration, builder: Builder, *, loud: bool) -> dict[str, Served]:
+    """Build every connector that can be; one that is misconfigured does not stop the rest."""
+    served: dict[str, Served] = {}
+    for name, settings in configuration.connectors.items():
+        try:
+            served[name] = builder.build(name, settings)
+        except ConfigurationError as failure:
+            structlog.get_logger().error(events.CONNECTOR_MISCONFIGURED, connector=name, reason=str(failure))
+            builder.metrics.connector_is_down(name)
+            if loud:  # of several processes one speaks, so that a person reads it once
+                say(f"connector {name} is not served: {failure}")
+    if not served:
+        raise CannotStart("no connector can be served as it is configured; run `connector-host check`.")
+    return served
+
+
+async def _warm(one: Served) -> None:
+    """Discover the table before the first request does, so that what is wrong with it is logged at the start."""
+    log = structlog.get_logger()
+    try:
+        await one.renderer()
+    except ConfigurationError as failure:
+        log.error(events.CONNECTOR_MISCONFIGURED, connector=one.name, reason=str(failure))  # noqa: TRY400 - no trace helps
+    except HostError as failure:
+        log.warning(events.CONNECTOR_UNAVAILABLE, connector=one.name, reason=str(failure))

@@ -1,0 +1,58 @@
+"""What a host has one of, opened from its configuration: the audit trail, the record of outcomes, the event loop."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import TYPE_CHECKING
+
+import structlog
+
+from connector_host.app.refusing import CannotStart
+from connector_host.endpoint.outcomes import Outcomes
+from connector_host.observability import events
+from connector_host.observability.audit import AuditDamaged, AuditTrail
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
+    from contextlib import AsyncExitStack
+    from pathlib import Path
+
+    from connector_host.settings import AuditSettings
+
+
+def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """Return what makes the event loop: uvloop's where the extra `fast` installed it, which is not for Windows."""
+    try:
+        from uvloop import new_event_loop  # noqa: PLC0415 - an extra
+    except ImportError:
+        return None
+    return new_event_loop
+
+
+def open_outcomes(stack: AsyncExitStack, file: Path) -> Outcomes | None:
+    """Return the record of outcomes; without one the host serves, but promises nothing for idempotency keys."""
+    try:
+        outcomes = Outcomes(file)
+    except (OSError, sqlite3.Error) as failure:
+        structlog.get_logger().warning(events.OUTCOMES_UNAVAILABLE, file=str(file), reason=str(failure))
+        return None
+    stack.push_async_callback(outcomes.close)
+    return outcomes
+
+
+def open_trail(stack: AsyncExitStack, settings: AuditSettings) -> AuditTrail | None:
+    """Return the audit trail; one that is wanted and cannot be written keeps the host from starting."""
+    if not settings.enabled or settings.folder is None:
+        return None
+    try:
+        trail = AuditTrail(settings.folder, rotate_bytes=settings.rotate_bytes, keep_files=settings.keep_files)
+    except OSError as failure:
+        raise CannotStart(
+            f"audit: {settings.folder} cannot be written ({failure.strerror}). "
+            "Let this account write there, set `folder` in [audit], or set `enabled = false`."
+        ) from failure
+    except AuditDamaged as failure:
+        raise CannotStart(f"audit: {failure}") from failure
+    stack.push_async_callback(trail.close)
+    return trail
