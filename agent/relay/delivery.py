@@ -53,40 +53,48 @@ async def encourage(request: web.BaseRequest) -> None:
         request.writer.output_size = 0
 
 
-async def deliver(request: web.BaseRequest, carried: Carried, identity: str, stall_s: float) -> web.StreamResponse:
+async def deliver(
+    request: web.BaseRequest, carried: Carried, identity: str, stall_s: float, *, last: bool
+) -> web.StreamResponse:
     """Write the host's answer to the client as it comes; the connection is cut where its end never comes.
 
-    It is cut, too, where the client takes nothing for `stall_s`, so that nobody is held up by it for ever. Raises
-    AgentError while nothing was written yet.
+    It is cut, too, where the client takes nothing for `stall_s`, so that nobody is held up by it for ever. The `last`
+    answer says that the connection ends with it. Raises AgentError while nothing was written yet.
     """
     stream = carried.stream
     first = b"" if stream.has_ended else await stream.read()
     if stream.has_ended and request.method != "HEAD" and request.version == HttpVersion11:
-        return _whole(request, carried, identity, first)
-    return await _stream(request, carried, identity, first, stall_s)
+        return _whole(carried, identity, first, keep_alive=bool(request.keep_alive) and not last)
+    response = _begun(carried, identity)
+    if last:
+        response.force_close()
+    return await _stream(request, response, carried, first, stall_s)
 
 
-def _whole(request: web.BaseRequest, carried: Carried, identity: str, body: bytes) -> PassedOn:
+def _whole(carried: Carried, identity: str, body: bytes, *, keep_alive: bool) -> PassedOn:
     head = carried.head
     line = _STATUS_LINES.get(head.status) or b"HTTP/1.1 %d \r\n" % head.status
     length = b"Content-Length: %d\r\n" % len(body)
     if head.status in _BODILESS:
         # What an agent sends nevertheless would pass for the next answer on this connection (RFC 9112 §6.3).
         length = body = b""
-    keep_alive = bool(request.keep_alive)
     close = b"" if keep_alive else b"Connection: close\r\n"
     ours = f"{REQUEST_ID}: {identity}\r\n\r\n".encode("ascii")
     return PassedOn(head.status, b"".join((line, head.headers, length, close, ours, body)), keep_alive=keep_alive)
 
 
+def _begun(carried: Carried, identity: str) -> web.StreamResponse:
+    headers = CIMultiDict(to_pairs(carried.head.headers))
+    headers[REQUEST_ID] = identity
+    response = web.StreamResponse(status=carried.head.status, headers=headers)
+    response.content_length = carried.head.length
+    return response
+
+
 async def _stream(
-    request: web.BaseRequest, carried: Carried, identity: str, first: bytes, stall_s: float
+    request: web.BaseRequest, response: web.StreamResponse, carried: Carried, first: bytes, stall_s: float
 ) -> web.StreamResponse:
     head, stream = carried.head, carried.stream
-    headers = CIMultiDict(to_pairs(head.headers))
-    headers[REQUEST_ID] = identity
-    response = web.StreamResponse(status=head.status, headers=headers)
-    response.content_length = head.length
     await response.prepare(request)
     try:
         # To a HEAD, and with a status that has no body, the same.
@@ -97,6 +105,7 @@ async def _stream(
             data = await stream.read()
     except (AgentError, TimeoutError) as failure:
         detail = str(failure) or f"the client took nothing for {stall_s:g} s"
+        identity = response.headers[REQUEST_ID]
         logs.event(events.REQUEST_TRUNCATED, level=logging.WARNING, request_id=identity, detail=detail)
         if request.transport is not None:
             request.transport.abort()

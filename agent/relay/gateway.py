@@ -210,7 +210,9 @@ class Gateway:
             response: web.StreamResponse = self._problem(outcome, identity)
         else:
             try:
-                response = await deliver(request, outcome, identity, self.limits.request_s)
+                # A client that is told in time asks the next node, in place of a connection that is about to be closed.
+                last = self.admission.draining
+                response = await deliver(request, outcome, identity, self.limits.request_s, last=last)
             except AgentError:
                 response = self._problem(answers.answer_lost(outcome.link.peer.name, outcome.head.status), identity)
             finally:
@@ -236,6 +238,6 @@ class Gateway:
         if problem.retry:
             headers["Retry-After"] = str(problem.after_s or self.retry_after_s)
         response = web.Response(status=problem.status, body=problem.body, headers=headers)
-        if problem.close:
+        if problem.close or self.admission.draining:
             response.force_close()
         return response

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
 from connector_host.access.door import Door
-from connector_host.endpoint import bulk, documents, health, requests, users
+from connector_host.endpoint import bulk, documents, health, requests, safeguards, users
 from connector_host.endpoint.exports import Exports
 from connector_host.endpoint.health import CertificateState
 from connector_host.endpoint.rehearsals import rehearse_instead
@@ -60,6 +61,8 @@ def make_application(  # noqa: PLR0913 - what the parts of one application are t
     application[health.WANTED] = wanted
     application[health.CERTIFICATE] = certificate
     application.add_routes([*_users(), *_health(), *_documents(), *_refused()])
+    application[safeguards.LEAVING] = asyncio.Event()
+    application.on_shutdown.append(safeguards.leave)
     application.on_shutdown.append(_finish_exports)
     return application
 

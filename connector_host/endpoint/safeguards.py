@@ -5,6 +5,7 @@ The trace of a request goes on, or begins here: our hop of it is on every log li
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
@@ -25,6 +26,15 @@ HEADERS: Final = {
 """OWASP's REST security cheat sheet; SCIM answers hold personal data (RFC 7644 §7.5)."""
 
 
+LEAVING: Final = web.AppKey("leaving", asyncio.Event)
+"""Set once the host is about to stop."""
+
+
+async def leave(application: web.Application) -> None:
+    """Say with each answer from now on that the connection ends: what is sent on it next might never be answered."""
+    application[LEAVING].set()
+
+
 @web.middleware
 async def guard(
     request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -38,4 +48,6 @@ async def guard(
         headers.setdefault(name, value)
     headers[traces.HEADER] = trace.header
     headers["Server"] = "connector-host"
+    if request.app[LEAVING].is_set():
+        response.force_close()
     return response

@@ -55,3 +55,11 @@ async def test_a_host_whose_certificate_has_expired_is_not_ready(word, days, sta
         answer = await client.get("/readyz")
         document = await answer.json()
     assert (answer.status, document["certificate"], document["certificate_days_left"]) == (status, word, days)
+
+
+async def test_answers_of_a_host_that_is_about_to_stop_end_their_connection():
+    application = make_application({})
+    async with TestClient(TestServer(application)) as client:
+        assert "Connection" not in (await client.get("/healthz")).headers
+        await application.shutdown()
+        assert (await client.get("/healthz")).headers["Connection"] == "close"

@@ -52,6 +52,30 @@ async def test_a_relay_that_restarts_loses_no_request_in_hand(chain, host, clien
         assert response.status == 204
 
 
+@pytest.mark.parametrize("method", ["DELETE", "HEAD"])
+async def test_a_relay_that_stops_says_with_its_answers_that_the_connection_ends(chain, host, client, method):
+    await chain.start_relay()
+    await chain.start_agent(host.url)
+    async with client.request(method, chain.address(USERS + "/1")) as response:
+        assert "Connection" not in response.headers
+    release = asyncio.Event()
+
+    async def answer(_):
+        await release.wait()
+        return web.Response(status=204)
+
+    host.answer = answer
+    host.arrived.clear()
+    asked = asyncio.create_task(client.request(method, chain.address(USERS + "/1")))
+    await host.arrived.wait()
+    stopping = asyncio.create_task(chain.stop("relay"))
+    await chain.log.wait_for(events.LINK_ENDED, reason="the relay is about to stop")
+    release.set()
+    async with await asked as response:
+        assert response.headers["Connection"] == "close"
+    await stopping
+
+
 async def test_an_agent_that_stops_finishes_what_it_carries(chain, host, client):
     await chain.start_relay()
     await chain.start_agent(host.url)
