@@ -66,6 +66,8 @@ class RelayStatus(msgspec.Struct, frozen=True, kw_only=True):
     """The other nodes that are up."""
     nats: str | None = None
     """Why the other nodes cannot be reached, empty where they can; None where this node stands alone."""
+    last_error: str = ""
+    """Which request failed last, or which agent was refused, and why; empty where none was."""
 
 
 class AgentStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -124,6 +126,7 @@ def words(status: RelayStatus | AgentStatus, now_s: float) -> str:
         head = [f"Relay {status.version} at {status.url}, certificate good for {days} days."]
         tail = [f"Tenant {name}: {count} under way." for name, count in status.under_way.items() if count]
         tail += _other_nodes(status, now_s)
+        tail += [f"Last error: {status.last_error}"] if status.last_error else []
     else:
         shown = (
             "shows a token"
@@ -160,4 +163,5 @@ def _line(link: LinkStatus, now_s: float, *, lame: bool) -> str:
     age = int(now_s - link.since_s)
     trip = _trip(link.round_trip_ms)
     how = ", compressed" if link.compressed else ""
-    return f"  {link.tenant}  {link.peer}  up {age} s, round trip {trip}{how}, {link.in_flight} in flight{trouble}"
+    peer = f"{link.peer} {link.version}".rstrip()
+    return f"  {link.tenant}  {peer}  up {age} s, round trip {trip}{how}, {link.in_flight} in flight{trouble}"

@@ -65,6 +65,8 @@ class Admission:
     compression: bool
     """Whether agents may deflate their answers."""
     draining: bool = False
+    last_error: str = ""
+    """When and why an agent was not let in, or a request that was let in was not carried; the last of both."""
     named: dict[Link, AgentName] = field(default_factory=dict)
     """The live links of agents with a certificate."""
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
@@ -74,10 +76,10 @@ class Admission:
         try:
             visitor = await self._look_at(request, tenant)
         except StoreUnavailable as failure:
-            logs.event(events.LINK_REFUSED, level=logging.WARNING, peer=request.remote, reason=str(failure))
+            self._refused(request.remote, str(failure))
             return web.Response(status=503, text="The relay's store cannot be asked.\n", headers={"Retry-After": "5"})
         if visitor is None:
-            logs.event(events.LINK_REFUSED, level=logging.WARNING, peer=request.remote, reason="tenant or credentials")
+            self._refused(request.remote, "tenant or credentials")
             return web.Response(status=401, text="This tenant and token are not accepted.\n", headers=_CHALLENGE)
         if self.draining:
             return web.Response(status=503, text="This relay is about to stop.\n", headers={"Retry-After": "1"})
@@ -96,6 +98,10 @@ class Admission:
         for link, name in self.named.items():
             if name.agent in revoked:
                 link.cut("the agent was revoked")
+
+    def _refused(self, peer: str | None, reason: str, tenant: str | None = None) -> None:
+        logs.event(events.LINK_REFUSED, level=logging.WARNING, tenant=tenant, peer=peer, reason=reason)
+        self.last_error = f"{now():%Y-%m-%d %H:%M:%S} an agent at {peer} was not let in: {reason}"
 
     async def _look_at(self, request: web.BaseRequest, tenant: str) -> _Visitor | None:
         """Return who asks to be let in, None where nobody knows them; raises StoreUnavailable."""
@@ -144,8 +150,7 @@ class Admission:
                     name = await self._proven(visitor, link.peer)
                     reason = "" if name else "the certificate is not accepted"
                 if reason:
-                    peer = visitor.peer
-                    logs.event(events.LINK_REFUSED, level=logging.WARNING, tenant=tenant, peer=peer, reason=reason)
+                    self._refused(visitor.peer, reason, tenant)
                     link.cut(reason)
                     return
                 await self._match(link, visitor, name, ended)

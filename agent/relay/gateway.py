@@ -27,6 +27,7 @@ from agent.relay.fate import Asked, Carried, carry, is_safe
 from agent.relay.forwarded import REQUEST_ID, Caller, is_authority, onward, request_id
 from agent.relay.waiting import TooManyBodies, WaitingRoom
 from connector_host import traces
+from connector_host.clock import now
 
 if TYPE_CHECKING:
     from agent.relay.admission import Admission
@@ -207,6 +208,7 @@ class Gateway:
         )
         outcome = await carry(self.agents, Asked(tenant, head, body, self.limits.wait_s))
         if isinstance(outcome, Problem):
+            self.admission.last_error = f"{now():%Y-%m-%d %H:%M:%S} tenant {tenant}: {outcome.detail}"
             response: web.StreamResponse = self._problem(outcome, identity)
         else:
             try:

@@ -62,6 +62,7 @@ class Reporter:
             node=self.place.node,
             nodes=[_node(neighbour) for neighbour in self._neighbours()],
             nats=self.place.neighbours.trouble if self.place.neighbours else None,
+            last_error=self.admission.last_error,
         )
 
     def figures(self) -> Iterable[Figure]:

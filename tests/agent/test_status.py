@@ -11,7 +11,7 @@ import aiohttp
 import msgspec
 import pytest
 
-from agent import status
+from agent import __version__, status
 from agent.cli import main
 from agent.errors import ConfigurationError
 from agent.metrics import Figure, render
@@ -69,6 +69,23 @@ async def test_the_last_error_and_an_unreachable_host_are_shown(chain, client):
     agent = await status_of(chain.folder / "agent-state", "agent-status.json", lambda found: found["last_error"])
     assert not agent["host_reachable"]
     assert "https://localhost:1 cannot be reached" in agent["last_error"]
+
+
+async def test_the_relay_tells_what_went_wrong_last_and_which_version_each_agent_has(chain, client):
+    await chain.start_relay()
+    await chain.start_agent("https://localhost:1")
+    async with client.get(chain.address()):
+        pass
+    fits = lambda found: found["last_error"] and found["links"]  # noqa: E731
+    file = chain.folder / "relay-state" / "relay-status.json"
+    await status_of(file.parent, file.name, fits)
+    words = status.words(status.read(file, status.RelayStatus, time.time()), time.time())
+    assert "tenant acme: Agent one reports: the connector host at https://localhost:1 cannot be reached" in words
+    assert f"acme  one {__version__}  up " in words
+    headers = {"Authorization": "Bearer wrong"}
+    async with client.get(f"{chain.url}/link/acme", headers=headers) as response:
+        assert response.status == 401
+    await status_of(file.parent, file.name, lambda found: "was not let in: tenant or cred" in found["last_error"])
 
 
 async def test_figures_count_what_was_answered(chain, host, client):
