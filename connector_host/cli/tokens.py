@@ -50,6 +50,7 @@ def new(  # noqa: PLR0913 - one parameter an option
     Example:
       connector-host token new --name entra --expires 2027-11-23
     """
+    from connector_host import clock
     from connector_host.access.tokens import accept_token
     from connector_host.app import url_of
     from connector_host.settings import load
@@ -58,7 +59,10 @@ def new(  # noqa: PLR0913 - one parameter an option
     configuration = load(config)
     connector, settings = connector_named(configuration, connector)
     given = accept_token(sys.stdin.readline().strip(), url_of(configuration.host, connector)) if from_stdin else None
-    made = add_token(settings.token_hash_file, connector, token=given, name=name, expires=_aware(expires))
+    ends = _aware(expires)
+    if ends is not None and ends <= clock.now():
+        fail(f"--expires: {ends:%Y-%m-%d} has begun already, so the token would never be valid. Give a later day.")
+    made = add_token(settings.token_hash_file, connector, token=given, name=name, expires=ends)
     if token_file is not None:
         from connector_host.tls.issuing import write_private
 

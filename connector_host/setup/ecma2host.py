@@ -9,7 +9,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+import unicodedata
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 from xml.etree import ElementTree as ET
 
@@ -49,12 +50,31 @@ def read_export(path: Path) -> tuple[Migrated, ...]:
 
 
 def choose(connectors: tuple[Migrated, ...], name: str | None) -> Migrated:
-    """Return the connector of this name, or the only one; raises ConfigurationError that names those there are."""
+    """Return the connector of this name, or the only one, which then takes the name, as it fits into a URL here.
+
+    Raises ConfigurationError that names those there are.
+    """
     names = ", ".join(connector.name for connector in connectors)
-    found = [connector for connector in connectors if name in {None, connector.name}]
+    found = [one for one in connectors if len(connectors) == 1 or name in {None, one.name}]
     if len(found) != 1:
         raise ConfigurationError(f"The export holds these connectors: {names}. Name one of them with --name.")
-    return found[0]
+    return _named(found[0], _fitting(name if len(connectors) == 1 and name else found[0].name))
+
+
+def _fitting(name: str) -> str:
+    """Return the name with everything left out that does not fit into a URL without escaping."""
+    letters = unicodedata.normalize("NFKD", name.replace("ß", "ss")).encode("ascii", "ignore").decode()
+    return re.sub(r"[^A-Za-z0-9_-]+", "_", letters).strip("_-")[:64] or "connector"
+
+
+def _named(connector: Migrated, name: str) -> Migrated:
+    if name == connector.name:
+        return connector
+    note = (
+        f"The connector {connector.name!r} is called {name} here, so its tenant URL changes: put the new one, ending "
+        f"with /ecma2host_{name}/scim, into Entra."
+    )
+    return replace(connector, name=name, notes=(note, *connector.notes))
 
 
 def _parse(path: Path) -> ET.Element:

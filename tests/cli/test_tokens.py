@@ -19,7 +19,8 @@ def test_a_token_is_replaced_while_the_host_runs(configured):
 
 
 def test_tokens_are_listed_by_id_name_and_expiry(configured):
-    configured.run("token", "new", "--name", "okta", "--expires", "2020-01-01")
+    configured.run("token", "new", "--name", "okta", "--expires", "2999-01-01")
+    configured.write("Employees.tokens", configured.read("Employees.tokens").replace("2999-01-01", "2020-01-01"))
     listed = json.loads(configured.run("token", "list", "--json").stdout)
     assert [(one["name"], one["expires"], one["state"]) for one in listed] == [
         ("", "", "valid"),
@@ -82,3 +83,13 @@ def test_an_empty_password_changes_nothing(configured):
     configured.write("connector-host.toml", text)
     assert configured.run("secret", "set", "--from-stdin", text="\n").returncode == 1
     assert not (configured.path / "HR.sealed").exists()
+
+
+def test_a_token_that_would_never_be_valid_is_not_made(configured):
+    before = configured.read("Employees.tokens")
+    done = configured.run("token", "new", "--expires", "2020-01-01")
+    assert (done.returncode, "Give a later day" in done.stderr, configured.read("Employees.tokens")) == (
+        1,
+        True,
+        before,
+    )

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from connector_host.errors import ConfigurationError
+from connector_host.settings import CONNECTOR_NAME
 from connector_host.setup.ecma2host import choose, read_export
 
 SAMPLE = Path(__file__).parent / "samples" / "ecma2host.xml"
@@ -89,3 +90,20 @@ def test_one_of_several_is_chosen_by_name(write):
     assert choose(both, "CRM").name == "CRM"
     with pytest.raises(ConfigurationError, match="SQL, CRM"):
         choose(both, None)
+
+
+@pytest.mark.parametrize(
+    ("name", "wanted", "got"),
+    [
+        ("HR_1", None, "HR_1"),
+        ("HR Contoso", None, "HR_Contoso"),
+        ("Größe", None, "Grosse"),
+        ("人事", None, "connector"),
+        ("HR Contoso", "HR", "HR"),
+    ],
+)
+def test_a_name_that_fits_into_no_url_is_changed_and_that_is_told(write, name, wanted, got):
+    found = choose(read_export(write(changed(">SQL<", f">{name}<"))), wanted)
+    assert CONNECTOR_NAME.fullmatch(found.name)
+    told = [note for note in found.notes if f"/ecma2host_{got}/scim, into Entra" in note]
+    assert (found.name, bool(told)) == (got, name != got)
