@@ -207,7 +207,12 @@ async def _ask(session: aiohttp.ClientSession, target: Target, path: str, token:
         ) from failure
     except aiohttp.ClientError as failure:
         fact = f"The connection broke while the request was under way ({type(failure).__name__})."
-        raise _fail(target, fact, "Look at the logs of agent and relay at this time.") from failure
+        mend = (
+            "Look at the host's log. Where `client_authority` is set, it wants a certificate, and `doctor` has none."
+            if target.hop == "host"
+            else "Look at the logs of agent and relay at this time."
+        )
+        raise _fail(target, fact, mend) from failure
 
 
 def _detail(answer: _Answer) -> str:

@@ -135,6 +135,20 @@ async def test_what_to_do_about_a_certificate_depends_on_what_is_wrong_with_it(t
     assert mend in finding.mend, finding
 
 
+def test_a_host_that_demands_client_certificates_says_that_the_doctor_has_none(tmp_path):
+    folder = Folder(tmp_path)
+    assert folder.init("--table", "Employees").returncode == 0
+    with socket.create_server(("127.0.0.1", 0)) as probing:
+        port = probing.getsockname()[1]
+    text = folder.read("connector-host.toml").replace(
+        "port = 0", f'port = {port}\nclient_authority = "tls/authority.pem"'
+    )
+    folder.write("connector-host.toml", text)
+    with folder.serve() as host:
+        code, sections = examined(host)
+    assert (code, "`client_authority`" in next(iter(sections.values()))[-1]["mend"]) == (1, True), sections
+
+
 async def test_what_speaks_no_tls_is_told_apart(tmp_path):
     async def talk(_, writer):
         writer.write(b"SSH-2.0-OpenSSH\r\n")
