@@ -209,12 +209,18 @@ def test_what_another_product_exported_is_taken_over_under_the_same_url(folder):
     assert found["Resources"][0][urn]["FirstName"] == "Britta"
 
 
-def test_a_name_in_an_export_that_no_url_can_hold_is_refused_for_the_file_that_was_to_be_written(folder):
+def test_a_name_in_an_export_that_no_url_can_hold_is_changed_and_that_is_told(folder):
     sample = Path(__file__).parents[1] / "setup" / "samples" / "ecma2host.xml"
     text = (
         sample.read_text().replace("[dbo].[Employees]", "Employees").replace("<ProfileName>SQL", "<ProfileName>My SQL")
     )
     (folder.path / "export.xml").write_text(text)
     done = folder.init("--from-ecma2host", "export.xml", "--token-file", "token")
+    assert (done.returncode, "The connector 'My SQL' is called My_SQL here" in done.stderr) == (0, True), done.stderr
+    assert "/ecma2host_My_SQL/scim" in done.stdout
+
+
+def test_a_name_that_no_url_can_hold_is_refused_for_the_file_that_was_to_be_written(folder):
+    done = folder.init("--table", "Employees", "--name", "My SQL", "--token-file", "token")
     assert (done.returncode, "Error: connector-host.toml:" in done.stderr) == (1, True), done.stderr
     assert not (folder.path / "connector-host.toml").exists()
