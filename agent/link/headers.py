@@ -6,6 +6,7 @@ Knows which headers belong to one hop only, and therefore never travel over a li
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -69,5 +70,10 @@ def to_pairs(block: bytes) -> list[tuple[str, str]]:
 
 def said(block: bytes, name: str) -> str | None:
     """Return what one header of a block says, None where it is not there once, or is too long to be logged."""
-    found = re.findall(rb"(?im)^%b: ([\x21-\x7e]{1,128})\r$" % re.escape(name.encode()), block)
+    found = _line_of(name).findall(block)
     return found[0].decode() if len(found) == 1 else None
+
+
+@lru_cache(maxsize=16)
+def _line_of(name: str) -> re.Pattern[bytes]:
+    return re.compile(rb"^%b: ([\x21-\x7e]{1,128})\r$" % re.escape(name.encode()), re.IGNORECASE | re.MULTILINE)
