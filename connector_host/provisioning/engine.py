@@ -18,6 +18,7 @@ from connector_host.observability import events
 from connector_host.provisioning import faults
 from connector_host.provisioning.cycles import Options, Parts, run_cycle
 from connector_host.provisioning.errors import JobHeld, StateUnavailable
+from connector_host.provisioning.lanes import lanes
 from connector_host.provisioning.notices import Notice, tell
 from connector_host.provisioning.opening import opened
 from connector_host.provisioning.reports import Ending, Kind, Report
@@ -25,8 +26,9 @@ from connector_host.provisioning.state import logbook
 from connector_host.provisioning.state.leading import Lead, leading
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Mapping
 
+    from connector_host.provisioning.lanes import Lane
     from connector_host.provisioning.settings import JobSettings, Provisioning
     from connector_host.provisioning.state.records import JobState
     from connector_host.provisioning.state.store import State
@@ -51,6 +53,10 @@ class Engine:
     state: State
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     on_progress: Callable[[Report], None] = lambda _report: None
+    _lanes: Mapping[str, Lane] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._lanes = lanes(job.target for job in self.settings.jobs.values())
 
     async def run_once(self, name: str, options: Options) -> Report:
         """Run one cycle now; raises JobHeld, ConfigurationError, or SourceFailed before it could begin."""
@@ -103,7 +109,7 @@ class Engine:
         return report
 
     async def _cycle(self, name: str, job: JobSettings, options: Options, stop: asyncio.Event) -> Report:
-        async with opened(name, job) as one:
+        async with opened(name, job, self._lanes[job.target.url]) as one:
             parts = Parts(name, job, one.flows, self.state, one.source, one.target, stop, options, self.on_progress)
             return await run_cycle(parts)
 

@@ -14,6 +14,7 @@ from connector_host.provisioning.targets import Target
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from connector_host.provisioning.lanes import Lane
     from connector_host.provisioning.settings import JobSettings
     from connector_host.provisioning.sources.contract import Source
 
@@ -30,7 +31,7 @@ class Opened:
 
 
 @asynccontextmanager
-async def opened(name: str, settings: JobSettings) -> AsyncIterator[Opened]:
+async def opened(name: str, settings: JobSettings, lane: Lane | None = None) -> AsyncIterator[Opened]:
     """Open a job for the time of the block.
 
     Raises ConfigurationError where scope or mappings don't fit the source, SourceFailed where that cannot be asked.
@@ -43,7 +44,7 @@ async def opened(name: str, settings: JobSettings) -> AsyncIterator[Opened]:
         flows = compile_mappings(settings, attributes)
         # A target may quote a value in its error, so where any value is to stay out of the log its words stay out, too.
         quiet = settings.redact_log or any(flow.redacted for flow in flows)
-        async with Target(settings.target, quiet=quiet) as target:
+        async with Target(settings.target, quiet=quiet, lane=lane) as target:
             yield Opened(name, settings, flows, source, target)
     finally:
         await source.close()

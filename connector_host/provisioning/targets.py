@@ -5,7 +5,6 @@ probe · find · read · create · change · delete          (RFC 7644 §3.3-3.6
 
 from __future__ import annotations
 
-import asyncio
 import json
 import uuid
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -14,7 +13,7 @@ from urllib.parse import quote, urlencode
 import aiohttp
 from yarl import URL
 
-from connector_host import clock, traces
+from connector_host import traces
 from connector_host.errors import ConfigurationError
 from connector_host.provisioning.answers import INCOMPLIANT, identified, listed, parsed
 from connector_host.provisioning.errors import (
@@ -25,6 +24,7 @@ from connector_host.provisioning.errors import (
     TargetError,
     TargetUnavailable,
 )
+from connector_host.provisioning.lanes import Lane
 from connector_host.provisioning.schemas import UserSchema, user_schema
 from connector_host.provisioning.secrets import revealed
 from connector_host.provisioning.web import tls
@@ -73,10 +73,11 @@ BUSY: Final = frozenset({TOO_MANY, 502, 503, 504})
 class Target:
     """One SCIM service and the way to it.
 
-    With `quiet` the errors keep the service's own words to themselves: they may quote a value.
+    With `quiet` the errors keep the service's own words to themselves: they may quote a value. A `lane` is shared with
+    other jobs that write to the same service.
     """
 
-    def __init__(self, settings: TargetSettings, *, quiet: bool = False) -> None:
+    def __init__(self, settings: TargetSettings, *, quiet: bool = False, lane: Lane | None = None) -> None:
         token = revealed(settings.token, settings.token_file) or ""
         if len(token) < TOKEN_CHARS_MIN:
             raise ConfigurationError(f"target: the secret token has {TOKEN_CHARS_MIN} characters at the least.")
@@ -86,7 +87,7 @@ class Target:
         self._tls = tls(settings.trust)
         self._key = None if settings.signing_key is None else load_key(settings.signing_key)
         self._trace = traces.begin()
-        self._pace = _Pace(settings.requests_per_s)
+        self._lane = lane or Lane(settings.concurrency, settings.requests_per_s)
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
@@ -170,7 +171,6 @@ class Target:
         self, method: str, path: str, body: Resource | None = None, key: str | None = None
     ) -> tuple[int, Resource | None]:
         assert self._session is not None, "entered first"  # noqa: S101 - a programming error, not a state
-        await self._pace.turn()
         headers = {**self._headers, traces.HEADER: self._trace.next_span().header}
         if key is not None:
             headers["Idempotency-Key"] = key
@@ -179,7 +179,10 @@ class Target:
         if self._key is not None:
             headers = {**headers, **sign(Asked(method, str(url), headers, data or b""), self._key)}
         try:
-            async with self._session.request(method, url, headers=headers, data=data, allow_redirects=False) as answer:
+            async with (
+                self._lane.turn(),
+                self._session.request(method, url, headers=headers, data=data, allow_redirects=False) as answer,
+            ):
                 document = parsed(await answer.read())
                 self._raise_for_all(answer.status, answer.headers.get("Retry-After", ""), document)
                 return answer.status, document
@@ -213,22 +216,6 @@ class Target:
         words = f"{kind}: {detail}" if kind and detail else detail or kind
         text = f"{status}: {words}" if words else f"the target answered {status}"
         return text[:REASON_CHARS_MAX].replace("\0", "?")  # PostgreSQL keeps no text with NUL
-
-
-class _Pace:
-    """Lets no more than so many requests a second through, evenly."""
-
-    def __init__(self, per_s: float | None) -> None:
-        self._gap_s = 0.0 if per_s is None else 1 / per_s
-        self._next_s = 0.0
-
-    async def turn(self) -> None:
-        """Wait for one's turn."""
-        if not self._gap_s:
-            return
-        now = clock.monotonic_s()
-        at, self._next_s = max(now, self._next_s), max(now, self._next_s) + self._gap_s
-        await asyncio.sleep(at - now)
 
 
 def _literal(value: object) -> str:

@@ -39,10 +39,22 @@ class Moody:
         self.requests = []
         self.traces = []
         self.answers = {}
+        self.hold_s = 0.0
+        self.under_way = 0
+        self.most_under_way = 0
         self.state = State(f"sqlite:///{folder / 'state.sqlite'}")
         self.state.migrate()
 
     async def serve(self, request):
+        self.under_way += 1
+        self.most_under_way = max(self.most_under_way, self.under_way)
+        try:
+            await asyncio.sleep(self.hold_s)
+            return await self.answer(request)
+        finally:
+            self.under_way -= 1
+
+    async def answer(self, request):
         self.requests.append((request.method, request.headers.get("Idempotency-Key")))
         self.traces.append(request.headers.get("traceparent", ""))
         if request.method == "GET":

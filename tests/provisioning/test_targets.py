@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from connector_host.endpoint.outcomes import Outcomes
 from connector_host.errors import ConfigurationError
 from connector_host.provisioning.cycles import Options
+from connector_host.provisioning.engine import Engine
 from connector_host.provisioning.settings import TargetSettings
 from connector_host.provisioning.targets import Target
 from connector_host.signing.keys import make_key
@@ -198,6 +199,15 @@ async def test_requests_keep_to_their_limit_a_second(moody):
     begun = asyncio.get_running_loop().time()
     await moody.run(people=10, requests_per_s=50)
     assert asyncio.get_running_loop().time() - begun >= 20 / 50
+
+
+async def test_jobs_of_one_target_share_the_least_of_their_limits(moody):
+    moody.hold_s = 0.01
+    staff = moody.engine(people=20, concurrency=8).settings
+    other = moody.engine(people=None, concurrency=3).settings.jobs["staff"]
+    engine = Engine(staff.model_copy(update={"jobs": {**staff.jobs, "other": other}}), moody.state)
+    await asyncio.gather(*(engine.run_once(name, Options(patient=False)) for name in engine.settings.jobs))
+    assert moody.most_under_way == 3
 
 
 @pytest.mark.parametrize(

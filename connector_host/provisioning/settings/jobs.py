@@ -117,9 +117,9 @@ class TargetSettings(Settings):
     trust: Path | None = None
     """The certificate authority of the service, PEM; None is the system's."""
     concurrency: int = Field(default=8, ge=1, le=256)
-    """Requests that may be under way at the same time."""
+    """Requests that may be under way at the same time; of jobs that write to the same URL, the least holds for all."""
     requests_per_s: float | None = Field(default=None, gt=0)
-    """The most requests a second; None is no limit."""
+    """The most requests a second; None is no limit. Shared as `concurrency` is."""
     timeout_s: float = Field(default=40.0, gt=0)
     """Seconds that one request may take."""
     attempts: int = Field(default=4, ge=1, le=10)
