@@ -229,6 +229,11 @@ class AgentSettings(Settings, frozen=True, kw_only=True):
     """The connector host's URL, without a path: `https://localhost:8585`. Requests go there and nowhere else."""
     host_trust: Path | None = None
     """The authorities, PEM, that the host's certificate must come from; left out, those of the operating system."""
+    host_client_certificate: Path | None = None
+    """The certificate that is shown to a host that demands one (`client_authority` in its [host]), PEM, with what
+    issued it behind it. Exchanged files are taken over with the next connection."""
+    host_client_key: Path | None = None
+    """The key of that certificate, PEM, without a passphrase."""
     host_token_file: Path | None = None
     """A file that holds the connector host's token and nothing else; requests carry it in place of what the client
     sent. It is read again every few seconds."""

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from aiohttp.http_parser import RawResponseMessage
     from aiohttp.streams import StreamReader
 
+    from agent.outbound.shown import ShownCertificate
+
 IDLE_S: Final = 15.0
 """Seconds that an unused connection is kept: less than any host's own patience, so that it is rarely the host that
 ends one just as a request goes out on it."""
@@ -49,6 +51,7 @@ class Host:
     url: URL
     trust: ssl.SSLContext
     connect_s: float
+    shown: ShownCertificate | None = None
 
     @property
     def authority(self) -> str:
@@ -66,12 +69,12 @@ class Host:
         return self.url.port or 443
 
 
-def parse_host(url: str, trust: ssl.SSLContext, connect_s: float) -> Host:
+def parse_host(url: str, trust: ssl.SSLContext, connect_s: float, shown: ShownCertificate | None = None) -> Host:
     """Return the host at this URL; raises ConfigurationError where it is not `https://name[:port]`."""
     parsed = URL(url)
     if parsed.scheme != "https" or not parsed.host or parsed.path != "/" or parsed.query_string or parsed.user:
         raise ConfigurationError(f"agent.host: write https://NAME:PORT and no path; {url!r} is something else.")
-    return Host(parsed, trust, connect_s)
+    return Host(parsed, trust, connect_s, shown)
 
 
 class Connection:
@@ -149,6 +152,8 @@ class HostPool:
     async def _connect(self) -> Connection:
         loop, host = asyncio.get_running_loop(), self.host
         where = f"the connector host at {host.url.origin()}"
+        if host.shown is not None:
+            host.shown.refresh()
         try:
             async with asyncio.timeout(host.connect_s):
                 _, protocol = await loop.create_connection(

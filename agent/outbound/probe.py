@@ -24,6 +24,7 @@ PROBE_S: Final = 5.0
 
 DOWN_S: Final = 0.5
 
+_HINT: Final = "; one that demands client certificates does so where host_client_certificate shows none that it knows"
 _BYTES: Final = 65_536
 _OK: Final = 200
 
@@ -44,7 +45,7 @@ async def look(pool: HostPool) -> Health:
     except TimeoutError:
         return Health(reachable=False, record="", detail=f"the connector host is silent for {PROBE_S:g} s")
     except BROKEN as failure:
-        return Health(reachable=False, record="", detail=f"the connector host hung up ({failure})")
+        return Health(reachable=False, record="", detail=f"the connector host hung up ({failure}){_HINT}")
     return Health(reachable=True, record=_record(content) if message.code == _OK else "")
 
 

@@ -13,6 +13,7 @@ from agent.outbound.forwarding import Forwarder
 from agent.outbound.host import HostPool, parse_host
 from agent.outbound.probe import Probe
 from agent.outbound.reporting import Reporter
+from agent.outbound.shown import shown
 from agent.outbound.tokens import HostToken
 from agent.rates import Rates
 
@@ -27,9 +28,9 @@ async def run(settings: AgentSettings, stop: asyncio.Event, ready: Callable[[], 
 
     Raises ConfigurationError where the settings cannot be used.
     """
-    pool = HostPool(
-        parse_host(settings.host, trusting(settings.host_trust, "agent.host_trust"), settings.host_connect_s)
-    )
+    trust = trusting(settings.host_trust, "agent.host_trust")
+    certificate = shown(settings.host_client_certificate, settings.host_client_key, trust)
+    pool = HostPool(parse_host(settings.host, trust, settings.host_connect_s, certificate))
     forwarder = Forwarder(
         pool,
         HostToken(settings.host_token_file),

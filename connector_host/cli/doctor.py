@@ -23,6 +23,8 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 @click.option("--token-file", type=_FILE, help="The connector's token, so that more than the door can be tried.")
 @click.option("--relay-url", help="The tenant URL through the relay, as the directory has it.")
 @click.option("--trust", type=_FILE, help="The authority that issued the relay's certificate, where it is your own.")
+@click.option("--client-certificate", type=_FILE, help="What a host with `client_authority` wants to be shown, PEM.")
+@click.option("--client-key", type=_FILE, help="The key of that certificate, PEM.")
 @click.option("--bundle", type=_FILE, help="Write a bundle for whoever helps: no secret, and nobody's values.")
 @json_option
 def doctor(  # noqa: PLR0913 - one parameter an option
@@ -32,6 +34,8 @@ def doctor(  # noqa: PLR0913 - one parameter an option
     token_file: Path | None,
     relay_url: str | None,
     trust: Path | None,
+    client_certificate: Path | None,
+    client_key: Path | None,
     bundle: Path | None,
     as_json: bool,
 ) -> None:
@@ -51,7 +55,8 @@ def doctor(  # noqa: PLR0913 - one parameter an option
     configuration = load(config)
     name, _ = connector_named(configuration, connector)
     token = read_secret(token_file).strip() if token_file else None
-    sections = asyncio.run(_examine(config, configuration, name, token, relay_url, trust))
+    shown = _shown(client_certificate, client_key)
+    sections = asyncio.run(_examine(config, configuration, name, token, relay_url, trust, shown))
     if bundle is not None:
         _write(bundle, configuration, sections)
     if as_json:
@@ -63,8 +68,33 @@ def doctor(  # noqa: PLR0913 - one parameter an option
     raise SystemExit(1 if any(failures(findings) for findings in sections.values()) else 0)
 
 
+def _shown(certificate: Path | None, key: Path | None) -> tuple[Path, Path] | None:
+    """Return what is shown to a host that demands certificates of its clients."""
+    from connector_host.errors import ConfigurationError
+    from connector_host.tls.files import load_identity
+    from connector_host.tls.identity import belongs_together
+
+    if certificate is None or key is None:
+        if certificate is not key:
+            fail("--client-certificate and --client-key go together: give both.")
+        return None
+    try:
+        identity = load_identity(certificate, key)
+    except ConfigurationError as failure:
+        fail(f"--client-certificate: {failure}")
+    if not belongs_together(identity.certificate, identity.key):
+        fail(f"--client-key: {key} is not the key of the certificate in {certificate}.")
+    return certificate, key
+
+
 async def _examine(  # noqa: PLR0913, PLR0917 - what was typed
-    config: Path, configuration: Configuration, name: str, token: str | None, relay_url: str | None, trust: Path | None
+    config: Path,
+    configuration: Configuration,
+    name: str,
+    token: str | None,
+    relay_url: str | None,
+    trust: Path | None,
+    shown: tuple[Path, Path] | None,
 ) -> dict[str, list[Finding]]:
     from connector_host import app
     from connector_host.doctor.probing import Target, probe
@@ -75,8 +105,10 @@ async def _examine(  # noqa: PLR0913, PLR0917 - what was typed
     sections = await app.check(configuration, config)
     url = app.url_of(host, name)
     address = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host.listen, host.listen)  # noqa: S104 - compared, not bound
-    target = Target("host", url, client_context(trust_of(host.certificate)), token, address)
-    sections[f"straight to {url}"] = await probe(target)
+    straight = client_context(trust_of(host.certificate))
+    if shown is not None:
+        straight.load_cert_chain(*shown)
+    sections[f"straight to {url}"] = await probe(Target("host", url, straight, token, address))
     if relay_url is not None:
         try:
             context = client_context(trust)

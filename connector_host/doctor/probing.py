@@ -208,7 +208,7 @@ async def _ask(session: aiohttp.ClientSession, target: Target, path: str, token:
     except aiohttp.ClientError as failure:
         fact = f"The connection broke while the request was under way ({type(failure).__name__})."
         mend = (
-            "Look at the host's log. Where `client_authority` is set, it wants a certificate, and `doctor` has none."
+            "Look at the host's log. Where `client_authority` is set, give `doctor` a --client-certificate of it."
             if target.hop == "host"
             else "Look at the logs of agent and relay at this time."
         )

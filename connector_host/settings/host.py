@@ -40,8 +40,8 @@ class HostSettings(Settings):
     allow: tuple[str, ...] = Field(default=(), examples=[("10.0.0.0/8", "127.0.0.1")])
     """Addresses and networks that may call; empty is any. Behind a trusted proxy it is the client's own that counts."""
     client_authority: Path | None = Field(default=None, examples=["tls/clients.pem"])
-    """An authority, PEM: only clients that show a certificate of it may connect, for `/readyz`, too. The agent and
-    `doctor` show none: this is for a host that its clients call without a relay."""
+    """An authority, PEM: only clients that show a certificate of it may connect, for `/readyz`, too. An agent shows its
+    `host_client_certificate`, `doctor` its `--client-certificate`."""
     lock_out_failures: int = Field(default=10, ge=0)
     """Wrong tokens that one address (in IPv6: one /64) may give within `lock_out_s` before it has to wait as long; 0
     locks nobody out."""

@@ -73,12 +73,15 @@ class Host:
 
 
 @asynccontextmanager
-async def host_server(papers, *, port=0):
+async def host_server(papers, *, port=0, clients=None):
     host = Host("")
     runner = web.ServerRunner(web.Server(host.serve, access_log=None), shutdown_timeout=0.1)
     await runner.setup()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(papers.certificate, papers.key)
+    if clients is not None:
+        context.load_verify_locations(clients)
+        context.verify_mode = ssl.CERT_REQUIRED
     await web.TCPSite(runner, "127.0.0.1", port, ssl_context=context).start()
     host.url = f"https://localhost:{runner.addresses[0][1]}"
     try:

@@ -17,6 +17,7 @@ from connector_host.tls.issuing import issue_authority, issue_files, issue_leaf
 from tests.agent.chain import chain_of, issue_papers
 from tests.agent.events import EventLog
 from tests.folders import Folder
+from tests.tls.certificates import write_client
 
 PERSON = {
     "schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"],
@@ -135,18 +136,21 @@ async def test_what_to_do_about_a_certificate_depends_on_what_is_wrong_with_it(t
     assert mend in finding.mend, finding
 
 
-def test_a_host_that_demands_client_certificates_says_that_the_doctor_has_none(tmp_path):
+def test_a_host_that_demands_client_certificates_is_shown_one_or_says_so(tmp_path):
     folder = Folder(tmp_path)
     assert folder.init("--table", "Employees").returncode == 0
+    write_client(tmp_path)
     with socket.create_server(("127.0.0.1", 0)) as probing:
         port = probing.getsockname()[1]
-    text = folder.read("connector-host.toml").replace(
-        "port = 0", f'port = {port}\nclient_authority = "tls/authority.pem"'
-    )
+    text = folder.read("connector-host.toml").replace("port = 0", f'port = {port}\nclient_authority = "client.pem"')
     folder.write("connector-host.toml", text)
     with folder.serve() as host:
         code, sections = examined(host)
-    assert (code, "`client_authority`" in next(iter(sections.values()))[-1]["mend"]) == (1, True), sections
+        shown, _ = examined(host, "--client-certificate", "client.pem", "--client-key", "client.key")
+        alone = folder.run("doctor", "--client-certificate", "client.pem")
+    assert (code, "--client-certificate" in next(iter(sections.values()))[-1]["mend"]) == (1, True), sections
+    assert shown == 0
+    assert (alone.returncode, "go together" in alone.stderr) == (1, True)
 
 
 async def test_what_speaks_no_tls_is_told_apart(tmp_path):

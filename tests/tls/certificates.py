@@ -10,6 +10,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from connector_host.tls.issuing import Issued, write_private, write_public
+
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 CLIENT_ONLY = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH])
 SIGNED_WITH_SHA1 = x509.load_pem_x509_certificate(b"""\
@@ -47,6 +49,16 @@ def self_signed(*names, common_name="somebody", key=None, begin=-1, end=365, ext
     for extension in extensions:
         builder = builder.add_extension(extension, critical=False)
     return builder.sign(key, hashes.SHA256()), key
+
+
+def write_client(folder, **changes):
+    """Write a client's self-signed certificate and its key into a folder, which is made; return both paths."""
+    folder.mkdir(exist_ok=True)
+    certificate, key = self_signed("agent", **({"extensions": [CLIENT_ONLY], "begin": -900, "end": 9000} | changes))
+    client, files = Issued(certificate, key), (folder / "client.pem", folder / "client.key")
+    write_public(files[0], client.certificate_pem)
+    write_private(files[1], client.key_pem)
+    return files
 
 
 def _general(name):

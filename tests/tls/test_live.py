@@ -7,10 +7,10 @@ import pytest
 
 from connector_host import clock
 from connector_host.tls.contexts import client_context
-from connector_host.tls.issuing import Issued, IssuedFiles, issue_files, issue_leaf, write_private, write_public
+from connector_host.tls.issuing import IssuedFiles, issue_files, issue_leaf, write_private, write_public
 from connector_host.tls.live import LiveContext
 from connector_host.tls.renewal import own_authority
-from tests.tls.certificates import CLIENT_ONLY, self_signed
+from tests.tls.certificates import write_client
 
 
 async def echo(reader, writer):
@@ -48,10 +48,7 @@ async def test_connections_go_on_while_the_certificate_is_exchanged(tmp_path, na
 
 async def test_only_clients_of_the_given_authority_may_connect(tmp_path):
     files = issue_files(tmp_path / "host", "localhost", clock.now())
-    certificate, key = self_signed("agent", common_name="agent", extensions=[CLIENT_ONLY], begin=-900, end=9000)
-    client = Issued(certificate, key)
-    write_public(tmp_path / "client.pem", client.certificate_pem)
-    write_private(tmp_path / "client.key", client.key_pem)
+    write_client(tmp_path)
     context = LiveContext(files.certificate, files.key, client_authority=tmp_path / "client.pem").context
     stranger, server, known = (client_context(files.authority) for _ in range(3))
     server.load_cert_chain(files.certificate, files.key)
