@@ -40,6 +40,7 @@ PATCH_OP: Final = "urn:ietf:params:scim:api:messages:2.0:PatchOp"
 TOKEN_CHARS_MIN: Final = 12
 
 OK, CREATED, NO_CONTENT, UNAUTHORIZED, NOT_FOUND = 200, 201, 204, 401, 404
+SERVER_ERROR, NOT_IMPLEMENTED = 500, 501
 
 CODES: Final = {
     400: "UnprocessableEntity",
@@ -106,6 +107,9 @@ class Target:
         try:
             found = await self.find(attribute, str(uuid.uuid4()))
         except Refused as failure:
+            if failure.status is not None and failure.status >= SERVER_ERROR and failure.status != NOT_IMPLEMENTED:
+                # The application behind it is down or broken for now: nothing that an administrator has set up wrongly.
+                raise TargetUnavailable(failure.code, str(failure), status=failure.status) from failure
             raise Incompliant(
                 INCOMPLIANT, f"the probe was not answered by an empty list: {failure}", status=failure.status
             ) from failure
@@ -171,17 +175,15 @@ class Target:
         self, method: str, path: str, body: Resource | None = None, key: str | None = None
     ) -> tuple[int, Resource | None]:
         assert self._session is not None, "entered first"  # noqa: S101 - a programming error, not a state
-        headers = {**self._headers, traces.HEADER: self._trace.next_span().header}
-        if key is not None:
-            headers["Idempotency-Key"] = key
         data = None if body is None else json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
         url = URL(f"{self.settings.url}/{path}")
-        if self._key is not None:
-            headers = {**headers, **sign(Asked(method, str(url), headers, data or b""), self._key)}
         try:
             async with (
                 self._lane.turn(),
-                self._session.request(method, url, headers=headers, data=data, allow_redirects=False) as answer,
+                # Signed when its turn has come: a signature is good for a minute, and a lane may be long.
+                self._session.request(
+                    method, url, headers=self._said(method, url, data, key), data=data, allow_redirects=False
+                ) as answer,
             ):
                 document = parsed(await answer.read())
                 self._raise_for_all(answer.status, answer.headers.get("Retry-After", ""), document)
@@ -192,6 +194,15 @@ class Target:
             # Without a connection nothing was sent.
             kind = NotDone if isinstance(failure, aiohttp.ClientConnectorError) else TargetUnavailable
             raise kind("WebExceptionProtocolError", f"the target cannot be reached ({_cause(failure)})") from failure
+
+    def _said(self, method: str, url: URL, data: bytes | None, key: str | None) -> dict[str, str]:
+        """Return the headers of one request, signed where there is a key for that."""
+        headers = {**self._headers, traces.HEADER: self._trace.next_span().header}
+        if key is not None:
+            headers["Idempotency-Key"] = key
+        if self._key is None:
+            return headers
+        return {**headers, **sign(Asked(method, str(url), headers, data or b""), self._key)}
 
     def _raise_for_all(self, status: int, retry_after: str, document: Resource | None) -> None:
         """Raise for what has nothing to do with the user in hand."""

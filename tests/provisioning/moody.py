@@ -38,6 +38,7 @@ class Moody:
         self.moods = []
         self.requests = []
         self.traces = []
+        self.signatures = []
         self.answers = {}
         self.hold_s = 0.0
         self.under_way = 0
@@ -57,6 +58,7 @@ class Moody:
     async def answer(self, request):
         self.requests.append((request.method, request.headers.get("Idempotency-Key")))
         self.traces.append(request.headers.get("traceparent", ""))
+        self.signatures.append(request.headers.get("Signature-Input", ""))
         if request.method == "GET":
             return self.found(request) if "filter" in request.query else self.one(request)
         mood = self.moods.pop(0) if self.moods else "well"
@@ -82,6 +84,8 @@ class Moody:
         return web.json_response(user or {}, status=200 if user else 404)
 
     def found(self, request):
+        if "find" in self.answers:
+            return web.json_response({"detail": "broken"}, status=self.answers["find"])
         wanted = json.loads(request.query["filter"].partition(" eq ")[2])
         name = request.query["filter"].partition(" ")[0]
         hits = [user for user in self.users.values() if user.get(name) == wanted]

@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import json
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from pydantic import ValidationError
 
+from connector_host import clock
 from connector_host.endpoint.outcomes import Outcomes
 from connector_host.errors import ConfigurationError
 from connector_host.provisioning.cycles import Options
 from connector_host.provisioning.engine import Engine
+from connector_host.provisioning.lanes import Lane
 from connector_host.provisioning.settings import TargetSettings
 from connector_host.provisioning.targets import Target
 from connector_host.signing.keys import make_key
@@ -199,6 +202,26 @@ async def test_requests_keep_to_their_limit_a_second(moody):
     begun = asyncio.get_running_loop().time()
     await moody.run(people=10, requests_per_s=50)
     assert asyncio.get_running_loop().time() - begun >= 20 / 50
+
+
+@pytest.mark.parametrize(("status", "ending"), [(500, "unavailable"), (400, "quarantined"), (501, "quarantined")])
+async def test_an_application_that_is_broken_for_now_is_no_reason_for_quarantine(moody, status, ending):
+    moody.answers["find"] = status
+    report = await moody.run()
+    assert (report.ending, "broken" in report.detail) == (ending, True)
+
+
+async def test_a_request_is_signed_when_its_turn_has_come(moody, tmp_path, monkeypatch):
+    make_key(tmp_path / "engine.key")
+    settings = moody.engine(signing_key=str(tmp_path / "engine.key")).settings.jobs["staff"].target
+    lane, begun = Lane(1), clock.now()
+    async with Target(settings, lane=lane) as target:
+        async with lane.turn():
+            waiting = asyncio.create_task(target.find("userName", "x"))
+            await asyncio.sleep(0)
+            monkeypatch.setattr(clock, "now", lambda: begun + timedelta(minutes=5))
+        await waiting
+    assert f"created={int(begun.timestamp()) + 300}" in moody.signatures[-1]
 
 
 async def test_jobs_of_one_target_share_the_least_of_their_limits(moody):
