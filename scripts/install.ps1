@@ -70,9 +70,11 @@ $running = @(Get-Service $names -ErrorAction SilentlyContinue | Where-Object Sta
 $running | Stop-Service
 try {
     if (Test-Path $old) { Remove-Item -Recurse -Force $old }
-    if (Test-Path $Folder) { Move-Item $Folder $old }
+    $upgrade = Test-Path $Folder
+    $whole = $false
+    Push-Location (Split-Path $PSScriptRoot)
     try {
-        Push-Location (Split-Path $PSScriptRoot)
+        if ($upgrade) { Move-Item $Folder $old }
         Invoke-Program $Python @('-m', 'venv', $Folder)
         $pip = @('-m', 'pip', 'install', '--quiet', '--disable-pip-version-check')
         $offline = @()
@@ -83,12 +85,14 @@ try {
         Invoke-Program (Join-Path $Folder 'Scripts\python.exe') ($pip + $own)
         Invoke-Program (Join-Path $Folder 'Scripts\connector-host.exe') @('--version')
         Invoke-Program (Join-Path $Folder 'Scripts\provisioning-agent.exe') @('--version')
-    } catch {
-        Write-Warning 'The installation failed; what was there before is put back.'
-        if (Test-Path $Folder) { Remove-Item -Recurse -Force $Folder }
-        if (Test-Path $old) { Move-Item $old $Folder }
-        throw
+        $whole = $true
     } finally {
+        # Ctrl-C passes `catch` by, but not this.
+        if (-not $whole) {
+            if ((Test-Path $Folder) -and (-not $upgrade -or (Test-Path $old))) { Remove-Item -Recurse -Force $Folder }
+            if (Test-Path $old) { Move-Item $old $Folder }
+            Write-Host 'The installation failed; what was there before is put back.'
+        }
         Pop-Location
     }
 } finally {

@@ -23,17 +23,29 @@ for place in "$(dirname "$folder")" "$links"; do
 done
 
 # A virtual environment knows its own path, so the new one is made where it will stay, while the old one steps aside.
+upgrade=
 restore() {
-    echo "The installation failed; what was there before is put back." >&2
-    rm -rf "$folder"
-    [ ! -d "$folder.old" ] || mv "$folder.old" "$folder"
+    trap - ERR
+    trap '' INT TERM HUP # once only, and to its end: a second Ctrl-C would leave neither the old one nor the new
+    if [ -z "$upgrade" ]; then
+        rm -rf "$folder"
+    elif [ -d "$folder.old" ]; then
+        rm -rf "$folder"
+        mv "$folder.old" "$folder"
+    fi
+    echo "The installation failed; what was there before is put back." >&2 || true # the terminal may be gone
+    exit "$1"
 }
 if [ -e "$folder" ]; then
     [ -f "$folder/pyvenv.cfg" ] || { echo "$folder exists and is not an installation of this; name another folder." >&2; exit 1; }
     rm -rf "$folder.old"
-    mv "$folder" "$folder.old"
+    upgrade=yes
 fi
-trap restore ERR INT TERM
+trap 'restore $?' ERR
+trap 'restore 129' HUP
+trap 'restore 130' INT
+trap 'restore 143' TERM
+[ -z "$upgrade" ] || mv "$folder" "$folder.old"
 "$python" -m venv "$folder"
 offline=()
 [ -z "${WHEELS:-}" ] || offline=(--no-index --find-links "$WHEELS")
@@ -44,6 +56,6 @@ for program in connector-host provisioning-agent; do
     "$folder/bin/$program" --version >/dev/null
     ln -sfn "$folder/bin/$program" "$links/$program"
 done
-trap - ERR INT TERM
+trap - ERR INT TERM HUP
 echo "$("$links/connector-host" --version) is installed in $folder."
 echo "Next: sudo mkdir -p /etc/connector-host && sudo connector-host init --config /etc/connector-host/connector-host.toml"
