@@ -7,7 +7,7 @@ import itertools
 import os
 import socket
 import subprocess
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -138,17 +138,28 @@ class Supervisor:
         return worker
 
     async def _spawn(self, number: int) -> Worker:
-        talk, talk_there = socket.socketpair()
-        given, given_there = handles.pair()
-        its_own = (talk_there.fileno(), given_there.fileno())
-        with talk_there, given_there, handles.signals_held_back():
-            process = subprocess.Popen(  # noqa: ASYNC220, S603 - takes a millisecond; the command is our own
+        with ExitStack() as undoing:
+            talk, talk_there = socket.socketpair()
+            undoing.callback(talk.close)
+            with talk_there:
+                given, given_there = handles.pair()
+                undoing.callback(given.close)
+                with given_there:
+                    process = self._begin((talk_there.fileno(), given_there.fileno()))
+            undoing.callback(process.wait)
+            undoing.callback(process.kill)
+            desk = Desk(self.shared)
+            worker = Worker(number, process, await open_channel(talk, desk.answer), given, desk)
+            undoing.pop_all()
+        return worker
+
+    def _begin(self, its_own: tuple[int, ...]) -> subprocess.Popen[bytes]:
+        with handles.signals_held_back():
+            return subprocess.Popen(  # noqa: S603 - the command is our own
                 [*self.command, *map(str, its_own)],
                 pass_fds=its_own,
                 env={name: value for name, value in os.environ.items() if name not in _OF_THE_PARENT},
             )
-        desk = Desk(self.shared)
-        return Worker(number, process, await open_channel(talk, desk.answer), given, desk)
 
     async def _keep(self, number: int) -> None:
         """Replace the worker of a number whenever it ends; one that keeps on ending is given ever more time."""
@@ -165,7 +176,10 @@ class Supervisor:
                 worker = await self._bring_up(number)
             except WorkerEnded as failure:
                 self._note_end(self._workers[number], failure.status)
-                pause_s = min(_PAUSE_MAX_S, max(1.0, pause_s * 2))
+                pause_s = _longer(pause_s)
+            except Exception:  # noqa: BLE001 - no process or descriptor to be had; whatever it is, it may pass
+                structlog.get_logger().exception(events.WORKER_NOT_STARTED, worker=number)
+                pause_s = _longer(pause_s)
             else:
                 structlog.get_logger().info(events.WORKER_REPLACED, worker=number)
 
@@ -196,6 +210,10 @@ class Supervisor:
                 if worker.serves and clock.monotonic_s() - worker.channel.heard_s > self.silent_s:
                     with suppress(ProcessLookupError):
                         worker.process.kill()
+
+
+def _longer(pause_s: float) -> float:
+    return min(_PAUSE_MAX_S, max(1.0, pause_s * 2))
 
 
 async def _ended(process: subprocess.Popen[bytes]) -> int:

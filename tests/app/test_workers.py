@@ -13,6 +13,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from structlog.testing import capture_logs
 
 from connector_host.access.lockout import LockOut
 from connector_host.app.supervising import COMMAND, Crew
@@ -239,11 +240,19 @@ def test_what_keeps_a_worker_from_starting_is_said_once(configured):
     assert (done.returncode, done.stderr.count("no connector can be served")) == (78, 1)
 
 
-async def test_a_worker_that_hangs_is_killed_and_replaced(configured):
+@pytest.fixture
+def crew(configured):
+    """Return a crew of two, not started; `ended` hears of processes that ended unforeseen."""
     Workers(configured)
     path = configured.path / "connector-host.toml"
-    crew, ended = Crew(load(path), path), asyncio.Queue()
-    crew.supervisor = Supervisor(2, COMMAND, crew.order, Shared(None, None, LockOut()), ended.put_nowait, silent_s=3.0)
+    crew = Crew(load(path), path)
+    crew.supervisor = Supervisor(2, COMMAND, crew.order, Shared(None, None, LockOut()), silent_s=3.0)
+    return crew
+
+
+async def test_a_worker_that_hangs_is_killed_and_replaced(crew):
+    ended = asyncio.Queue()
+    crew.supervisor.ended = ended.put_nowait
     try:
         assert await crew.supervisor.start() == ("Employees",)
         hung = min(crew.supervisor.processes)
@@ -251,5 +260,31 @@ async def test_a_worker_that_hangs_is_killed_and_replaced(configured):
         while await ended.get() != hung:
             pass
         assert hung not in crew.supervisor.processes
+    finally:
+        await crew.supervisor.stop(20)
+
+
+async def until(holds):
+    """Ask again and again, for there is nothing to wait for."""
+    async with asyncio.timeout(60):
+        while not holds():  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+
+
+def descriptors_open():
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+async def test_a_worker_that_could_not_be_started_is_tried_again(crew):
+    try:
+        with capture_logs() as logged:
+            await crew.supervisor.start()
+            before = descriptors_open()
+            crew.supervisor.command = ("/nowhere/python",)
+            os.kill(min(crew.supervisor.processes), signal.SIGKILL)
+            await until(lambda: "worker.not_started" in {line["event"] for line in logged})
+            assert descriptors_open() < before
+            crew.supervisor.command = COMMAND
+            await until(lambda: len(crew.supervisor.processes) == 2)
     finally:
         await crew.supervisor.stop(20)
