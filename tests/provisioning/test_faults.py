@@ -12,6 +12,7 @@ import time_machine
 from connector_host.errors import ConfigurationError
 from connector_host.provisioning import faults
 from connector_host.provisioning.checking import check_job
+from connector_host.provisioning.cycles import Options
 from connector_host.provisioning.errors import NothingStaged
 from connector_host.provisioning.reports import BLOCK
 from connector_host.provisioning.restarting import USUAL, RestartScope, restart
@@ -128,6 +129,18 @@ async def test_a_source_that_breaks_off_deletes_nobody(rig):
     assert report.ending == "unavailable"
     assert "line 301" in report.detail
     assert len(rig.rows()) == 400
+
+
+async def test_a_file_that_is_written_during_a_cycle_deletes_nobody(rig):
+    rig.people(person(1), person(2), person(3))
+    await rig.run()
+    rig.people(person(1))  # the first half of a copy
+    engine = rig.engine()
+    engine.on_progress = lambda _report: rig.people(person(1), person(2), person(3))
+    report = await engine.run_once("staff", Options())
+    assert report.ending == "unavailable"
+    assert "people.csv was changed while it was read" in report.detail
+    assert len(rig.rows()) == 3
 
 
 async def test_more_deletes_than_the_threshold_are_staged_until_they_are_allowed(rig):

@@ -74,6 +74,30 @@ async def test_a_file_that_is_not_whole_fails_and_says_where(tmp_path, text, rea
         await users_of(csv_source(path))
 
 
+@pytest.mark.parametrize("rows", [range(700), range(900)])
+async def test_a_file_that_is_written_while_it_is_read_fails(tmp_path, rows):
+    path = tmp_path / "people.csv"
+    path.write_text("\n".join(["id", *map(str, range(800))]) + "\n")
+    reading = csv_source(path).read(None)
+    assert len((await anext(reading)).users) == 250
+    path.write_text("\n".join(["id", *map(str, rows)]) + "\n")
+    with pytest.raises(SourceFailed, match="changed while it was read"):
+        async for _ in reading:
+            pass
+
+
+async def test_a_file_that_another_takes_the_place_of_is_read_to_its_end(tmp_path):
+    path, other = tmp_path / "people.csv", tmp_path / "people.new"
+    path.write_text("\n".join(["id", *map(str, range(800))]) + "\n")
+    other.write_text("id\n1\n")
+    reading = csv_source(path).read(None)
+    count = len((await anext(reading)).users)
+    other.rename(path)
+    async for batch in reading:
+        count += len(batch.users)
+    assert count == 800
+
+
 async def test_a_file_that_is_not_there_fails(tmp_path):
     with pytest.raises(SourceFailed, match="cannot be read"):
         await users_of(csv_source(tmp_path / "nowhere.csv"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from typing import TYPE_CHECKING, Any
 
 from connector_host.provisioning.errors import SourceFailed
@@ -34,6 +35,7 @@ class FileSource:
 
     def __init__(self, settings: CsvSettings | NdjsonSettings) -> None:
         self._settings = settings
+        self._read: os.stat_result | None = None
 
     async def attributes(self) -> Mapping[str, Kind] | None:
         """Return the columns of a CSV file; the lines of an NDJSON file may each have their own."""
@@ -54,7 +56,7 @@ class FileSource:
     def read(self, mark: str | None) -> AsyncGenerator[Batch, None]:
         """Yield every user of the file; a mark means nothing to it."""
         del mark
-        return batches(self._users)
+        return batches(self._users, self._whole)
 
     async def fetch(self, key: str) -> SourceUser | None:
         """Return one user, by reading the file until it is found."""
@@ -67,16 +69,40 @@ class FileSource:
         settings = self._settings
         try:
             with settings.path.open(encoding=settings.encoding, newline="") as file:
+                before = os.fstat(file.fileno())
                 rows = _csv_rows(file, settings) if isinstance(settings, CsvSettings) else _json_rows(file)
                 for line, values in rows:
                     key = values.get(settings.key)
                     if key in (None, "") or isinstance(key, tuple):
                         raise SourceFailed(f"{settings.path.name}, line {line}: the key {settings.key} has no value.")
                     yield SourceUser(str(key), values)
+                _same(settings, before, os.fstat(file.fileno()))
+                self._read = before
         except OSError as failure:
             raise SourceFailed(f"{settings.path} cannot be read ({failure.strerror}).") from failure
         except UnicodeDecodeError as failure:
             raise SourceFailed(f"{settings.path} is not {settings.encoding}.") from failure
+
+    def _whole(self) -> None:
+        """Raise SourceFailed where the file that was read has changed since; asked once all its users were looked at.
+
+        Another file in its place is no reason: the one that was read had come to its end.
+        """
+        try:
+            now = self._settings.path.stat()
+        except OSError:
+            return
+        if self._read is not None and now.st_ino == self._read.st_ino and now.st_dev == self._read.st_dev:
+            _same(self._settings, self._read, now)
+
+
+def _same(settings: CsvSettings | NdjsonSettings, before: os.stat_result, now: os.stat_result) -> None:
+    """Raise SourceFailed where the file was written meanwhile: a half of it looks like a file with fewer users."""
+    if (before.st_size, before.st_mtime_ns) != (now.st_size, now.st_mtime_ns):
+        raise SourceFailed(
+            f"{settings.path} was changed while it was read, so nobody is taken for gone:"
+            " write it under another name, and rename it into place."
+        )
 
 
 def _lines(settings: CsvSettings | NdjsonSettings) -> int | None:
