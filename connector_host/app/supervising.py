@@ -7,7 +7,7 @@ import os
 import pickle
 import sys
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -28,13 +28,14 @@ from connector_host.service.processes import remember_process
 from connector_host.service.reloads import Reloaded
 from connector_host.settings import load
 from connector_host.units import notifying
+from connector_host.workers.channel import Refused
 from connector_host.workers.figures import Figures
 from connector_host.workers.listening import bind, hand_out
 from connector_host.workers.sharing import Shared
 from connector_host.workers.supervisor import Supervisor
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Container, Sequence
     from pathlib import Path
 
     from connector_host.settings import Configuration
@@ -110,13 +111,14 @@ class Crew:
 
     async def _metrics(self) -> bytes:
         answers, alive = await self.supervisor.ask_all("metrics"), self.supervisor.processes
-        for process in answers.keys() & alive:
-            self.figures.take(process, msgspec.convert(answers[process], list[Family]))
+        for process, answer in answers.items():
+            if process in alive and not isinstance(answer, Refused):
+                self.figures.take(process, msgspec.convert(answer, list[Family]))
         self.figures.take(os.getpid(), families_of_process())
         return self.figures.text(len(alive))
 
     async def _reload(self) -> Reloaded:
-        """Read the file again and have every worker apply it; a worker that is replaced begins with it, too."""
+        """Read the file again and have every worker apply it; one that begins later is told what is in force."""
         log = structlog.get_logger()
         try:
             wanted = await asyncio.to_thread(load, self.path)
@@ -130,13 +132,32 @@ class Crew:
         # What waits for a restart is the same in every worker, whenever it begins.
         at_once = {key: getattr(host, key) for key in AT_ONCE}
         now = {"host": self.configuration.host.model_copy(update=at_once), "audit": self.configuration.audit}
-        self.configuration = wanted.model_copy(update=now)
-        # One that starts at this moment may have been told the configuration before this one.
-        answers = await self.supervisor.ask_all("apply", pickle.dumps(self.configuration), starting=True)
-        return _joined([Reloaded(*answer) for answer in answers.values()], tuple(later))
+        return replace(await self._apply(wanted.model_copy(update=now)), restart=tuple(later))
+
+    async def _apply(self, wanted: Configuration) -> Reloaded:
+        # One that starts at this moment was told the configuration before this one.
+        answers = await self.supervisor.ask_all("apply", pickle.dumps(wanted), starting=True)
+        reloads = [Reloaded(*answer) for answer in answers.values() if not isinstance(answer, Refused)]
+        failed = [str(answer) for answer in answers.values() if isinstance(answer, Refused)]
+        refused = {name: reason for one in reloads for name, reason in one.refused.items()}
+        if reloads or not failed:
+            self.configuration = _in_force(wanted, self.configuration, refused)
+            # So was one that was started meanwhile.
+            await self.supervisor.ask_all("apply", pickle.dumps(self.configuration), starting=True, besides=answers)
+        connectors = min((one.connectors for one in reloads), default=len(self.configuration.connectors))
+        return Reloaded(connectors, refused, failure=_told(failed, len(answers)))
 
 
-def _joined(reloads: Sequence[Reloaded], restart: tuple[str, ...]) -> Reloaded:
-    """Return what came of a reload in all workers: what one of them refused is not in force."""
-    refused = {name: reason for one in reloads for name, reason in one.refused.items()}
-    return Reloaded(min((one.connectors for one in reloads), default=0), refused, restart)
+def _in_force(wanted: Configuration, before: Configuration, refused: Container[str]) -> Configuration:
+    """Return what a worker that begins may be told: what one of them refused stays as it was, or away."""
+    goes_on = {name: one for name, one in before.connectors.items() if name in refused}
+    taken = {name: one for name, one in wanted.connectors.items() if name not in refused}
+    return wanted.model_copy(update={"connectors": taken | goes_on})
+
+
+def _told(failed: Sequence[str], asked: int) -> str:
+    """Return what became of a reload where workers failed, or none runs; empty where all is well."""
+    if not asked:
+        return "no worker runs; those that are started next begin with it."
+    reasons = ", ".join(sorted(set(failed)))
+    return f"{len(failed)} of {asked} workers failed ({reasons}); the log says where." if failed else ""

@@ -100,7 +100,7 @@ def reload(config: Path) -> None:
 def _told(outcome: Reloaded) -> Iterator[str]:
     """Say what the host took over, and what it did not."""
     if outcome.failure:
-        yield f"Nothing was taken over: {outcome.failure}"
+        yield f"The configuration was not taken over: {outcome.failure}"
         return
     what = "what can be used of the configuration" if outcome.refused else "the configuration"
     yield f"The running host has taken over {what}; connectors that it serves: {outcome.connectors}."

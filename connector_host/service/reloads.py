@@ -33,7 +33,7 @@ class Reloaded:
     restart: tuple[str, ...] = ()
     """Keys that differ from those that the host was started with, and take effect at its next start."""
     failure: str = ""
-    """Why nothing at all was taken over; empty where something was."""
+    """Why nothing was taken over, or not by every worker; empty where all of them took something over."""
 
     @property
     def whole(self) -> bool:

@@ -21,7 +21,7 @@ from connector_host.workers.errors import WorkerEnded
 from connector_host.workers.sharing import Desk
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Container, Sequence
 
     from connector_host.workers.sharing import Shared
 
@@ -104,15 +104,18 @@ class Supervisor:
         for worker in self._workers.values():
             worker.channel.tell(verb, body)
 
-    async def ask_all(self, verb: str, body: object = None, *, starting: bool = False) -> dict[int, Any]:
-        """Return the answer of each process that serves, or with `starting` will, and can give one."""
-        asked = [worker for worker in self._workers.values() if worker.serves or starting]
+    async def ask_all(
+        self, verb: str, body: object = None, *, starting: bool = False, besides: Container[int] = ()
+    ) -> dict[int, Any]:
+        """Return the answer of each process that serves, or with `starting` will: Refused where it could not do it."""
+        reached = [worker for worker in self._workers.values() if worker.serves or starting]
+        asked = [worker for worker in reached if worker.process.pid not in besides]
         answers = await asyncio.gather(*(worker.channel.ask(verb, body) for worker in asked), return_exceptions=True)
         found: dict[int, Any] = {}
         for worker, answer in zip(asked, answers, strict=True):
-            if isinstance(answer, Refused | ChannelLost):
+            if isinstance(answer, ChannelLost):
                 continue
-            if isinstance(answer, BaseException):
+            if isinstance(answer, BaseException) and not isinstance(answer, Refused):
                 raise answer
             found[worker.process.pid] = answer
         return found

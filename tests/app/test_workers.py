@@ -182,6 +182,35 @@ def test_a_changed_configuration_is_taken_over_by_all_and_by_whoever_comes_after
     assert [host.ask("GET", "/Users", connector="Second")[0] for _ in range(4)] == [401] * 4
 
 
+def test_what_was_refused_is_not_what_a_replacement_begins_with(configured):
+    two = Workers(configured)
+    first = configured.read("connector-host.toml")
+    with configured.serve() as host:
+        await_metrics(host)
+        text = second(configured, database="nonsense://x").replace('table = "Employees"', 'table = "Nowhere"', 1)
+        configured.write("connector-host.toml", text)
+        done = configured.run("reload")
+        assert (done.returncode, "connectors.Employees goes on as it was" in done.stdout) == (1, True), done.stdout
+        os.kill(children(host)[0], signal.SIGKILL)
+        host.wait_for("worker.replaced")
+        assert two.figure("connector_host_workers") == 2
+        assert [host.ask("GET", "/Users/bsimon")[0] for _ in range(4)] == [200] * 4
+        assert [host.ask("GET", "/Users", connector="Second")[0] for _ in range(4)] == [401] * 4
+        reload(host, first)
+
+
+def test_a_reload_that_fails_unforeseen_in_every_worker_is_told_as_a_failure(configured):
+    Workers(configured)
+    text = configured.read("connector-host.toml")
+    with configured.serve() as host:
+        # No file can have such a name, and whoever looks for it fails otherwise than where there is none.
+        wrong = text.replace("[connectors.Employees]", '[connectors.Employees]\npassword_file = "no\\u0000where"')
+        configured.write("connector-host.toml", wrong)
+        done = configured.run("reload")
+        assert (done.returncode, "2 of 2 workers failed (ValueError)" in done.stdout) == (1, True), done.stdout
+        assert host.ask("GET", "/Users/bsimon")[0] == 200
+
+
 def test_a_request_in_hand_is_answered_before_the_host_stops(configured):
     two = Workers(configured)
     with configured.serve() as host, ThreadPoolExecutor(1) as pool:
