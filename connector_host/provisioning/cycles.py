@@ -128,7 +128,8 @@ async def _finish(work: Work, mark: str | None) -> None:
     if held_back is None or work.parts.options.dry:
         await work.remember(**done, **WELL)
     else:
-        await work.quarantine(faults.TOO_MANY_DELETES, held_back, **done)
+        # What has changed since the mark does not tell who of the staged users is back: everybody is read again.
+        await work.quarantine(faults.TOO_MANY_DELETES, held_back, **done | {"mark": None})
 
 
 async def _retry(work: Work) -> None:

@@ -150,3 +150,30 @@ async def test_a_cycle_that_did_not_finish_keeps_the_old_mark(rig, staff):
     down = rig.document["target"] | DOWN
     assert (await staff.cycle(target=down)).ending == "unavailable"
     assert (await staff.cycle()).counts["created"] == 1
+
+
+@pytest.mark.parametrize("mended", [True, False])
+async def test_whoever_is_back_in_the_source_is_kept_though_changes_do_not_name_them(rig, staff, mended):
+    await staff.cycle(accidental_deletions=2)
+    staff.run("ALTER TABLE staff RENAME TO whole")
+    staff.run("CREATE TABLE staff AS SELECT * FROM whole WHERE id = '4'")
+    restart(rig.state, "staff", [RestartScope.WATERMARK])
+    assert (await staff.cycle(accidental_deletions=2)).ending == "quarantined"
+    if mended:
+        staff.run("INSERT INTO staff SELECT * FROM whole WHERE id IN ('1', '2', '3')")
+    restart(rig.state, "staff", [RestartScope.FORCE_DELETES])
+    report = await staff.cycle(accidental_deletions=2)
+    assert (report.kind, report.ending) == ("full", "finished")
+    assert sorted(rig.rows()) == (["u1", "u2", "u3", "u4"] if mended else ["u4"])
+    assert (await staff.cycle(accidental_deletions=2)).kind == "incremental"
+
+
+async def test_a_mended_source_ends_the_quarantine_by_itself(rig, staff):
+    await staff.cycle(accidental_deletions=2)
+    staff.run("ALTER TABLE staff RENAME TO whole")
+    staff.run("CREATE TABLE staff AS SELECT * FROM whole WHERE id = '4'")
+    restart(rig.state, "staff", [RestartScope.WATERMARK])
+    assert (await staff.cycle(accidental_deletions=2)).ending == "quarantined"
+    staff.run("INSERT INTO staff SELECT * FROM whole WHERE id <> '4'")
+    assert (await staff.cycle(accidental_deletions=2)).ending == "finished"
+    assert (rig.state.counts("staff")["staged"], len(rig.rows())) == (0, 5)

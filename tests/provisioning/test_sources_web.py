@@ -268,6 +268,25 @@ async def test_a_fresh_delta_disables_who_is_soft_deleted_and_deletes_who_is_gon
         assert (rig.rows()["id-0"]["Enabled"], "id-1" in rig.rows()) == (0, False)
 
 
+async def test_a_directory_that_shows_nobody_is_held_back_until_it_shows_somebody(rig):
+    mappings = [
+        {"target": "userName", "source": "id", "match": 1},
+        {"target": "name.givenName", "source": "displayName"},
+    ]
+    async with graph_source() as (graph, source):
+        settings = source._settings.model_dump(mode="json") | {"secret": "right"}
+        job = {"source": settings, "mappings": mappings, "enabled_attribute": "accountEnabled"}
+        await rig.run(**job)
+        users, graph.users = graph.users, {}
+        rig.state.set_job("staff", mark=None)
+        reports = [await rig.run(**job) for _ in range(3)]
+        assert [report.ending for report in reports] == ["quarantined"] * 3
+        graph.users = users
+        assert (await rig.run(**job)).ending == "finished"
+        assert len(rig.rows()) == 5
+        assert (await rig.run(**job)).kind == "incremental"
+
+
 async def test_graph_throttling_is_waited_for():
     async with graph_source() as (graph, source):
         graph.busy = 2
