@@ -16,8 +16,8 @@ from cryptography.hazmat.primitives.serialization import pkcs7, pkcs12
 
 from connector_host.errors import Finding, Level
 from connector_host.tls.chains import is_issued_by
-from connector_host.tls.files import Identity, UnusableFile, read_file
-from connector_host.tls.identity import belongs_together
+from connector_host.tls.files import Identity, UnusableFile, read_file, unreadable
+from connector_host.tls.identity import UNREADABLE, belongs_together, public_key, read_through
 from connector_host.tls.issuing import key_pem
 
 if TYPE_CHECKING:
@@ -62,6 +62,9 @@ def arrange(bundle: Bundle) -> Identity:
         for certificate in bundle.certificates:
             if belongs_together(certificate, key):
                 return Identity(_chain(certificate, bundle.certificates), key)
+    if all(public_key(certificate) is None for certificate in bundle.certificates):
+        mend = "Have it issued for an ECDSA P-256 key, or RSA with at least 2048 bits."
+        raise _unusable("certificate", "The certificate's kind of key cannot be used for TLS.", mend)
     mend = "Give the key that the certificate was requested with."
     raise _unusable("key", "The private key belongs to none of these certificates.", mend)
 
@@ -88,6 +91,17 @@ def _chain(leaf: x509.Certificate, others: Sequence[x509.Certificate]) -> tuple[
 
 def _read(path: Path, passphrase: bytes | None) -> Bundle:
     content = read_file(path, "certificate")
+    try:
+        bundle = _parsed(path, content, passphrase)
+        for certificate in bundle.certificates:
+            read_through(certificate)
+    except UNREADABLE as failure:
+        raise unreadable(path, failure) from failure
+    return bundle
+
+
+def _parsed(path: Path, content: bytes, passphrase: bytes | None) -> Bundle:
+    """Return what is in the content; raises x509.InvalidVersion, too, whatever the form."""
     if b"-----BEGIN " in content:
         return _read_pem(path, content, passphrase)
     if len(content) < _announced(content):

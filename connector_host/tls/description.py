@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from connector_host.tls.chains import common_name, is_issued_by
-from connector_host.tls.identity import days_left, subject_names
+from connector_host.tls.identity import days_left, public_key, subject_names
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -31,10 +31,12 @@ def describe(certificate: x509.Certificate, now: datetime) -> dict[str, str | li
 
 
 def _key(certificate: x509.Certificate) -> str:
-    match certificate.public_key():
+    match public_key(certificate):
         case ec.EllipticCurvePublicKey(curve=curve):
             return f"ECDSA {curve.name}"
         case rsa.RSAPublicKey(key_size=size):
             return f"RSA {size} bits"
+        case None:
+            return "of a kind that TLS does not use"
         case other:
             return type(other).__name__.removesuffix("PublicKey").lstrip("_")

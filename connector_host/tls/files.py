@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 
 from connector_host.errors import ConfigurationError, Finding, Level
 from connector_host.tls.chains import verify_chain
-from connector_host.tls.identity import belongs_together, verify_identity
+from connector_host.tls.identity import PLAIN_CERTIFICATE, UNREADABLE, belongs_together, read_through, verify_identity
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -97,12 +97,20 @@ def load_chain(path: Path) -> tuple[x509.Certificate, ...]:
     try:
         chain = tuple(x509.load_pem_x509_certificates(content))
         for certificate in chain:
-            _ = certificate.extensions  # parsed on first access
-    except (ValueError, x509.DuplicateExtension) as failure:
-        begun = b"-----BEGIN CERTIFICATE-----" in content
-        fact = f"{path} is damaged." if begun else f"{path} holds no readable certificate in PEM form."
-        raise _unusable("certificate", fact, "Copy the whole file again." if begun else _PEM_CERTIFICATE) from failure
+            read_through(certificate)
+    except UNREADABLE as failure:
+        if b"-----BEGIN CERTIFICATE-----" in content:
+            raise unreadable(path, failure) from failure
+        fact = f"{path} holds no readable certificate in PEM form."
+        raise _unusable("certificate", fact, _PEM_CERTIFICATE) from failure
     return chain
+
+
+def unreadable(path: Path, failure: Exception) -> UnusableFile:
+    """Return what is wrong where a certificate of this file raised one of UNREADABLE: damage, or an odd certificate."""
+    if isinstance(failure, ValueError):
+        return _unusable("certificate", f"{path} is damaged.", "Copy the whole file again.")
+    return _unusable("certificate", f"{path} has a certificate that cannot be read: {failure}.", PLAIN_CERTIFICATE)
 
 
 def load_key(path: Path, passphrase: bytes | None = None) -> PrivateKey:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeAlias
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -28,6 +29,17 @@ PrivateKey: TypeAlias = (
 )
 """The kinds of key that a TLS 1.3 certificate may have."""
 
+PublicKey: TypeAlias = rsa.RSAPublicKey | ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey | ed448.Ed448PublicKey
+
+UNREADABLE = (
+    ValueError,
+    UnsupportedAlgorithm,
+    x509.DuplicateExtension,
+    x509.InvalidVersion,
+    x509.UnsupportedGeneralNameType,
+)
+"""All that the library raises for what it cannot read in a certificate; most of them are no ValueErrors."""
+
 RSA_BITS = 2048
 CURVE_BITS = 256
 EXPIRY_WARNING_DAYS = (60, 30, 7, 1)
@@ -45,21 +57,45 @@ def verify_identity(certificate: x509.Certificate, key: PrivateKey | None, host:
     Checks the subject (RFC 9525 §6), the dates, the key's match and strength, and the extended key usage.
     """
     try:
-        certificate.extensions  # noqa: B018 - parsed on first access; from a peer they may be anything
-    except (ValueError, x509.DuplicateExtension):
-        return [Finding(Level.FAILURE, "certificate", "The certificate's extensions cannot be read.", _RENEW)]
+        read_through(certificate)
+    except UNREADABLE as failure:
+        return [Finding(Level.FAILURE, "certificate", f"The certificate cannot be read: {failure}.", PLAIN_CERTIFICATE)]
     return [
         _name_finding(certificate, host),
         _date_finding(certificate, now),
-        *(() if key is None else [_key_finding(certificate, key)]),
+        *(() if key is None or public_key(certificate) is None else [_key_finding(certificate, key)]),
         *_strength_findings(certificate),
         *_usage_findings(certificate),
     ]
 
 
+def read_through(certificate: x509.Certificate) -> None:
+    """Raise one of UNREADABLE now for what the library parses on first access only; keys are `public_key`'s."""
+    _ = certificate.extensions, certificate.subject, certificate.issuer
+
+
+PLAIN_CERTIFICATE = (
+    "Have it issued anew: X.509 version 3, each extension once, and DNS names and IP addresses only as subjectAltName."
+)
+
+
+def public_key(certificate: x509.Certificate) -> PublicKey | None:
+    """Return the certificate's key, or None where it is none that TLS uses, or cannot be read."""
+    try:
+        key = certificate.public_key()
+    except UNREADABLE:
+        return None
+    match key:
+        case rsa.RSAPublicKey() | ec.EllipticCurvePublicKey() | ed25519.Ed25519PublicKey() | ed448.Ed448PublicKey():
+            return key
+        case _:
+            return None
+
+
 def belongs_together(certificate: x509.Certificate, key: PrivateKey) -> bool:
     """Return whether the private key is the certificate's own."""
-    return _public_bytes(certificate.public_key()) == _public_bytes(key.public_key())
+    public = public_key(certificate)
+    return public is not None and _public_bytes(public) == _public_bytes(key.public_key())
 
 
 def subject_names(certificate: x509.Certificate) -> list[str]:
@@ -171,17 +207,13 @@ def _key_finding(certificate: x509.Certificate, key: PrivateKey) -> Finding:
     return Finding(Level.FAILURE, "key", "The private key does not belong to the certificate.", mend)
 
 
-def _public_bytes(key: object) -> bytes | None:
-    match key:
-        case rsa.RSAPublicKey() | ec.EllipticCurvePublicKey() | ed25519.Ed25519PublicKey() | ed448.Ed448PublicKey():
-            return key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
-        case _:
-            return None
+def _public_bytes(key: PublicKey) -> bytes:
+    return key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
 
 
 def _strength_findings(certificate: x509.Certificate) -> Iterator[Finding]:
     mend = "Use an ECDSA P-256 key, or RSA with at least 2048 bits."
-    match certificate.public_key():
+    match public_key(certificate):
         case rsa.RSAPublicKey(key_size=size) if size < RSA_BITS:
             fact = f"The certificate's RSA key has {size} bits; at least {RSA_BITS} are needed."
             yield Finding(Level.FAILURE, "key strength", fact, mend)
@@ -191,11 +223,16 @@ def _strength_findings(certificate: x509.Certificate) -> Iterator[Finding]:
         case ec.EllipticCurvePublicKey(curve=curve) if curve.name not in _CURVES:
             fact = f"The certificate's curve {curve.name} is none that TLS clients offer."
             yield Finding(Level.FAILURE, "key strength", fact, mend)
-        case rsa.RSAPublicKey() | ec.EllipticCurvePublicKey() | ed25519.Ed25519PublicKey() | ed448.Ed448PublicKey():
-            pass
-        case _:
+        case None:
             yield Finding(Level.FAILURE, "key strength", "The certificate's kind of key cannot be used for TLS.", mend)
-    hash_algorithm = certificate.signature_hash_algorithm
+        case _:
+            pass
+    try:
+        hash_algorithm = certificate.signature_hash_algorithm
+    except UNREADABLE:
+        fact = "The certificate is signed by an algorithm that TLS clients do not know."
+        yield Finding(Level.FAILURE, "key strength", fact, "Have it issued anew, signed with ECDSA or RSA and SHA-256.")
+        return
     if hash_algorithm is not None and hash_algorithm.name in _WEAK_HASHES:
         fact = f"The certificate is signed with {hash_algorithm.name.upper()}, which clients refuse."
         yield Finding(Level.FAILURE, "key strength", fact, "Have it issued anew with SHA-256.")

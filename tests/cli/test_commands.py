@@ -9,6 +9,9 @@ import sys
 
 import pytest
 
+from connector_host.tls.files import load_chain
+from tests.tls.certificates import armoured, odd_certificates
+
 
 def test_help_loads_nothing_that_takes_long():
     heavy = {"aiohttp", "cryptography", "msgspec", "pydantic", "rich", "scim2_models", "sqlalchemy", "structlog"}
@@ -64,6 +67,13 @@ def test_a_certificate_for_another_name_keeps_the_host_from_starting(configured)
     [line] = done.stderr.splitlines()
     assert "is for localhost, 127.0.0.1, ::1, not for hr.example.org" in line
     assert "subjectAltName" in line
+
+
+def test_a_certificate_that_cannot_be_read_is_no_reason_to_start_again(configured):
+    [certificate] = load_chain(configured.path / "tls" / "certificate.pem")
+    (configured.path / "tls" / "certificate.pem").write_bytes(armoured(odd_certificates(certificate)["kind of key"]))
+    done = configured.run_apart("serve")
+    assert (done.returncode, len(done.stderr.splitlines())) == (78, 1), done.stderr
 
 
 def test_a_port_in_use_is_told_in_one_line(configured):

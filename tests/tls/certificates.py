@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
@@ -72,3 +73,24 @@ def _general(name):
 
 def small_rsa_key():
     return rsa.generate_private_key(65_537, 1024)  # noqa: S505 - too small is the point
+
+
+X400_NAME = x509.UnrecognizedExtension(x509.SubjectAlternativeName.oid, b"\x30\x0f\x82\x09localhost\xa3\x02\x30\x00")
+"""A subjectAltName for localhost with an X.400 address beside it, which the library reads as no name."""
+
+
+def odd_certificates(certificate):
+    """Return what an ECDSA P-256 certificate is called and becomes where one octet of it is one nobody knows."""
+    der = certificate.public_bytes(serialization.Encoding.DER)
+    changes = {
+        "curve": ("06082a8648ce3d030107", "06082a8648ce3d030108"),
+        "kind of key": ("06072a8648ce3d0201", "06072a8648ce3d0209"),
+        "signature": ("06082a8648ce3d040302", "06082a8648ce3d04030a"),
+        "version": ("a003020102", "a003020109"),
+    }
+    return {name: der.replace(bytes.fromhex(old), bytes.fromhex(new)) for name, (old, new) in changes.items()}
+
+
+def armoured(der):
+    """Return a DER certificate in PEM form, whatever it holds."""
+    return b"-----BEGIN CERTIFICATE-----\n" + base64.encodebytes(der) + b"-----END CERTIFICATE-----\n"

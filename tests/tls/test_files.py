@@ -5,9 +5,10 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import x25519
 
 from connector_host.errors import Level, failures
+from connector_host.tls.description import describe
 from connector_host.tls.files import UnusableFile, check_identity, load_chain, load_identity, load_key
-from connector_host.tls.issuing import issue_authority, issue_files, issue_leaf
-from tests.tls.certificates import NOW
+from connector_host.tls.issuing import Issued, issue_authority, issue_files, issue_leaf
+from tests.tls.certificates import NOW, X400_NAME, armoured, odd_certificates, self_signed
 
 
 @pytest.fixture
@@ -115,3 +116,24 @@ def test_a_chain_in_order_is_good_and_in_any_other_order_a_failure(tmp_path):
     certificate.write_bytes(authority.certificate_pem + leaf.certificate_pem)
     [finding] = failures(check_identity(certificate, key, "localhost", NOW))
     assert "wrong order" in finding.fact
+
+
+@pytest.mark.parametrize("what", ["curve", "kind of key", "signature", "version", "X.400 name"])
+def test_a_certificate_with_something_that_nobody_knows_is_a_failure_with_its_mend(files, what):
+    if what == "X.400 name":
+        odd, key = self_signed(extensions=[X400_NAME])
+        files.certificate.write_bytes(odd.public_bytes(serialization.Encoding.PEM))
+        files.key.write_bytes(Issued(odd, key).key_pem)
+    else:
+        [certificate] = load_chain(files.certificate)
+        files.certificate.write_bytes(armoured(odd_certificates(certificate)[what]))
+    [finding] = failures(check_identity(files.certificate, files.key, "hr.example.org", NOW))
+    words = {"curve": "kind of key", "kind of key": "kind of key", "signature": "algorithm", "version": "version"}
+    assert words.get(what, "x400Address") in finding.fact
+    assert "issued" in finding.mend or "ECDSA P-256" in finding.mend
+
+
+def test_an_issuer_whose_key_nobody_knows_may_still_be_shown(files):
+    [certificate] = load_chain(files.certificate)
+    files.certificate.write_bytes(armoured(odd_certificates(certificate)["kind of key"]))
+    assert describe(load_chain(files.certificate)[0], NOW)["key"] == "of a kind that TLS does not use"

@@ -11,7 +11,7 @@ from connector_host.tls.bundles import arrange, read_bundle
 from connector_host.tls.files import UnusableFile, check_identity, load_chain, load_key
 from connector_host.tls.installing import install, write_request
 from connector_host.tls.issuing import Issued, issue_authority, issue_leaf, make_key
-from tests.tls.certificates import NOW
+from tests.tls.certificates import NOW, X400_NAME, armoured, odd_certificates, self_signed
 
 DER, PEM = serialization.Encoding.DER, serialization.Encoding.PEM
 ROOT = issue_authority("root", NOW)
@@ -147,3 +147,17 @@ def test_a_request_for_no_name_is_refused(tmp_path):
     with pytest.raises(ConfigurationError):
         write_request(tmp_path, "two words", [], kind="ecdsa")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("what", ["curve", "kind of key", "signature", "version", "X.400 name"])
+@pytest.mark.parametrize("form", [DER, PEM])
+def test_a_certificate_with_something_that_nobody_knows_is_refused(place, what, form):
+    if what == "X.400 name":
+        certificate, key = self_signed(extensions=[X400_NAME])
+        der, key_file = certificate.public_bytes(DER), Issued(certificate, key).key_pem
+    else:
+        der, key_file = odd_certificates(LEAF.certificate)[what], LEAF.key_pem
+    words = {"signature": "algorithm", "version": "not a valid X509 version", "X.400 name": "x400Address"}
+    with pytest.raises(UnusableFile, match=words.get(what, "kind of key")):
+        place.put(der if form is DER else armoured(der), key_file)
+    assert not place.certificate.exists()
