@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from ipaddress import IPv6Address, ip_address
 from typing import Final
 
 BURST_S: Final = 2.0
@@ -55,18 +54,3 @@ class Rates:
         full_after_s = max(BURST_S, 1.0 / (self.per_s or 1.0))
         self._buckets = {name: one for name, one in self._buckets.items() if now_s - one.at_s < full_after_s}
         self._sweep_at = max(KNOWN, 2 * len(self._buckets))
-
-
-def network_of(address: str | None) -> str:
-    """Return what counts as one client: an IPv4 address, or the /64 that one household or server gets in IPv6."""
-    if address is None or ":" not in address:
-        return address or ""
-    try:
-        parsed = ip_address(address.partition("%")[0])
-    except ValueError:
-        return address
-    if not isinstance(parsed, IPv6Address):
-        return address
-    if parsed.ipv4_mapped is not None:
-        return str(parsed.ipv4_mapped)
-    return f"{IPv6Address(int(parsed) >> 64 << 64)}/64"

@@ -12,6 +12,7 @@ import msgspec
 
 from agent.errors import ConfigurationError
 from agent.logs import printable
+from connector_host.clock import now
 
 EVERY_S: Final = 2.0
 STALE_S: Final = 10.0
@@ -116,6 +117,11 @@ def read(file: Path, kind: type[Status], now_s: float) -> Status | None:
     return status if now_s - status.at_s <= STALE_S else None
 
 
+def dated(text: str) -> str:
+    """Return an error with the moment before it, as `last_error` tells it."""
+    return f"{now():%Y-%m-%d %H:%M:%S} {text}"
+
+
 def words(status: RelayStatus | AgentStatus, now_s: float) -> str:
     """Return the status for a person."""
     # An agent has one host for all of its links, and says how that is once.
@@ -126,7 +132,6 @@ def words(status: RelayStatus | AgentStatus, now_s: float) -> str:
         head = [f"Relay {status.version} at {status.url}, certificate good for {days} days."]
         tail = [f"Tenant {name}: {count} under way." for name, count in status.under_way.items() if count]
         tail += _other_nodes(status, now_s)
-        tail += [f"Last error: {status.last_error}"] if status.last_error else []
     else:
         shown = (
             "shows a token"
@@ -138,7 +143,8 @@ def words(status: RelayStatus | AgentStatus, now_s: float) -> str:
             f"Agent {status.agent} {status.version} of tenant {status.tenant}, {shown}.",
             f"Connector host {status.host}: {reached}.",
         ]
-        tail = [f"Last error: {status.last_error}"] if status.last_error else []
+        tail = []
+    tail += [f"Last error: {status.last_error}"] if status.last_error else []
     return "\n".join(printable(line) for line in (*head, *links, *tail))
 
 

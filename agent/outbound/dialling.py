@@ -28,7 +28,7 @@ from agent.outbound.credentials import load
 from agent.outbound.proxies import Way
 from agent.outbound.reasons import reason_of
 from agent.outbound.renewal import Renewal
-from connector_host.clock import now
+from agent.status import dated
 
 if TYPE_CHECKING:
     from agent.link.messages import Health
@@ -193,7 +193,7 @@ class Dialler:
 
     def _report(self, failure: Exception, pause_s: float, url: URL) -> None:
         reason = reason_of(failure, self._settings.relay_connect_s)
-        self.last_error = f"{now():%Y-%m-%d %H:%M:%S} {reason}"
+        self.last_error = dated(reason)
         origin, again_s = str(url.origin()), round(pause_s, 2)
         logs.event(events.LINK_FAILED, level=logging.WARNING, relay=origin, reason=reason, again_s=again_s)
 

@@ -23,8 +23,8 @@ from agent.link.piping import pipe
 from agent.outbound.allowed import refusal
 from agent.outbound.host import BROKEN, HostCertificateRefused, HostUnreachable
 from agent.outbound.probe import look
+from agent.status import dated
 from connector_host import traces
-from connector_host.clock import now
 
 if TYPE_CHECKING:
     from aiohttp.http_parser import RawResponseMessage
@@ -298,7 +298,7 @@ class _Exchange:
             detail=detail,
         )
         self.forwarder.failed[reason] += 1
-        self.forwarder.last_error = f"{now():%Y-%m-%d %H:%M:%S} {detail}"
+        self.forwarder.last_error = dated(detail)
         self.stream.fail(encode(Failure(reason, self.sent, detail, lasting)))
 
 

@@ -26,6 +26,7 @@ from agent.link.session import WINDOW_BYTES, Session
 from agent.link.stretches import DEFLATE
 from agent.relay.authority import RequestRefused
 from agent.relay.databases import StoreUnavailable
+from agent.status import dated
 from connector_host.clock import now
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ class Admission:
 
     def _refused(self, peer: str | None, reason: str, tenant: str | None = None) -> None:
         logs.event(events.LINK_REFUSED, level=logging.WARNING, tenant=tenant, peer=peer, reason=reason)
-        self.last_error = f"{now():%Y-%m-%d %H:%M:%S} an agent at {peer} was not let in: {reason}"
+        self.last_error = dated(f"an agent at {peer} was not let in: {reason}")
 
     async def _look_at(self, request: web.BaseRequest, tenant: str) -> _Visitor | None:
         """Return who asks to be let in, None where nobody knows them; raises StoreUnavailable."""

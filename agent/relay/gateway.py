@@ -18,7 +18,7 @@ from aiohttp import web
 from agent import events, logs
 from agent.errors import AgentError
 from agent.link.messages import RequestHead
-from agent.rates import Rates, network_of
+from agent.rates import Rates
 from agent.relay import answers
 from agent.relay.answers import SCIM_JSON, Problem
 from agent.relay.bodies import ClientBody, TooLarge
@@ -26,8 +26,9 @@ from agent.relay.delivery import deliver, encourage
 from agent.relay.fate import Asked, Carried, carry, is_safe
 from agent.relay.forwarded import REQUEST_ID, Caller, is_authority, onward, request_id
 from agent.relay.waiting import TooManyBodies, WaitingRoom
+from agent.status import dated
 from connector_host import traces
-from connector_host.clock import now
+from connector_host.networks import network_of
 
 if TYPE_CHECKING:
     from agent.relay.admission import Admission
@@ -208,7 +209,7 @@ class Gateway:
         )
         outcome = await carry(self.agents, Asked(tenant, head, body, self.limits.wait_s))
         if isinstance(outcome, Problem):
-            self.admission.last_error = f"{now():%Y-%m-%d %H:%M:%S} tenant {tenant}: {outcome.detail}"
+            self.admission.last_error = dated(f"tenant {tenant}: {outcome.detail}")
             response: web.StreamResponse = self._problem(outcome, identity)
         else:
             try:

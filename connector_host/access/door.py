@@ -10,7 +10,8 @@ import structlog
 
 from connector_host import clock
 from connector_host.access.callers import Caller
-from connector_host.access.lockout import Counter, LockOut, one_client
+from connector_host.access.lockout import Counter, LockOut
+from connector_host.networks import network_of
 from connector_host.observability import events
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ class Door:
             token = None
         if not self._is_allowed(source.address):
             return TurnedAway(403)
-        client = one_client(source.address)
+        client = network_of(source.address)
         wait_s = self.lock_out.wait_s(client, now_s)
         # One guesser behind a proxy must not shut out everybody behind it: there a valid token still comes in.
         if wait_s and not (source.shared and token is not None):

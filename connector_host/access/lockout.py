@@ -4,24 +4,10 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Protocol
 
-_SOURCES_MAX = 10_000
+SOURCES_MAX = 10_000
 """Sources that are remembered; the longest silent one is forgotten first."""
-
-
-def one_client(address: str) -> str:
-    """Return what counts as one source, however it is spelled: an IPv4 address, or the /64 of one site in IPv6."""
-    try:
-        parsed = ip_address(address.partition("%")[0])
-    except ValueError:
-        return address
-    if isinstance(parsed, IPv4Address):
-        return str(parsed)
-    if parsed.ipv4_mapped is not None:
-        return str(parsed.ipv4_mapped)
-    return f"{IPv6Address(int(parsed) >> 64 << 64)}/64"
 
 
 class Counter(Protocol):
@@ -70,7 +56,7 @@ class LockOut:
         if locked:
             record.since_s = now_s
         self._records.move_to_end(source)
-        while len(self._records) > _SOURCES_MAX:
+        while len(self._records) > SOURCES_MAX:
             self._records.popitem(last=False)
         return locked
 

@@ -53,15 +53,11 @@ class Reloading:
 
     async def reload(self) -> Reloaded:
         """Read the file again, apply it, and return what came of it; the log says the same."""
-        log = structlog.get_logger()
         try:
-            wanted = await asyncio.to_thread(load, self.path)
+            wanted, later = await read_again(self.path, self._started)
         except ConfigurationError as failure:
-            log.error(events.CONFIGURATION_REFUSED, reason=str(failure))  # noqa: TRY400 - no trace helps
             return Reloaded(len(self.served), failure=str(failure))
-        if later := needs_restart(self._started, wanted):
-            log.warning(events.RESTART_NEEDED, attributes=later)
-        return replace(await self.apply(wanted), restart=tuple(later))
+        return replace(await self.apply(wanted), restart=later)
 
     async def apply(self, wanted: Configuration) -> Reloaded:
         """Take over what needs no restart, and return what came of it."""
@@ -128,7 +124,23 @@ async def _close_later(old: Served) -> None:
         await old.connector.close()
 
 
-def needs_restart(old: Configuration, new: Configuration) -> list[str]:
+async def read_again(path: Path, started: Configuration) -> tuple[Configuration, tuple[str, ...]]:
+    """Return what the file wants now, and which keys wait for a restart of what was `started`; the log says both.
+
+    Raises ConfigurationError, which the log says, too.
+    """
+    log = structlog.get_logger()
+    try:
+        wanted = await asyncio.to_thread(load, path)
+    except ConfigurationError as failure:
+        log.error(events.CONFIGURATION_REFUSED, reason=str(failure))  # noqa: TRY400 - no trace helps
+        raise
+    if later := _needs_restart(started, wanted):
+        log.warning(events.RESTART_NEEDED, attributes=later)
+    return wanted, tuple(later)
+
+
+def _needs_restart(old: Configuration, new: Configuration) -> list[str]:
     """Return the keys that changed and are read at the start only."""
     changed = [
         f"host.{key}"

@@ -58,8 +58,11 @@ def _lived(configuration: Configuration, path: Path) -> int:
     except CannotStart as failure:
         say(str(failure))
         return EXIT_CONFIGURATION
-    except (AuditInUse, CannotListen) as failure:
-        say(f"audit: {failure} Stop the other program first." if isinstance(failure, AuditInUse) else str(failure))
+    except AuditInUse as failure:
+        say(f"audit: {failure} Stop the other program first.")
+        return EXIT_TEMPORARY
+    except CannotListen as failure:
+        say(str(failure))
         return EXIT_TEMPORARY
     except WorkerEnded as failure:  # which said why
         return EXIT_CONFIGURATION if failure.status == EXIT_CONFIGURATION else 1

@@ -17,7 +17,7 @@ import structlog
 from connector_host.access.lockout import LockOut
 from connector_host.app.addresses import url_of
 from connector_host.app.keeping import open_outcomes, open_trail
-from connector_host.app.reloading import AT_ONCE, needs_restart
+from connector_host.app.reloading import AT_ONCE, read_again
 from connector_host.errors import ConfigurationError
 from connector_host.observability import events, logs
 from connector_host.observability.metrics import Family, families_of_process
@@ -26,7 +26,6 @@ from connector_host.service.lifecycle import running, stopping_signals
 from connector_host.service.metering import serve_metrics
 from connector_host.service.processes import remember_process
 from connector_host.service.reloads import Reloaded
-from connector_host.settings import load
 from connector_host.units import notifying
 from connector_host.workers.channel import Refused
 from connector_host.workers.figures import Figures
@@ -119,20 +118,16 @@ class Crew:
 
     async def _reload(self) -> Reloaded:
         """Read the file again and have every worker apply it; one that begins later is told what is in force."""
-        log = structlog.get_logger()
         try:
-            wanted = await asyncio.to_thread(load, self.path)
+            wanted, later = await read_again(self.path, self.started)
         except ConfigurationError as failure:
-            log.error(events.CONFIGURATION_REFUSED, reason=str(failure))  # noqa: TRY400 - no trace helps
             return Reloaded(len(self.configuration.connectors), failure=str(failure))
-        if later := needs_restart(self.started, wanted):
-            log.warning(events.RESTART_NEEDED, attributes=later)
         host = wanted.host
         logs.configure(host.log_format, host.log_level, values=host.log_values)
         # What waits for a restart is the same in every worker, whenever it begins.
         at_once = {key: getattr(host, key) for key in AT_ONCE}
         now = {"host": self.configuration.host.model_copy(update=at_once), "audit": self.configuration.audit}
-        return replace(await self._apply(wanted.model_copy(update=now)), restart=tuple(later))
+        return replace(await self._apply(wanted.model_copy(update=now)), restart=later)
 
     async def _apply(self, wanted: Configuration) -> Reloaded:
         # One that starts at this moment was told the configuration before this one.

@@ -17,8 +17,6 @@ from connector_host.scim.vocabulary import Defined, refused_kind
 if TYPE_CHECKING:
     from scim2_models.path import FilterNode
 
-"""ATTRNAME of RFC 7643 §2.1; a column of another name needs a mapping."""
-
 NEVER_MAPPED: Final = {
     "id": "the id is always the anchor; leave this line out",
     "meta": "meta is written by the host; leave this line out",

@@ -19,7 +19,8 @@ SECRETS: Final = PASSWORDS | {
 """Words of columns that are not proposed to an administrator; one who maps them means it."""
 
 ATTRIBUTE_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
-"""What SCIM can spell as the name of an attribute (RFC 7643 §2.1)."""
+"""What SCIM can spell as the name of an attribute (ATTRNAME of RFC 7643 §2.1); a column of another name needs a
+mapping."""
 
 _HUMP: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _WORD: Final = re.compile(r"[^\W\d_]+|\d+")

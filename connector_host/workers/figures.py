@@ -55,23 +55,23 @@ class Figures:
     def text(self, workers: int) -> bytes:
         """Return everything in Prometheus' text format."""
         own = [
-            Family("connector_host_workers", "Worker processes that serve.", "gauge", [_sample("", workers)]),
+            Family(
+                "connector_host_workers",
+                "Worker processes that serve.",
+                "gauge",
+                [Sample("connector_host_workers", {}, float(workers))],
+            ),
             Family(
                 "connector_host_worker_restarts",
                 "Worker processes that ended unforeseen and were replaced.",
                 "counter",
-                [_sample("_total", self.restarts)],
+                [Sample("connector_host_worker_restarts_total", {}, float(self.restarts))],
             ),
         ]
         told = [family for families in self._told.values() for family in families]
         registry = CollectorRegistry()
         registry.register(_Families([*_merged([*self._past.values(), *told]), *own]))
         return generate_latest(registry)
-
-
-def _sample(suffix: str, value: float) -> Sample:
-    name = "connector_host_worker_restarts" if suffix else "connector_host_workers"
-    return Sample(name + suffix, {}, float(value))
 
 
 class _Families(Collector):

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from connector_host.access.lockout import SOURCES_MAX
 from connector_host.endpoint.outcomes import Recorded, Unrecordable
 from connector_host.observability.audit import AuditUnavailable, storable
 from connector_host.workers.channel import ChannelLost, Refused
@@ -18,9 +19,6 @@ if TYPE_CHECKING:
 
     from connector_host.endpoint.outcomes import Answer, Names
     from connector_host.workers.channel import Channel
-
-_SOURCES_MAX: Final = 10_000
-"""Sources that are remembered; the parent remembers as many."""
 
 
 @dataclass(slots=True)
@@ -128,7 +126,7 @@ class RemoteLockOut:
         """Take over what the parent counted."""
         self._until_s[source] = until_s
         self._until_s.move_to_end(source)
-        while len(self._until_s) > _SOURCES_MAX:
+        while len(self._until_s) > SOURCES_MAX:
             self._until_s.popitem(last=False)
 
     def forgiven(self, source: str) -> None:

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.rates import BURST_S, KNOWN, Rates, network_of
+from agent.rates import BURST_S, KNOWN, Rates
+from connector_host.networks import network_of
 
 
 @given(st.lists(st.floats(0, 0.5), max_size=200), st.floats(0.1, 50))

@@ -213,6 +213,18 @@ async def graph_source(secret="right"):  # noqa: S107 - a test server's
         await runner.cleanup()
 
 
+def job_of(source):
+    """A job with this Graph as its source."""
+    return {
+        "source": source._settings.model_dump(mode="json") | {"secret": "right"},
+        "mappings": [
+            {"target": "userName", "source": "id", "match": 1},
+            {"target": "name.givenName", "source": "displayName"},
+        ],
+        "enabled_attribute": "accountEnabled",
+    }
+
+
 async def test_graph_gives_everybody_and_a_delta_link_as_the_mark():
     async with graph_source() as (graph, source):
         users, mark = await users_of(source)
@@ -252,13 +264,8 @@ async def test_a_soft_deleted_user_of_graph_is_not_gone():
 
 
 async def test_a_fresh_delta_disables_who_is_soft_deleted_and_deletes_who_is_gone(rig):
-    mappings = [
-        {"target": "userName", "source": "id", "match": 1},
-        {"target": "name.givenName", "source": "displayName"},
-    ]
     async with graph_source() as (graph, source):
-        settings = source._settings.model_dump(mode="json") | {"secret": "right"}
-        job = {"source": settings, "mappings": mappings, "enabled_attribute": "accountEnabled"}
+        job = job_of(source)
         await rig.run(**job)
         del graph.users["id-0"], graph.users["id-1"]
         graph.deleted = ["id-0"]
@@ -269,13 +276,8 @@ async def test_a_fresh_delta_disables_who_is_soft_deleted_and_deletes_who_is_gon
 
 
 async def test_a_directory_that_shows_nobody_is_held_back_until_it_shows_somebody(rig):
-    mappings = [
-        {"target": "userName", "source": "id", "match": 1},
-        {"target": "name.givenName", "source": "displayName"},
-    ]
     async with graph_source() as (graph, source):
-        settings = source._settings.model_dump(mode="json") | {"secret": "right"}
-        job = {"source": settings, "mappings": mappings, "enabled_attribute": "accountEnabled"}
+        job = job_of(source)
         await rig.run(**job)
         users, graph.users = graph.users, {}
         rig.state.set_job("staff", mark=None)
@@ -314,13 +316,8 @@ async def test_a_wrong_client_secret_says_so_and_not_what_it_was():
 
 
 async def test_a_job_over_graph_follows_its_changes(rig):
-    mappings = [
-        {"target": "userName", "source": "id", "match": 1},
-        {"target": "name.givenName", "source": "displayName"},
-    ]
     async with graph_source() as (graph, source):
-        settings = source._settings.model_dump(mode="json") | {"secret": "right"}
-        job = {"source": settings, "mappings": mappings, "enabled_attribute": "accountEnabled"}
+        job = job_of(source)
         assert (await rig.run(**job)).counts["created"] == 5
         graph.users["id-1"]["displayName"] = "Changed"
         graph.changes = [

@@ -14,7 +14,15 @@ from typing import TYPE_CHECKING
 
 from connector_host.connectors.contract import AttributeType, Value, to_text
 from connector_host.connectors.sql import moments, neighbours, uuids
-from connector_host.connectors.sql.columns import Codec, Family, Kind, Neighbours, Parameters, Unfit
+from connector_host.connectors.sql.columns import (
+    EIGHT_BYTES_MAX,
+    Codec,
+    Family,
+    Kind,
+    Neighbours,
+    Parameters,
+    Unfit,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,7 +30,6 @@ if TYPE_CHECKING:
     from connector_host.connectors.survey import ColumnFacts
     from connector_host.settings import ColumnSettings
 
-EIGHT_BYTES_MAX = 2**63 - 1
 SINGLE_DIGITS = 6
 DOUBLE_DIGITS = 15
 SINGLE_MAX = 3.40282e38

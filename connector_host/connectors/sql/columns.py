@@ -47,13 +47,17 @@ class Family(StrEnum):
     UNKNOWN = "unknown"
 
 
+EIGHT_BYTES_MAX = 2**63 - 1
+"""The largest whole number of eight bytes with a sign."""
+
+
 @dataclass(frozen=True, slots=True)
 class Kind:
     """A family, and the range of its whole numbers."""
 
     family: Family
     low: int = -(2**63)
-    high: int = 2**63 - 1
+    high: int = EIGHT_BYTES_MAX
 
 
 def integers(bits: int, *, unsigned: bool = False) -> Kind:

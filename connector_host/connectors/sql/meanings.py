@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from connector_host.connectors.sql.columns import TEXTS, Family
+from connector_host.connectors.sql.columns import EIGHT_BYTES_MAX, TEXTS, Family
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,7 +27,6 @@ WORDS: Mapping[Family, str] = {
     Family.UUID: "UUID, as text",
     Family.BINARY_UUID: "UUID, as text, kept as 16 bytes",
 }
-EIGHT_BYTES_MAX = 2**63 - 1
 ALLOWED_SHOWN = 4
 """Labels that are shown; of more, how many there are."""
 
