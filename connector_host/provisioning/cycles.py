@@ -31,7 +31,7 @@ from connector_host.provisioning.reports import Ending, Kind, Report
 from connector_host.provisioning.sources.contract import Presence, SourceUser
 from connector_host.provisioning.standing import WELL, believes, fingerprint_of, kind_of, stand
 from connector_host.provisioning.state import intents
-from connector_host.provisioning.state.records import Changes, Failure, Intent, Link
+from connector_host.provisioning.state.records import Action, Changes, Failure, Intent, Link
 from connector_host.provisioning.unanswered import NOT_THERE, Intents, line_of
 from connector_host.provisioning.work import Options, Parts, Work
 
@@ -151,10 +151,10 @@ async def _retry(work: Work) -> None:
 
 
 async def _give_up(work: Work) -> None:
-    """Tell of writes that nobody heard of, for users who are not there any more and have no link either."""
+    """Tell of writes that nobody heard of, for users who are not there any more and are not to be deleted either."""
     state, name = work.parts.state, work.parts.name
     keys = sorted(work.unanswered)
-    links = await asyncio.to_thread(state.links, name, keys)
+    links = await asyncio.to_thread(state.links, name, keys) if work.context.judge.may(Action.DELETE) else {}
     lost = await asyncio.to_thread(intents.of_users, state, name, [key for key in keys if key not in links])
     log = [line_of(name, intent, shown=False, reason=NOT_THERE) for intent in lost.values()]
     await work.write(Changes(log=log, answered=list(lost)))

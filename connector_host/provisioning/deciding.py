@@ -130,6 +130,14 @@ class Judge:
         """Return what enables and disables."""
         return switch_of(self.job.disable)
 
+    def may(self, action: Action) -> bool:
+        """Return whether the job may disable or delete at all."""
+        return self.job.actions.delete if action is Action.DELETE else self.job.actions.update
+
+    def forbidden(self, action: Action, reason: str) -> Leave:
+        """Return what becomes of a user who would be disabled or deleted by a job that may not."""
+        return Leave(f"{reason}, but the job may not {action}", in_scope=False)
+
     def modified_by(self, action: Action) -> tuple[Modified, ...]:
         """Return what a staged action changes of a user who stays."""
         if action is not Action.DISABLE:
@@ -166,8 +174,7 @@ class Judge:
         return current is None or mappings.same(self.switch.disables, value_at(current, parse_path(self.switch.path)))
 
     def _staged(self, action: Action, reason: str) -> Decision:
-        allowed = self.job.actions.delete if action is Action.DELETE else self.job.actions.update
-        return Stage(action, reason) if allowed else Leave(f"{reason}, but the job may not {action}", in_scope=False)
+        return Stage(action, reason) if self.may(action) else self.forbidden(action, reason)
 
     async def _matched(self, user: SourceUser, trace: list[Step]) -> Resource | None:
         """Return the one user of the target that the first matching attribute with a hit finds."""

@@ -33,7 +33,7 @@ async def stage_absent(work: Work) -> None:
     while due := await asyncio.to_thread(state.due, name, work.due_until, after):
         after = due[-1].source_key
         await work.write(Changes(healed=[one.source_key for one in due if one.source_key not in work.failed_keys]))
-    if not work.parts.job.actions.delete or not work.known:
+    if not work.context.judge.may(Action.DELETE) or not work.known:
         return
     async for links in _unseen(work):
         changes = Changes()
@@ -55,6 +55,7 @@ async def _unseen(work: Work) -> AsyncIterator[list[Link]]:
 
 async def deprovision(work: Work) -> str | None:
     """Disable and delete whoever is staged; returns why that is held back, None where it is not."""
+    await _drop_forbidden(work)
     if work.parts.options.dry:
         return await _foresee(work)
     reason = _held_back(work, await _not_allowed(work))
@@ -65,6 +66,25 @@ async def deprovision(work: Work) -> str | None:
         if not await work.goes_on():
             break
     return reason
+
+
+async def _drop_forbidden(work: Work) -> None:
+    """Unstage what the job may not do any more; once it may again, everybody is read, and it is staged anew."""
+    judge = work.context.judge
+    if work.parts.options.dry:
+        await work.write(Changes(unstaged=[key for key, action in work.staged.items() if not judge.may(action)]))
+        return
+    async for staged in _staged(work):
+        dropped = [one for one in staged if not judge.may(one.action)]
+        links = await _links(work, dropped)
+        log = [_skipped(work, one, links.get(one.source_key)) for one in dropped]
+        await work.write(Changes(unstaged=[one.source_key for one in dropped], log=log))
+
+
+def _skipped(work: Work, staged: Staged, link: Link | None) -> LogEntry:
+    turn = Turn(staged.source_key, action=staged.action, target_id=link.target_id if link else None)
+    turn.decision = work.context.judge.forbidden(staged.action, staged.reason)
+    return turn.entry(work.context)
 
 
 async def _foresee(work: Work) -> str | None:

@@ -161,3 +161,13 @@ async def test_a_write_that_the_target_is_too_busy_for_leaves_nothing_to_ask(moo
     moody.moods = [(429, {}, {"Retry-After": "0"})] * 3
     await moody.run()
     assert intents.keys(moody.state, "staff") == set()
+
+
+async def test_a_delete_before_a_kill_is_told_once_where_the_job_may_not_delete_any_more(moody, killed):
+    await moody.run(people=2)
+    moody.people(*people(1))
+    await killed.run(killed.now)
+    for _ in range(2):
+        await moody.run(people=None, job={"actions": {"delete": False}})
+    assert moody.log(action="delete", status="warning") == [("delete", "warning", "0")]
+    assert intents.keys(moody.state, "staff") == set()
