@@ -38,10 +38,13 @@ class LiveCertificate:
         self.context.sni_callback = self._choose
 
     async def keep(self) -> None:
-        """Look every so often, for ever."""
+        """Look every so often, for ever: a look that fails in a way that nobody foresaw is logged, and no more."""
         while True:
             await asyncio.sleep(LOOK_S)
-            self.look()
+            try:
+                self.look()
+            except Exception as failure:  # noqa: BLE001 - the certificate would run out unseen
+                logs.event(events.CERTIFICATE_REFUSED, level=logging.ERROR, reason=repr(failure))
 
     def look(self) -> None:
         """Take the files over where they have changed and may be believed."""

@@ -34,6 +34,7 @@ CERTIFICATE_REFUSED: Final = "certificate.refused"
 CERTIFICATE_EXPIRES: Final = "certificate.expires"
 CERTIFICATE_EXPIRED: Final = "certificate.expired"
 CERTIFICATE_NOT_RENEWED: Final = "certificate.not_renewed"
+CERTIFICATE_NOT_LOOKED_AT: Final = "certificate.not_looked_at"
 PASSWORD_PLAIN: Final = "password.plain"  # noqa: S105 - the name of an event
 COMPANION_FAILED: Final = "companion.failed"
 AUDIT_FAILED: Final = "audit.failed"

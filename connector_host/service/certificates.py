@@ -54,6 +54,7 @@ class CertificateWatch:
     _warned_at: int | None = field(default=None, init=False)
     _renewal_failed: bool = field(default=False, init=False)
     _reload_failed: bool = field(default=False, init=False)
+    _look_failed: bool = field(default=False, init=False)
 
     @property
     def state(self) -> CertificateState:
@@ -66,9 +67,19 @@ class CertificateWatch:
         return CertificateState("expires soon" if soon else "valid", self.days_left)
 
     async def keep(self) -> None:
-        """Look every few seconds; the files are read in a thread, since a network drive may be slow."""
+        """Look every few seconds; the files are read in a thread, since a network drive may be slow.
+
+        A look that fails in a way that nobody foresaw is told once, and the next one tries again.
+        """
         while True:
-            await asyncio.to_thread(self.look, clock.now())
+            try:
+                await asyncio.to_thread(self.look, clock.now())
+                self._look_failed = False
+            except Exception:  # noqa: BLE001 - the certificate would run out unseen
+                self._stamps = None
+                if not self._look_failed:
+                    structlog.get_logger().exception(events.CERTIFICATE_NOT_LOOKED_AT, again_s=LOOK_S)
+                self._look_failed = True
             await asyncio.sleep(LOOK_S)
 
     def look(self, now: datetime) -> None:

@@ -54,7 +54,11 @@ def renew(certificate: Path, key: Path, now: datetime) -> bool:
     if _end_together(load_chain(certificate)[0], authority.certificate):
         raise UnusableFile(_ending(authority.certificate, Level.FAILURE))
     identity = load_identity(certificate, key)
-    host, *also = subject_names(identity.certificate)
+    if not (names := subject_names(identity.certificate)):
+        fact = f"{certificate} names no host in a subjectAltName, so that no new one can be made for the same names."
+        mend = "Issue one for the host's name with `connector-host cert issue`."
+        raise UnusableFile(Finding(Level.FAILURE, "certificate", fact, mend))
+    host, *also = names
     issued = issue_leaf(authority, host, now, also=also, key=identity.key)
     write_public(certificate, issued.certificate_pem)
     return True

@@ -1,8 +1,13 @@
 """While the host runs its certificate is taken over, renewed or warned of; a bad one never replaces a good one."""
 
+import asyncio
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding
 from structlog.testing import capture_logs
 
 from connector_host.service.certificates import CertificateWatch
@@ -177,3 +182,42 @@ def test_readiness_hears_that_it_ends_soon_and_that_it_has_ended(watched):
         watched.look(days=LEAF_DAYS - left)
         words.append((watched.watch.state.word, watched.watch.state.days_left))
     assert words == [("valid", 61), ("expires soon", 60), ("expires soon", 0), ("expired", -1)]
+
+
+async def test_a_look_that_fails_unforeseen_is_told_once_and_does_not_end_the_watch(watched, monkeypatch):
+    monkeypatch.setattr("connector_host.service.certificates.LOOK_S", 0.01)
+    watched.watch.host = None  # nothing that anybody would check for
+    watched.replace("hr.example.org", days=100)
+    with capture_logs() as lines:
+        task = asyncio.create_task(watched.watch.keep())
+        await _until(lambda: lines)
+        watched.watch.host = "hr.example.org"
+        await _until(lambda: watched.watch.days_left == 99)
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+    assert [line["event"] for line in lines] == ["certificate.not_looked_at", "certificate.replaced"]
+
+
+async def _until(held):
+    async with asyncio.timeout(60):
+        while not held():  # noqa: ASYNC110 - what changes is plain data
+            await asyncio.sleep(0.01)
+
+
+def test_one_of_its_own_that_names_no_host_is_not_renewed_and_says_so(watched):
+    names, authority = x509.SubjectAlternativeName.oid, own_authority(watched.files.certificate)
+    leaf = issue_leaf(authority, "hr.example.org", NOW)
+    bare = x509.CertificateBuilder(  # as it was, with the host in its common name only
+        authority.certificate.subject,
+        x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "hr.example.org")]),
+        leaf.key.public_key(),
+        leaf.certificate.serial_number,
+        leaf.certificate.not_valid_before_utc,
+        leaf.certificate.not_valid_after_utc,
+        [extension for extension in leaf.certificate.extensions if extension.oid != names],
+    ).sign(authority.key, hashes.SHA256())
+    write_private(watched.files.key, leaf.key_pem)
+    write_public(watched.files.certificate, bare.public_bytes(Encoding.PEM))
+    assert watched.look() == ["certificate.replaced"]
+    assert watched.look(days=LEAF_DAYS * 2 // 3 + 2) == ["certificate.not_renewed"]

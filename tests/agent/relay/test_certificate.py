@@ -13,6 +13,7 @@ from yarl import URL
 from agent import events
 from agent.outbound.credentials import enrol
 from agent.relay import certificate
+from agent.settings import RelaySettings
 from tests.agent.chain import issue_papers
 from tests.agent.relay.test_enrolment import invite
 
@@ -52,6 +53,32 @@ async def test_a_certificate_for_another_name_is_refused_and_the_old_one_goes_on
     refused = await renewable.log.wait_for(events.CERTIFICATE_REFUSED)
     assert "not for localhost" in refused["reason"]
     assert await shown_by(renewable) == before
+
+
+async def test_a_look_that_fails_unforeseen_does_not_end_the_watch(tmp_path, papers, caplog, monkeypatch):
+    monkeypatch.setattr(certificate, "LOOK_S", 0.01)
+    caplog.set_level("INFO")
+    (tmp_path / "own").mkdir()
+    own = issue_papers(tmp_path / "own")
+    settings = RelaySettings(name="localhost", certificate=own.certificate, key=own.key)
+    authority = x509.load_pem_x509_certificate(papers.authority.read_bytes())
+    live = certificate.LiveCertificate(settings, authority)
+    watch = asyncio.create_task(live.keep())
+    try:
+        live._authority = None  # nothing that anybody would check for
+        replace(own, papers)
+        await _until(lambda: events.CERTIFICATE_REFUSED in caplog.messages)
+        live._authority = authority
+        replace(own, issue_papers(tmp_path))
+        await _until(lambda: events.CERTIFICATE_TAKEN in caplog.messages)
+    finally:
+        watch.cancel()
+
+
+async def _until(held):
+    async with asyncio.timeout(60):
+        while not held():  # noqa: ASYNC110 - what changes is plain data
+            await asyncio.sleep(0.01)
 
 
 async def test_agents_still_show_their_certificate_in_the_handshake_after_a_renewal(
