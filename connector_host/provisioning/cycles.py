@@ -32,6 +32,7 @@ from connector_host.provisioning.sources.contract import Presence, SourceUser
 from connector_host.provisioning.standing import WELL, believes, fingerprint_of, kind_of, stand
 from connector_host.provisioning.state import intents
 from connector_host.provisioning.state.records import Action, Changes, Failure, Intent, Link
+from connector_host.provisioning.state.store import chunks
 from connector_host.provisioning.unanswered import NOT_THERE, Intents, line_of
 from connector_host.provisioning.work import Options, Parts, Work
 
@@ -133,19 +134,18 @@ async def _finish(work: Work, mark: str | None) -> None:
 
 
 async def _retry(work: Work) -> None:
-    """Look again at users of whose last write nobody heard, and at those who failed and whose time has come.
+    """Look again at users whom earlier runs did not finish, and at those who failed and whose time has come.
 
-    Changes alone would not bring them back.
+    Changes alone would not bring them back, and whoever is staged may be in the source again.
     """
-    if work.unanswered and not await _batch(
-        work, await work.unless_stopped(_fetched(work, sorted(work.unanswered))) or ()
-    ):
-        return
+    for keys in chunks(sorted(work.unfinished)):
+        if not await _batch(work, await work.unless_stopped(_fetched(work, keys)) or ()):
+            return
     after = ""
     while due := await asyncio.to_thread(work.parts.state.due, work.parts.name, work.due_until, after):
         after = due[-1].source_key
-        keys = [one.source_key for one in due if one.source_key not in work.failed_keys]
-        users = await work.unless_stopped(_fetched(work, keys))
+        again = [one.source_key for one in due if one.source_key not in work.failed_keys]
+        users = await work.unless_stopped(_fetched(work, again))
         if not await _batch(work, users or ()):
             return
 
@@ -183,6 +183,7 @@ async def _batch(work: Work, users: Sequence[SourceUser]) -> bool:
             work.report.counts["read"] += 1
             work.settle(turn, links.get(user.key), failures.get(user.key), changes)
 
+    work.unfinished.difference_update(keys)
     try:
         await work.together(chosen, one)
     finally:

@@ -82,10 +82,16 @@ class Work:
     """The staged actions, by key, that an administrator has allowed."""
     unanswered: set[str]
     """Of whom an earlier run has left a write without an answer, as long as their turn has not come."""
+    unfinished: set[str] = field(init=False)
+    """Who is looked at whatever the source says has changed, for earlier runs have left a write without an answer or a
+    staged action, as long as their turn has not come."""
     begun_at: float = field(default_factory=lambda: clock.now().timestamp())
     failed_keys: set[str] = field(default_factory=set)
     dry_seen: set[str] = field(default_factory=set)
     """Who is in the source, as far as a dry run of everybody has read it; any other cycle has that in the state."""
+
+    def __post_init__(self) -> None:
+        self.unfinished = self.unanswered | self.staged.keys()
 
     @property
     def is_full(self) -> bool:

@@ -31,7 +31,7 @@ class Staff:
         row = (str(number), f"u{number}", given, "Family", f"u{number}@x.org", department, self.version)
         self.run("INSERT OR REPLACE INTO staff VALUES (?, ?, ?, ?, ?, ?, ?)", *row)
 
-    async def cycle(self, *, patient=False, full_every=24, **changes):
+    async def cycle(self, *, patient=False, dry=False, full_every=24, **changes):
         source = {
             "type": "sql",
             "database": f"sqlite:///{self.path}",
@@ -40,7 +40,7 @@ class Staff:
             "mark": "version",
             "full_every": full_every,
         }
-        return await self.rig.run(patient=patient, source=source, enabled_attribute=None, **changes)
+        return await self.rig.run(patient=patient, dry=dry, source=source, enabled_attribute=None, **changes)
 
 
 @pytest.fixture
@@ -177,3 +177,35 @@ async def test_a_mended_source_ends_the_quarantine_by_itself(rig, staff):
     staff.run("INSERT INTO staff SELECT * FROM whole WHERE id <> '4'")
     assert (await staff.cycle(accidental_deletions=2)).ending == "finished"
     assert (rig.state.counts("staff")["staged"], len(rig.rows())) == (0, 5)
+
+
+@pytest.mark.parametrize("dry", [False, True])
+async def test_who_is_back_after_a_delete_that_the_target_refused_is_kept_though_changes_do_not_name_them(
+    rig, staff, dry
+):
+    await staff.cycle(full_every=2)
+    await staff.cycle(full_every=2)
+    staff.run("ALTER TABLE staff RENAME TO whole")
+    staff.run("CREATE TABLE staff AS SELECT * FROM whole WHERE id <> '2'")
+    rig.service.run("CREATE TRIGGER kept BEFORE DELETE ON Employees BEGIN SELECT RAISE(ABORT, 'has orders'); END")
+    assert (await staff.cycle(full_every=2)).counts["failed"] == 1
+    assert rig.state.counts("staff")["staged"] == 1
+    rig.service.run("DROP TRIGGER kept")
+    staff.run("INSERT INTO staff SELECT * FROM whole WHERE id = '2'")
+    report = await staff.cycle(full_every=2, dry=dry)
+    assert (report.kind, report.counts["deleted"], len(report.planned)) == ("incremental", 0, 0)
+    assert rig.state.counts("staff")["staged"] == int(dry)
+    await staff.cycle(full_every=2)
+    assert "u2" in rig.rows()
+
+
+async def test_a_delete_that_the_target_refused_is_tried_again_by_the_next_reading_of_changes(rig, staff):
+    await staff.cycle(full_every=2)
+    await staff.cycle(full_every=2)
+    staff.run("DELETE FROM staff WHERE id = '2'")
+    rig.service.run("CREATE TRIGGER kept BEFORE DELETE ON Employees BEGIN SELECT RAISE(ABORT, 'has orders'); END")
+    assert (await staff.cycle(full_every=2)).counts["failed"] == 1
+    rig.service.run("DROP TRIGGER kept")
+    report = await staff.cycle(full_every=2)
+    assert (report.kind, report.counts["deleted"], report.counts["to delete"]) == ("incremental", 1, 1)
+    assert "u2" not in rig.rows()
