@@ -1,6 +1,6 @@
 """Keeping the served certificate good while the host runs: taken over when its file changes, renewed, warned of.
 
-file changed ──judged──▶ good: next handshake uses it │ bad: refused, the old one goes on
+file changed ──judged──▶ good: next handshake uses it │ bad: refused, the old one goes on (client_authority's, too)
 own certificate ──a third of its life left──▶ renewed ──▶ file changed
 """
 
@@ -16,7 +16,7 @@ from connector_host import clock
 from connector_host.endpoint.health import CertificateState
 from connector_host.errors import HostError, failures
 from connector_host.observability import events
-from connector_host.tls.files import UnusableFile, judge_identity, load_identity
+from connector_host.tls.files import UnusableFile, check_authority, judge_identity, load_identity
 from connector_host.tls.identity import EXPIRY_WARNING_DAYS, days_left, warning_days
 from connector_host.tls.renewal import is_due, own_authority, renew
 
@@ -108,7 +108,7 @@ class CertificateWatch:
             log.error(events.CERTIFICATE_REFUSED, subject=found.subject, fact=found.fact, mend=found.mend)  # noqa: TRY400 - no trace helps
             return
         except OSError as failure:  # ssl.SSLError, too
-            # Changed between two reads, or client_authority cannot be read: the next look tries again.
+            # Changed between two reads: the next look tries again.
             self._stamps = None
             if not self._reload_failed:
                 structlog.get_logger().error(events.CERTIFICATE_REFUSED, subject="tls", reason=failure.strerror)
@@ -120,9 +120,13 @@ class CertificateWatch:
             structlog.get_logger().info(events.CERTIFICATE_REPLACED, days_left=self.days_left)
 
     def _accepted(self, now: datetime) -> Identity:
-        """Return what the files hold; raises UnusableFile where it may not stand for this host."""
+        """Return what the files hold; raises UnusableFile where it may not stand for this host, or believe clients."""
         identity = load_identity(self.certificate, self.key)
-        if refused := failures(judge_identity(identity, self.host, now)):
+        findings = [
+            *judge_identity(identity, self.host, now),
+            *check_authority(self.live.client_authority, "client_authority", now),
+        ]
+        if refused := failures(findings):
             raise UnusableFile(refused[0])
         return identity
 
@@ -154,7 +158,8 @@ class CertificateWatch:
             structlog.get_logger().warning(events.CERTIFICATE_EXPIRES, days_left=left)
 
     def _stamps_now(self) -> tuple[_Stamp, ...]:
-        return tuple(_stamp(path) for path in (self.certificate, self.key))
+        files = (self.certificate, self.key, self.live.client_authority)
+        return tuple(_stamp(path) for path in files if path is not None)
 
 
 def renews_itself(certificate: Path) -> bool:

@@ -41,7 +41,7 @@ class HostSettings(Settings):
     """Addresses and networks that may call; empty is any. Behind a trusted proxy it is the client's own that counts."""
     client_authority: Path | None = Field(default=None, examples=["tls/clients.pem"])
     """An authority, PEM: only clients that show a certificate of it may connect, for `/readyz`, too. An agent shows its
-    `host_client_certificate`, `doctor` its `--client-certificate`."""
+    `host_client_certificate`, `doctor` its `--client-certificate`. A changed file is taken over for new connections."""
     lock_out_failures: int = Field(default=10, ge=0)
     """Wrong tokens that one address (in IPv6: one /64) may give within `lock_out_s` before it has to wait as long; 0
     locks nobody out."""

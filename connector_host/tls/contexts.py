@@ -27,6 +27,9 @@ def server_context(certificate: Path, key: Path, *, client_authority: Path | Non
     if client_authority is not None:
         context.load_verify_locations(client_authority)
         context.verify_mode = ssl.CERT_REQUIRED
+        # A resumed session shows no certificate: one that was withdrawn or ran out would be let in for two hours more.
+        context.num_tickets = 0
+        context.options |= ssl.OP_NO_TICKET
     return context
 
 

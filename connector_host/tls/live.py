@@ -1,6 +1,6 @@
-"""A server's TLS context whose certificate can be exchanged while connections are served.
+"""A server's TLS context whose certificate, and whose clients' authority, can be exchanged while it serves.
 
-Each new handshake takes the identity that is current at that moment; connections that are up keep theirs.
+Each new handshake takes what is current at that moment; connections that are up keep theirs.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ class LiveContext:
 
     def __init__(self, certificate: Path, key: Path, *, client_authority: Path | None = None) -> None:
         """Raise as `server_context` does."""
-        self._certificate, self._key, self._client_authority = certificate, key, client_authority
+        self.certificate, self.key, self.client_authority = certificate, key, client_authority
         self.context = self._load()
         """What the listener is given, once."""
         self._current = self.context
@@ -31,7 +31,7 @@ class LiveContext:
         self._current = self._load()
 
     def _load(self) -> ssl.SSLContext:
-        return server_context(self._certificate, self._key, client_authority=self._client_authority)
+        return server_context(self.certificate, self.key, client_authority=self.client_authority)
 
     def _choose(self, connection: ssl.SSLObject | ssl.SSLSocket, _name: str | None, _context: ssl.SSLContext) -> None:
         connection.context = self._current

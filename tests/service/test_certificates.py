@@ -95,19 +95,38 @@ def test_a_certificate_and_key_that_arrive_one_after_the_other_are_taken_in_the_
     assert watched.look() == ["certificate.replaced"]
 
 
-def test_a_good_replacement_is_taken_as_soon_as_the_listener_can_use_it(watched):
-    clients = watched.files.certificate.with_name("clients.pem")
-    clients.write_bytes(watched.files.authority.read_bytes())
-    watched.watch.live = LiveContext(watched.files.certificate, watched.files.key, client_authority=clients)
-    before = watched.watch.live._current
-    clients.unlink()
-    watched.replace("hr.example.org", days=100)
-    assert watched.look() == ["certificate.refused"]
-    assert watched.look() == []
-    assert (watched.watch.live._current, watched.watch.days_left) == (before, LEAF_DAYS)
-    clients.write_bytes(watched.files.authority.read_bytes())
+@pytest.fixture
+def strict(watched):
+    """One that serves those clients only whose certificates are of `clients.pem`."""
+    watched.clients = watched.files.certificate.with_name("clients.pem")
+    watched.clients.write_bytes(watched.files.authority.read_bytes())
+    watched.watch.live = LiveContext(watched.files.certificate, watched.files.key, client_authority=watched.clients)
     assert watched.look() == ["certificate.replaced"]
-    assert (watched.watch.live._current is before, watched.watch.days_left) == (False, 100)
+    return watched
+
+
+def test_another_authority_of_clients_is_taken_over(strict):
+    strict.clients.write_bytes(issue_authority("clients", NOW).certificate_pem)
+    assert strict.look() == ["certificate.replaced"]
+    assert [one["subject"] for one in strict.watch.live._current.get_ca_certs()] == [((("commonName", "clients"),),)]
+
+
+@pytest.mark.parametrize("what", ["gone", "cut off", "expired"])
+def test_an_authority_of_clients_that_cannot_be_used_is_refused_once_and_the_old_one_goes_on(strict, what):
+    before = strict.watch.live._current
+    match what:
+        case "gone":
+            strict.clients.unlink()
+        case "cut off":
+            strict.clients.write_bytes(strict.clients.read_bytes()[:100])
+        case "expired":
+            old = issue_authority("clients", NOW - timedelta(days=10), days=5)
+            strict.clients.write_bytes(old.certificate_pem)
+    assert strict.look() == ["certificate.refused"]
+    assert strict.look() == []
+    assert strict.watch.live._current is before
+    strict.clients.write_bytes(strict.files.authority.read_bytes())
+    assert strict.look() == ["certificate.replaced"]
 
 
 def test_an_authority_that_ends_is_told_and_warned_of_instead_of_renewing_without_end(watched):

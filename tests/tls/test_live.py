@@ -1,6 +1,7 @@
 """A new certificate is shown in the next handshake, and no connection that is up notices."""
 
 import asyncio
+import socket
 import ssl
 
 import pytest
@@ -59,6 +60,40 @@ async def test_only_clients_of_the_given_authority_may_connect(tmp_path):
             with pytest.raises((ssl.SSLError, ConnectionError)):
                 await _said(port, other)
         assert await _said(port, known) == b"hello\n"
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+async def test_a_client_whose_authority_was_withdrawn_is_not_let_in_on_an_old_session(tmp_path, version):
+    files, clients = issue_files(tmp_path / "host", "localhost", clock.now()), tmp_path / "clients.pem"
+    old, new = write_client(tmp_path / "old"), write_client(tmp_path / "new")
+    clients.write_bytes(old[0].read_bytes())
+    live = LiveContext(files.certificate, files.key, client_authority=clients)
+    trust = client_context(files.authority)
+    trust.load_cert_chain(*old)
+    trust.maximum_version = version
+    async with await asyncio.start_server(echo, "127.0.0.1", 0, ssl=live.context) as listener:
+        port = listener.sockets[0].getsockname()[1]
+        line, session = await asyncio.to_thread(_spoken, port, trust)
+        assert line == b"hello\n"
+        clients.write_bytes(new[0].read_bytes())
+        live.reload()
+        with pytest.raises((ssl.SSLError, ConnectionError)):
+            await asyncio.to_thread(_spoken, port, trust, session)
+        trust.load_cert_chain(*new)
+        assert (await asyncio.to_thread(_spoken, port, trust))[0] == b"hello\n"
+
+
+def _spoken(port, trust, session=None):
+    """Return the answer, and the session to come back with."""
+    with (
+        socket.create_connection(("127.0.0.1", port), timeout=60) as plain,
+        trust.wrap_socket(plain, server_hostname="localhost", session=session) as connection,
+    ):
+        connection.sendall(b"hello\n")
+        line = connection.recv(100)
+        if not line:
+            raise ConnectionError("The server hung up.")
+        return line, connection.session
 
 
 async def _said(port, trust):
