@@ -213,7 +213,7 @@ def _chosen(
             work.report.counts["read"] += 1
             cause = Cause("DuplicateSourceEntries", "the source has two users with this key")
             work.failed(Turn(user.key, cause=cause), None, changes)
-        elif _has_to_wait(work, failures.get(user.key)):
+        elif _has_to_wait(work, user, links.get(user.key), failures.get(user.key)):
             work.report.counts.update(("read", "waiting"))
         else:
             yield user
@@ -227,10 +227,12 @@ def _came_before(work: Work, key: str, link: Link | None) -> bool:
     return key in work.dry_seen or (link is not None and link.seen == work.report.cycle and not work.parts.options.dry)
 
 
-def _has_to_wait(work: Work, failure: Failure | None) -> bool:
-    if failure is None or failure.source_key in work.unanswered:
+def _has_to_wait(work: Work, user: SourceUser, link: Link | None, failure: Failure | None) -> bool:
+    if failure is None or user.key in work.unanswered or not work.parts.options.patient:
         return False
-    return work.parts.options.patient and failure.next_try > work.begun_at
+    if link is not None and link.enabled and work.context.judge.is_unwanted(user):
+        return False  # whoever is to lose an account loses it now, whatever else fails
+    return failure.next_try > work.begun_at
 
 
 async def _turn(work: Work, user: SourceUser, link: Link | None, before: Intent | None) -> Turn:

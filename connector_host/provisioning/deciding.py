@@ -95,9 +95,7 @@ class Judge:
         """
         if user.presence is Presence.GONE:
             return self._gone(link, trace)
-        scoped = scoping.judge(self.job, user.values)
-        if user.presence is Presence.SOFT_DELETED:
-            scoped = scoping.Scoped(wanted=False, reason="the user is deleted in the source, for now")
+        scoped = self._scoped(user)
         trace.append(Step("scope", Status.SUCCESS, scoped.reason or "the user is in scope"))
         if not scoped.wanted:
             return await self._unwanted(scoped, link, compare=compare)
@@ -117,6 +115,13 @@ class Judge:
         if current is not None:
             return self._compared(current, wanted, fresh, None, enable=True)
         return await self._created(user, fresh)
+
+    def is_unwanted(self, user: SourceUser) -> bool:
+        """Return whether the user is to have no enabled account; False where nobody can tell."""
+        try:
+            return user.presence is Presence.GONE or not self._scoped(user).wanted
+        except ExpressionError:
+            return False
 
     async def found(self, user: SourceUser) -> Resource | None:
         """Return the user of the target that matches, in scope or not; None where none does, or several do."""
@@ -147,6 +152,11 @@ class Judge:
     def _knows_switch(self, link: Link) -> bool:
         """Return whether the user was enabled or disabled as the job does it now, as far as that is known."""
         return not link.switch or remembered(link.switch)[-1] == self.switch
+
+    def _scoped(self, user: SourceUser) -> scoping.Scoped:
+        if user.presence is Presence.SOFT_DELETED:
+            return scoping.Scoped(wanted=False, reason="the user is deleted in the source, for now")
+        return scoping.judge(self.job, user.values)
 
     def _gone(self, link: Link | None, trace: list[Step]) -> Decision:
         trace.append(Step("scope", Status.SUCCESS, "the user is gone from the source"))

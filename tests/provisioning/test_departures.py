@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from connector_host.provisioning.restarting import RestartScope, restart
+from connector_host.provisioning.state.records import Changes, Failure
 from tests.provisioning.rig import person
 
 KEPT = {"delete": False}
@@ -49,3 +50,32 @@ async def test_who_is_gone_is_staged_again_once_the_job_may_delete_again(held):
     await held.run(accidental_deletions=2, actions=KEPT)
     report = await held.run(accidental_deletions=2)
     assert (report.ending, report.counts["to delete"]) == ("quarantined", 3)
+
+
+SALES = [{"clauses": [{"attribute": "department", "operator": "NOT EQUALS", "value": "Research"}]}]
+
+
+@pytest.mark.parametrize(
+    ("change", "done"),
+    [({"enabled": "false"}, "disabled"), ({"department": "Research"}, "disabled"), (None, "deleted")],
+)
+async def test_a_user_whose_update_keeps_failing_loses_the_account_at_once(rig, change, done):
+    rig.people(person(0), person(1))
+    await rig.run(scope=SALES)
+    rig.state.write("staff", Changes(failures=[Failure("1", 9, 1e12, "c", "r")]))
+    too_long = {"department": "x" * 21}
+    rig.people(person(0), person(1, **too_long))
+    assert (await rig.run(patient=True, scope=SALES)).counts["waiting"] == 1
+    rig.people(person(0), *([] if change is None else [person(1, **too_long | change)]))
+    report = await rig.run(patient=True, scope=SALES)
+    assert (report.counts[done], report.counts["waiting"]) == (1, 0)
+    assert "u00001" not in rig.rows() or not rig.rows()["u00001"]["Enabled"]
+
+
+async def test_who_is_disabled_already_and_fails_waits_as_anybody_else(rig):
+    rig.people(person(1))
+    await rig.run()
+    rig.people(person(1, enabled="false"))
+    await rig.run()
+    rig.state.write("staff", Changes(failures=[Failure("1", 9, 1e12, "c", "r")]))
+    assert (await rig.run(patient=True)).counts["waiting"] == 1
