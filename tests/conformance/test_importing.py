@@ -171,6 +171,13 @@ async def test_a_change_log_names_what_is_new_different_or_gone(logged, imported
     assert imported("changes") == []
 
 
+async def test_the_log_has_both_sides_of_a_rename_in_case_only(logged, imported):
+    imported("changes")
+    logged.execute("""UPDATE "Employees" SET "Login" = 'USER1' WHERE "Login" = 'user1'""")
+    found = {row["anchor"]: row["change"] for row in imported("changes")}
+    assert found == {"USER1": "add", "user1": "delete"}
+
+
 async def test_a_change_that_was_committed_late_is_found_in_the_log(logged, imported):
     imported("changes")
     logged.execute("""UPDATE "Employees" SET "Name" = 'first' WHERE "Login" = 'user1'""")

@@ -3,7 +3,8 @@
     log table   number, anchor, at      one row for each change of a row, and for each deletion
 
 The statements are printed for an administrator to run, never run by us. Only the anchor is written down; what became
-of a row is read from the table itself. The time is the database's own.
+of a row is read from the table itself. The time is the database's own. A change writes down the anchor as it was and as
+it is: only exact comparison could tell that they are the same, and a collation may know none.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ MYSQL = (
     "CREATE TRIGGER {insert} AFTER INSERT ON {table} FOR EACH ROW INSERT INTO {log} (anchor) VALUES (NEW.{anchor});",
     (
         "CREATE TRIGGER {update} AFTER UPDATE ON {table} FOR EACH ROW "
-        "INSERT INTO {log} (anchor) SELECT OLD.{anchor} UNION SELECT NEW.{anchor};"
+        "INSERT INTO {log} (anchor) VALUES (OLD.{anchor}), (NEW.{anchor});"
     ),
     "CREATE TRIGGER {delete} AFTER DELETE ON {table} FOR EACH ROW INSERT INTO {log} (anchor) VALUES (OLD.{anchor});",
 )
@@ -67,7 +68,7 @@ SQLITE = (
     "CREATE TRIGGER {insert} AFTER INSERT ON {table} BEGIN INSERT INTO {log} (anchor) VALUES (NEW.{anchor}); END;",
     (
         "CREATE TRIGGER {update} AFTER UPDATE ON {table} "
-        "BEGIN INSERT INTO {log} (anchor) SELECT OLD.{anchor} UNION SELECT NEW.{anchor}; END;"
+        "BEGIN INSERT INTO {log} (anchor) VALUES (OLD.{anchor}), (NEW.{anchor}); END;"
     ),
     "CREATE TRIGGER {delete} AFTER DELETE ON {table} BEGIN INSERT INTO {log} (anchor) VALUES (OLD.{anchor}); END;",
 )
@@ -80,7 +81,7 @@ MSSQL = (
     "CREATE INDEX {index} ON {log} ([at]);\nGO",
     (
         "CREATE TRIGGER {routine} ON {table} AFTER INSERT, UPDATE, DELETE AS BEGIN SET NOCOUNT ON; "
-        "INSERT INTO {log} ([anchor]) SELECT {anchor} FROM inserted UNION SELECT {anchor} FROM deleted; END;\nGO"
+        "INSERT INTO {log} ([anchor]) SELECT {anchor} FROM inserted UNION ALL SELECT {anchor} FROM deleted; END;\nGO"
     ),
 )
 ORACLE = (

@@ -241,7 +241,7 @@ SET NOCOUNT ON; DECLARE @name nvarchar(255) = CONCAT('connector-host:', ?, '.', 
 CREATE TABLE [HR].[Employees_changes] ([number] bigint IDENTITY PRIMARY KEY, [anchor] nvarchar(450) NOT NULL, [at] datetime2(6) NOT NULL DEFAULT sysutcdatetime());
 CREATE INDEX [Employees_changes_at] ON [HR].[Employees_changes] ([at]);
 GO
-CREATE TRIGGER [HR].[Employees_changes_log] ON [HR].[Employees] AFTER INSERT, UPDATE, DELETE AS BEGIN SET NOCOUNT ON; INSERT INTO [HR].[Employees_changes] ([anchor]) SELECT [Login] FROM inserted UNION SELECT [Login] FROM deleted; END;
+CREATE TRIGGER [HR].[Employees_changes_log] ON [HR].[Employees] AFTER INSERT, UPDATE, DELETE AS BEGIN SET NOCOUNT ON; INSERT INTO [HR].[Employees_changes] ([anchor]) SELECT [Login] FROM inserted UNION ALL SELECT [Login] FROM deleted; END;
 GO
 
 -- change log away

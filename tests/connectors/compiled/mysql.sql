@@ -233,7 +233,7 @@ SELECT GET_LOCK(concat('connector-host:', md5(concat(coalesce(%(schema)s, databa
 -- change log made
 CREATE TABLE `HR`.`Employees_changes` (number bigint AUTO_INCREMENT PRIMARY KEY, anchor varchar(450) NOT NULL, at timestamp(6) NOT NULL DEFAULT current_timestamp(6), KEY (at)) ENGINE=InnoDB;
 CREATE TRIGGER `HR`.`Employees_changes_insert` AFTER INSERT ON `HR`.`Employees` FOR EACH ROW INSERT INTO `HR`.`Employees_changes` (anchor) VALUES (NEW.`Login`);
-CREATE TRIGGER `HR`.`Employees_changes_update` AFTER UPDATE ON `HR`.`Employees` FOR EACH ROW INSERT INTO `HR`.`Employees_changes` (anchor) SELECT OLD.`Login` UNION SELECT NEW.`Login`;
+CREATE TRIGGER `HR`.`Employees_changes_update` AFTER UPDATE ON `HR`.`Employees` FOR EACH ROW INSERT INTO `HR`.`Employees_changes` (anchor) VALUES (OLD.`Login`), (NEW.`Login`);
 CREATE TRIGGER `HR`.`Employees_changes_delete` AFTER DELETE ON `HR`.`Employees` FOR EACH ROW INSERT INTO `HR`.`Employees_changes` (anchor) VALUES (OLD.`Login`);
 
 -- change log away
