@@ -72,6 +72,12 @@ def test_column_facts_are_understood():
     assert shapes.is_case_exact("Latin1_General_BIN2")
 
 
+@pytest.mark.parametrize(("declared", "size"), [("text", 16), ("ntext", 16), ("nvarchar", -1), ("xml", -1)])
+def test_long_text_has_no_limit_of_its_own(declared, size):
+    """sys.columns.max_length is that of a pointer for text and ntext, and -1 for max."""
+    assert discovery._column(row("Notes", declared, byte_length=size), MSSQL, (), []).facts.length is None
+
+
 def test_a_made_anchor_is_told_through_a_variable_which_works_with_triggers(dialect):
     shape = shape_of("Id")
     insertion = exports.sa.insert(shape.table).values({"Login": "anna"})

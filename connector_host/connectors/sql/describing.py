@@ -132,8 +132,10 @@ def _mssql_column(row: Row, dialect: Dialect) -> tuple[ColumnFacts, Kind]:
     kind = kind_of(dialect, declared)
     is_made = bool(row["is_made"])
     size = int(row["byte_length"])
-    # Wide types count two bytes a character; -1 is max, which has no limit that matters.
-    length = None if size < 0 else size // 2 if declared.startswith("n") else size
+    # Wide types count two bytes a character; -1 is max, which has no limit that matters, and the size of text and ntext
+    # is that of the pointer to it.
+    is_bounded = size >= 0 and declared not in ("text", "ntext")
+    length = (size // 2 if declared.startswith("n") else size) if is_bounded else None
     is_decimal = kind.family is Family.DECIMAL
     facts = ColumnFacts(
         name=str(row["name"]),
