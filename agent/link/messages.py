@@ -49,7 +49,8 @@ class RequestHead(msgspec.Struct, frozen=True, array_like=True):
     length: int | None = None
     """Bytes of the body where they are known; None is a body whose end only END tells."""
     record: str = ""
-    """Set where a write is sent again: only a host that shows this record of outcomes may get it."""
+    """Of a write: the record of outcomes that the relay was told of. Only a host that names the same one, on the very
+    connection that the write takes, may get it."""
     known: bool = False
     """Whether the relay itself checked the client's token: only then may an agent add one of its own."""
 

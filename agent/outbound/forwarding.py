@@ -17,21 +17,24 @@ from agent import events, logs
 from agent.errors import AgentError, ProtocolViolation
 from agent.link.frames import HEAD_BYTES
 from agent.link.headers import is_block, named_by_connection, said, to_block
-from agent.link.messages import Failure, Reason, RequestHead, ResponseHead
+from agent.link.messages import Failure, Health, Reason, RequestHead, ResponseHead
 from agent.link.packing import decode, encode
 from agent.link.piping import pipe
 from agent.outbound.allowed import refusal
-from agent.outbound.host import BROKEN, HostCertificateRefused, HostUnreachable
-from agent.outbound.probe import look
+from agent.outbound.connection import BROKEN
+from agent.outbound.host import HostCertificateRefused, HostUnreachable
 from agent.status import dated
 from connector_host import traces
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from aiohttp.http_parser import RawResponseMessage
     from aiohttp.streams import StreamReader
 
     from agent.link.streams import Stream
-    from agent.outbound.host import Connection, HostPool
+    from agent.outbound.connection import Connection
+    from agent.outbound.host import HostPool
     from agent.outbound.tokens import HostToken
     from agent.rates import Rates
 
@@ -65,6 +68,8 @@ class Forwarder:
     """How many in a second."""
     body_bytes: int
     """The largest body, whatever the relay let through."""
+    heard: Callable[[Health], None]
+    """Called where a request finds the host to be another one than the probe last saw."""
     draining: bool = False
     carried: int = 0
     answered: Counter[int] = field(default_factory=Counter)
@@ -141,7 +146,7 @@ class _Exchange:
                 reader, writer = await asyncio.open_connection(host.name, host.port)
         except (OSError, TimeoutError) as failure:
             reason = getattr(failure, "strerror", None) or f"no answer within {host.connect_s:g} s"
-            detail = f"the connector host at {host.url.origin()} cannot be reached: {reason}"
+            detail = f"{host.described} cannot be reached: {reason}"
             self.give_up(Reason.HOST_UNREACHABLE, detail)
             return
         self.sent = self.answered = True
@@ -154,10 +159,10 @@ class _Exchange:
             writer.close()
 
     async def _carry(self, head: RequestHead) -> None:
-        where = f"the connector host at {self.pool.host.url.origin()}"
+        where = self.pool.host.described
         try:
             async with asyncio.timeout(min(head.deadline_ms, DEADLINE_LIMIT_MS) / 1000):
-                connection = await self.pool.borrow()
+                connection = await self.pool.borrow(head.record)
                 try:
                     await self._exchange(head, connection)
                 except BaseException:
@@ -178,9 +183,11 @@ class _Exchange:
                 self.give_up(Reason.MALFORMED, f"The relay sent {self.violation}.")
 
     async def _exchange(self, head: RequestHead, connection: Connection) -> None:
-        if head.record and (await look(self.pool)).record != head.record:
-            # A write is sent again: the host must be able to tell that, now, and not a moment ago.
-            self.give_up(Reason.OTHER_HOST, f"{self.pool.host.url.origin()} does not know of the write's first sending")
+        if head.record and connection.record != head.record:
+            # The relay counts on this record, should it have to send the write again, or does so already.
+            self.forwarder.heard(Health(reachable=True, record=connection.record))
+            detail = f"{self.pool.host.described} keeps another record of outcomes than the one that the write is for"
+            self.give_up(Reason.OTHER_HOST, detail)
             return
         first = b"" if self.stream.has_ended else await self.stream.read()
         complete = self.stream.has_ended
@@ -272,7 +279,7 @@ class _Exchange:
         connection.close()
         self.sent = False
         token = self.forwarder.token
-        detail = f"the connector host at {self.pool.host.url.origin()} {_TURNED_AWAY if token.is_own else _WITHOUT}"
+        detail = f"{self.pool.host.described} {_TURNED_AWAY if token.is_own else _WITHOUT}"
         # Where the token was just exchanged, the same request is worth another attempt; else each one brings the
         # client nearer to the host's lock-out.
         self.give_up(Reason.HOST_UNREACHABLE, detail, lasting=not token.read_again())

@@ -1,7 +1,7 @@
-"""HTTP to the one connector host: pooled TLS connections, and for each failure whether the host may have seen anything.
+"""The way to the one connector host: pooled TLS connections, each looked at before a request may take it.
 
-aiohttp's own client protocol (its C parser) without its session: the header block goes through as bytes, and nothing
-is ever sent twice behind the caller's back. Knows nothing of links.
+So a host that cannot be reached, is another one than before, or turns the agent away, is known before anything was
+sent. Knows nothing of links.
 """
 
 from __future__ import annotations
@@ -10,30 +10,26 @@ import asyncio
 import ssl
 from collections import deque
 from dataclasses import dataclass
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
-from aiohttp import ClientError
 from aiohttp.client_proto import ResponseHandler
-from aiohttp.http_exceptions import HttpProcessingError
-from aiohttp.http_writer import StreamWriter
 from yarl import URL
 
 from agent.errors import AgentError, ConfigurationError
 from agent.link.tls import doubt
+from agent.outbound.connection import BROKEN, Connection
 
 if TYPE_CHECKING:
-    from aiohttp.http_parser import RawResponseMessage
-    from aiohttp.streams import StreamReader
-
     from agent.outbound.shown import ShownCertificate
 
 IDLE_S: Final = 15.0
 """Seconds that an unused connection is kept: less than any host's own patience, so that it is rarely the host that
 ends one just as a request goes out on it."""
 
-BROKEN = (OSError, ClientError, HttpProcessingError)
-"""What aiohttp and the system raise where a connection breaks, or carries what is no HTTP."""
+LOOK_S: Final = 5.0
+"""Seconds that the host may take to say how it is."""
+
+_HINT: Final = "; one that demands client certificates does so where host_client_certificate shows none that it knows"
 
 
 class HostUnreachable(AgentError):
@@ -59,6 +55,11 @@ class Host:
         return f"[{self.name}]:{self.port}" if ":" in self.name else f"{self.name}:{self.port}"
 
     @property
+    def described(self) -> str:
+        """Return what an error calls it."""
+        return f"the connector host at {self.url.origin()}"
+
+    @property
     def name(self) -> str:
         """Return the host's name or address."""
         return self.url.raw_host or ""
@@ -77,42 +78,6 @@ def parse_host(url: str, trust: ssl.SSLContext, connect_s: float, shown: ShownCe
     return Host(parsed, trust, connect_s, shown)
 
 
-class Connection:
-    """One TLS connection to the host, for one exchange at a time."""
-
-    def __init__(self, protocol: ResponseHandler, loop: asyncio.AbstractEventLoop) -> None:
-        self.idle_since_s = 0.0
-        self._protocol = protocol
-        self._writer = StreamWriter(protocol, loop)
-
-    @property
-    def reusable(self) -> bool:
-        """Return whether the last exchange ended cleanly and the host still holds the connection."""
-        return self._protocol.is_connected() and not self._protocol.should_close
-
-    async def send(self, data: bytes) -> None:
-        """Send bytes of a request, and wait while the host does not keep up."""
-        await self._writer.write(data)
-
-    async def answer(self, *, bodiless: bool) -> tuple[RawResponseMessage, StreamReader]:
-        """Return the head of the answer, past any 1xx, and its body; `bodiless` for the answer to a HEAD."""
-        while True:
-            message, body = await self._protocol.read()
-            if message.code >= HTTPStatus.OK:
-                return message, body
-            if message.code == HTTPStatus.SWITCHING_PROTOCOLS:
-                raise HttpProcessingError(message="it switched to a protocol that nobody asked for")
-            self.expect_answer(bodiless=bodiless)
-
-    def expect_answer(self, *, bodiless: bool) -> None:
-        """Prepare for an answer; to be called before anything is sent."""
-        self._protocol.set_response_params(skip_payload=bodiless, read_until_eof=True, auto_decompress=False)
-
-    def close(self) -> None:
-        """End the connection."""
-        self._protocol.close()
-
-
 class HostPool:
     """The connections to the host: reused while they are good, and never more alive than requests in hand."""
 
@@ -120,9 +85,23 @@ class HostPool:
         self.host = host
         self._idle: deque[Connection] = deque()
 
-    async def borrow(self) -> Connection:
-        """Lend a connection; raises HostUnreachable or HostCertificateRefused with nothing sent."""
-        return self._reuse() or await self._connect()
+    async def borrow(self, record: str = "") -> Connection:
+        """Lend a connection; raises HostUnreachable or HostCertificateRefused with nothing sent.
+
+        Where a `record` is named, one to a host that keeps this record of outcomes, or else a new one, which may lead
+        to any host: the caller looks.
+        """
+        return self._reuse(record) or await self._connect()
+
+    async def look(self) -> str:
+        """Return which record of outcomes the host keeps now; raises as `borrow` does."""
+        connection = self._reuse("")
+        if connection is None:
+            connection = await self._connect()
+        else:
+            await self._look(connection)
+        self.give_back(connection)
+        return connection.record
 
     def give_back(self, connection: Connection) -> None:
         """Keep the connection for the next exchange where this one ended cleanly, else end it."""
@@ -137,21 +116,50 @@ class HostPool:
         while self._idle:
             self._idle.pop().close()
 
-    def _reuse(self) -> Connection | None:
-        """Return the connection that was used last and is still good; those that idled too long are ended."""
+    def _reuse(self, record: str) -> Connection | None:
+        """Return the fitting connection that was used last and is still good; those that idled too long are ended."""
         oldest_s = asyncio.get_running_loop().time() - IDLE_S
         while self._idle and self._idle[0].idle_since_s < oldest_s:
             self._idle.popleft().close()
-        while self._idle:
+        others: list[Connection] = []
+        found = None
+        while self._idle and found is None:
             connection = self._idle.pop()
-            if connection.reusable:
-                return connection
-            connection.close()
-        return None
+            if not connection.reusable:
+                connection.close()
+            elif record in {"", connection.record}:
+                found = connection
+            else:
+                others.append(connection)
+        self._idle.extend(reversed(others))
+        return found
 
     async def _connect(self) -> Connection:
+        """Return a new connection to a host that was looked at over it."""
+        connection = await self._dial()
+        await self._look(connection)
+        # Some hosts, and what stands in front of them, end a connection after each answer.
+        return connection if connection.reusable else await self._dial()
+
+    async def _look(self, connection: Connection) -> None:
+        """Look at the host over this connection, which is ended where that fails; raises HostUnreachable."""
+        try:
+            async with asyncio.timeout(LOOK_S):
+                await connection.look(self.host.authority)
+        except TimeoutError as failure:
+            connection.close()
+            raise HostUnreachable(f"{self.host.described} is silent for {LOOK_S:g} s") from failure
+        except BROKEN as failure:
+            connection.close()
+            raise HostUnreachable(f"{self.host.described} hung up ({failure}){_HINT}") from failure
+        except BaseException:
+            # An answer that may still come must never meet the next request.
+            connection.close()
+            raise
+
+    async def _dial(self) -> Connection:
         loop, host = asyncio.get_running_loop(), self.host
-        where = f"the connector host at {host.url.origin()}"
+        where = host.described
         if host.shown is not None:
             host.shown.refresh()
         try:

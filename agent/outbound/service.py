@@ -31,6 +31,7 @@ async def run(settings: AgentSettings, stop: asyncio.Event, ready: Callable[[], 
     trust = trusting(settings.host_trust, "agent.host_trust")
     certificate = shown(settings.host_client_certificate, settings.host_client_key, trust)
     pool = HostPool(parse_host(settings.host, trust, settings.host_connect_s, certificate))
+    probe = Probe(pool, settings.probe_s)
     forwarder = Forwarder(
         pool,
         HostToken(settings.host_token_file),
@@ -38,8 +39,8 @@ async def run(settings: AgentSettings, stop: asyncio.Event, ready: Callable[[], 
         settings.in_flight,
         Rates(settings.requests_per_s),
         settings.body_bytes,
+        probe.take,
     )
-    probe = Probe(pool, settings.probe_s)
     dialler = Dialler(settings, forwarder, probe)
     if settings.state is None or load(settings.state) is None:
         read_token(settings)

@@ -131,7 +131,9 @@ async def carry(agents: Agents, asked: Asked) -> Carried | Problem:
             await agents.news(asked.tenant, min(left_s, _AGAIN_S))
             tried.clear()
             continue
-        outcome = await _attempt(link, asked, deadline, record or "")
+        # What the agent is held to, and not what it says once the attempt has failed: the host may be another one then.
+        shown = "" if asked.safe else record or link.health.record
+        outcome = await _attempt(link, asked, deadline, shown)
         if isinstance(outcome, Carried):
             return outcome
         hopeless = outcome.lasting and (hopeless or not tried)
@@ -141,7 +143,7 @@ async def carry(agents: Agents, asked: Asked) -> Carried | Problem:
             problem = outcome.problem
         if outcome.sent and not asked.safe:
             # Never a write twice: only a host that finds the key in the same record is asked again.
-            record = record or link.health.record
+            record = shown
         if outcome.final or asked.body.consumed or (outcome.sent and not _may_repeat(asked, record, repeated=repeated)):
             return problem
         repeated = repeated or outcome.sent
@@ -161,7 +163,7 @@ def _may_repeat(asked: Asked, record: str | None, *, repeated: bool) -> bool:
 
 
 async def _attempt(link: Route, asked: Asked, deadline: float, record: str) -> Carried | _Mishap:
-    """Ask one agent; whatever goes wrong, say whether the host may have seen the request."""
+    """Ask one agent, of a host with this record of outcomes only; say of what goes wrong whether the host may know."""
     agent, safe, body = link.peer.name, asked.safe, asked.body
     left_s = deadline - asyncio.get_running_loop().time()
     head = msgspec.structs.replace(asked.head, deadline_ms=max(1, int(left_s * 1000)), record=record)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 REQUEST_ID: Final = "X-Request-Id"
 IDEMPOTENCY_KEY: Final = "Idempotency-Key"
+_KEY: Final = IDEMPOTENCY_KEY.lower().encode()
 
 _SAID_BY_THE_RELAY: Final = frozenset(
     {
@@ -80,6 +81,7 @@ def onward(pairs: Sequence[tuple[bytes, bytes]], caller: Caller, *, keyed: bool)
     )
     if caller.address is not None:
         said += f"X-Forwarded-For: {caller.address}\r\n"
-    if keyed and not any(name.lower() == b"idempotency-key" for name, _ in pairs):
+    # A key that the client declares to be for this hop only goes no further: it must not pass for one that does.
+    if keyed and (_KEY in kept or not any(name.lower() == _KEY for name, _ in pairs)):
         said += f"{IDEMPOTENCY_KEY}: relay-{os.urandom(16).hex()}\r\n"
     return block + said.encode("ascii")

@@ -58,9 +58,17 @@ class Host:
     asked: list = field(default_factory=list)
     answer: object = None
     record: str | None = None
+    closes: bool = False
+    """Whether each connection ends after one answer."""
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def serve(self, request):
+        answer = await self._serve(request)
+        if self.closes:
+            answer.force_close()
+        return answer
+
+    async def _serve(self, request):
         if request.path == "/healthz":
             return web.json_response({"status": "alive", "idempotency_record": self.record})
         body = await request.read() if self.answer is None else b""

@@ -33,6 +33,10 @@ class Weather:
         """Let nothing more through from whoever dialled, the agent; what it is sent still arrives."""
         self._speaking.clear()
 
+    def lead_to(self, port):
+        """Lead new connections somewhere else, as a load balancer does, or a name that moved."""
+        self._target = port
+
     def clear_up(self):
         self._flowing.set()
         self._speaking.set()

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
 
 import pytest
-from aiohttp import web
 
 from agent.errors import StreamFailed
-from agent.link.links import Heartbeat, Link
-from agent.link.messages import VERSION, Failure, Hello, Reason, RequestHead
+from agent.link.messages import Failure, Reason, RequestHead
 from agent.link.packing import decode, encode
-from agent.link.session import WINDOW_BYTES, Session
 from tests.agent.chain import USERS
+from tests.agent.outbound.linked import linked
 
 SMUGGLED = b"DELETE /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
@@ -21,29 +18,8 @@ SMUGGLED = b"DELETE /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n"
 @pytest.fixture
 async def link(chain, host, papers):
     """The link of an agent, in the hands of such a relay."""
-    arrived = asyncio.get_running_loop().create_future()
-
-    async def serve(request):
-        socket = web.WebSocketResponse(compress=False)
-        await socket.prepare(request)
-        session = Session(Hello((VERSION, VERSION), WINDOW_BYTES, "mallory", "0"), opens=True)
-        arrived.set_result(Link(socket, session, Heartbeat()))
-        await arrived.result().run()
-        return socket
-
-    runner = web.ServerRunner(web.Server(serve, access_log=None), shutdown_timeout=0.1)
-    await runner.setup()
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(papers.certificate, papers.key)
-    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
-    relay = f"https://localhost:{runner.addresses[0][1]}"
-    await chain.start_agent(host.url, relay=relay, connected=False)
-    async with asyncio.timeout(10):
-        taken = await arrived
-        await taken.greeted.wait()
-    yield taken
-    await chain.stop("one")
-    await runner.cleanup()
+    async with linked(chain, host.url, papers) as taken:
+        yield taken
 
 
 async def ask(link, length, *stretches):

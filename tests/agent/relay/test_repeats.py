@@ -9,6 +9,7 @@ from yarl import URL
 
 from agent import events
 from tests.agent.chain import host_server
+from tests.agent.weather import weather_before
 
 KEPT = {"wait_s": 5.0}
 
@@ -72,6 +73,51 @@ async def test_a_write_never_moves_to_a_host_that_does_not_know_of_it(chain, hos
         async with await asked as response:
             assert response.status == 504
         assert not other.asked
+
+
+async def test_a_write_is_not_repeated_to_the_host_that_took_the_first_ones_place(chain, host, client):
+    host.record = "r1"
+    await chain.start_relay(limits={"wait_s": 0.5})
+    await chain.start_agent(host.url, "one")
+
+    async def be_exchanged(_):
+        host.record = "r2"
+        await asyncio.Event().wait()
+
+    host.answer = be_exchanged
+    asked = asyncio.create_task(client.post(chain.address(), data=b"{}"))
+    await host.arrived.wait()
+    await chain.log.wait_for(events.AGENT_HEALTH, count=2)
+    await chain.start_agent(host.url, "two")
+    host.answer = None
+    await chain.kill("one")
+    async with await asked as response:
+        assert response.status == 504
+    assert len(host.asked) == 1
+
+
+async def test_a_host_that_was_exchanged_gets_the_next_write_at_once(chain, host, client):
+    host.record = "r1"
+    async with weather_before(URL(host.url).port) as balancer, host_server(chain.papers) as other:
+        other.record = "r2"
+        await chain.start_relay(limits={"wait_s": 30.0})
+        await chain.start_agent(f"https://localhost:{balancer.port}", probe_s=60.0)
+        balancer.lead_to(URL(other.url).port)
+        balancer.reset()
+        async with client.post(chain.address(), data=b"{}") as response:
+            assert response.status == 200
+    assert (len(host.asked), len(other.asked)) == (0, 1)
+
+
+async def test_a_key_for_the_first_hop_only_is_no_key(chain, host, client):
+    host.record = "r1"
+    await chain.start_relay()
+    await chain.start_agent(host.url)
+    headers = {"Idempotency-Key": "mine", "Connection": "Idempotency-Key"}
+    async with client.post(chain.address(), data=b"{}", headers=headers):
+        pass
+    [key] = keys_of(host)
+    assert key.startswith("relay-")
 
 
 async def test_an_agent_looks_at_the_record_again_before_it_repeats(chain, host, client):

@@ -1,0 +1,90 @@
+"""One TLS connection to the connector host: one exchange at a time, and what the host at its other end says of itself.
+
+aiohttp's own client protocol (its C parser) without its session: the header block goes through as bytes, and nothing
+is ever sent twice behind the caller's back. Knows nothing of links.
+"""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+import msgspec
+from aiohttp import ClientError
+from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.http_writer import StreamWriter
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from aiohttp.client_proto import ResponseHandler
+    from aiohttp.http_parser import RawResponseMessage
+    from aiohttp.streams import StreamReader
+
+BROKEN = (OSError, ClientError, HttpProcessingError)
+"""What aiohttp and the system raise where a connection breaks, or carries what is no HTTP."""
+
+_LOOK_BYTES = 65_536
+
+
+class _Healthz(msgspec.Struct):
+    """What the connector host says at /healthz; an older one says less."""
+
+    idempotency_record: str | None = None
+
+
+class Connection:
+    """One TLS connection to the host, for one exchange at a time."""
+
+    def __init__(self, protocol: ResponseHandler, loop: asyncio.AbstractEventLoop) -> None:
+        self.idle_since_s = 0.0
+        self.record = ""
+        """Names the record of outcomes of the host at the other end, as looked at; empty where it keeps none."""
+        self._protocol = protocol
+        self._writer = StreamWriter(protocol, loop)
+
+    @property
+    def reusable(self) -> bool:
+        """Return whether the last exchange ended cleanly and the host still holds the connection."""
+        return self._protocol.is_connected() and not self._protocol.should_close
+
+    async def send(self, data: bytes) -> None:
+        """Send bytes of a request, and wait while the host does not keep up."""
+        await self._writer.write(data)
+
+    async def answer(self, *, bodiless: bool) -> tuple[RawResponseMessage, StreamReader]:
+        """Return the head of the answer, past any 1xx, and its body; `bodiless` for the answer to a HEAD."""
+        while True:
+            message, body = await self._protocol.read()
+            if message.code >= HTTPStatus.OK:
+                return message, body
+            if message.code == HTTPStatus.SWITCHING_PROTOCOLS:
+                raise HttpProcessingError(message="it switched to a protocol that nobody asked for")
+            self.expect_answer(bodiless=bodiless)
+
+    def expect_answer(self, *, bodiless: bool) -> None:
+        """Prepare for an answer; to be called before anything is sent."""
+        self._protocol.set_response_params(skip_payload=bodiless, read_until_eof=True, auto_decompress=False)
+
+    async def look(self, authority: str) -> None:
+        """Learn which record the host at the other end keeps; raises BROKEN, and the connection is then of no use."""
+        self.expect_answer(bodiless=False)
+        await self.send(f"GET /healthz HTTP/1.1\r\nHost: {authority}\r\n\r\n".encode("ascii"))
+        message, body = await self.answer(bodiless=False)
+        content = b""
+        while not body.at_eof() and len(content) < _LOOK_BYTES:
+            content += await body.readany()
+        # Where the connection ends here, the next one may lead to another host: it is held to no record.
+        self.record = _record(content) if message.code == HTTPStatus.OK and self.reusable else ""
+
+    def close(self) -> None:
+        """End the connection."""
+        self._protocol.close()
+
+
+def _record(content: bytes) -> str:
+    """Return the name of the host's record of outcomes, empty where it says none."""
+    try:
+        return msgspec.json.decode(content, type=_Healthz).idempotency_record or ""
+    except msgspec.MsgspecError:
+        return ""
