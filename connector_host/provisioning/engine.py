@@ -5,28 +5,29 @@ from __future__ import annotations
 import asyncio
 import json
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 import structlog
-from croniter import croniter
 
 from connector_host import clock
-from connector_host.errors import ConfigurationError
+from connector_host.errors import ConfigurationError, HostError
 from connector_host.observability import events
 from connector_host.provisioning import faults
 from connector_host.provisioning.cycles import Options, Parts, run_cycle
 from connector_host.provisioning.errors import JobHeld, StateUnavailable
 from connector_host.provisioning.lanes import lanes
-from connector_host.provisioning.notices import Notice, tell
+from connector_host.provisioning.news import absence_after, notice_of
+from connector_host.provisioning.notices import tell
 from connector_host.provisioning.opening import opened
 from connector_host.provisioning.reports import Ending, Kind, Report
+from connector_host.provisioning.schedule import UNAVAILABLE_S, next_run
 from connector_host.provisioning.state import logbook
 from connector_host.provisioning.state.leading import Lead, leading
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
+    from datetime import datetime
 
     from connector_host.provisioning.lanes import Lane
     from connector_host.provisioning.settings import JobSettings, Provisioning
@@ -38,9 +39,6 @@ LOOK_S: Final = 1.0
 
 STATE_S: Final = 5.0
 """Seconds after which the state is tried again."""
-
-UNAVAILABLE_S: Final = 60.0
-"""Seconds after which a job is tried again whose source or target was down."""
 
 _LOG = structlog.stdlib.get_logger()
 
@@ -64,7 +62,10 @@ class Engine:
         if options.dry:
             return await self._cycle(name, job, options, self.stop)
         async with leading(self.state, name) as held:
-            return await self._led(name, job, options, held)
+            report, failure = await self._led(name, job, options, held)
+        if failure is not None:
+            raise failure
+        return report
 
     async def serve(self, names: list[str]) -> None:
         """Run these jobs by their schedules until `stop` is set."""
@@ -88,7 +89,9 @@ class Engine:
         """Run one cycle, and let nothing that goes wrong in it end the engine."""
         try:
             async with leading(self.state, name) as held:
-                await self._led(name, self._job(name), Options(), held)
+                report, failure = await self._led(name, self._job(name), Options(), held)
+                if failure is not None:
+                    _LOG.error(events.PROVISIONING_FAILED, key=name, reason=report.detail)
         except JobHeld:
             return  # another engine is at it; look again soon, since it may die
         except StateUnavailable:
@@ -98,15 +101,28 @@ class Engine:
             again = clock.now().timestamp() + UNAVAILABLE_S
             await asyncio.to_thread(lambda: self.state.set_job(name, next_run=again))
 
-    async def _led(self, name: str, job: JobSettings, options: Options, held: Lead) -> Report:
+    async def _led(self, name: str, job: JobSettings, options: Options, held: Lead) -> tuple[Report, Exception | None]:
+        """Run one cycle; returns what it did, and what kept it from its beginning, which the report says, too."""
         before = await asyncio.to_thread(self.state.job, name)
         if before.stopped:
             raise ConfigurationError(f"the job {name} is stopped: connector-host provision start {name}")
         begun = clock.now()
         async with self._watched(name, held) as stop:
-            report = await self._cycle(name, job, options, stop)
+            report, failure = await self._begun(name, job, options, before, stop)
         await self._afterwards(name, job, before, report, begun)
-        return report
+        return report, failure
+
+    async def _begun(
+        self, name: str, job: JobSettings, options: Options, before: JobState, stop: asyncio.Event
+    ) -> tuple[Report, Exception | None]:
+        try:
+            return await self._cycle(name, job, options, stop), None
+        except StateUnavailable:
+            raise
+        except HostError as failure:
+            return not_begun(before, str(failure)), failure
+        except Exception as failure:  # noqa: BLE001 - whatever is wrong with one job, its status says so
+            return not_begun(before, f"an error that nobody foresaw ({type(failure).__name__})"), failure
 
     async def _cycle(self, name: str, job: JobSettings, options: Options, stop: asyncio.Event) -> Report:
         async with opened(name, job, self._lanes[job.target.url]) as one:
@@ -141,20 +157,23 @@ class Engine:
     async def _afterwards(self, name: str, job: JobSettings, before: JobState, report: Report, begun: datetime) -> None:
         """Plan the next run, keep the report, drop what is too old in the log, and tell people."""
         after = await asyncio.to_thread(self.state.job, name)
-        over = faults.is_over(after, job.quarantine, clock.now().timestamp())
+        now = clock.now().timestamp()
+        over = faults.is_over(after, job.quarantine, now)
+        absence = absence_after(after, report, now)
         fields: dict[str, object] = {
             "next_run": next_run(job, after, report, begun),
             "last_report": json.dumps(report.document()),
+            **absence,
             **({"stopped": True} if over else {}),
         }
         await asyncio.to_thread(lambda: self.state.set_job(name, **fields))
-        oldest = clock.now().timestamp() - self.settings.provisioning.log_days * faults.DAY_S
+        oldest = now - self.settings.provisioning.log_days * faults.DAY_S
         await asyncio.to_thread(logbook.prune, self.state, name, oldest)
         why = {} if report.ending is Ending.FINISHED else {"reason": report.detail}
         _LOG.info(
             events.PROVISIONING_CYCLE, key=name, kind=report.kind, outcome=report.ending, **why, **_numbers(report)
         )
-        notice = notice_of(before, after, report, over=over)
+        notice = notice_of(before, replace(after, **absence), report, over=over)
         if notice is not None:
             await tell(name, job.notify, notice)
 
@@ -172,40 +191,12 @@ class Engine:
             return
 
 
-def next_run(job: JobSettings, where: JobState, report: Report, begun: datetime) -> float:
-    """Return when the next cycle is due."""
-    now = clock.now()
-    match report.ending:
-        case Ending.QUARANTINED:
-            return faults.next_probe(where, now.timestamp())
-        case Ending.UNAVAILABLE if where.quarantined_at is not None:
-            return faults.next_probe(where, now.timestamp())
-        case Ending.STOPPED:
-            return now.timestamp()
-        case Ending.UNAVAILABLE:
-            return now.timestamp() + min(UNAVAILABLE_S, job.interval_min * 60)
-    if job.cron is not None:
-        return float(croniter(job.cron, now.astimezone(UTC)).get_next(datetime).timestamp())
-    return begun.timestamp() + job.interval_min * 60
-
-
-def notice_of(before: JobState, after: JobState, report: Report, *, over: bool) -> Notice | None:
-    """Return what people must be told about a cycle, None where nothing is new."""
-    if over:
-        return Notice("disabled", "The job was in quarantine for so long that it is switched off.")
-    held_back = after.quarantine_code == faults.TOO_MANY_DELETES
-    news = after.quarantine_code != before.quarantine_code or (
-        held_back and after.quarantine_reason != before.quarantine_reason
-    )
-    if after.quarantined_at is not None and news:
-        if held_back:
-            return Notice("deletes staged", f"Deletes are held back until they are allowed: {after.quarantine_reason}.")
-        return Notice("quarantined", f"The job is in quarantine: {after.quarantine_reason}.")
-    if before.quarantined_at is not None and after.quarantined_at is None:
-        return Notice("recovered", "The job is out of quarantine.")
-    if report.kind is Kind.INITIAL and report.ending is Ending.FINISHED:
-        return Notice("initial cycle finished", "The first cycle over all users is finished.")
-    return None
+def not_begun(where: JobState, reason: str) -> Report:
+    """Return the report of a cycle whose source or target could not be opened."""
+    kind = Kind.INITIAL if where.initial_due else Kind.FULL if where.mark is None else Kind.INCREMENTAL
+    report = Report(where.name, where.cycle + (where.open_kind is None), Kind(where.open_kind or kind))
+    report.ending, report.detail = Ending.UNAVAILABLE, reason
+    return report
 
 
 def _numbers(report: Report) -> dict[str, float | int]:

@@ -15,12 +15,14 @@ import pytest
 import sqlalchemy as sa
 
 from connector_host import clock
+from connector_host.cli.provision.asking import _status
 from connector_host.errors import ConfigurationError
 from connector_host.provisioning.cycles import Options
-from connector_host.provisioning.engine import Engine, next_run
-from connector_host.provisioning.errors import JobHeld
+from connector_host.provisioning.engine import Engine
+from connector_host.provisioning.errors import JobHeld, SourceFailed
 from connector_host.provisioning.reports import Ending, Kind, Report
 from connector_host.provisioning.restarting import RestartScope, restart
+from connector_host.provisioning.schedule import next_run
 from connector_host.provisioning.settings import Provisioning
 from connector_host.provisioning.state.leading import lead, leading
 from connector_host.provisioning.state.records import JobState
@@ -101,6 +103,27 @@ async def test_an_engine_that_cannot_read_its_source_lives_on(rig):
         rig.people(person(1))
         rig.state.set_job("staff", next_run=None)
         await until(lambda: "u00001" in rig.rows())
+
+
+@pytest.mark.parametrize("by_the_clock", [True, False])
+async def test_a_cycle_that_cannot_begin_is_reported_with_its_reason(rig, by_the_clock):
+    rig.people(person(1))
+    await rig.run()
+    rig.file.unlink()
+    rig.state.set_job("staff", next_run=None)
+    if by_the_clock:
+        async with serving(rig.engine()):
+            await until(lambda: rig.job().next_run is not None)
+    else:
+        with pytest.raises(SourceFailed, match="cannot be read"):
+            await rig.run()
+    last = json.loads(rig.job().last_report)
+    assert (last["ending"], last["kind"], last["cycle"]) == ("unavailable", "full", 2)
+    assert "people.csv cannot be read (No such file or directory)" in last["detail"]
+    assert _status(rig.state, "staff")["condition"] == "unavailable"
+    rig.people(person(1))
+    await rig.run()
+    assert _status(rig.state, "staff")["condition"] == "well"
 
 
 async def test_one_engine_leads_a_job_on_sqlite(rig):
@@ -224,6 +247,27 @@ async def test_a_webhook_is_told_what_is_held_back_and_that_it_is_over_once_it_i
         assert (await rig.run(**job)).counts["deleted"] == 3
     told = [(one["event"], re.findall(r"\d users", one["text"])) for one in (json.loads(text) for _, text in received)]
     assert told[1:] == [("deletes staged", ["2 users"]), ("deletes staged", ["3 users"]), ("recovered", [])]
+
+
+async def test_a_webhook_is_told_of_a_source_that_is_away_for_a_day_and_back_again(rig, monkeypatch):
+    rig.people(person(1))
+    async with webhook() as (url, received):
+        job = {"notify": {"webhook": url}}
+        await rig.run(**job)
+        rig.file.unlink()
+        began = clock.now()
+        for hours in (0, 23, 24, 25):
+            monkeypatch.setattr(clock, "now", lambda hours=hours: began + timedelta(hours=hours))
+            with pytest.raises(SourceFailed):
+                await rig.run(**job)
+            assert len(received) == (1 if hours < 24 else 2)
+        rig.people(person(1))
+        await rig.run(**job)
+        await rig.run(**job)
+    told = [json.loads(text) for _, text in received]
+    assert [one["event"] for one in told] == ["initial cycle finished", "unavailable", "recovered"]
+    assert "people.csv cannot be read" in told[1]["text"]
+    assert "Given1" not in json.dumps(told)
 
 
 async def test_mail_is_sent_where_an_address_is_given(rig):

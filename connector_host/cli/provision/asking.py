@@ -23,7 +23,7 @@ MOMENT = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"])
 @config_option
 @json_option
 def status(jobs: tuple[str, ...], config: Path, *, as_json: bool) -> None:
-    """Show how jobs are: running, stopped or in quarantine, their last cycle, and who failed."""
+    """Show how jobs are: well, stopped, in quarantine or unavailable, their last cycle, and who failed."""
     with state_of(config) as (settings, state):
         documents = [_status(state, name) for name in chosen(settings, jobs)]
     if as_json:
@@ -40,11 +40,13 @@ def _status(state: State, name: str) -> dict[str, Any]:
     where = state.job(name)
     failing = [one for one in state.due(name, float("inf"), "") if one.attempts]
     last = json.loads(where.last_report) if where.last_report else {}
-    condition = "stopped" if where.stopped else "in quarantine" if where.quarantined_at else "well"
+    away = "unavailable" if where.unavailable_since else "well"
+    condition = "stopped" if where.stopped else "in quarantine" if where.quarantined_at else away
     return {
         "job": name,
         "condition": condition,
         "quarantine": f"{where.quarantine_code}: {where.quarantine_reason}" if where.quarantine_code else "",
+        "unavailable since": _moment(where.unavailable_since),
         "next cycle": _moment(where.next_run) or "as soon as an engine runs",
         "cycle under way or interrupted": where.open_kind or "",
         "last cycle": f"{last['kind']} {last['ending']} {last['detail']}".strip() if last else "none yet",

@@ -47,6 +47,10 @@ class JobState:
     quarantine_code: str | None = None
     quarantine_reason: str | None = None
     quarantine_attempts: int = 0
+    unavailable_since: float | None = None
+    """Since when source or target has been away; None where they are not."""
+    unavailable_told: bool = False
+    """Whether people have been told of that."""
     next_run: float | None = None
     last_report: str | None = None
 

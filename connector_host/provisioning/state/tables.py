@@ -31,6 +31,9 @@ JOBS: Final = sa.Table(
     sa.Column("quarantine_code", sa.String(64)),
     sa.Column("quarantine_reason", sa.Text),
     sa.Column("quarantine_attempts", sa.Integer, nullable=False, server_default="0"),
+    # Since when source or target has been away, and whether people have been told.
+    sa.Column("unavailable_since", sa.Float),
+    sa.Column("unavailable_told", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("next_run", sa.Float),
     sa.Column("last_report", sa.Text),
 )
