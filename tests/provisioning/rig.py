@@ -95,7 +95,7 @@ class Rig:
         return self.state.links("staff", [key]).get(key)
 
 
-async def until(condition, timeout_s=10.0):
+async def until(condition, timeout_s=30.0):
     """Wait for what another process or thread does: nothing here could set an event."""
     async with asyncio.timeout(timeout_s):
         while not condition():  # noqa: ASYNC110 - see above
