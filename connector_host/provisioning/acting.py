@@ -16,7 +16,14 @@ from typing import TYPE_CHECKING, TypeVar
 
 from connector_host import clock
 from connector_host.provisioning.deciding import OBJECT, Create, Decision, Judge, Leave, Stage, Update
-from connector_host.provisioning.errors import CredentialsRefused, ExpressionError, NotDone, Refused, TargetUnavailable
+from connector_host.provisioning.errors import (
+    CredentialsRefused,
+    ExpressionError,
+    NotDone,
+    Refused,
+    TargetError,
+    TargetUnavailable,
+)
 from connector_host.provisioning.faults import Cause, backoff_s
 from connector_host.provisioning.sources.contract import Presence
 from connector_host.provisioning.state.records import Action, Intent, Link, LogEntry, Modified, Staged, Status, Step
@@ -62,6 +69,8 @@ class Turn:
     unlinked: bool = False
     cause: Cause | None = None
     """Why it failed, if it did."""
+    trouble: TargetError | None = None
+    """What failed, where it may concern everybody: the target is down, or does not speak with this job at all."""
     action: Action = Action.OTHER
     target_id: str | None = None
     modified: tuple[Modified, ...] = ()
@@ -80,6 +89,22 @@ class Turn:
     def staged(self) -> bool:
         """Return whether a disable or delete waits for the end of the cycle."""
         return isinstance(self.decision, Stage) and self.cause is None
+
+    def fail(self, failure: TargetError | ExpressionError) -> None:
+        """Say why it failed, and in which of the steps."""
+        done = {step.name for step in self.steps}
+        if "scope" not in done:
+            name = "scope"
+        elif "match" not in done and isinstance(failure, TargetError) and self.action is Action.OTHER:
+            name = "match"
+        else:
+            name = "action"  # mappings belong to it
+        if isinstance(failure, TargetError):
+            self.cause = Cause(failure.code, str(failure), failure.status)
+            self.trouble = None if isinstance(failure, Refused) else failure
+        else:
+            self.cause = Cause("UnprocessableEntity", str(failure))
+        self.steps.append(Step(name, Status.FAILURE, self.cause.code))
 
     def note(self, changes: Changes) -> None:
         """Note what became of writes whose answer was not heard, and that the last one was answered."""
@@ -119,8 +144,8 @@ async def take_turn(  # noqa: PLR0913 - what is known of the user
 ) -> Turn:
     """Provision one user and return what came of it; `before` is a write of an earlier run that was not answered.
 
-    Raises TargetUnavailable where the target stays down, or is when the cycle is stopped, and what stops the whole
-    cycle; a user's own failure is in the turn.
+    What fails is in the turn: of this user, or (`trouble`) of everybody, where the target stays down, or is when the
+    cycle is stopped.
     """
     unanswered, announced, settled = before, before is not None, list[LogEntry]()
     for attempt in range(1, context.target.settings.attempts + 1):
@@ -136,12 +161,10 @@ async def take_turn(  # noqa: PLR0913 - what is known of the user
         except TargetUnavailable as failure:
             unanswered, announced = turn.unanswered, turn.announced
             if attempt == context.target.settings.attempts or await _is_set_within(stop, backoff_s(attempt, failure)):
-                raise
-        except Refused as failure:
-            turn.cause = Cause(failure.code, str(failure), failure.status)
-            return turn
-        except ExpressionError as failure:
-            turn.cause = Cause("UnprocessableEntity", str(failure))
+                turn.fail(failure)
+                return turn
+        except (TargetError, ExpressionError) as failure:
+            turn.fail(failure)
             return turn
         else:
             return turn
@@ -266,7 +289,7 @@ async def carry_out(  # noqa: PLR0913 - what is known of the user
 ) -> Turn:
     """Disable or delete one user for good; `before` is a write that was not answered, `settled` what is told of others.
 
-    Raises TargetUnavailable where the target stays down, or is when the cycle is stopped.
+    What fails is in the turn, as with `take_turn`.
     """
     told = list(settled)
     if before is not None and before.action is not staged.action:
@@ -278,9 +301,10 @@ async def carry_out(  # noqa: PLR0913 - what is known of the user
             await _remove(context, turn, staged, link)
         except TargetUnavailable as failure:
             if attempt == context.target.settings.attempts or await _is_set_within(stop, backoff_s(attempt, failure)):
-                raise
-        except Refused as failure:
-            turn.cause = Cause(failure.code, str(failure), failure.status)
+                turn.fail(failure)
+                return turn
+        except TargetError as failure:
+            turn.fail(failure)
             return turn
         else:
             return turn

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from connector_host import clock
@@ -12,7 +12,6 @@ from connector_host.provisioning import faults, mappings
 from connector_host.provisioning.acting import Context, Turn, carry_out, take_turn
 from connector_host.provisioning.deciding import Create, Stage, Update, judge
 from connector_host.provisioning.errors import ProvisioningError, TargetError
-from connector_host.provisioning.faults import Cause
 from connector_host.provisioning.sources.contract import Presence, SourceUser
 from connector_host.provisioning.standing import believes, stand
 from connector_host.provisioning.state import intents
@@ -91,16 +90,13 @@ async def _take(job: Opened, state: State, user: SourceUser, shown: Shown, *, dr
         job.name, where.cycle, "administrator", decider, job.target, kept, compare=True, dry=dry, run=str(uuid.uuid4())
     )
     stop = asyncio.Event()
-    try:
-        turn = await take_turn(context, user, link, stop, compare=True, before=sent)
-        link = turn.link or link
-        if isinstance(turn.decision, Stage) and not _deletes(turn) and link is not None and not dry:
-            staged = Staged(user.key, turn.decision.action, turn.decision.reason, where.cycle)
-            turn = await carry_out(context, staged, link, stop, before=turn.unanswered, settled=turn.settled)
-    except TargetError as failure:
-        turn = Turn(user.key, cause=Cause(failure.code, str(failure), failure.status))
-    shown.steps += [step for step in turn.steps if step.name != "action"]
-    shown.steps.append(_action(turn, dry=dry))
+    turn = await take_turn(context, user, link, stop, compare=True, before=sent)
+    link = turn.link or link
+    if isinstance(turn.decision, Stage) and turn.staged and not _deletes(turn) and link is not None and not dry:
+        staged = Staged(user.key, turn.decision.action, turn.decision.reason, where.cycle)
+        turn = await carry_out(context, staged, link, stop, before=turn.unanswered, settled=turn.settled)
+    shown.steps += [step for step in turn.steps if step.name != "action" and step.status is not Status.FAILURE]
+    shown.steps.append(_last(turn, dry=dry))
     shown.modified = turn.modified or _planned(decider, turn)
     if not dry:
         await asyncio.to_thread(state.write, job.name, _changes(job, context, turn, failed))
@@ -123,9 +119,10 @@ def _deletes(turn: Turn) -> bool:
     return isinstance(turn.decision, Stage) and turn.decision.action is Action.DELETE
 
 
-def _action(turn: Turn, *, dry: bool) -> Step:
+def _last(turn: Turn, *, dry: bool) -> Step:
+    """Return the step that failed, else the action."""
     if turn.cause is not None:
-        return Step("action", Status.FAILURE, f"{turn.cause.code}: {turn.cause.reason}")
+        return replace(turn.steps[-1], detail=f"{turn.cause.code}: {turn.cause.reason}")
     if isinstance(turn.decision, Stage) and _deletes(turn):
         return Step("action", Status.SKIPPED, f"would be deleted by the next cycle: {turn.decision.reason}")
     if dry and isinstance(turn.decision, Create):

@@ -145,23 +145,28 @@ class Work:
     async def turn(self, key: str, turn: Awaitable[Turn], ended: list[ProvisioningError]) -> Turn | None:
         """Await one turn; None where nothing will work for anybody, as `ended` then says, or the cycle is stopped."""
         try:
-            return await turn
-        except TargetUnavailable as failure:
-            if self.parts.stop.is_set():
-                return None
-            # A user that the target chokes on is told from a target that is down by asking it something harmless.
-            try:
-                await self.probe()
-            except TargetError as down:
-                ended.append(down)
-                return None
-            return Turn(key, cause=Cause(failure.code, str(failure), failure.status))
+            done = await turn
         except (TargetError, StateUnavailable) as failure:
             ended.append(failure)
             return None
         except Exception as failure:  # noqa: BLE001 - whatever is wrong with one user, the others go on
             _LOG.error(events.PROVISIONING_FAILED, key=self.parts.name, reason=type(failure).__name__)
             return Turn(key, cause=Cause("InternalError", f"an error that nobody foresaw: {type(failure).__name__}"))
+        if done.trouble is None:
+            return done
+        if not isinstance(done.trouble, TargetUnavailable):
+            ended.append(done.trouble)
+            return None
+        return None if self.parts.stop.is_set() or await self._is_down(ended) else done
+
+    async def _is_down(self, ended: list[ProvisioningError]) -> bool:
+        """Return whether the target is down, or only chokes on one user: it is asked something harmless."""
+        try:
+            await self.probe()
+        except TargetError as down:
+            ended.append(down)
+            return True
+        return False
 
     async def goes_on(self) -> bool:
         """Return whether the cycle is to go on; where not, the report says why."""

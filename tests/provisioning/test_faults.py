@@ -29,6 +29,7 @@ async def test_one_bad_user_fails_alone_and_says_why(rig):
     entry = rig.log(status="failure")[0]
     assert (entry["sourceIdentity"], entry["errorCode"]) == ("2", "UnprocessableEntity")
     assert "epartment" in entry["reason"]
+    assert entry["provisioningSteps"][-1] == {"name": "action", "status": "failure", "detail": "UnprocessableEntity"}
 
 
 async def test_a_user_who_failed_waits_longer_each_time_and_heals_by_itself(rig):

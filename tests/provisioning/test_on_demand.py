@@ -92,3 +92,24 @@ async def test_while_a_cycle_is_under_way_nobody_is_provisioned_beside_it(rig):
     rig.people(person(1))
     with lead(rig.state, "staff"), pytest.raises(JobHeld):
         await provision(rig, "1")
+
+
+async def test_a_user_who_cannot_be_matched_fails_at_that_step_here_and_in_the_log(rig):
+    rig.people(person(1, login=""))
+    shown = await provision(rig, "1")
+    assert [*steps(shown)[-2:], shown.steps[-1].detail.partition(":")[0]] == [
+        ("scope", "success"),
+        ("match", "failure"),
+        "MissingValues",
+    ]
+    logged = [(step["name"], step["status"], step["detail"]) for step in rig.log()[0]["provisioningSteps"]]
+    assert logged[-1] == ("match", "failure", "MissingValues")
+
+
+async def test_a_target_that_refuses_the_token_of_a_write_fails_at_that_step(moody):
+    moody.moods = [(401, {}, {})]
+    engine = moody.engine()
+    async with opened("staff", engine.settings.jobs["staff"]) as job:
+        shown = await on_demand.provision(job, moody.state, "0")
+    assert steps(shown)[-2:] == [("match", "success"), ("action", "failure")]
+    assert moody.failure()["provisioningSteps"][-1]["status"] == "failure"
