@@ -77,6 +77,12 @@ def test_a_value_is_never_repeated(write):
     assert "s3cret" not in str(told)
 
 
+@pytest.mark.parametrize("version", ['"1"', "1.0", '"2"', "true"])
+def test_a_format_is_a_whole_number(write, version):
+    told = mistakes(write(f"version = {version}\n{GOOD}"))
+    assert told == ["FILE:1: version: Input should be a valid integer. Example: version = 1"]
+
+
 def test_a_file_of_a_later_format_is_refused_before_anything_else(write):
     told = mistakes(write(f"version = {FORMAT_VERSION + 1}\nunheard_of = true\n{GOOD}"))
     assert len(told) == 1

@@ -33,7 +33,7 @@ CONNECTOR_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 class Configuration(Settings):
     """The whole file."""
 
-    version: int = Field(default=FORMAT_VERSION, ge=1)
+    version: int = Field(default=FORMAT_VERSION, ge=1, strict=True)
     """The format of this file; leave it out, or keep what `connector-host init` wrote."""
     host: HostSettings
     """The service itself."""
