@@ -132,11 +132,14 @@ def _passphrase(file: Path | None) -> Callable[[], bytes | None]:
 def renew(config: Path) -> None:
     """Renew a certificate that this product issued, now instead of by itself in time.
 
+    Exits with 1 where the new one, which is for the same names, may not stand for the host of the configuration.
+
     \b
     Example:
       connector-host cert renew
     """
     from connector_host import clock
+    from connector_host.errors import failures
     from connector_host.settings import load
     from connector_host.tls.files import check_identity
     from connector_host.tls.renewal import renew as issue_anew
@@ -150,7 +153,9 @@ def renew(config: Path) -> None:
         fail(
             f"{host.certificate} was not issued by this product. Use `connector-host cert request` and `cert install`."
         )
-    print_findings({str(host.certificate): check_identity(host.certificate, host.key, host.name, clock.now())})
+    findings = check_identity(host.certificate, host.key, host.name, clock.now())
+    print_findings({str(host.certificate): findings})
+    raise SystemExit(1 if failures(findings) else 0)
 
 
 @cert.command("show")

@@ -79,6 +79,14 @@ def test_its_own_certificate_is_renewed_on_demand(configured):
     assert configured.run("check").returncode == 0
 
 
+def test_a_renewal_that_does_not_help_the_host_is_no_success(configured):
+    configured.write(
+        "connector-host.toml", configured.read("connector-host.toml").replace('"localhost"', '"hr.example"')
+    )
+    done = configured.run("cert", "renew")
+    assert (done.returncode, "not for hr.example" in done.stdout) == (1, True), done
+
+
 def test_an_rsa_key_is_made_for_those_who_need_one(folder):
     folder.run("cert", "issue", "--host", "localhost", "--out", "tls", "--rsa")
     assert "RSA 3072 bits" in folder.run("cert", "show", "tls/certificate.pem").stdout
