@@ -15,6 +15,8 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from connector_host.tls.identity import UNREADABLE, public_key
+
 CHALLENGE_BYTES: Final = 32
 
 _URN: Final = re.compile(r"urn:provisioning-agent:(?P<tenant>[a-z0-9-]{1,63}):(?P<agent>[0-9a-f]{32})")
@@ -39,7 +41,7 @@ def name_in(certificate: x509.Certificate) -> AgentName | None:
     """Return the agent that the certificate names, or None where it names none."""
     try:
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):
+    except (x509.ExtensionNotFound, *UNREADABLE):
         return None
     for text in names.get_values_for_type(x509.UniformResourceIdentifier):
         if match := _URN.fullmatch(text):
@@ -54,7 +56,7 @@ def prove(key: ec.EllipticCurvePrivateKey, challenge: bytes) -> bytes:
 
 def is_proven(certificate: x509.Certificate, challenge: bytes, proof: bytes) -> bool:
     """Return whether whoever made the proof holds the certificate's key."""
-    public = certificate.public_key()
+    public = public_key(certificate)
     if not isinstance(public, ec.EllipticCurvePublicKey) or len(challenge) != CHALLENGE_BYTES:
         return False
     try:

@@ -61,10 +61,9 @@ def showing(certificate: Path, key: Path, name: str) -> ssl.SSLContext:
 
     Raises ConfigurationError where the certificate may not stand for the name: then a relay does not start.
     """
-    findings = check_identity(certificate, key, name, now())
+    findings = check_identity(certificate, key, name, now(), section="[relay]")
     if wrong := failures(findings):
-        words = "\n".join(f"relay.certificate: {finding.fact} {finding.mend}" for finding in wrong)
-        raise ConfigurationError(words.replace("[host]", "[relay]"))
+        raise ConfigurationError("\n".join(f"relay.certificate: {finding.fact} {finding.mend}" for finding in wrong))
     for finding in findings:
         if finding.level is Level.WARNING:
             logs.event(events.CERTIFICATE_WARNING, level=logging.WARNING, fact=finding.fact, mend=finding.mend)

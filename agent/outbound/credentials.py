@@ -26,9 +26,9 @@ from agent.link.tls import trusting
 from agent.outbound.proxies import Way
 from agent.outbound.reasons import reason_of
 from connector_host.clock import now
-from connector_host.errors import ConfigurationError as UnusableFile
 from connector_host.ownership import make_folder
-from connector_host.tls.files import load_identity
+from connector_host.tls.files import UnusableFile, load_pair
+from connector_host.tls.identity import UNREADABLE, public_key
 from connector_host.tls.issuing import write_private, write_public
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def load(state: Path) -> Identity | None:
     if not file.exists():
         return None
     try:
-        identity = load_identity(file, file)
+        identity = load_pair(file, file)
     except UnusableFile as failure:
         raise ConfigurationError(f"agent.state: {failure}") from failure
     name = name_in(identity.certificate)
@@ -117,13 +117,24 @@ def store(state: Path, key: ec.EllipticCurvePrivateKey, certificate: bytes) -> N
     Raises EnrolmentRefused where the certificate is for another key, or of another authority than the pinned one.
     """
     try:
+        authority = (state / AUTHORITY_FILE).read_bytes()
+    except OSError as failure:
+        raise EnrolmentRefused(f"{state / AUTHORITY_FILE} cannot be read ({failure.strerror})") from failure
+    _judge(key, certificate, authority)
+    _write(state, key, certificate)
+
+
+def _judge(key: ec.EllipticCurvePrivateKey, certificate: bytes, authority: bytes) -> None:
+    try:
         parsed = x509.load_pem_x509_certificate(certificate)
-        authority = x509.load_pem_x509_certificate((state / AUTHORITY_FILE).read_bytes())
-        parsed.verify_directly_issued_by(authority)
-    except (ValueError, TypeError, InvalidSignature, OSError) as failure:
+        parsed.verify_directly_issued_by(x509.load_pem_x509_certificate(authority))
+    except (*UNREADABLE, TypeError, InvalidSignature) as failure:
         raise EnrolmentRefused("the certificate is not of the authority that this agent was enrolled with") from failure
-    if parsed.public_key() != key.public_key():
+    if public_key(parsed) != key.public_key():
         raise EnrolmentRefused("the certificate is for another key than this agent's")
+
+
+def _write(state: Path, key: ec.EllipticCurvePrivateKey, certificate: bytes) -> None:
     private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     write_private(state / IDENTITY_FILE, certificate + private)
 
@@ -162,10 +173,12 @@ async def enrol(settings: AgentSettings, relay: URL, state: Path, token: str) ->
 
 
 def _keep(state: Path, key: ec.EllipticCurvePrivateKey, answer: EnrolmentAnswer) -> Identity:
+    authority, certificate = answer.authority.encode(), answer.certificate.encode()
+    _judge(key, certificate, authority)  # before anything is written: whoever is enrolled stays so
     try:
         make_folder(state, 0o700)
-        write_public(state / AUTHORITY_FILE, answer.authority.encode())
-        store(state, key, answer.certificate.encode())
+        write_public(state / AUTHORITY_FILE, authority)
+        _write(state, key, certificate)
     except OSError as failure:
         raise ConfigurationError(f"agent.state: {state} cannot be written ({failure.strerror}).") from failure
     identity = load(state)

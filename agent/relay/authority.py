@@ -18,10 +18,9 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from agent.errors import AgentError, ConfigurationError
 from agent.link.credentials import AgentName, name_in
-from connector_host.errors import ConfigurationError as UnusableFile
 from connector_host.ownership import make_folder
-from connector_host.tls.files import load_identity
-from connector_host.tls.identity import belongs_together
+from connector_host.tls.files import UnusableFile, load_pair
+from connector_host.tls.identity import UNREADABLE
 from connector_host.tls.issuing import issue_authority, write_private, write_public
 
 if TYPE_CHECKING:
@@ -85,7 +84,7 @@ class Authority:
         try:
             parsed = x509.load_der_x509_certificate(certificate)
             parsed.verify_directly_issued_by(self.certificate)
-        except (ValueError, TypeError, InvalidSignature):
+        except (*UNREADABLE, TypeError, InvalidSignature):
             return None
         if not parsed.not_valid_before_utc <= now <= parsed.not_valid_after_utc:
             return None
@@ -103,13 +102,12 @@ def open_authority(folder: Path, now: datetime) -> Authority:
 def load_authority(certificate: Path, key: Path) -> Authority:
     """Return the authority in these files; raises ConfigurationError where it is unusable, or its key lies open."""
     try:
-        identity = load_identity(certificate, key)
+        identity = load_pair(certificate, key)
     except UnusableFile as failure:
-        raise ConfigurationError(f"relay.agent_authority: {failure}") from failure
+        field = "agent_authority_key" if failure.finding.subject == "key" else "agent_authority"
+        raise ConfigurationError(f"relay.{field}: {failure}") from failure
     if not isinstance(identity.key, ec.EllipticCurvePrivateKey):
         raise ConfigurationError(f"relay.agent_authority_key: {key} is not a key that this program made.")
-    if not belongs_together(identity.certificate, identity.key):
-        raise ConfigurationError(f"relay.agent_authority: {certificate} is not the certificate of the key in {key}.")
     if os.name == "posix" and key.stat().st_mode & (stat.S_IROTH | stat.S_IWOTH):
         raise ConfigurationError(f"relay.agent_authority_key: everybody on this machine may use {key}: chmod 600 {key}")
     return Authority(identity.certificate, identity.key)
@@ -137,7 +135,7 @@ def _public_key(request: bytes) -> ec.EllipticCurvePublicKey:
         parsed = x509.load_pem_x509_csr(request)
         genuine = parsed.is_signature_valid
         public = parsed.public_key()
-    except (ValueError, TypeError) as failure:
+    except (*UNREADABLE, TypeError) as failure:
         raise RequestRefused("This is no certificate request in PEM form.") from failure
     if not genuine:
         raise RequestRefused("The request is not signed by its own key.")

@@ -70,20 +70,16 @@ def doctor(  # noqa: PLR0913 - one parameter an option
 
 def _shown(certificate: Path | None, key: Path | None) -> tuple[Path, Path] | None:
     """Return what is shown to a host that demands certificates of its clients."""
-    from connector_host.errors import ConfigurationError
-    from connector_host.tls.files import load_identity
-    from connector_host.tls.identity import belongs_together
+    from connector_host.tls.files import UnusableFile, load_pair
 
     if certificate is None or key is None:
         if certificate is not key:
             fail("--client-certificate and --client-key go together: give both.")
         return None
     try:
-        identity = load_identity(certificate, key)
-    except ConfigurationError as failure:
-        fail(f"--client-certificate: {failure}")
-    if not belongs_together(identity.certificate, identity.key):
-        fail(f"--client-key: {key} is not the key of the certificate in {certificate}.")
+        load_pair(certificate, key)
+    except UnusableFile as failure:
+        fail(f"--client-{failure.finding.subject}: {failure}")
     return certificate, key
 
 

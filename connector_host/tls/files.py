@@ -17,7 +17,15 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 
 from connector_host.errors import ConfigurationError, Finding, Level
 from connector_host.tls.chains import verify_chain
-from connector_host.tls.identity import PLAIN_CERTIFICATE, UNREADABLE, belongs_together, read_through, verify_identity
+from connector_host.tls.identity import (
+    HOST_SECTION,
+    KEY_MEND,
+    PLAIN_CERTIFICATE,
+    UNREADABLE,
+    belongs_together,
+    read_through,
+    verify_identity,
+)
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -53,13 +61,26 @@ def load_identity(certificate: Path, key: Path) -> Identity:
     return Identity(load_chain(certificate), load_key(key))
 
 
-def check_identity(certificate: Path, key: Path, host: str, now: datetime) -> list[Finding]:
-    """Return everything that is so about the two files as the identity of `host`; raises nothing on purpose."""
+def load_pair(certificate: Path, key: Path) -> Identity:
+    """Read a certificate and the key that is its own; raises UnusableFile, also where they do not belong together."""
+    identity = load_identity(certificate, key)
+    if not belongs_together(identity.certificate, identity.key):
+        raise _unusable("key", f"{key} is not the key of the certificate in {certificate}.", KEY_MEND)
+    return identity
+
+
+def check_identity(
+    certificate: Path, key: Path, host: str, now: datetime, *, section: str = HOST_SECTION
+) -> list[Finding]:
+    """Return everything that is so about the two files as the identity of `host`; raises nothing on purpose.
+
+    `section` is the part of the configuration that names the files.
+    """
     try:
         identity = load_identity(certificate, key)
     except UnusableFile as failure:
         return [failure.finding]
-    return [*_exposure_findings(key), *judge_identity(identity, host, now)]
+    return [*_exposure_findings(key), *judge_identity(identity, host, now, section=section)]
 
 
 def check_authority(path: Path | None, subject: str, now: datetime) -> list[Finding]:
@@ -76,7 +97,7 @@ def check_authority(path: Path | None, subject: str, now: datetime) -> list[Find
     return [Finding(Level.OK, subject, f"{path} holds {len(authorities)} that may be believed.")]
 
 
-def judge_identity(identity: Identity, host: str, now: datetime) -> list[Finding]:
+def judge_identity(identity: Identity, host: str, now: datetime, *, section: str = HOST_SECTION) -> list[Finding]:
     """Return what is so about the certificate, its key and its chain as the identity of `host`."""
     if not belongs_together(identity.certificate, identity.key) and any(
         belongs_together(other, identity.key) for other in identity.chain
@@ -84,7 +105,7 @@ def judge_identity(identity: Identity, host: str, now: datetime) -> list[Finding
         mend = "Put the certificate that the key belongs to first, then the one that issued it, and so on."
         return [Finding(Level.FAILURE, "chain", "The chain is in the wrong order: the host's own is not first.", mend)]
     return [
-        *verify_identity(identity.certificate, identity.key, host, now),
+        *verify_identity(identity.certificate, identity.key, host, now, section=section),
         *verify_chain(identity.chain, now),
     ]
 

@@ -50,7 +50,13 @@ _CURVES = frozenset({"secp256r1", "secp384r1", "secp521r1"})
 _WEAK_HASHES = frozenset({"md5", "sha1"})
 
 
-def verify_identity(certificate: x509.Certificate, key: PrivateKey | None, host: str, now: datetime) -> list[Finding]:
+HOST_SECTION = "[host]"
+"""The part of the configuration where a host's name and certificate stand, where the caller names no other."""
+
+
+def verify_identity(
+    certificate: x509.Certificate, key: PrivateKey | None, host: str, now: datetime, *, section: str = HOST_SECTION
+) -> list[Finding]:
     """Return what is so about the certificate as the identity of `host`; a FAILURE means: do not believe it.
 
     `key` is the private key that shall go with it, or None where only the other end has it. `now` is aware.
@@ -61,7 +67,7 @@ def verify_identity(certificate: x509.Certificate, key: PrivateKey | None, host:
     except UNREADABLE as failure:
         return [Finding(Level.FAILURE, "certificate", f"The certificate cannot be read: {failure}.", PLAIN_CERTIFICATE)]
     return [
-        _name_finding(certificate, host),
+        _name_finding(certificate, host, section),
         _date_finding(certificate, now),
         *(() if key is None or public_key(certificate) is None else [_key_finding(certificate, key)]),
         *_strength_findings(certificate),
@@ -125,11 +131,13 @@ def warning_days(certificate: x509.Certificate) -> int:
 # ── the subject ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _name_finding(certificate: x509.Certificate, host: str) -> Finding:
+def _name_finding(certificate: x509.Certificate, host: str, section: str) -> Finding:
     try:
         wanted = parse_name(host)
     except ConfigurationError as failure:
-        return Finding(Level.FAILURE, "host name", str(failure), "Set `name` in [host] to the name that clients use.")
+        return Finding(
+            Level.FAILURE, "host name", str(failure), f"Set `name` in {section} to the name that clients use."
+        )
     alternative = _alternative_names(certificate)
     if alternative is None:
         return _common_name_finding(certificate, wanted)
@@ -140,7 +148,7 @@ def _name_finding(certificate: x509.Certificate, host: str) -> Finding:
         Level.FAILURE,
         "subject",
         f"The certificate is for {held}, not for {wanted}.",
-        f"Use a certificate whose subjectAltName has {wanted}, or set `name` in [host] to one of its names.",
+        f"Use a certificate whose subjectAltName has {wanted}, or set `name` in {section} to one of its names.",
     )
 
 
@@ -203,8 +211,10 @@ _RENEW = "Get a new certificate, or run `connector-host cert renew` for one that
 def _key_finding(certificate: x509.Certificate, key: PrivateKey) -> Finding:
     if belongs_together(certificate, key):
         return Finding(Level.OK, "key", "The private key belongs to the certificate.")
-    mend = "Give the key that the certificate was requested with; certificate and key are often mixed up on renewal."
-    return Finding(Level.FAILURE, "key", "The private key does not belong to the certificate.", mend)
+    return Finding(Level.FAILURE, "key", "The private key does not belong to the certificate.", KEY_MEND)
+
+
+KEY_MEND = "Give the key that the certificate was requested with; certificate and key are often mixed up on renewal."
 
 
 def _public_bytes(key: PublicKey) -> bytes:

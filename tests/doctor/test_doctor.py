@@ -148,8 +148,10 @@ def test_a_host_that_demands_client_certificates_is_shown_one_or_says_so(tmp_pat
         code, sections = examined(host)
         shown, _ = examined(host, "--client-certificate", "client.pem", "--client-key", "client.key")
         alone = folder.run("doctor", "--client-certificate", "client.pem")
+        mixed = folder.run("doctor", "--client-certificate", "client.pem", "--client-key", "tls/key.pem")
     assert (code, "--client-certificate" in next(iter(sections.values()))[-1]["mend"]) == (1, True), sections
     assert shown == 0
+    assert (mixed.returncode, "--client-key: tls/key.pem is not the key" in mixed.stderr) == (1, True), mixed
     assert (alone.returncode, "go together" in alone.stderr) == (1, True)
 
 

@@ -52,6 +52,7 @@ async def test_a_certificate_for_another_name_is_refused_and_the_old_one_goes_on
     replace(renewable.papers, issue_papers(tmp_path_factory.mktemp("other"), "other.example.org"))
     refused = await renewable.log.wait_for(events.CERTIFICATE_REFUSED)
     assert "not for localhost" in refused["reason"]
+    assert "`name` in [relay]" in refused["reason"]
     assert await shown_by(renewable) == before
 
 

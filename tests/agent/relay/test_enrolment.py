@@ -16,12 +16,14 @@ from yarl import URL
 from agent import events
 from agent.errors import ConfigurationError
 from agent.link.credentials import AgentName, is_proven, name_in, prove
+from agent.link.messages import EnrolmentAnswer
 from agent.outbound import credentials
 from agent.outbound.credentials import EnrolmentRefused, enrol, new_request
-from agent.relay.authority import RequestRefused, open_authority
+from agent.relay.authority import KEY_FILE, RequestRefused, open_authority
 from agent.relay.databases import SQLite
 from agent.relay.store import FILE, Store
 from connector_host.clock import now
+from tests.tls.certificates import X400_NAME, armoured, odd_certificates, self_signed
 
 DAY_S = 86_400
 
@@ -206,6 +208,54 @@ def test_an_authority_recognises_its_own_and_nobody_else(tmp_path):
 def test_a_request_that_is_none_gets_no_certificate(tmp_path, request_):
     with pytest.raises(RequestRefused):
         open_authority(tmp_path, now()).issue(request_, AgentName("acme", "0" * 32), "x", now(), timedelta(days=1))
+
+
+ODD = ["curve", "kind of key", "signature", "version"]
+
+
+@pytest.mark.parametrize("what", ODD)
+def test_an_odd_certificate_names_nobody_and_proves_nothing(tmp_path, what):
+    authority, name = open_authority(tmp_path, now()), AgentName("acme", "0" * 32)
+    key, request = new_request()
+    odd = odd_certificates(authority.issue(request, name, "x", now(), timedelta(days=1)))[what]
+    assert authority.recognise(odd, now()) is None
+    if what in {"curve", "kind of key"}:
+        assert not is_proven(x509.load_der_x509_certificate(odd), b"c" * 32, prove(key, b"c" * 32))
+
+
+def test_a_certificate_with_a_name_of_an_unknown_kind_names_nobody():
+    assert name_in(self_signed(extensions=[X400_NAME])[0]) is None
+
+
+@pytest.mark.parametrize("what", ["curve", "kind of key", "signature"])
+def test_an_odd_request_gets_no_certificate(tmp_path, what):
+    odd = odd_certificates(x509.load_pem_x509_csr(new_request()[1]))[what]
+    request = armoured(odd).replace(b"CERTIFICATE", b"CERTIFICATE REQUEST")
+    with pytest.raises(RequestRefused):
+        open_authority(tmp_path, now()).issue(request, AgentName("acme", "0" * 32), "x", now(), timedelta(days=1))
+
+
+@pytest.mark.parametrize("what", ODD)
+async def test_an_odd_certificate_from_the_relay_is_not_taken_and_whoever_is_enrolled_stays_so(
+    chain, host, tmp_path, what
+):
+    await chain.start_relay()
+    settings, identity = await enrolled(chain, host)
+    other, (key, request) = open_authority(tmp_path / "other", now()), new_request()
+    odd = odd_certificates(other.issue(request, identity.name, "one", now(), timedelta(days=1)))[what]
+    answer = EnrolmentAnswer(identity.name.agent, armoured(odd).decode(), other.pem.decode())
+    before = {path.name: path.read_bytes() for path in settings.state.iterdir()}
+    with pytest.raises(EnrolmentRefused, match="not of the authority"):
+        credentials._keep(settings.state, key, answer)
+    assert {path.name: path.read_bytes() for path in settings.state.iterdir()} == before
+
+
+def test_an_authority_with_the_key_of_another_is_refused_by_the_key_that_is_wrong(tmp_path):
+    for folder in ("a", "b"):
+        open_authority(tmp_path / folder, now())
+    (tmp_path / "b" / KEY_FILE).replace(tmp_path / "a" / KEY_FILE)
+    with pytest.raises(ConfigurationError, match=r"relay\.agent_authority_key: .* is not the key of the certificate"):
+        open_authority(tmp_path / "a", now())
 
 
 def test_a_proof_fits_one_challenge(tmp_path):
