@@ -170,6 +170,43 @@ async def test_a_stored_procedure_creates_and_its_output_is_the_anchor(joined):
     await connector.close()
 
 
+LATE = {
+    "postgresql": (
+        (
+            "CREATE OR REPLACE FUNCTION add_late(a_login text, a_name text) RETURNS int LANGUAGE plpgsql AS "
+            "$$ DECLARE made int; BEGIN INSERT INTO person (login, name) VALUES (a_login, a_name) RETURNING id INTO "
+            "made; IF a_name = 'bad' THEN RAISE EXCEPTION 'refused'; END IF; RETURN made; END $$"
+        ),
+        "SELECT add_late(:login, :name)",
+    ),
+    "mariadb": (
+        (
+            "CREATE OR REPLACE PROCEDURE add_late(a_login text, a_name text) BEGIN "
+            "INSERT INTO person (login, name) VALUES (a_login, a_name); SELECT 'nothing' FROM person WHERE false; "
+            "SELECT last_insert_id(); "
+            "IF a_name = 'bad' THEN SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'refused'; END IF; END"
+        ),
+        "CALL add_late(:login, :name)",
+    ),
+}
+
+
+async def test_an_error_that_a_procedure_raises_after_its_answers_is_no_success(joined):
+    joined.only(*LATE)
+    definition, create = LATE[joined.database]
+    joined.execute(definition)
+    exports = {**EXPORTS, "create": [create]}
+    connector = joined.open(table="joined", anchor="id", accept_unenforced_anchor=True, exports=exports)
+    try:
+        with pytest.raises(InvalidValue, match="rule of the database"):
+            await connector.export(Add({"login": "bob", "name": "bad"}))
+        assert joined.execute("SELECT count(*) FROM person")[0][0] == 0
+        created = await connector.export(Add({"login": "anna", "name": "Anna"}))
+        assert created.entry.values["login"] == "anna"
+    finally:
+        await connector.close()
+
+
 WORDS = "The database cannot {} through the view joined."
 
 

@@ -14,7 +14,7 @@ import structlog
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
-from connector_host.connectors.sql import odbc, portable  # noqa: F401 - registers its dialects
+from connector_host.connectors.sql import answers, odbc, portable  # noqa: F401 - registers its dialects
 from connector_host.connectors.sql.connecting import mistakes_told, tell_mistakes
 from connector_host.connectors.sql.dialects import DEFAULT_DRIVERS, EXTRAS, dialect_of, driver_of
 from connector_host.errors import ConfigurationError
@@ -94,6 +94,8 @@ def open_engine(
         ) from missing
     tell_mistakes(engine)
     _set_up_sessions(engine, dialect, statement_s, purpose, reads_only=reads_only)
+    if purpose == "writing":
+        answers.attend(engine)
     if dialect.name == "sqlite":
         _set_up_sqlite(engine, statement_s, purpose)
     return engine

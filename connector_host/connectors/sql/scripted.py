@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
+from connector_host.connectors.sql.answers import ask
 from connector_host.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -55,11 +56,10 @@ class Script:
         """
         told: object | None = None
         for statement, parameters in self.statements:
-            result = connection.execute(statement, {name: values.get(of) for name, of in parameters.items()})
-            if result.returns_rows:
-                row = result.first()
-                told = told if row is None else row[0]
-            elif COUNTED.match(statement.text) and result.rowcount > 1:
+            answers = ask(connection, statement, {name: values.get(of) for name, of in parameters.items()})
+            if answers.row is not None:
+                told = answers.row[0]
+            elif COUNTED.match(statement.text) and answers.met > 1:
                 raise NotOneRow
         return told
 
