@@ -282,3 +282,44 @@ async def test_a_parameter_may_be_cast(joined):
         assert (await connector.export(Add({"login": "anna", "name": "Anna"}))).entry.values["name"] == "Anna"
     finally:
         await connector.close()
+
+
+ODD = {
+    "sqlite": ("due text, fine decimal(4, 2), salary decimal(20, 2)", "'soon', 0.30000000000000004, 0.1"),
+    "postgresql": ("due timestamptz, fine double precision, salary numeric(4, 2)", "'infinity', 'NaN', 1.5"),
+    "mariadb": ("due datetime, fine double, salary int unsigned", "'0000-00-00', 0.1234567890123456, 4000000000"),
+}
+NOT_TOLD = {
+    "sqlite": ("0.30000000000000004", "0.3"),
+    "postgresql": ("infinity", "2026-01-01"),
+    "mariadb": ("0000-00-00", "2026-01-01"),
+}
+"""What the ODBC driver keeps to itself, and what it tells."""
+
+
+async def test_an_update_leaves_what_it_does_not_change_as_it_is_even_what_cannot_be_read(platform):
+    """A state or a number that SCIM has no word for reads as absent, and is no null to the database."""
+    columns, values = ODD[platform.database]
+    if platform.driver == "odbc":
+        values = values.replace(*NOT_TOLD[platform.database])
+    kept_as_text = (
+        f"SELECT {', '.join(f'CAST({name} AS char(30))' for name in ('state', 'due', 'fine', 'salary'))} FROM odd"
+    )
+    platform.execute(
+        "DROP TABLE IF EXISTS odd",
+        f"CREATE TABLE odd (login varchar(20) NOT NULL PRIMARY KEY, name varchar(20), state char(6), {columns})",
+        f"INSERT INTO odd VALUES ('anna', 'Anna', 'J', {values})",
+    )
+    kept = platform.execute(kept_as_text)
+    names = ("name", "state", "due", "fine", "salary")
+    update = f"UPDATE odd SET {', '.join(f'{name} = :{name}' for name in names)} WHERE login = :login"
+    connector = platform.open(
+        table="odd", anchor="login", column={"state": {"true": "Y", "false": "N"}}, exports={"update": [update]}
+    )
+    try:
+        assert (await connector.read("anna")).values["state"] is None
+        changed = await connector.export(Modify("anna", lambda _: {"name": "Anne"}))
+        assert changed.entry.values["name"] == "Anne"
+        assert platform.execute(kept_as_text) == kept
+    finally:
+        await connector.close()

@@ -25,8 +25,9 @@ from connector_host.connectors.contract import (
     to_text,
 )
 from connector_host.connectors.errors import Conflict, ConnectorError, Immutable, InvalidValue, NotFound
-from connector_host.connectors.sql import db2, doubles, guarding, mssql, predicates, queries, statements
+from connector_host.connectors.sql import db2, doubles, guarding, keeping, mssql, predicates, queries, statements
 from connector_host.connectors.sql.columns import Unfit
+from connector_host.connectors.sql.keeping import Row
 from connector_host.connectors.sql.scripted import NotOneRow
 
 if TYPE_CHECKING:
@@ -107,15 +108,6 @@ def _run(connection: Connection, shape: Shape, operation: str, values: Mapping[s
         return shape.scripts[operation].run(connection, values)
     except NotOneRow:
         raise WrongRowCount(f"A statement of exports.{operation} met several rows, and was undone.") from None
-
-
-def _all_parameters(shape: Shape, before: Entry, changes: Mapping[str, object]) -> dict[str, object]:
-    """Return every attribute as a parameter: as it is, and as it is to be where it changes."""
-    kept = {
-        name: None if value is None else shape.columns[name].codec.encode(value)
-        for name, value in before.values.items()
-    }
-    return {**kept, **changes}
 
 
 def text_of_key(shape: Shape, key: object) -> str:
@@ -241,14 +233,15 @@ def prove(shape: Shape, entry: Entry, parameters: Mapping[str, object]) -> None:
 
 
 def _modify(connection: Connection, shape: Shape, export: Modify, on_unreadable: Callable[[str], None]) -> Exported:
-    before = _locked(connection, shape, export.anchor, on_unreadable)
+    row = _locked(connection, shape, export.anchor, on_unreadable)
+    before = row.entry
     changes = differences(shape, before, export.revise(before))
     if not changes:
         return Exported(before, written=False)
     doubles.refuse(connection, shape, changes, export.anchor)
     key = queries.anchor_key(shape, export.anchor)
     if "update" in shape.scripts:
-        _run(connection, shape, "update", _all_parameters(shape, before, changes))
+        _run(connection, shape, "update", keeping.parameters(connection, shape, row) | changes)
     else:
         is_anchor = predicates.is_anchor(shape, "key_", key)
         _demand_one_row(connection, shape, sa.update(shape.table).values(changes).where(is_anchor))
@@ -287,11 +280,12 @@ def _changeable(shape: Shape, column: SqlColumn, encoded: object) -> object:
 
 
 def _delete(connection: Connection, shape: Shape, export: Delete, on_unreadable: Callable[[str], None]) -> Exported:
-    before = _locked(connection, shape, export.anchor, on_unreadable)
+    row = _locked(connection, shape, export.anchor, on_unreadable)
+    before = row.entry
     if export.guard is not None:
         export.guard(before)
     if "delete" in shape.scripts:
-        _run(connection, shape, "delete", _all_parameters(shape, before, {}))
+        _run(connection, shape, "delete", keeping.parameters(connection, shape, row))
         if queries.read(connection, shape, [export.anchor], on_unreadable):
             raise WrongRowCount("The statements of exports.delete left the user where it was, and were undone.")
         return Exported(before, written=True)
@@ -300,17 +294,21 @@ def _delete(connection: Connection, shape: Shape, export: Delete, on_unreadable:
     return Exported(before, written=True)
 
 
-def _locked(connection: Connection, shape: Shape, anchor: str, on_unreadable: Callable[[str], None]) -> Entry:
+def _locked(connection: Connection, shape: Shape, anchor: str, on_unreadable: Callable[[str], None]) -> Row:
     """Return the row with exactly this anchor, locked where the database can; raises NotFound."""
     if shape.is_query:
         # Its rows cannot be locked: whoever writes one waits for whoever writes another.
         guarding.hold(connection, shape)
     # What the administrator's own statements lock is theirs to say; a join may not be locked at all.
-    found = queries.read(connection, shape, [anchor], on_unreadable, locked=not shape.scripts)
-    entry = found.get(anchor)
-    if entry is None:
-        raise NotFound(anchor)
-    return entry
+    return _row(connection, shape, anchor, on_unreadable, locked=not shape.scripts)
+
+
+def _row(
+    connection: Connection, shape: Shape, anchor: str, on_unreadable: Callable[[str], None], *, locked: bool = False
+) -> Row:
+    for entry, raw in queries.read_raw(connection, shape, [anchor], on_unreadable, locked=locked):
+        return Row(entry, raw)
+    raise NotFound(anchor)
 
 
 def _demand_one_row(connection: Connection, shape: Shape, statement: sa.Update | sa.Delete) -> None:
@@ -354,12 +352,12 @@ def _intended(connection: Connection, shape: Shape, export: Export) -> tuple[str
     """Return the operation, and the parameters that it would have."""
     if isinstance(export, Add):
         return "create", creation(shape, export.values)
-    before = queries.read(connection, shape, [export.anchor], lambda _: None).get(export.anchor)
-    if before is None:
-        raise NotFound(export.anchor)
+    before = _row(connection, shape, export.anchor, lambda _: None)
     if isinstance(export, Delete):
         if export.guard is not None:
-            export.guard(before)
-        return "delete", _all_parameters(shape, before, {}) if "delete" in shape.scripts else {}
-    changes = differences(shape, before, export.revise(before))
-    return "update", _all_parameters(shape, before, changes) if changes and "update" in shape.scripts else changes
+            export.guard(before.entry)
+        return "delete", keeping.parameters(connection, shape, before) if "delete" in shape.scripts else {}
+    changes = differences(shape, before.entry, export.revise(before.entry))
+    return "update", keeping.parameters(
+        connection, shape, before
+    ) | changes if changes and "update" in shape.scripts else changes

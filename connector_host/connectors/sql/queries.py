@@ -47,18 +47,28 @@ def read(
 
     A collation may find "Anna" for "anna" (sql-connectors.md §3.3.16): they are two different ids.
     """
+    return {entry.anchor: entry for entry, _ in read_raw(connection, shape, anchors, on_unreadable, locked=locked)}
+
+
+def read_raw(
+    connection: Connection,
+    shape: Shape,
+    anchors: Iterable[str],
+    on_unreadable: OnUnreadable,
+    *,
+    locked: bool = False,
+) -> Iterator[tuple[Entry, Sequence[object]]]:
+    """Yield the same entries, each with its row as the driver handed it out."""
     keys: dict[str, object] = {}
     for anchor in anchors:
         try:
             keys[anchor] = anchor_key(shape, anchor)
         except Unfit:
             continue
-    found: dict[str, Entry] = {}
     for row in _rows(connection, shape, list(keys.values()), locked=locked):
         entry = shape.entry(row, on_unreadable)
         if entry.anchor in keys:
-            found[entry.anchor] = entry
-    return found
+            yield entry, row
 
 
 def _rows(connection: Connection, shape: Shape, keys: list[object], *, locked: bool) -> Iterator[Sequence[object]]:

@@ -1,0 +1,69 @@
+"""What statements of one's own leave as it is: each column of a row as a parameter that changes nothing.
+
+A value that SCIM has no word for reads as absent, and one of many digits as roughly that; bound again in our words, it
+would be overwritten. So it goes back as the driver handed it out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+
+from connector_host.connectors.sql import predicates, queries
+from connector_host.connectors.sql.columns import Family, Unfit
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlalchemy import Connection
+
+    from connector_host.connectors.contract import Entry
+    from connector_host.connectors.sql.shapes import Shape, SqlColumn
+
+ENDLESS = (Family.MOMENT, Family.NAIVE_MOMENT, Family.DATE)
+"""Families that PostgreSQL keeps `infinity` of, for which psycopg has no value: it comes as null."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row before it is changed: what it says, and as the driver handed it out."""
+
+    entry: Entry
+    raw: Sequence[object]
+
+
+def parameters(connection: Connection, shape: Shape, row: Row) -> dict[str, object]:
+    """Return every column of the row as a parameter that leaves it as it is."""
+    kept = {name: as_kept(column, raw) for (name, column), raw in zip(shape.columns.items(), row.raw, strict=True)}
+    if shape.dialect.name != "postgresql":
+        return kept
+    unsaid = [
+        name for name, value in kept.items() if value is None and shape.columns[name].discovered.kind.family in ENDLESS
+    ]
+    return kept | (_endless(connection, shape, row, unsaid) if unsaid else {})
+
+
+def as_kept(column: SqlColumn, raw: object) -> object:
+    """Return the parameter that leaves one value as it is."""
+    if raw is None:
+        return None
+    try:
+        encoded = column.codec.encode(column.codec.decode(raw))
+    except Unfit:
+        return raw
+    kind = column.discovered.kind
+    if kind.family is Family.PADDED_TEXT or (kind.low == 0 and isinstance(raw, int) and raw < 0):
+        # Blanks that the database added, and what MariaDB's ODBC driver misreads: the codec knows.
+        return encoded
+    # Of another type is what the driver hands out but does not take, or what no procedure takes for text (a UUID).
+    return raw if type(raw) is type(encoded) else encoded
+
+
+def _endless(connection: Connection, shape: Shape, row: Row, names: Sequence[str]) -> dict[str, object]:
+    """Return the columns that came as null as the text that they are."""
+    columns = [sa.cast(shape.columns[name].sql, sa.Text()).label(f"c{number}") for number, name in enumerate(names)]
+    is_row = predicates.is_anchor(shape, "key_", queries.anchor_key(shape, row.entry.anchor))
+    found = connection.execute(sa.select(*columns).select_from(shape.source).where(is_row)).first()
+    return dict(zip(names, found, strict=True)) if found is not None else {}
