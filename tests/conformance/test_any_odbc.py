@@ -11,9 +11,10 @@ import json
 
 import pytest
 from sqlalchemy import Engine, event
+from sqlalchemy.exc import DBAPIError
 
 from connector_host.connectors.contract import Add, Comparator, Compare, Modify, Query
-from connector_host.connectors.errors import Conflict, InvalidValue
+from connector_host.connectors.errors import Conflict, InDoubt, InvalidValue
 from connector_host.connectors.registry import open_importer, survey_table
 from connector_host.connectors.sql import datasource
 from connector_host.connectors.sql.exports import WrongRowCount
@@ -270,3 +271,23 @@ def test_a_look_at_some_rows_does_not_ask_for_all_of_them(people):
     assert survey.samples["Login"].rows == 20
     (sampled,) = [one for one in said if "Salary" in one]
     assert "FETCH FIRST" in sampled or "LIMIT" in sampled
+
+
+@pytest.mark.parametrize("state", ["40003", "HYT00"])
+async def test_a_commit_of_which_the_driver_does_not_know_is_in_doubt_and_made_once(employees, state):
+    """40003 is "statement completion unknown"; HYT00 at a commit is the driver's patience, not the database's."""
+    import pyodbc
+
+    connector = employees.open()
+    await connector.describe()
+    commits = []
+
+    def unknown(_):
+        commits.append(state)
+        raise DBAPIError("COMMIT", {}, pyodbc.Error(state, f"[{state}] [Driver] nobody knows (0) (SQLEndTran)"))
+
+    event.listen(connector._writing, "commit", unknown)
+    with pytest.raises(InDoubt):
+        await connector.export(Add({"Login": "anna", "Name": "Anna"}))
+    assert commits == [state]
+    await connector.close()

@@ -190,6 +190,8 @@ CODES: Mapping[str, Mapping[str, Happened]] = {
         "22": _H.BAD_VALUE,
         "45": _H.RULE,
         "40": _H.DEADLOCK,
+        # Statement completion unknown: no reason to do it again.
+        "40003": _H.CONNECTION,
         "08": _H.CONNECTION,
         "HYT00": _H.TIME_LIMIT,
         "HYT01": _H.CONNECTION,

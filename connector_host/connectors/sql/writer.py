@@ -308,11 +308,11 @@ class Writer:
             self._connection.commit()
         except SQLAlchemyError as error:
             failure = self._understood(error)
-            if failure.happened is not Happened.CONNECTION:
+            if not _is_in_doubt(failure, next(iter(outcomes)).shape):
                 self._roll_back()
                 raise _Undone(failure) from error
             self._disconnect()
-            doubt = InDoubt("The connection was lost during the commit: the change may or may not have been made.")
+            doubt = InDoubt(_IN_DOUBT[failure.happened])
             return dict.fromkeys(outcomes, doubt)
         self._let_go()
         return outcomes
@@ -343,6 +343,19 @@ class Writer:
         connection, self._connection = self._connection, None
         if connection is not None:
             discard(connection)
+
+
+_IN_DOUBT = {
+    Happened.CONNECTION: "The connection was lost during the commit: the change may or may not have been made.",
+    Happened.TIME_LIMIT: "The commit took longer than the time limit: the change may or may not have been made.",
+}
+
+
+def _is_in_doubt(failure: Failure, shape: Shape) -> bool:
+    """Return whether a commit that failed so may have happened: a driver's time limit ends the waiting alone."""
+    if failure.happened is Happened.TIME_LIMIT:
+        return shape.dialect.driver_limits
+    return failure.happened in _IN_DOUBT
 
 
 def _starts(job: Job, outcomes: Outcomes) -> bool:
