@@ -72,9 +72,11 @@ class LimitSettings(Settings, frozen=True, kw_only=True):
     bodies: Count = 2_048
     """Request bodies that may be awaited at once, of all clients; more are answered with 429."""
     bodies_per_address: Count = 128
-    """Request bodies of one address that may be awaited at once; raise it where a load balancer stands in front."""
+    """Request bodies of one address, for IPv6 of one /64, that may be awaited at once; raise it where a load balancer
+    stands in front."""
     connections_per_address: Count = 1_024
-    """Connections that one address may hold at once; raise it where a load balancer stands in front."""
+    """Connections that one address, for IPv6 one /64, may hold at once, from the first packet on; raise it where a load
+    balancer stands in front."""
     requests_per_s: Annotated[float, Meta(gt=0)] | None = None
     """Requests of one tenant in a second; more are answered with 429 and Retry-After. For a moment it may be twice as
     many. Left out, only what is under way is bounded. Requests that are refused at the relay do not count."""

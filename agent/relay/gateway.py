@@ -129,7 +129,7 @@ class Gateway:
         body = ClientBody(request, self.limits)
         with ExitStack() as held:
             if not body.is_here:
-                held.enter_context(self._waiting.place(request.remote or ""))
+                held.enter_context(self._waiting.place(network_of(request.remote)))
             await encourage(request)
             try:
                 await body.begin(deadline)

@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from agent import events, logs
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Awaitable, Callable, Mapping
 
-    from aiohttp import web
+    from agent.relay.connections import Connections
+    from agent.relay.protocol import Server
 
 HELLO_S: Final = 10.0
 """Seconds in which a client must say which name it wants, and then be done with the handshake."""
@@ -36,7 +38,9 @@ _BACKLOG: Final = 1024
 class Doors:
     """Who gets which connection."""
 
-    gateway: web.Server
+    gateway: Server
+    connections: Connections
+    """Which of them are taken at all."""
     context: ssl.SSLContext
     """The gateway's own TLS."""
     passthrough: Mapping[str, str]
@@ -84,38 +88,46 @@ class Port:
         loop = asyncio.get_running_loop()
         while True:
             try:
-                connection, _ = await loop.sock_accept(listening)
+                connection, peer = await loop.sock_accept(listening)
             except OSError as failure:
                 # Too many open files, or a client that was gone at once: others are still waiting.
                 logs.event(events.ACCEPT_FAILED, level=logging.WARNING, reason=str(failure))
                 await asyncio.sleep(_AGAIN_S)
                 continue
-            task = asyncio.create_task(self._take(connection))
+            leave = self._doors.connections.admit(str(peer[0]))
+            if leave is None:
+                connection.close()
+                continue
+            task = asyncio.create_task(self._take(connection, leave))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
-    async def _take(self, connection: socket.socket) -> None:
-        """Hand the connection to whom it is for."""
-        loop, doors = asyncio.get_running_loop(), self._doors
-        try:
-            connection.setblocking(False)  # noqa: FBT003 - the standard library's signature
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            name = await self._peek_name(connection) if doors.passthrough else None
-            tenant = doors.passthrough.get(name) if name is not None else None
-            if tenant is None or name is None:
-                await loop.connect_accepted_socket(
-                    doors.gateway, connection, ssl=doors.context, ssl_handshake_timeout=HELLO_S
-                )
+    async def _take(self, connection: socket.socket, leave: Callable[[], None]) -> None:
+        """Hand the connection to whom it is for, and give its place back when it ends."""
+        with ExitStack() as held:
+            held.callback(leave)
+            held.callback(connection.close)
+            try:
+                connection.setblocking(False)  # noqa: FBT003 - the standard library's signature
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                name = await self._peek_name(connection) if self._doors.passthrough else None
+                tenant = self._doors.passthrough.get(name) if name is not None else None
+                if tenant is None or name is None:
+                    await self._admit(connection, leave)
+                    held.pop_all()
+                    return
+                reader, writer = await asyncio.open_connection(sock=connection)
+            except (OSError, TimeoutError):
+                # A client that was gone at once, spoke no TLS, or said nothing.
                 return
-            reader, writer = await asyncio.open_connection(sock=connection)
-        except (OSError, TimeoutError):
-            # A client that was gone at once, spoke no TLS, or said nothing.
-            connection.close()
-            return
-        except BaseException:
-            connection.close()
-            raise
-        await doors.carry(tenant, name, reader, writer)
+            await self._doors.carry(tenant, name, reader, writer)
+
+    async def _admit(self, connection: socket.socket, leave: Callable[[], None]) -> None:
+        """Shake hands for the gateway; from then on the connection's protocol tells when it ends."""
+        gateway = self._doors.gateway
+        await asyncio.get_running_loop().connect_accepted_socket(
+            partial(gateway.protocol, leave), connection, ssl=self._doors.context, ssl_handshake_timeout=HELLO_S
+        )
 
     async def _peek_name(self, connection: socket.socket) -> str | None:
         async with asyncio.timeout(HELLO_S):

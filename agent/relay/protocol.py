@@ -1,4 +1,4 @@
-"""HTTP below the gateway: how many connections one address may have, and what is said to who speaks no proper HTTP.
+"""HTTP below the gateway: what one connection may take, and what is said to who speaks no proper HTTP.
 
 aiohttp would answer in plain text with the bytes that it could not read, and log them: a token may be among them.
 """
@@ -6,7 +6,6 @@ aiohttp would answer in plain text with the bytes that it could not read, and lo
 from __future__ import annotations
 
 import logging
-from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from aiohttp import HttpVersion11, web
@@ -45,42 +44,38 @@ class Server(web.Server):
             # aiohttp's name for the time until a complete header is there, for the first request, too.
             keepalive_timeout=limits.idle_s,
         )
-        self._settings = limits
-        self._addresses: Counter[str] = Counter()
-        self._peers: dict[web.RequestHandler, str] = {}
 
     def __call__(self) -> web.RequestHandler:
         """Return the protocol of one new connection."""
-        return _Protocol(self, loop=self._loop, **self._kwargs)
+        return self.protocol(_nothing)
+
+    def protocol(self, on_end: Callable[[], object]) -> web.RequestHandler:
+        """Return the protocol of one new connection, which calls `on_end` when it ends."""
+        protocol = _Protocol(self, loop=self._loop, **self._kwargs)
+        protocol.on_end = on_end
+        return protocol
 
     def connection_made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
-        """Count a connection, and end it at once where its address has too many."""
+        """Bound what waits for the client."""
         super().connection_made(handler, transport)
         transport.set_write_buffer_limits(high=_BUFFER_BYTES)
-        address = self._peers[handler] = _address(transport)
-        self._addresses[address] += 1
-        if self._addresses[address] > self._settings.connections_per_address:
-            logs.event(events.CONNECTION_REFUSED, level=logging.WARNING, peer=address, reason="too many connections")
-            transport.abort()
-
-    def connection_lost(self, handler: web.RequestHandler, exc: BaseException | None = None) -> None:
-        """Forget a connection."""
-        if (address := self._peers.pop(handler, None)) is not None:
-            self._addresses[address] -= 1
-            if not self._addresses[address]:
-                del self._addresses[address]
-        super().connection_lost(handler, exc)
 
 
-def _address(transport: asyncio.Transport) -> str:
-    peer = transport.get_extra_info("peername")
-    return str(peer[0]) if isinstance(peer, tuple) else ""
+def _nothing() -> None:
+    """Change nothing."""
 
 
 class _Protocol(web.RequestHandler):
     """One connection, whose errors are SCIM's."""
 
-    __slots__ = ()
+    __slots__ = ("on_end",)
+
+    on_end: Callable[[], object]
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """End."""
+        super().connection_lost(exc)
+        self.on_end()
 
     def handle_error(
         self,

@@ -14,6 +14,7 @@ from agent.link.links import Heartbeat
 from agent.relay.admission import Admission
 from agent.relay.authority import load_authority, open_authority
 from agent.relay.certificate import LiveCertificate
+from agent.relay.connections import Connections
 from agent.relay.databases import StoreUnavailable
 from agent.relay.enrolment import Enrolment
 from agent.relay.gateway import Gateway
@@ -63,7 +64,8 @@ async def run(
     server = Server(gateway.serve, settings.limits)
     passthrough = Passthrough(agents, settings.limits)
     names = {name: tenant for tenant, given in configuration.tenants.items() for name in given.passthrough}
-    port = Port(Doors(server, certificate.context, names, passthrough.carry))
+    connections = Connections(settings.limits.connections_per_address)
+    port = Port(Doors(server, connections, certificate.context, names, passthrough.carry))
     try:
         number = port.open(settings.listen, settings.port)
         gateway.authorities = authorities_of(settings, number)

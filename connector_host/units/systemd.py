@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 CREDENTIALS: Final = Path("/etc/credstore.encrypted")
 
+_FILES: Final = 65_536
+"""Open files, connections among them."""
+
 _SANDBOX: Final = """\
 NoNewPrivileges=yes
 CapabilityBoundingSet=
@@ -63,6 +66,8 @@ def render(unit: Unit) -> str:
         "Restart=on-failure",
         "RestartSec=5",
         f"RestartPreventExitStatus={' '.join(map(str, unit.exits_for_good))}",
+        # systemd's own 1024 would be less than what one client may hold.
+        f"LimitNOFILE={_FILES}",
         f"TimeoutStopSec={round(unit.stop_s) + 10}",
         *(f"ReadWritePaths={_quoted(str(path))}" for path in (unit.folder, *unit.writable)),
     ]

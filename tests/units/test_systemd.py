@@ -50,6 +50,7 @@ def test_it_says_what_systemd_must_know():
     lines = render(unit(writable=(Path("/srv/data base"),))).splitlines()
     assert "Type=notify" in lines
     assert "WatchdogSec=30" in lines
+    assert "LimitNOFILE=65536" in lines
     assert "WorkingDirectory=/etc/connector-host" in lines
     assert "ExecReload=/bin/kill -HUP $MAINPID" in lines
     assert "RestartPreventExitStatus=78" in lines

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
+from contextlib import suppress
 
 import pytest
 from aiohttp import web
 
 from agent import events, logs
 from agent.logs import _Console, _Json
+from agent.relay.connections import Connections
 from agent.relay.protocol import Server
 from agent.settings import LimitSettings
 from tests.agent.chain import USERS
@@ -159,6 +161,17 @@ async def is_turned_away(papers, port):
         return True
 
 
+async def is_served_in_the_end(papers, port):
+    """Return whether connections that ended are no longer counted, a moment later at the latest."""
+    for _ in range(20):
+        with suppress(ConnectionError):
+            async with connected(papers, port) as (reader, writer):
+                writer.write(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+                if (await reader.read()).endswith(b"ok\n"):
+                    return True
+    return False
+
+
 async def test_one_address_holds_so_many_connections_and_no_more(chain, papers):
     await chain.start_relay(limits={"connections_per_address": 2})
     async with connected(papers, chain.port), connected(papers, chain.port) as (reader, writer):
@@ -167,13 +180,35 @@ async def test_one_address_holds_so_many_connections_and_no_more(chain, papers):
         assert refused["peer"] == "127.0.0.1"
         writer.write(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         assert (await reader.read()).endswith(b"ok\n")
-    for _ in range(4):
-        async with connected(papers, chain.port) as (reader, writer):
-            writer.write(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-            if (await reader.read()).endswith(b"ok\n"):
-                break
-    else:
-        pytest.fail("connections that ended are still counted")
+    assert await is_served_in_the_end(papers, chain.port)
+
+
+@pytest.mark.parametrize("passthrough", [(), ("scim.acme.example",)])
+async def test_a_connection_counts_from_the_handshake_to_its_end(chain, papers, monkeypatch, passthrough):
+    from agent.relay import listening
+
+    monkeypatch.setattr(listening, "HELLO_S", 1.0)
+    await chain.start_relay(limits={"connections_per_address": 2}, passthrough=passthrough)
+    silent = [await asyncio.open_connection("127.0.0.1", chain.port) for _ in range(2)]
+    assert await is_turned_away(papers, chain.port)
+    # A handshake that never ends frees its place, too.
+    async with asyncio.timeout(10):
+        for reader, writer in silent:
+            assert await reader.read() == b""
+            writer.close()
+    assert await is_served_in_the_end(papers, chain.port)
+
+
+async def test_one_site_in_ipv6_is_one_client():
+    connections = Connections(2)
+    first, second = connections.admit("2001:db8::1"), connections.admit("2001:db8::2")
+    assert connections.admit("2001:db8::3") is None
+    assert connections.admit("2001:db8:0:1::1") is not None
+    first()
+    first()
+    assert connections.admit("2001:db8::3") is not None
+    assert connections.admit("2001:db8::3") is None
+    second()
 
 
 async def test_an_event_of_ours_is_logged_with_its_fields(caplog):
