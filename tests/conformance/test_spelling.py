@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from decimal import Decimal
 
 import pytest
@@ -11,6 +14,7 @@ from connector_host.connectors.contract import Add, Comparator, Compare, Query
 from connector_host.connectors.errors import InvalidValue
 from connector_host.connectors.registry import change_log, grants
 from connector_host.errors import Level
+from tests.servers import PASSWORD
 
 TABLE = "Us'er :x%s [a]"
 NAMES = {"key": "sel ect", "shown": "Ünï %(x)s", "plain": "na:me", "asked": "?"}
@@ -120,6 +124,34 @@ async def test_every_digit_of_a_decimal_survives_and_is_compared(spelled, sign):
         (Comparator.LE if sign else Comparator.GE, Decimal(f"{sign}1E28"), 0),
     ):
         assert (await spelled.search(Query(Compare("number", comparator, value)))).total == count
+
+
+READ_OFTEN = """
+import sys
+from connector_host.connectors.sql.engines import open_engine, parse_url
+url, password, number = sys.argv[1:]
+engine = open_engine(parse_url(url, password), size=1, statement_s=30)
+with engine.connect() as connection:
+    for _ in range(2000):
+        connection.exec_driver_sql("SELECT CAST(? AS DECIMAL(38, 10)), CAST(NULL AS DECIMAL), ?", (number, 1)).all()
+    print(*connection.exec_driver_sql("SELECT CAST(? AS DECIMAL(38, 10)), CAST(NULL AS DECIMAL)", (number,)).one())
+"""
+
+
+def test_a_decimal_of_many_digits_leaves_memory_alone(platform):
+    """MariaDB's driver writes beyond its buffer, and the C library, told to look, ends the process for it."""
+    platform.only("mariadb")
+    if platform.driver == "native":
+        pytest.skip("it is about MariaDB's ODBC driver")
+    number = f"-{'9' * 28}.{'9' * 10}"
+    done = subprocess.run(
+        [sys.executable, "-c", READ_OFTEN, platform.url, PASSWORD, number],
+        env=os.environ | {"MALLOC_CHECK_": "3", "MALLOC_PERTURB_": "165"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout.split()) == (0, [number, "None"]), done.stderr[-2_000:]
 
 
 async def test_digits_that_a_decimal_does_not_keep_are_refused_and_never_rounded(spelled):

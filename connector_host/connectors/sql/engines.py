@@ -176,6 +176,8 @@ def _set_up_sessions(
         if engine.driver == "psycopg":
             _read_infinity_as_absent(connection)
             _read_json_as_text(connection)
+        if engine.driver == "pyodbc":
+            odbc.read_decimals_apart(connection)
         cursor = connection.cursor()
         for statement in statements:
             cursor.execute(statement)
