@@ -56,7 +56,7 @@ async def supervise(configuration: Configuration, path: Path) -> None:
         crew.supervisor = Supervisor(settings.workers, COMMAND, crew.order, shared, crew.figures_end)
         shared.tell_all = crew.supervisor.tell_all
         listening = bind(settings.listen, settings.port)
-        stack.push_async_callback(crew.supervisor.stop, settings.stop_s)
+        stack.push_async_callback(crew.stop)
         for listener in listening:
             stack.callback(listener.close)
         await stack.enter_async_context(notifying.watched())
@@ -99,6 +99,10 @@ class Crew:
         self.figures.forget(process)
         self.figures.restarts += 1
 
+    async def stop(self) -> None:
+        """Have every worker finish what it has in hand, for as long as statements and requests may take."""
+        await self.supervisor.stop(self.configuration.stop_max_s)
+
     async def hear(self) -> None:
         """Reload whenever the administrator asks."""
         await on_hangup(self._reload, self.configuration.host.state)
@@ -106,9 +110,10 @@ class Crew:
     async def meter(self) -> None:
         """Serve the metrics of all processes as one."""
         if (port := self.configuration.host.metrics_port) is not None:
-            await serve_metrics(self._metrics, port)
+            await serve_metrics(self.metrics, port)
 
-    async def _metrics(self) -> bytes:
+    async def metrics(self) -> bytes:
+        """Return the metrics of all processes as one page."""
         answers, alive = await self.supervisor.ask_all("metrics"), self.supervisor.processes
         for process, answer in answers.items():
             if process in alive and not isinstance(answer, Refused):

@@ -125,7 +125,7 @@ def unit_of(config: Path, configuration: Configuration) -> Unit:
         command=(_program(), "serve", "--config", str(config)),
         folder=config.parent,
         # An export in hand is waited for as long as its statement may take: a kill would leave its outcome unknown.
-        stop_s=max([configuration.host.stop_s, *(one.statement_s for one in configuration.connectors.values())]),
+        stop_s=configuration.stop_max_s,
         reloads=True,
         watchdog_s=30,
         writable=tuple(sorted(outside - {config.parent})),

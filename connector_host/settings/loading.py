@@ -46,6 +46,11 @@ class Configuration(Settings):
     jobs: dict[str, Any] = Field(default_factory=dict)
     """Provisioning jobs by name; read and checked by `connector-host provision`, see docs/provisioning.md."""
 
+    @property
+    def stop_max_s(self) -> float:
+        """How long stopping may take: exports in hand have the time of a statement, other requests `stop_s`."""
+        return self.host.stop_s + max(one.statement_s for one in self.connectors.values())
+
     @field_validator("connectors")
     @classmethod
     def _names_fit_a_url(cls, connectors: dict[str, SqlSettings]) -> dict[str, SqlSettings]:

@@ -32,7 +32,8 @@ _BEATS: Final = 12
 _PAUSE_MAX_S: Final = 30.0
 _SHORT_LIFE_S: Final = 10.0
 _OVERTIME_S: Final = 5.0
-"""What a worker is given beyond the time of its requests in hand before it is killed."""
+"""What a worker that ends is given to be gone."""
+_KILLED: Final = -9
 _OF_THE_PARENT: Final = frozenset({"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"})
 """What systemd tells the parent, which alone speaks to it."""
 
@@ -65,6 +66,7 @@ class Supervisor:
     ended: Callable[[int], None] = lambda _: None
     """Told the process that ended unforeseen."""
     silent_s: float = SILENT_S
+    overtime_s: float = _OVERTIME_S
     _workers: dict[int, Worker] = field(default_factory=dict, init=False)
     _keepers: list[asyncio.Task[None]] = field(default_factory=list, init=False)
     _turn: itertools.count[int] = field(default_factory=itertools.count, init=False)
@@ -126,7 +128,12 @@ class Supervisor:
             task.cancel()
         await asyncio.gather(*self._keepers, return_exceptions=True)
         self.tell_all("stop", None)
-        await asyncio.gather(*(self._bury(worker, stop_s + _OVERTIME_S) for worker in tuple(self._workers.values())))
+        await asyncio.gather(*(self._stopped(worker, stop_s) for worker in tuple(self._workers.values())))
+
+    async def _stopped(self, worker: Worker, stop_s: float) -> None:
+        status = await self._bury(worker, stop_s + self.overtime_s)
+        if status == _KILLED:  # what it had in hand is unknown
+            structlog.get_logger().error(events.WORKER_ENDED, worker=worker.number, exit_status=status)
 
     # ── one worker ────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -136,7 +143,7 @@ class Supervisor:
         try:
             serves = await worker.channel.ask("serve", self.order(number) | {"beat_s": self._beat_s})
         except (ChannelLost, Refused) as failure:
-            raise WorkerEnded(await self._bury(worker, _OVERTIME_S)) from failure
+            raise WorkerEnded(await self._bury(worker, self.overtime_s)) from failure
         worker.serves = tuple(serves)
         return worker
 
@@ -171,7 +178,7 @@ class Supervisor:
             worker = self._workers[number]
             if worker.serves:
                 await worker.channel.lost.wait()
-                self._note_end(worker, await self._bury(worker, _OVERTIME_S))
+                self._note_end(worker, await self._bury(worker, self.overtime_s))
                 short = clock.monotonic_s() - worker.began_s < _SHORT_LIFE_S
                 pause_s = 1.0 if short else 0.0
             await asyncio.sleep(pause_s)

@@ -1,6 +1,5 @@
 """A host of several processes keeps every promise of a host of one: real processes, real requests, real kills."""
 
-import asyncio
 import http.client
 import os
 import re
@@ -13,13 +12,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from structlog.testing import capture_logs
 
-from connector_host.access.lockout import LockOut
-from connector_host.app.supervising import COMMAND, Crew
-from connector_host.settings import load
-from connector_host.workers.sharing import Shared
-from connector_host.workers.supervisor import Supervisor
 from tests.app.test_oversight import PERSON, add, free_port, records
 from tests.app.test_reloading import figures, readiness, reload, second
 from tests.folders import Folder
@@ -267,53 +260,3 @@ def test_what_keeps_a_worker_from_starting_is_said_once(configured):
     configured.write("connector-host.toml", wrong)
     done = configured.run_apart("serve")
     assert (done.returncode, done.stderr.count("no connector can be served")) == (78, 1)
-
-
-@pytest.fixture
-def crew(configured):
-    """Return a crew of two, not started; `ended` hears of processes that ended unforeseen."""
-    Workers(configured)
-    path = configured.path / "connector-host.toml"
-    crew = Crew(load(path), path)
-    crew.supervisor = Supervisor(2, COMMAND, crew.order, Shared(None, None, LockOut()), silent_s=3.0)
-    return crew
-
-
-async def test_a_worker_that_hangs_is_killed_and_replaced(crew):
-    ended = asyncio.Queue()
-    crew.supervisor.ended = ended.put_nowait
-    try:
-        assert await crew.supervisor.start() == ("Employees",)
-        hung = min(crew.supervisor.processes)
-        os.kill(hung, signal.SIGSTOP)
-        while await ended.get() != hung:
-            pass
-        assert hung not in crew.supervisor.processes
-    finally:
-        await crew.supervisor.stop(20)
-
-
-async def until(holds):
-    """Ask again and again, for there is nothing to wait for."""
-    async with asyncio.timeout(60):
-        while not holds():  # noqa: ASYNC110
-            await asyncio.sleep(0.02)
-
-
-def descriptors_open():
-    return len(list(Path("/proc/self/fd").iterdir()))
-
-
-async def test_a_worker_that_could_not_be_started_is_tried_again(crew):
-    try:
-        with capture_logs() as logged:
-            await crew.supervisor.start()
-            before = descriptors_open()
-            crew.supervisor.command = ("/nowhere/python",)
-            os.kill(min(crew.supervisor.processes), signal.SIGKILL)
-            await until(lambda: "worker.not_started" in {line["event"] for line in logged})
-            assert descriptors_open() < before
-            crew.supervisor.command = COMMAND
-            await until(lambda: len(crew.supervisor.processes) == 2)
-    finally:
-        await crew.supervisor.stop(20)

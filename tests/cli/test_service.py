@@ -31,7 +31,7 @@ def test_state_and_audit_trail_elsewhere_stay_writable_in_the_sandbox(configured
 def test_a_stop_waits_as_long_as_a_statement_may_take(configured):
     text = configured.read("connector-host.toml").replace('type = "sql"\n', 'type = "sql"\nstatement_s = 90\n')
     configured.write("connector-host.toml", text)
-    assert "TimeoutStopSec=100" in configured.run("service", "install", "--print").stdout.splitlines()
+    assert "TimeoutStopSec=120" in configured.run("service", "install", "--print").stdout.splitlines()
 
 
 def test_the_service_keeps_its_state_where_commands_look_for_it(configured):
