@@ -187,6 +187,14 @@ async def test_nulls_are_passed_over_and_cleared_where_asked_for(rig):
     assert rig.rows()["u00001"]["Department"] is None
 
 
+async def test_an_empty_cell_of_a_csv_file_is_null_to_expressions(rig):
+    expression = "Coalesce([department], [family])"
+    mapping = {"target": "name.familyName", "type": "expression", "expression": expression}
+    rig.people(person(1, department=""))
+    await rig.run(mappings=[*MAPPINGS[:2], mapping])
+    assert rig.rows()["u00001"]["LastName"] == "Family1"
+
+
 async def test_two_users_with_one_key_are_a_fault_of_the_source(rig):
     rig.people(person(1), person(1, login="other"))
     report = await rig.run()

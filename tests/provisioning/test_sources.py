@@ -38,10 +38,17 @@ async def test_a_csv_file_gives_its_columns_and_rows(tmp_path):
     users, _ = await users_of(source)
     assert [(user.key, user.values["name"], user.values["groups"]) for user in users] == [
         ("1", "A;B\n2", ("x", "y")),
-        ("2", "C", ""),
+        ("2", "C", None),
     ]
     assert (await source.fetch("2")).values["name"] == "C"
     assert await source.fetch("9") is None
+
+
+@pytest.mark.parametrize(("cell", "values"), [("x|", ("x",)), ("| y |x", ("y", "x")), ("|", None)])
+async def test_empty_parts_of_a_cell_with_several_values_are_no_values(tmp_path, cell, values):
+    (tmp_path / "people.csv").write_text(f"id,groups\n1,{cell}\n")
+    users, _ = await users_of(csv_source(tmp_path / "people.csv", many_delimiter="|"))
+    assert users[0].values["groups"] == values
 
 
 async def test_files_and_queries_count_their_users(tmp_path):

@@ -23,6 +23,7 @@ class Ignored(Exception):
 def compare(operator: str, left: Value, right: Value) -> bool:
     """Compare two values as the language does: numbers as numbers, dates as dates, all else as text, case counting.
 
+    Beside a truth value text is what it means, as in a scoping filter: files and directories spell `true` as they like.
     Null equals the empty text, and is neither greater nor less than anything (Microsoft's IIF fails there instead).
     """
     if isinstance(left, tuple) or isinstance(right, tuple):
@@ -41,6 +42,8 @@ def compare(operator: str, left: Value, right: Value) -> bool:
 
 
 def _order(left: Scalar, right: Scalar) -> int:
+    if isinstance(left, bool) != isinstance(right, bool):
+        left, right = _truth_of(left), _truth_of(right)
     if isinstance(left, int | Decimal | float) or isinstance(right, int | Decimal | float):
         numbers = to_number(left), to_number(right)
         if numbers[0] is not None and numbers[1] is not None:
@@ -49,6 +52,12 @@ def _order(left: Scalar, right: Scalar) -> int:
         return (left > right) - (left < right)
     texts = to_text(left), to_text(right)
     return (texts[0] > texts[1]) - (texts[0] < texts[1])
+
+
+def _truth_of(value: Scalar) -> Scalar:
+    """Return the truth value that a text spells; anything else is left as it is."""
+    truth = to_truth(value) if isinstance(value, str) and to_number(value) is None else None
+    return value if truth is None else truth
 
 
 def _bit_and(_scope: Scope, left: int, right: int) -> int:

@@ -144,9 +144,10 @@ def _csv_rows(file: Iterator[str], settings: CsvSettings) -> Iterator[tuple[int,
 
 
 def _cell(cell: str, settings: CsvSettings) -> Value:
+    """Return what is in a cell: an empty one is how this format writes null."""
     if settings.many_delimiter and settings.many_delimiter in cell:
-        return tuple(part.strip() for part in cell.split(settings.many_delimiter))
-    return cell
+        return tuple(text for part in cell.split(settings.many_delimiter) if (text := part.strip())) or None
+    return cell or None
 
 
 def _json_rows(file: Iterator[str]) -> Iterator[tuple[int, dict[str, Value]]]:
