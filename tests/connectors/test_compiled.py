@@ -39,7 +39,7 @@ from connector_host.connectors.sql import (
     tracking,
 )
 from connector_host.connectors.sql.codecs import codec_for
-from connector_host.connectors.sql.columns import Neighbours
+from connector_host.connectors.sql.columns import Family, Neighbours
 from connector_host.connectors.sql.databases.oracle import ORACLE
 from connector_host.connectors.sql.dialects import dialect_of
 from connector_host.connectors.survey import Relation
@@ -169,13 +169,25 @@ def of_query(database, login):
         said["query: types"] = resulting.nothing_of(selection, ["Word"], "collation")
     found = {purpose: database.compiled(statement) for purpose, statement in said.items()}
     heard = []
-    connection = type("Heard", (), {"dialect": database.sql, "exec_driver_sql": lambda _, words: heard.append(words)})()
+    connection = Heard(database.sql, heard)
     if database.name in guarding.LOCKING:
         guarding.hold(connection, shape)
         found["query: lock"] = "\n".join(heard)
     connection = type("Told", (), {"dialect": database.sql, "scalar": lambda *_: "HR"})()
     found["query: grants"] = "\n".join(reading_rights.grants(connection, database.dialect, selection, "scim"))
     return found
+
+
+class Heard:
+    """A connection that notes what is said, and answers that TEAMS is a view of two tables, and nothing of others."""
+
+    def __init__(self, dialect, heard):
+        self.dialect, self.exec_driver_sql = dialect, heard.append
+
+    def execute(self, _, names):
+        tables = ["MEMBER", "TEAM"] if names["table"] == "TEAMS" else []
+        rows = [{"name": table, "schema_name": "OWN     "} for table in tables]
+        return type("Answer", (), {"mappings": lambda _: rows})()
 
 
 def of_tracking(database, shape, by_text):
@@ -203,7 +215,7 @@ def of_made_anchors(database, shape, login, made):
     insertion = sa.insert(shape.table).values({login: "x"})
     match shape.dialect.generated_key:
         case "output_into":
-            statement = mssql.insertion(insertion, shape.anchor.sql, database.sql)
+            statement = mssql.insertion(insertion, shape.anchor.sql, database.sql, Family.INTEGER)
             return {"insert and learn the anchor": statement.text}
         case "final_table":
             return {
@@ -236,7 +248,7 @@ def test_each_statement_is_word_for_word_what_was_read_and_found_right(name):
 
 @pytest.mark.parametrize(
     ("name", "question"),
-    [*product(URLS, ("columns", "keys", "checks", "triggers", "relations")), ("mssql", "tracking")],
+    [*product(URLS, ("columns", "keys", "checks", "triggers", "relations")), ("mssql", "tracking"), ("db2", "beneath")],
 )
 def test_the_catalogues_questions_are_compiled_with_bound_names(name, question):
     database = Described(name)

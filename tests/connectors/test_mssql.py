@@ -11,8 +11,9 @@ from sqlalchemy.exc import DBAPIError
 
 from connector_host.connectors.contract import Add, AllOf, Comparator, Compare, Mutability, Query
 from connector_host.connectors.errors import Conflict
-from connector_host.connectors.sql import bulk, discovery, exports, mssql, queries, shapes
+from connector_host.connectors.sql import bulk, discovery, exports, mssql, queries, shapes, sources
 from connector_host.connectors.sql.codes import Happened
+from connector_host.connectors.sql.columns import Family
 from connector_host.connectors.sql.databases.mssql import MSSQL
 from connector_host.connectors.sql.dialects import dialect_of
 from connector_host.connectors.sql.engines import open_engine, parse_url
@@ -81,10 +82,36 @@ def test_long_text_has_no_limit_of_its_own(declared, size):
 def test_a_made_anchor_is_told_through_a_variable_which_works_with_triggers(dialect):
     shape = shape_of("Id")
     insertion = exports.sa.insert(shape.table).values({"Login": "anna"})
-    statement = mssql.insertion(insertion, shape.anchor.sql, dialect)
+    statement = mssql.insertion(insertion, shape.anchor.sql, dialect, Family.INTEGER)
     assert "OUTPUT inserted.[Id] INTO @made VALUES (?)" in statement.text
     assert statement.text.startswith("SET NOCOUNT ON; DECLARE @made TABLE")
     assert statement.bound({}) == ("anna",)
+
+
+@pytest.mark.parametrize(
+    ("declared", "sixteen", "kept_as"), [("binary", {"uuid": "guid"}, "binary(16)"), ("nvarchar", {}, "nvarchar(450)")]
+)
+def test_a_made_anchor_goes_through_a_variable_of_its_own_kind(dialect, declared, sixteen, kept_as):
+    """Bytes that are put into a text are no UUID any more."""
+    settings = SqlSettings(
+        database="mssql://x/y", table="Employees", anchor="Id", column={"Id": sixteen} if sixteen else {}
+    )
+    key = discovery.Key("PK", ("Id",), primary=True)
+    column = discovery._column(
+        row("Id", declared, byte_length=16, nullable=False, default_text="(x)"), MSSQL, (key,), []
+    )
+    column = sources._meant(column, MSSQL, settings)
+    facts = discovery.TableFacts(Relation("Employees", None, "table"), (column,), (key,), {}, 0)
+    shape = shapes.build(facts, settings, MSSQL, None)
+    said = []
+
+    def heard(text, parameters):
+        said.append((text, parameters))
+        return type("Answer", (), {"scalar_one": lambda _: b"\0" * 16})()
+
+    connection = type("Connection", (), {"dialect": dialect, "exec_driver_sql": staticmethod(heard)})
+    exports._insert_and_learn(connection, shape, exports.sa.insert(shape.table), {})
+    assert said[0][0].startswith(f"SET NOCOUNT ON; DECLARE @made TABLE (anchor {kept_as}); INSERT")
 
 
 def test_output_is_used_for_many_rows_only_where_no_trigger_fires(compiled):

@@ -124,6 +124,15 @@ def tracked(connection: Connection, dialect: Dialect, relation: Relation) -> Row
     return rows[0] if rows else None
 
 
+def beneath(connection: Connection, dialect: Dialect, relation: Relation) -> list[tuple[str, str | None]]:
+    """Return the tables that a table or view is made of, by name and schema; none where that need not be known."""
+    if "beneath" not in dialect.catalogue:
+        return []
+    rows = _ask(connection, dialect, "beneath", table=relation.name, schema=relation.schema)
+    # The schemas of DB2's catalogue may be filled with blanks.
+    return [(str(row["name"]), str(row["schema_name"]).rstrip()) for row in rows]
+
+
 @cache
 def _statement(file: str) -> TextClause:
     """Return a statement of the catalogue without the comment that says what it answers: drivers stumble over it."""

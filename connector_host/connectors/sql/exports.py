@@ -168,7 +168,8 @@ def _insert_and_learn(
                 raise WrongRowCount("The database did not keep the user: look at the table's triggers.")
             return returned[0]
         case "output_into":
-            telling = mssql.insertion(statement.values(parameters), anchor, connection.dialect)
+            family = shape.anchor.discovered.kind.family
+            telling = mssql.insertion(statement.values(parameters), anchor, connection.dialect, family)
             return telling.run(connection, {}).scalar_one()
         case "by_values":
             connection.execute(statement, parameters)

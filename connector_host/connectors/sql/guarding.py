@@ -12,10 +12,10 @@ import sqlalchemy as sa
 from sqlalchemy.sql import quoted_name
 
 from connector_host.connectors.errors import Busy
-from connector_host.connectors.sql import predicates
+from connector_host.connectors.sql import discovery, predicates
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from sqlalchemy import Connection
 
@@ -55,8 +55,8 @@ HELD = "connector-host anchor"
 def hold(connection: Connection, shape: Shape) -> None:
     """Wait until nobody else creates; raises Busy where that takes too long. Costs nothing where it is held already."""
     if locking := LOCKING.get(shape.dialect.name):
-        for relation in shape.facts.behind or (shape.facts.relation,):
-            place = sa.table(quoted_name(relation.name, quote=True), schema=_quoted(relation.schema))
+        for name, schema in _locked(connection, shape):
+            place = sa.table(quoted_name(name, quote=True), schema=_quoted(schema))
             spelled = connection.dialect.identifier_preparer.format_table(place)
             connection.exec_driver_sql(locking.format(table=spelled))
         return
@@ -68,6 +68,12 @@ def hold(connection: Connection, shape: Shape) -> None:
         raise Busy("Somebody else creates users at this moment.", retry_after_s=1)
     if shape.dialect.name in GIVING_BACK:
         connection.info[HELD] = names
+
+
+def _locked(connection: Connection, shape: Shape) -> Iterator[tuple[str, str | None]]:
+    """Yield what is locked, by name and schema: DB2 locks tables only, of a view those that it is made of."""
+    for relation in shape.facts.behind or (shape.facts.relation,):
+        yield from discovery.beneath(connection, shape.dialect, relation) or [(relation.name, relation.schema)]
 
 
 def _quoted(name: str | None) -> str | None:

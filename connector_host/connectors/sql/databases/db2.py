@@ -43,7 +43,7 @@ DB2_TYPES: Mapping[str, Kind] = (
 
 DB2 = Dialect(
     name="db2",
-    catalogue=questions("db2"),
+    catalogue=questions("db2") | {"beneath": "db2_beneath.sql"},
     types=DB2_TYPES,
     parameters=Parameters(clock_digits=0, plain=PLAIN),
     session=("SET CURRENT LOCK TIMEOUT {s}",),
