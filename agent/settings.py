@@ -63,7 +63,7 @@ class LimitSettings(Settings, frozen=True, kw_only=True):
     replay_bytes: Annotated[int, Meta(ge=0)] = 262_144
     """Bytes of a request body that are kept so that another agent can be asked; a longer body is sent only once."""
     request_s: Seconds = 60.0
-    """Seconds that a request may take from its head to the head of its answer."""
+    """Seconds that a request may take from its head to the head of its answer, and each stretch of the answer then."""
     wait_s: Annotated[float, Meta(ge=0)] = 5.0
     """Seconds that a request waits for an agent, and for a host that restarts, where none can take it at once."""
     in_flight: Count = 512

@@ -45,7 +45,7 @@ class RequestHead(msgspec.Struct, frozen=True, array_like=True):
     """`Name: value` lines, each ended by CR LF; no hop-by-hop header, no framing header."""
     request_id: str
     deadline_ms: int
-    """How long the relay waits for the whole of the answer."""
+    """How long the relay waits for the answer to begin."""
     length: int | None = None
     """Bytes of the body where they are known; None is a body whose end only END tells."""
     record: str = ""

@@ -39,7 +39,11 @@ if TYPE_CHECKING:
     from agent.rates import Rates
 
 DEADLINE_LIMIT_MS: Final = 600_000
-"""No request is carried for longer, whatever the relay says."""
+"""No answer is waited for longer, whatever the relay says."""
+
+STRETCH_S: Final = DEADLINE_LIMIT_MS / 1000
+"""How long one stretch of an answer may take from the host to the relay, which has a closer limit of its own; a whole
+answer takes as long as it takes."""
 
 _SAID_BY_THE_RELAY: Final = frozenset({b"x-request-id"})
 _BODILESS: Final = frozenset({204, 304})
@@ -107,6 +111,8 @@ class _Exchange:
     request_id: str = ""
     traceparent: str | None = None
     violation: str | None = None
+    limit: asyncio.Timeout = field(default_factory=lambda: asyncio.timeout(None))
+    """Ends the exchange where the answer does not begin by the deadline, or does not go on."""
 
     @property
     def pool(self) -> HostPool:
@@ -161,7 +167,8 @@ class _Exchange:
     async def _carry(self, head: RequestHead) -> None:
         where = self.pool.host.described
         try:
-            async with asyncio.timeout(min(head.deadline_ms, DEADLINE_LIMIT_MS) / 1000):
+            async with self.limit:
+                self._allow(min(head.deadline_ms, DEADLINE_LIMIT_MS) / 1000)
                 connection = await self.pool.borrow(head.record)
                 try:
                     await self._exchange(head, connection)
@@ -174,13 +181,21 @@ class _Exchange:
         except HostUnreachable as failure:
             self.give_up(Reason.HOST_UNREACHABLE, str(failure))
         except TimeoutError:
-            self.give_up(Reason.HOST_SLOW, f"{where} did not answer within {head.deadline_ms / 1000:g} s")
+            self.give_up(Reason.HOST_SLOW, f"{where} {self._lateness(head)}")
         except BROKEN as failure:
             if self.violation is None:
                 detail = f"{where} ended the connection before its answer was complete ({failure})"
                 self.give_up(Reason.HOST_DROPPED, detail)
             else:
                 self.give_up(Reason.MALFORMED, f"The relay sent {self.violation}.")
+
+    def _allow(self, time_s: float) -> None:
+        self.limit.reschedule(asyncio.get_running_loop().time() + time_s)
+
+    def _lateness(self, head: RequestHead) -> str:
+        if self.answered:
+            return f"began an answer that did not go on for {STRETCH_S:g} s"
+        return f"did not answer within {head.deadline_ms / 1000:g} s"
 
     async def _exchange(self, head: RequestHead, connection: Connection) -> None:
         if head.record and connection.record != head.record:
@@ -286,6 +301,7 @@ class _Exchange:
 
     async def _download(self, body: StreamReader) -> None:
         while True:
+            self._allow(STRETCH_S)
             data = await body.readany()
             over = body.at_eof()
             await self.stream.write(data, end=over)

@@ -117,9 +117,9 @@ def outcome_unknown(agent: str, what: str) -> Problem:
     return Problem(504, detail)
 
 
-def answer_lost(agent: str, status: int) -> Problem:
+def answer_lost(agent: str, status: int, what: str) -> Problem:
     """Return the answer where the host's own was seen to begin, and its body never came."""
-    detail = f"The connector host answered {status} through agent {agent}, and then the link broke: the body is lost."
+    detail = f"The connector host answered {status} through agent {agent}, and then {what}: the body is lost."
     return Problem(502, detail)
 
 

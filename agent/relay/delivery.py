@@ -18,10 +18,15 @@ from agent.relay.forwarded import REQUEST_ID
 if TYPE_CHECKING:
     from aiohttp.abc import AbstractStreamWriter
 
+    from agent.link.streams import Stream
     from agent.relay.fate import Carried
 
 _STATUS_LINES: Final = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
 _BODILESS: Final = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})
+
+
+class Stalled(AgentError):
+    """The host's answer began and does not go on."""
 
 
 class PassedOn(web.StreamResponse):
@@ -58,11 +63,12 @@ async def deliver(
 ) -> web.StreamResponse:
     """Write the host's answer to the client as it comes; the connection is cut where its end never comes.
 
-    It is cut, too, where the client takes nothing for `stall_s`, so that nobody is held up by it for ever. The `last`
-    answer says that the connection ends with it. Raises AgentError while nothing was written yet.
+    It is cut, too, where the client takes nothing for `stall_s`, or the host gives nothing for as long, so that nobody
+    is held up for ever. The `last` answer says that the connection ends with it. Raises AgentError while nothing was
+    written yet.
     """
     stream = carried.stream
-    first = b"" if stream.has_ended else await stream.read()
+    first = b"" if stream.has_ended else await _next(stream, stall_s)
     if stream.has_ended and request.method != "HEAD" and request.version == HttpVersion11:
         return _whole(carried, identity, first, keep_alive=bool(request.keep_alive) and not last)
     response = _begun(carried, identity)
@@ -102,7 +108,7 @@ async def _stream(
         while data:
             async with asyncio.timeout(stall_s):
                 await response.write(data)
-            data = await stream.read()
+            data = await _next(stream, stall_s)
     except (AgentError, TimeoutError) as failure:
         detail = str(failure) or f"the client took nothing for {stall_s:g} s"
         identity = response.headers[REQUEST_ID]
@@ -112,3 +118,12 @@ async def _stream(
         return response
     await response.write_eof()
     return response
+
+
+async def _next(stream: Stream, stall_s: float) -> bytes:
+    """Return the next stretch of the host's answer; raises AgentError."""
+    try:
+        async with asyncio.timeout(stall_s):
+            return await stream.read()
+    except TimeoutError as failure:
+        raise Stalled(f"nothing more of it came for {stall_s:g} s") from failure

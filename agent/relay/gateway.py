@@ -22,7 +22,7 @@ from agent.rates import Rates
 from agent.relay import answers
 from agent.relay.answers import SCIM_JSON, Problem
 from agent.relay.bodies import ClientBody, TooLarge
-from agent.relay.delivery import deliver, encourage
+from agent.relay.delivery import Stalled, deliver, encourage
 from agent.relay.fate import Asked, Carried, carry, is_safe
 from agent.relay.forwarded import REQUEST_ID, Caller, is_authority, onward, request_id
 from agent.relay.waiting import TooManyBodies, WaitingRoom
@@ -216,8 +216,10 @@ class Gateway:
                 # A client that is told in time asks the next node, in place of a connection that is about to be closed.
                 last = self.admission.draining
                 response = await deliver(request, outcome, identity, self.limits.request_s, last=last)
-            except AgentError:
-                response = self._problem(answers.answer_lost(outcome.link.peer.name, outcome.head.status), identity)
+            except AgentError as failure:
+                words = str(failure) if isinstance(failure, Stalled) else "the link broke"
+                problem = answers.answer_lost(outcome.link.peer.name, outcome.head.status, words)
+                response = self._problem(problem, identity)
             finally:
                 outcome.close()
         self.answered[tenant, response.status] += 1
