@@ -32,8 +32,9 @@ if TYPE_CHECKING:
     from agent.link.notices import Notice
     from agent.link.session import Session
 
-MESSAGE_BYTES: Final = 4_194_304
-"""The largest WebSocket message that is read: what one batch of frames may grow to."""
+MESSAGE_BYTES: Final = 262_144
+"""The largest WebSocket message that is read: what a batch of frames may grow to, and one frame more. It is collected
+whole before anything of it is looked at, and so from visitors, too, who have proven nothing yet."""
 
 _HIGH_WATER_BYTES: Final = 524_288
 _CLOSE_S: Final = 2.0
@@ -277,12 +278,17 @@ class Link:
             await self._outgoing.wait()
 
     async def _beat(self) -> None:
-        loop = asyncio.get_running_loop()
+        """Ping every so often, and end the link when the other end's time is up: then, and not with the next ping."""
+        loop, beat = asyncio.get_running_loop(), self._heartbeat
+        ping_s = loop.time() + beat.every_s
         while True:
-            await asyncio.sleep(self._heartbeat.every_s)
-            if loop.time() - self._seen_s >= self._heartbeat.dead_s:
-                raise LinkLost(f"nothing came from the other end for {self._heartbeat.dead_s:g} s")
-            self._ping()
+            dead_s = self._seen_s + beat.dead_s
+            await asyncio.sleep(min(ping_s, dead_s) - loop.time())
+            if loop.time() >= self._seen_s + beat.dead_s:
+                raise LinkLost(f"nothing came from the other end for {beat.dead_s:g} s")
+            if loop.time() >= ping_s:
+                self._ping()
+                ping_s = loop.time() + beat.every_s
 
     def _ping(self) -> None:
         self.session.ping(_TOKEN.pack(asyncio.get_running_loop().time()))

@@ -6,6 +6,7 @@ import pytest
 
 from agent.errors import ProtocolViolation
 from agent.link.frames import CREDIT, EXTENSION, HEADER, PAYLOAD_BYTES, Kind, pack
+from agent.link.links import MESSAGE_BYTES
 from agent.link.messages import VERSION, Hello
 from agent.link.notices import Answered, Cancelled, Credited, Draining, Failed, Greeted, Opened, Ponged, Received
 from agent.link.packing import encode
@@ -65,6 +66,19 @@ def test_data_stays_within_the_window_and_a_grant_lets_more_through():
     agent.grant(stream, 10)
     assert relay.receive(agent.take()) == [Credited(stream)]
     assert relay.credit(stream) == 10
+
+
+def test_no_message_is_longer_than_the_other_end_reads():
+    relay, agent = Session(hello(10_000_000), opens=True), Session(hello(10_000_000), opens=False)
+    agent.receive(relay.take())
+    relay.receive(agent.take())
+    stream = relay.open(b"", end=False)
+    relay.send(stream, b"x" * (BATCH_BYTES - 3 * HEADER.size - PAYLOAD_BYTES))
+    relay.send(stream, b"x" * 1_000_000)
+    sizes = []
+    while message := relay.take():
+        sizes.append(len(message))
+    assert BATCH_BYTES < max(sizes) <= MESSAGE_BYTES
 
 
 def test_long_data_is_cut_into_frames():

@@ -10,6 +10,7 @@ import pytest
 
 from agent import events
 from agent.link.frames import Kind, pack
+from agent.link.links import MESSAGE_BYTES
 from agent.link.messages import Hello
 from agent.link.packing import encode
 from tests.agent.chain import TOKEN
@@ -67,6 +68,24 @@ async def test_a_silent_link_is_given_up(chain, client):
     async with client.ws_connect(f"{chain.url}/link/acme", headers=authorisation(TOKEN + "acme")) as socket:
         await socket.send_bytes(HELLO)
         await chain.log.wait_for(events.LINK_ENDED, reason="nothing came from the other end for 0.2 s", limit_s=5)
+
+
+async def test_a_silent_link_is_given_up_when_its_time_is_up_and_not_with_the_next_ping(chain, client):
+    await chain.start_relay(heartbeat_s=120.0, dead_s=0.5)
+    async with client.ws_connect(f"{chain.url}/link/acme", headers=authorisation(TOKEN + "acme")) as socket:
+        await socket.send_bytes(HELLO)
+        await chain.log.wait_for(events.LINK_ENDED, reason="nothing came from the other end for 0.5 s", limit_s=20)
+
+
+@pytest.mark.parametrize("shown", [authorisation(TOKEN + "acme"), {"Authorization": "Certificate"}])
+async def test_a_visitor_that_says_too_much_at_once_is_turned_away(chain, client, shown):
+    await chain.start_relay(heartbeat_s=60.0, dead_s=60.0)
+    async with client.ws_connect(f"{chain.url}/link/acme", headers=shown) as socket:
+        # A first half of a message that announces one byte too many: nobody waits for the second.
+        socket._conn.transport.write(b"\x82\xff" + (MESSAGE_BYTES + 1).to_bytes(8) + bytes(4) + bytes(1_000))
+        async with asyncio.timeout(5):
+            while (await socket.receive()).type is aiohttp.WSMsgType.BINARY:
+                pass
 
 
 async def test_a_quiet_link_with_a_heartbeat_lives(chain, host, client):
