@@ -116,6 +116,15 @@ def foreign_owner(folder: Path) -> str:
     return _account(owner) if is_root() and owner != 0 else ""
 
 
+def person() -> str:
+    """Return the account that runs this, and who became root by sudo; taken from no variable that others could set."""
+    if sys.platform == "win32":
+        return os.getlogin()
+    else:  # noqa: RET505 - mypy tells platforms apart by branches
+        account, before = _account(os.getuid()), os.environ.get("SUDO_USER", "") if is_root() else ""
+        return f"{account} (sudo by {before})" if before else account
+
+
 def _account(number: int) -> str:
     name = f"#{number}"
     if sys.platform != "win32":

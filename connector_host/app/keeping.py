@@ -10,7 +10,8 @@ import structlog
 from connector_host.app.refusing import CannotStart
 from connector_host.endpoint.outcomes import Outcomes
 from connector_host.observability import events
-from connector_host.observability.audit import AuditDamaged, AuditTrail
+from connector_host.observability.audit import FIRST, LOCK, AuditDamaged, AuditTrail, files_of
+from connector_host.ownership import is_root, make_file, make_folder
 
 if TYPE_CHECKING:
     import asyncio
@@ -42,10 +43,12 @@ def open_outcomes(stack: AsyncExitStack, file: Path) -> Outcomes | None:
 
 
 def open_trail(stack: AsyncExitStack, settings: AuditSettings) -> AuditTrail | None:
-    """Return the audit trail; one that is wanted and cannot be written keeps the host from starting."""
+    """Return the audit trail; raises CannotStart for one that is wanted and cannot be written, or AuditInUse."""
     if not settings.enabled or settings.folder is None:
         return None
     try:
+        if is_root():
+            _make_as_owner(settings.folder)
         trail = AuditTrail(settings.folder, rotate_bytes=settings.rotate_bytes, keep_files=settings.keep_files)
     except OSError as failure:
         raise CannotStart(
@@ -56,3 +59,10 @@ def open_trail(stack: AsyncExitStack, settings: AuditSettings) -> AuditTrail | N
         raise CannotStart(f"audit: {failure}") from failure
     stack.push_async_callback(trail.close)
     return trail
+
+
+def _make_as_owner(folder: Path) -> None:
+    """Make what is missing as the account's that the trail belongs to; raises OSError, and so for a link."""
+    make_folder(folder, 0o700)
+    for path in (folder / LOCK, *(files_of(folder)[-1:] or [folder / FIRST])):
+        make_file(path)

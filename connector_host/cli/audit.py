@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -30,27 +30,28 @@ def audit() -> None:
 
 @audit.command("verify")
 @config_option
-@click.option("--seal", help="A seal that an earlier run printed: its record must still be there.")
+@click.option("--seal", multiple=True, help="A seal that an earlier run printed: its record must still be there.")
 @json_option
-def verify(config: Path, seal: str | None, *, as_json: bool) -> None:
+def verify(config: Path, seal: tuple[str, ...], *, as_json: bool) -> None:
     """Verify that no record is missing, altered, added or moved; exits with 1 where one is.
 
-    Keep the seal that it prints somewhere else: given with --seal, it proves later that nothing was cut off at the end.
+    Exports by hand are a chain of their own, with a seal of its own. Keep the seals that it prints somewhere else:
+    given with --seal, once for each, they prove later that nothing was cut off at the end.
 
     \b
     Example:
       connector-host audit verify --seal faa4732af6e5c9af30c5e81348fe829a793de6df97bd8392124a0e374602a2e4
     """
     from connector_host.errors import failures
-    from connector_host.observability.audit_reading import verify as judge
+    from connector_host.observability.audit_reading import verify_all
 
     with _readable(folder := _folder(config)):
-        findings = judge(folder, seal)
+        sections = verify_all(folder, seal)
     if as_json:
-        print_json(findings_document({"audit": findings}))
+        print_json(findings_document(sections))
     else:
-        print_findings({"audit": findings})
-    raise SystemExit(1 if failures(findings) else 0)
+        print_findings(sections)
+    raise SystemExit(1 if failures([one for findings in sections.values() for one in findings]) else 0)
 
 
 @audit.command("show")
@@ -63,15 +64,17 @@ def verify(config: Path, seal: str | None, *, as_json: bool) -> None:
 def show(  # noqa: PLR0913 - one parameter an option
     config: Path, *, connector: str | None, anchor: str | None, request_id: str | None, last: int, as_json: bool
 ) -> None:
-    """Show who changed what, the latest last.
+    """Show who changed what, by requests and by hand, the latest last.
 
     \b
     Example:
       connector-host audit show --anchor bsimon
     """
+    from connector_host.observability.audit_reading import exports
+
     wanted = {"connector": connector, "anchor": anchor, "request_id": request_id}
     with _readable(folder := _folder(config)):
-        found = [one for one in _records(folder) if all(v is None or one.get(k) == v for k, v in wanted.items())]
+        found = [one for one in exports(folder) if all(v is None or one.get(k) == v for k, v in wanted.items())]
     chosen = list(islice(found, max(0, len(found) - last), None))
     if as_json:
         print_json(chosen)
@@ -90,12 +93,6 @@ def _readable(folder: Path) -> Iterator[None]:
         yield
     except OSError as failure:
         fail(f"{folder} cannot be read ({failure.strerror}). Use root, or the account that runs the host.")
-
-
-def _records(folder: Path) -> Iterator[dict[str, Any]]:
-    from connector_host.observability.audit_reading import read
-
-    return (content for _, content in read(folder) if content is not None and content.get("event") == "export")
 
 
 def _folder(config: Path) -> Path:

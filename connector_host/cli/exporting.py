@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from connector_host.connectors.contract import Export, Exported, ObjectType, Rehearsal
-    from connector_host.settings import SqlSettings
+    from connector_host.settings import AuditSettings, SqlSettings
 
 
 @click.command("export")
@@ -42,7 +42,8 @@ def export_user(  # noqa: PLR0913, PLR0917 - one parameter an option
 
     A dry run executes the very statements in a transaction that is rolled back, so that constraints, triggers and
     rights say what they would say. Numbers that the database gives out meanwhile are not given again. Exits with 1
-    if the export fails, or would. What is done by hand is in no audit trail.
+    if the export fails, or would. What is done by hand stands in the audit trail with the account that typed it; a dry
+    run does not.
 
     \b
     Examples:
@@ -62,8 +63,8 @@ def export_user(  # noqa: PLR0913, PLR0917 - one parameter an option
         raise click.UsageError("--update and --values go together.")
     configuration = load(config)
     name, settings = connector_of(configuration, connector)
-    state = configuration.host.state
-    export, done = asyncio.run(_export(name, settings, state, (create, update, delete, values), dry_run=dry_run))
+    state, audit = configuration.host.state, None if dry_run else configuration.audit
+    export, done = asyncio.run(_export(name, settings, state, (create, update, delete, values), audit))
     if dry_run:
         _print_rehearsal(rehearse(settings, export, name=name, state=state), as_json=as_json)
     elif done is not None:
@@ -75,16 +76,16 @@ async def _export(
     settings: SqlSettings,
     state: Path,
     given: tuple[str | None, str | None, str | None, str | None],
-    *,
-    dry_run: bool,
+    audit: AuditSettings | None,
 ) -> tuple[Export, Exported | None]:
-    """Return the export, and what became of it where it is meant."""
+    """Return the export, and what became of it where it is meant, which is where there are settings for its record."""
+    from connector_host.app.by_hand import carry_out
     from connector_host.connectors.registry import open_connector
 
     connector = open_connector(name, settings, state)
     try:
         export = _meant(await connector.describe(), *given)
-        return export, None if dry_run else await connector.export(export)
+        return export, None if audit is None else await carry_out(connector, export, audit)
     finally:
         await connector.close()
 

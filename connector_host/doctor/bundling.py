@@ -11,7 +11,7 @@ from importlib.metadata import distributions
 from typing import TYPE_CHECKING
 
 from connector_host import __version__, clock
-from connector_host.observability.audit_reading import read
+from connector_host.observability.audit_reading import exports
 from connector_host.setup.showing import effective, lines
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def _exports(configuration: Configuration) -> list[str]:
     if folder is None:
         return []
     try:
-        found = [content for _, content in read(folder) if content is not None and content.get("event") == "export"]
+        found = list(exports(folder))
     except OSError as failure:
         return [json.dumps({"unreadable": failure.strerror})]
     return [json.dumps({name: one.get(name) for name in _AUDIT_FIELDS}) for one in found[-_LAST_EXPORTS:]]

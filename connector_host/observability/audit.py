@@ -27,6 +27,7 @@ import structlog
 from connector_host import clock
 from connector_host.errors import HostError
 from connector_host.observability import events
+from connector_host.ownership import make_file
 
 if sys.platform == "win32":
     import msvcrt
@@ -39,6 +40,9 @@ if TYPE_CHECKING:
 
 _NAME: Final = re.compile(r"audit-([0-9]{6,})\.jsonl")
 LOCK: Final = "audit.lock"
+FIRST: Final = "audit-000001.jsonl"
+BY_HAND: Final = "by-hand"
+"""The folder, in that of the host's trail, of the chain for what people type: the running host holds its own."""
 START: Final = "0" * 64
 """What the first record names as the one before it."""
 
@@ -217,7 +221,7 @@ class AuditTrail:
             self._file.close()
         self._file = None
         number = _number(files_of(self._folder)[-1]) + 1
-        (self._folder / f"audit-{number:06}.jsonl").touch(mode=0o600, exist_ok=True)
+        make_file(self._folder / f"audit-{number:06}.jsonl")
         self._file = self._open()
         if self._keep_files:
             # The new one is empty, so that the chain goes on from the one before it at least.
@@ -236,7 +240,7 @@ class AuditTrail:
 
     def _open(self) -> BinaryIO:
         files = files_of(self._folder)
-        self._path = files[-1] if files else self._folder / "audit-000001.jsonl"
+        self._path = files[-1] if files else self._folder / FIRST
         descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         file = os.fdopen(descriptor, "ab")
         file.seek(0, os.SEEK_END)

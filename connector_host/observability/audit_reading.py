@@ -2,28 +2,50 @@
 
 from __future__ import annotations
 
+import heapq
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from connector_host.errors import Finding, Level
-from connector_host.observability.audit import START, Link, files_of, seal_of
+from connector_host.observability.audit import BY_HAND, START, Link, files_of, seal_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
     from pathlib import Path
 
 
-def verify(folder: Path, seal: str | None = None) -> list[Finding]:
+def verify_all(folder: Path, seals: Collection[str] = ()) -> dict[str, list[Finding]]:
+    """Return what is so about the host's chain and about that of exports by hand; each seal must be in one of them."""
+    by_hand = folder / BY_HAND
+    theirs: set[str] = set()
+    if seals:
+        theirs = {content["hash"] for _, content in read(by_hand) if content and content["hash"] in seals}
+    sections = {"audit": verify(folder, set(seals) - theirs)}
+    if files_of(by_hand):
+        sections["audit by hand"] = verify(by_hand, theirs)
+    return sections
+
+
+def exports(folder: Path) -> Iterator[dict[str, Any]]:
+    """Yield the record of each export, by requests and by hand, in the order of time; raises OSError as `read` does."""
+    chains = [
+        (content for _, content in read(one) if content is not None and content.get("event") == "export")
+        for one in (folder, folder / BY_HAND)
+    ]
+    return heapq.merge(*chains, key=lambda content: str(content.get("time", "")))
+
+
+def verify(folder: Path, seals: Collection[str] = ()) -> list[Finding]:
     """Return what is so about the chain: an altered, missing, added or moved record is a FAILURE with its place.
 
-    That the oldest were rotated away stands in the trail itself. A `seal` that was kept elsewhere proves that none is
+    That the oldest were rotated away stands in the trail itself. Seals that were kept elsewhere prove that none is
     missing at the end, and that the chain was not written anew. Raises OSError where the folder cannot be read.
     """
     link: Link | None = None
     first = count = let_go = 0
-    unfinished, sealed = "", seal is None
+    unfinished, unseen = "", set(seals)
     for place, content in read(folder):
         if unfinished:
             return [_broken(unfinished, "breaks off")]
@@ -38,13 +60,13 @@ def verify(folder: Path, seal: str | None = None) -> list[Finding]:
         first = first or int(content["seq"])
         if content.get("event") == "rotated":
             let_go = int(content["before"])
-        sealed = sealed or content["hash"] == seal
+        unseen.discard(content["hash"])
         link = Link(int(content["seq"]), str(content["hash"]))
         count += 1
+    if cut_off := _cut_off(first, let_go, sealed=not unseen):
+        return [cut_off]
     if link is None:
         return [Finding(Level.WARNING, "audit", f"There is no record in {folder}.", "Is this the right folder?")]
-    if cut_off := _cut_off(first, let_go, sealed=sealed):
-        return [cut_off]
     rotated = "" if first == 1 else f" Records before number {first} were rotated away."
     fact = f"{count} records are there as they were written, up to number {link.sequence}, sealed {link.seal}.{rotated}"
     return [Finding(Level.OK, "audit", fact), *(_unfinished(unfinished) if unfinished else ())]

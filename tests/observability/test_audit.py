@@ -206,7 +206,7 @@ async def test_a_copy_that_somebody_keeps_in_the_folder_is_no_part_of_the_trail(
 
 
 async def test_a_rotation_that_fails_takes_no_record_back(tmp_path, monkeypatch):
-    monkeypatch.setattr("pathlib.Path.touch", _disk_full)
+    monkeypatch.setattr("connector_host.observability.audit.make_file", _disk_full)
     await write(tmp_path, 4, rotate_bytes=100)
     await write(tmp_path, 4, rotate_bytes=100)
     assert "8 records" in verify(tmp_path)[0].fact
@@ -252,10 +252,10 @@ async def test_a_seal_that_was_kept_proves_that_nothing_was_cut_off(tmp_path):
     await write(tmp_path, 5)
     kept = json.loads(lines(tmp_path)[-1])["hash"]
     await write(tmp_path, 5)
-    assert verify(tmp_path, kept)[0].level is Level.OK
+    assert verify(tmp_path, [kept])[0].level is Level.OK
     put(tmp_path, lines(tmp_path)[:3])
     assert verify(tmp_path)[0].level is Level.OK
-    [finding] = verify(tmp_path, kept)
+    [finding] = verify(tmp_path, [kept])
     assert (finding.level, "No record has the seal" in finding.fact) == (Level.FAILURE, True)
 
 
