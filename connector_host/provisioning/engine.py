@@ -21,7 +21,7 @@ from connector_host.provisioning.news import absence_after, notice_of
 from connector_host.provisioning.notices import tell
 from connector_host.provisioning.opening import opened
 from connector_host.provisioning.reports import Ending, Kind, Report
-from connector_host.provisioning.schedule import UNAVAILABLE_S, next_run
+from connector_host.provisioning.schedule import UNAVAILABLE_S, due_at, next_run, schedule_of
 from connector_host.provisioning.state import logbook
 from connector_host.provisioning.state.leading import Lead, leading
 
@@ -78,7 +78,7 @@ class Engine:
         while not self.stop.is_set():
             try:
                 where = await asyncio.to_thread(self.state.job, name)
-                if not where.stopped and (where.next_run or 0) <= clock.now().timestamp():
+                if not where.stopped and due_at(self._job(name), where) <= clock.now().timestamp():
                     await self._try(name)
             except StateUnavailable as failure:
                 _LOG.error(events.PROVISIONING_FAILED, key=name, reason=type(failure).__name__)
@@ -162,6 +162,8 @@ class Engine:
         absence = absence_after(after, report, now)
         fields: dict[str, object] = {
             "next_run": next_run(job, after, report, begun),
+            "begun_at": begun.timestamp(),
+            "schedule": schedule_of(job),
             "last_report": json.dumps(report.document()),
             **absence,
             **({"stopped": True} if over else {}),

@@ -35,6 +35,24 @@ def next_run(job: JobSettings, where: JobState, report: Report, begun: datetime)
             return now.timestamp()
         case Ending.UNAVAILABLE:
             return now.timestamp() + min(UNAVAILABLE_S, job.interval_min * 60)
+    return _regular(job, now if job.cron else begun)
+
+
+def due_at(job: JobSettings, where: JobState) -> float:
+    """Return when a job is to run: as was planned, or sooner where its schedule has changed and says so."""
+    if where.next_run is None:
+        return 0.0
+    if where.quarantined_at is not None or where.begun_at is None or where.schedule == schedule_of(job):
+        return where.next_run
+    return min(where.next_run, _regular(job, datetime.fromtimestamp(where.begun_at, UTC)))
+
+
+def schedule_of(job: JobSettings) -> str:
+    """Return the schedule as text, to notice another one by."""
+    return f"cron {job.cron}" if job.cron else f"every {job.interval_min:g} min"
+
+
+def _regular(job: JobSettings, since: datetime) -> float:
     if job.cron is not None:
-        return float(croniter(job.cron, now.astimezone(UTC)).get_next(datetime).timestamp())
-    return begun.timestamp() + job.interval_min * 60
+        return float(croniter(job.cron, since.astimezone(UTC)).get_next(datetime).timestamp())
+    return since.timestamp() + job.interval_min * 60

@@ -22,7 +22,7 @@ from connector_host.provisioning.engine import Engine
 from connector_host.provisioning.errors import JobHeld, SourceFailed
 from connector_host.provisioning.reports import Ending, Kind, Report
 from connector_host.provisioning.restarting import RestartScope, restart
-from connector_host.provisioning.schedule import next_run
+from connector_host.provisioning.schedule import due_at, next_run, schedule_of
 from connector_host.provisioning.settings import Provisioning
 from connector_host.provisioning.state.leading import lead, leading
 from connector_host.provisioning.state.records import JobState
@@ -97,6 +97,14 @@ async def test_stopping_by_the_state_ends_a_cycle_under_way(rig):
     assert rig.job().stopped
 
 
+async def test_a_schedule_that_comes_sooner_is_followed_by_an_engine_that_starts_with_it(rig):
+    rig.people(person(1))
+    await rig.run(cron="0 0 1 1 *")
+    rig.people(person(1), person(2))
+    async with serving(rig.engine(interval_min=0.001)):
+        await until(lambda: "u00002" in rig.rows())
+
+
 async def test_an_engine_that_cannot_read_its_source_lives_on(rig):
     async with serving(rig.engine(interval_min=0.001)):
         await until(lambda: rig.job().next_run is not None)
@@ -120,10 +128,10 @@ async def test_a_cycle_that_cannot_begin_is_reported_with_its_reason(rig, by_the
     last = json.loads(rig.job().last_report)
     assert (last["ending"], last["kind"], last["cycle"]) == ("unavailable", "full", 2)
     assert "people.csv cannot be read (No such file or directory)" in last["detail"]
-    assert _status(rig.state, "staff")["condition"] == "unavailable"
+    assert _status(rig.state, "staff", rig.settings().jobs["staff"])["condition"] == "unavailable"
     rig.people(person(1))
     await rig.run()
-    assert _status(rig.state, "staff")["condition"] == "well"
+    assert _status(rig.state, "staff", rig.settings().jobs["staff"])["condition"] == "well"
 
 
 async def test_one_engine_leads_a_job_on_sqlite(rig):
@@ -219,6 +227,23 @@ def test_the_schedule_is_forty_minutes_an_interval_or_cron(monkeypatch):
     assert run_after(Ending.UNAVAILABLE) == BEGUN + timedelta(minutes=6)
     assert run_after(Ending.UNAVAILABLE, quarantined_at=1.0) == BEGUN + timedelta(hours=6, minutes=5)
     assert run_after(Ending.QUARANTINED) == BEGUN + timedelta(hours=6, minutes=5)
+
+
+def due_after(where, **changes):
+    return datetime.fromtimestamp(due_at(job(**changes), where), UTC)
+
+
+def test_another_schedule_counts_from_the_last_cycle_and_never_delays_or_ends_a_quarantine():
+    planned = BEGUN + timedelta(days=1)
+    where = JobState(
+        "staff", b"", begun_at=BEGUN.timestamp(), next_run=planned.timestamp(), schedule=schedule_of(job(cron="@daily"))
+    )
+    assert due_after(where, cron="@daily") == planned
+    assert due_after(where, interval_min=5) == BEGUN + timedelta(minutes=5)
+    assert due_after(where, cron="30 * * * *") == BEGUN + timedelta(minutes=30)
+    assert due_after(where, interval_min=10_000) == planned
+    assert due_after(replace(where, quarantined_at=1.0), interval_min=5) == planned
+    assert due_at(job(), replace(where, next_run=None)) == 0
 
 
 async def test_a_webhook_is_told_of_quarantine_and_recovery_without_anybodys_values(rig):

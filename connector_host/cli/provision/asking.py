@@ -13,6 +13,7 @@ from connector_host.cli.provision.opening import chosen, state_of
 from connector_host.cli.speaking import config_option, json_option, print_json, print_table
 
 if TYPE_CHECKING:
+    from connector_host.provisioning.settings import JobSettings
     from connector_host.provisioning.state.store import State
 
 MOMENT = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"])
@@ -25,7 +26,7 @@ MOMENT = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"])
 def status(jobs: tuple[str, ...], config: Path, *, as_json: bool) -> None:
     """Show how jobs are: well, stopped, in quarantine or unavailable, their last cycle, and who failed."""
     with state_of(config) as (settings, state):
-        documents = [_status(state, name) for name in chosen(settings, jobs)]
+        documents = [_status(state, name, settings.jobs[name]) for name in chosen(settings, jobs)]
     if as_json:
         print_json(documents)
         return
@@ -34,8 +35,10 @@ def status(jobs: tuple[str, ...], config: Path, *, as_json: bool) -> None:
         print_table(("", ""), [(name, str(value)) for name, value in document.items() if name != "job" and value != ""])
 
 
-def _status(state: State, name: str) -> dict[str, Any]:
+def _status(state: State, name: str, job: JobSettings) -> dict[str, Any]:
     import json
+
+    from connector_host.provisioning.schedule import due_at
 
     where = state.job(name)
     failing = [one for one in state.due(name, float("inf"), "") if one.attempts]
@@ -47,7 +50,7 @@ def _status(state: State, name: str) -> dict[str, Any]:
         "condition": condition,
         "quarantine": f"{where.quarantine_code}: {where.quarantine_reason}" if where.quarantine_code else "",
         "unavailable since": _moment(where.unavailable_since),
-        "next cycle": _moment(where.next_run) or "as soon as an engine runs",
+        "next cycle": _moment(due_at(job, where) or None) or "as soon as an engine runs",
         "cycle under way or interrupted": where.open_kind or "",
         "last cycle": f"{last['kind']} {last['ending']} {last['detail']}".strip() if last else "none yet",
         "last counts": ", ".join(f"{count} {what}" for what, count in last.get("counts", {}).items()),

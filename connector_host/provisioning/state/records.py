@@ -52,6 +52,10 @@ class JobState:
     unavailable_told: bool = False
     """Whether people have been told of that."""
     next_run: float | None = None
+    begun_at: float | None = None
+    """When the last cycle began."""
+    schedule: str = ""
+    """By which schedule `next_run` was planned."""
     last_report: str | None = None
 
 

@@ -35,6 +35,9 @@ JOBS: Final = sa.Table(
     sa.Column("unavailable_since", sa.Float),
     sa.Column("unavailable_told", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("next_run", sa.Float),
+    # When the last cycle began, and by which schedule the next one was planned: another schedule plans anew.
+    sa.Column("begun_at", sa.Float),
+    sa.Column("schedule", sa.Text, nullable=False, server_default=""),
     sa.Column("last_report", sa.Text),
 )
 
