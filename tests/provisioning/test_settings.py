@@ -34,6 +34,12 @@ mappings = [{ target = "userName", source = "mail", match = 1 }]
 """
 
 
+def source(**keys):
+    """The job with another source."""
+    written = ", ".join(f'{name} = "{value}"' for name, value in keys.items())
+    return re.sub(r"source = .*", f"source = {{ {written} }}", JOB, count=1)
+
+
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
 def test_every_key_is_documented_where_it_is_declared(model):
     undocumented = [name for name, field in model.model_fields.items() if not field.description]
@@ -128,6 +134,13 @@ def test_this_machine_and_what_is_encrypted_are_fine(model, document):
         (JOB + 'notify = { smtp = "mail.example.org" }\n', "smtp"),
         (JOB + 'notify = { smtp = "smtp://mail.example.org:99999" }\n', "no mail server"),
         (JOB + 'notify = { webhook = "https://hooks.example.org:0/x" }\n', "no URL"),
+        (JOB + 'notify = { webhook = "https://[::1" }\n', r"notify\.webhook: is no URL"),
+        (f'[provisioning]\nstate = "postgresql+psycopg://db:54x32/p"\n{JOB}', r"provisioning\.state: its port is none"),
+        (f'[provisioning]\nstate = "postgresql+psycopg://db:99999/p"\n{JOB}', r"provisioning\.state: its port is none"),
+        (f'[provisioning]\nstate = "provisioning.sqlite"\n{JOB}', r"provisioning\.state: is no SQLAlchemy URL"),
+        (source(type="ldap", url="ldaps://dc1:x", search_base="dc=x"), r"url: is no directory: write ldaps://HOST"),
+        (source(type="sql", database="mssql://db:x/p", query="SELECT 1", key="k"), r"database: its port is none"),
+        (source(type="csv", path="p", key="k", encoding="utf-9"), r"encoding: is no encoding"),
         (JOB + "interval_min = 0\n", "interval_min"),
         (JOB + "unheard_of = 1\n", "unheard_of: there is no such key"),
         (JOB + "accidental_deletion = 1\n", "Did you mean accidental_deletions"),

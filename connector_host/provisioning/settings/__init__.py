@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field, ValidationError, field_validator
 
 from connector_host.errors import ConfigurationError
+from connector_host.provisioning.settings.addresses import checked_database
 from connector_host.provisioning.settings.jobs import (
     ActionSettings,
     ClauseSettings,
@@ -67,7 +68,12 @@ class EngineSettings(Settings):
     """Where links, marks, failures and the log are kept, as a SQLAlchemy URL; a relative file is relative to the folder
     of this file. Use `postgresql+psycopg://…` where several engines share the work."""
     log_days: int = Field(default=30, ge=1)
-    """Days that the provisioning log is kept."""
+    """Days that the provisioning log is kept; of engines that share a state, the least holds for all."""
+
+    @field_validator("state")
+    @classmethod
+    def _is_a_database(cls, state: str) -> str:
+        return checked_database(state, "sqlite:///provisioning.sqlite or postgresql+psycopg://USER@HOST/DATABASE")
 
 
 class Provisioning(Settings):

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from croniter import croniter
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from connector_host.provisioning.settings.addresses import checked_https, has_a_port, is_loopback
+from connector_host.provisioning.settings.addresses import checked_https, is_loopback, split
 from connector_host.provisioning.settings.sources import SourceSettings
 from connector_host.settings import Settings
 
@@ -199,8 +199,8 @@ class NotificationSettings(Settings):
     @field_validator("smtp")
     @classmethod
     def _is_a_mail_server(cls, smtp: str) -> str:
-        parts = urlsplit(smtp)
-        if parts.scheme not in ("smtp", "smtp+starttls", "smtps") or not parts.hostname or not has_a_port(parts):
+        parts = split(smtp, frozenset({"smtp", "smtp+starttls", "smtps"}))
+        if parts is None:
             raise ValueError("is no mail server: write smtp://host:25, smtp+starttls:// or smtps://")
         if parts.password:
             raise ValueError("has a password in it: write it into a file and name that by smtp_password_file")

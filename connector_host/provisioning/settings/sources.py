@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 from pathlib import Path
 from typing import Annotated, Final, Literal, TypeAlias
@@ -9,7 +10,7 @@ from urllib.parse import parse_qsl
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from connector_host.provisioning.settings.addresses import checked_https, is_loopback
+from connector_host.provisioning.settings.addresses import checked_database, checked_https, is_loopback, split
 from connector_host.settings import Settings
 
 DATABASE_URL: Final = re.compile(r"[\w+]+://(?:[^:/@]*(?P<password>:[^@]*)?@)?")
@@ -53,6 +54,15 @@ class _File(Settings):
     def paths() -> tuple[str, ...]:
         """Return the keys that are paths."""
         return ("path",)
+
+    @field_validator("encoding")
+    @classmethod
+    def _is_known(cls, encoding: str) -> str:
+        try:
+            codecs.lookup(encoding)
+        except LookupError:
+            raise ValueError("is no encoding that Python knows: write utf-8, cp1252, latin-1, …") from None
+        return encoding
 
 
 class CsvSettings(_File):
@@ -99,7 +109,7 @@ class SqlSettings(_Secret):
         query = parse_qsl(database.partition("?")[2])
         if parts["password"] or any(_names_a_password(name, value) for name, value in query):
             raise ValueError("has a password in it: write it into a file and name that by secret_file")
-        return database
+        return checked_database(database, "postgresql+psycopg://USER@HOST/DATABASE")
 
 
 def _names_a_password(name: str, value: str) -> bool:
@@ -112,7 +122,7 @@ class LdapSettings(_Secret):
 
     type: Literal["ldap"]
     """`ldap`"""
-    url: str = Field(pattern=r"^ldaps?://")
+    url: str
     """`ldaps://dc1.example.org`, or `ldap://` with `start_tls`; a login in the clear is for this machine only."""
     start_tls: bool = False
     """Encrypt a connection to `ldap://` before the login."""
@@ -139,6 +149,13 @@ class LdapSettings(_Secret):
     def paths() -> tuple[str, ...]:
         """Return the keys that are paths."""
         return ("secret_file", "trust")
+
+    @field_validator("url")
+    @classmethod
+    def _is_a_directory(cls, url: str) -> str:
+        if split(url, frozenset({"ldap", "ldaps"})) is None:
+            raise ValueError("is no directory: write ldaps://HOST, or ldap://HOST with start_tls = true")
+        return url
 
     @model_validator(mode="after")
     def _login_is_encrypted(self) -> LdapSettings:
