@@ -170,7 +170,7 @@ class Engine:
         }
         await asyncio.to_thread(lambda: self.state.set_job(name, **fields))
         oldest = now - self.settings.provisioning.log_days * faults.DAY_S
-        await asyncio.to_thread(logbook.prune, self.state, name, oldest)
+        await asyncio.to_thread(logbook.prune, self.state, oldest)
         why = {} if report.ending is Ending.FINISHED else {"reason": report.detail}
         _LOG.info(
             events.PROVISIONING_CYCLE, key=name, kind=report.kind, outcome=report.ending, **why, **_numbers(report)

@@ -11,6 +11,7 @@ import re
 import signal
 import socket
 import sqlite3
+import stat
 import subprocess
 
 import pytest
@@ -39,6 +40,7 @@ async def test_the_first_steps_of_an_administrator(rig, config):
     planned = await run_beside(config, "dry-run", "staff", "--report", rig.folder / "plan.ndjson")
     assert "3 created" in planned.stdout
     assert len((rig.folder / "plan.ndjson").read_text().splitlines()) == 3
+    assert stat.S_IMODE((rig.folder / "plan.ndjson").stat().st_mode) == 0o600  # it names people
     assert rig.rows() == {}
     done = await run_beside(config, "run", "--once")
     assert (done.returncode, "3 created" in done.stdout) == (0, True)
@@ -47,6 +49,7 @@ async def test_the_first_steps_of_an_administrator(rig, config):
     assert (shown["condition"], shown["links"]) == ("well", 3)
     exported = await run_beside(config, "log", "staff", "--format", "csv", "--output", rig.folder / "log.csv")
     assert exported.returncode == 0, exported.stderr
+    assert stat.S_IMODE((rig.folder / "log.csv").stat().st_mode) == 0o600
     with (rig.folder / "log.csv").open(newline="") as file:
         assert {row["sourceIdentity"] for row in csv.DictReader(file)} == {"0", "1", "2"}
 

@@ -25,6 +25,7 @@ from connector_host.provisioning.restarting import RestartScope, restart
 from connector_host.provisioning.schedule import due_at, next_run, schedule_of
 from connector_host.provisioning.settings import Provisioning
 from connector_host.provisioning.state.leading import lead, leading
+from connector_host.provisioning.state.logbook import Question, lines
 from connector_host.provisioning.state.records import JobState
 from connector_host.provisioning.state.store import State
 from tests.provisioning.jobs import job
@@ -293,6 +294,20 @@ async def test_a_webhook_is_told_of_a_source_that_is_away_for_a_day_and_back_aga
     assert [one["event"] for one in told] == ["initial cycle finished", "unavailable", "recovered"]
     assert "people.csv cannot be read" in told[1]["text"]
     assert "Given1" not in json.dumps(told)
+
+
+async def test_the_log_of_a_job_that_was_removed_is_pruned_by_age_with_the_others(rig, monkeypatch):
+    rig.people(person(1))
+    await Engine(Provisioning.model_validate({"jobs": {"former": rig.document}}), rig.state).run_once(
+        "former", Options()
+    )
+    assert len(list(lines(rig.state, Question("former")))) == 1
+    now = clock.now() + timedelta(days=31)
+    monkeypatch.setattr(clock, "now", lambda: now)
+    rig.people(person(1), person(2))
+    await rig.run()
+    assert list(lines(rig.state, Question("former"))) == []
+    assert len(rig.log()) == 1
 
 
 async def test_mail_is_sent_where_an_address_is_given(rig):

@@ -157,8 +157,9 @@ def test_the_log_leaves_as_csv_that_no_spreadsheet_runs_and_as_ndjson(state):
 
 
 def test_lines_that_are_too_old_go(state):
+    state.job("j")
     state.write("j", Changes(log=[entry(1), entry(2)]))
-    assert logbook.prune(state, "j", 2.0) == 1
+    assert logbook.prune(state, 2.0) == 1
     assert len(list(logbook.lines(state, Question("j")))) == 1
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from connector_host.cli.provision.opening import chosen, state_of
+from connector_host.cli.provision.opening import chosen, state_of, text_file
 from connector_host.cli.speaking import config_option, json_option, print_json, print_table
 
 if TYPE_CHECKING:
@@ -102,8 +102,9 @@ def log(config: Path, job: str, *, form: str, output: Path | None, outcome: str 
         if output is None:
             write(found, sys.stdout)
             return
-        with output.open("w", encoding="utf-8", newline="") as file:
-            click.echo(f"{write(found, file)} lines written to {output}")
+        with text_file(output) as file:
+            count = write(found, file)
+        click.echo(f"{count} lines written to {output}")
 
 
 def _row(document: dict[str, Any]) -> tuple[str, ...]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import io
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from connector_host.errors import ConfigurationError
 
@@ -28,6 +29,21 @@ def state_of(config: Path) -> Iterator[tuple[Provisioning, State]]:
         yield settings, state
     finally:
         state.close()
+
+
+@contextmanager
+def text_file(path: Path) -> Iterator[TextIO]:
+    """Open a file that names people for writing: only its owner may read it, and it appears whole or not at all."""
+    from connector_host.runs.outputs import delivered
+
+    try:
+        with delivered(path) as stream:
+            text = io.TextIOWrapper(stream, encoding="utf-8", newline="")
+            yield text
+            text.flush()
+            text.detach()
+    except OSError as failure:
+        raise ConfigurationError(f"{path} cannot be written ({failure.strerror}).") from failure
 
 
 def chosen(settings: Provisioning, names: tuple[str, ...]) -> list[str]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from connector_host.cli.provision.opening import chosen, state_of
+from connector_host.cli.provision.opening import chosen, state_of, text_file
 from connector_host.cli.speaking import (
     config_option,
     findings_document,
@@ -143,7 +143,7 @@ def dry_run(job: str, file: Path | None, config: Path, *, as_json: bool) -> None
         chosen(settings, (job,))
         report = asyncio.run(Engine(settings, state).run_once(job, Options(dry=True, patient=False)))
     if file is not None:
-        with file.open("w", encoding="utf-8") as lines:
+        with text_file(file) as lines:
             for one in report.planned:
                 lines.write(json.dumps(asdict(one), ensure_ascii=False, default=str) + "\n")
     if as_json:
