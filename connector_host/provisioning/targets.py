@@ -39,7 +39,7 @@ CONTENT: Final = "application/scim+json"
 PATCH_OP: Final = "urn:ietf:params:scim:api:messages:2.0:PatchOp"
 TOKEN_CHARS_MIN: Final = 12
 
-OK, CREATED, NO_CONTENT, UNAUTHORIZED, NOT_FOUND = 200, 201, 204, 401, 404
+OK, CREATED, NO_CONTENT, BAD_REQUEST, UNAUTHORIZED, NOT_FOUND = 200, 201, 204, 400, 401, 404
 SERVER_ERROR, NOT_IMPLEMENTED = 500, 501
 
 CODES: Final = {
@@ -55,6 +55,15 @@ CODES: Final = {
     501: "NotImplemented",
 }
 """The error codes of the provisioning log by HTTP status (Microsoft: analyse the provisioning logs)."""
+
+CODES_BY_TYPE: Final = {
+    "invalidPath": "SchemaAttributeNotFound",
+    "mutability": "NotPermitted",
+    "noTarget": "SchemaAttributeNotFound",
+    "uniqueness": "EntryConflict",
+}
+"""What the `scimType` of a 400 says more exactly (RFC 7644 §3.12). `invalidValue` may be a value that is missing, too
+long or one of several, which only the target's words tell apart."""
 
 SCIM_TYPES: Final = frozenset(
     {
@@ -216,7 +225,9 @@ class Target:
             raise kind(code, self._reason(status, document), status=status, retry_after_s=wait_s)
 
     def _judged(self, status: int, document: Resource | None) -> TargetError:
-        return Refused(CODES.get(status, "InternalError"), self._reason(status, document), status=status)
+        kind = (document or {}).get("scimType") if status == BAD_REQUEST else None
+        told = CODES_BY_TYPE.get(kind) if isinstance(kind, str) else None
+        return Refused(told or CODES.get(status, "InternalError"), self._reason(status, document), status=status)
 
     def _reason(self, status: int, document: Resource | None) -> str:
         kind = (document or {}).get("scimType")
