@@ -40,6 +40,9 @@ def source(**keys):
     return re.sub(r"source = .*", f"source = {{ {written} }}", JOB, count=1)
 
 
+GRAPH_JOB = source(type="graph", tenant="t", client="c")
+
+
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
 def test_every_key_is_documented_where_it_is_declared(model):
     undocumented = [name for name, field in model.model_fields.items() if not field.description]
@@ -141,6 +144,8 @@ def test_this_machine_and_what_is_encrypted_are_fine(model, document):
         (source(type="ldap", url="ldaps://dc1:x", search_base="dc=x"), r"url: is no directory: write ldaps://HOST"),
         (source(type="sql", database="mssql://db:x/p", query="SELECT 1", key="k"), r"database: its port is none"),
         (source(type="csv", path="p", key="k", encoding="utf-9"), r"encoding: is no encoding"),
+        (GRAPH_JOB + 'assignment = "assigned"\n', "assigned_attribute: users of Microsoft Graph come without"),
+        (GRAPH_JOB.replace('"c"', '"c", attributes = ["mail", "memberOf"]'), "attributes: memberOf is a relationship"),
         (JOB + "interval_min = 0\n", "interval_min"),
         (JOB + "unheard_of = 1\n", "unheard_of: there is no such key"),
         (JOB + "accidental_deletion = 1\n", "Did you mean accidental_deletions"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from enum import StrEnum
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 from urllib.parse import urlsplit
 
 from croniter import croniter
@@ -36,6 +36,10 @@ class Operator(StrEnum):
     NOT_REGEX_MATCH = "NOT REGEX MATCH"
     REGEX_MATCH = "REGEX MATCH"
 
+
+ROLES: Final = "appRoleAssignments"
+"""Which roles of an application a user has: in Graph no property of the user but a relationship, which neither a delta
+query nor `$select` gives (Microsoft: user resource type, relationships)."""
 
 WITHOUT_VALUE = frozenset({Operator.IS_FALSE, Operator.IS_TRUE, Operator.IS_NULL, Operator.IS_NOT_NULL})
 
@@ -241,8 +245,9 @@ class JobSettings(Settings):
     """Scoping filters; none is everybody."""
     assignment: Literal["all", "assigned"] = "all"
     """Whether users need to be assigned besides being in scope."""
-    assigned_attribute: str = "appRoleAssignments"
-    """With `assigned`: the attribute of the source that has a value (other than false) for users that are assigned."""
+    assigned_attribute: str = ROLES
+    """With `assigned`: the attribute of the source that has a value (other than false) for users that are assigned. Not
+    `appRoleAssignments` of Graph, whose users come without it."""
     enabled_attribute: str | None = None
     """The attribute of the source that is false for a disabled user; None is that the source has none."""
     out_of_scope: Literal["disable", "leave"] = "disable"
@@ -264,6 +269,15 @@ class JobSettings(Settings):
     """Who is told."""
     redact_log: bool = False
     """Keep every value out of the provisioning log; names of attributes stay."""
+
+    @model_validator(mode="after")
+    def _graph_tells_of_no_roles(self) -> JobSettings:
+        if self.source.type == "graph" and self.assignment == "assigned" and self.assigned_attribute == ROLES:
+            raise ValueError(
+                f"assigned_attribute: users of Microsoft Graph come without {ROLES}: name a property that users who are"
+                " to have an account have, such as employeeType, or choose them by a scope"
+            )
+        return self
 
     @field_validator("cron")
     @classmethod

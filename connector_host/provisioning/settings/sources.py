@@ -16,6 +16,14 @@ from connector_host.settings import Settings
 DATABASE_URL: Final = re.compile(r"[\w+]+://(?:[^:/@]*(?P<password>:[^@]*)?@)?")
 """The beginning of a SQLAlchemy URL, split as SQLAlchemy does: a password goes on to the first `@`."""
 
+RELATIONSHIPS: Final = frozenset(
+    {
+        "appRoleAssignments", "createdObjects", "directReports", "licenseDetails", "memberOf", "oauth2PermissionGrants",
+        "ownedDevices", "ownedObjects", "registeredDevices", "transitiveMemberOf",
+    }
+)  # fmt: skip
+"""What `$select` gives no values for (Microsoft: user resource type, relationships)."""
+
 SECRET_NAME: Final = re.compile(r"password|passwd|pwd", re.IGNORECASE)
 SECRET_IN_ODBC: Final = re.compile(r"(?:^|;)\s*(?:pwd|password)\s*=", re.IGNORECASE)
 
@@ -227,6 +235,14 @@ class GraphSettings(_Secret):
     def paths() -> tuple[str, ...]:
         """Return the keys that are paths."""
         return ("secret_file", "trust")
+
+    @field_validator("attributes")
+    @classmethod
+    def _are_properties(cls, attributes: tuple[str, ...]) -> tuple[str, ...]:
+        for name in attributes:
+            if name in RELATIONSHIPS:
+                raise ValueError(f"{name} is a relationship of users in Graph and no property: leave it out")
+        return attributes
 
     @field_validator("url", "authority")
     @classmethod
