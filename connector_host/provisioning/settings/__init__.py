@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field, ValidationError, field_validator
 
 from connector_host.errors import ConfigurationError
-from connector_host.provisioning.settings.addresses import checked_database
+from connector_host.provisioning.settings.addresses import database_parts
 from connector_host.provisioning.settings.jobs import (
     ActionSettings,
     ClauseSettings,
@@ -73,7 +73,8 @@ class EngineSettings(Settings):
     @field_validator("state")
     @classmethod
     def _is_a_database(cls, state: str) -> str:
-        return checked_database(state, "sqlite:///provisioning.sqlite or postgresql+psycopg://USER@HOST/DATABASE")
+        database_parts(state, "sqlite:///provisioning.sqlite or postgresql+psycopg://USER@HOST/DATABASE")
+        return state
 
 
 class Provisioning(Settings):

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
-import sqlalchemy as sa
-from sqlalchemy.exc import ArgumentError
-
 LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 PORT_MAX: Final = 65_535
+
+DATABASE_URL: Final = re.compile(
+    r"[\w+]+://(?:[^:/@]*(?P<password>:[^@]*)?@)?(?:\[[^/?]+\]|[^/:?]+)?(?::(?P<port>[^/?]*))?(?:[/?]|$)"
+)
+"""The beginning of a SQLAlchemy URL, split as SQLAlchemy does: a password goes on to the first `@`."""
 
 
 def is_loopback(url: str) -> bool:
@@ -30,17 +33,15 @@ def split(url: str, schemes: frozenset[str]) -> SplitResult | None:
     return None if not whole or any(part.isspace() for part in parts.netloc) else parts
 
 
-def checked_database(url: str, example: str) -> str:
-    """Return the SQLAlchemy URL; raises ValueError, with the mend, where it is none or its port cannot be one."""
-    try:
-        port = sa.make_url(url).port
-    except ArgumentError:
-        raise ValueError(f"is no SQLAlchemy URL: write {example}") from None
-    except ValueError:
-        port = 0
-    if port is not None and not 0 < port <= PORT_MAX:
+def database_parts(url: str, example: str) -> re.Match[str]:
+    """Return the parts of a SQLAlchemy URL; raises ValueError, with the mend, where it or its port is none."""
+    parts = DATABASE_URL.match(url)
+    if parts is None:
+        raise ValueError(f"is no SQLAlchemy URL: write {example}")
+    port = parts["port"]
+    if port and not (port.isdecimal() and 0 < int(port) <= PORT_MAX):
         raise ValueError(f"its port is none: write a number up to {PORT_MAX}, or leave it out ({example})")
-    return url
+    return parts
 
 
 def checked_https(url: str, example: str) -> str:

@@ -10,11 +10,8 @@ from urllib.parse import parse_qsl
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from connector_host.provisioning.settings.addresses import checked_database, checked_https, is_loopback, split
+from connector_host.provisioning.settings.addresses import checked_https, database_parts, is_loopback, split
 from connector_host.settings import Settings
-
-DATABASE_URL: Final = re.compile(r"[\w+]+://(?:[^:/@]*(?P<password>:[^@]*)?@)?")
-"""The beginning of a SQLAlchemy URL, split as SQLAlchemy does: a password goes on to the first `@`."""
 
 RELATIONSHIPS: Final = frozenset(
     {
@@ -111,13 +108,11 @@ class SqlSettings(_Secret):
     @field_validator("database")
     @classmethod
     def _has_no_password(cls, database: str) -> str:
-        parts = DATABASE_URL.match(database)
-        if parts is None:
-            raise ValueError("is no SQLAlchemy URL: write postgresql+psycopg://USER@HOST/DATABASE")
+        parts = database_parts(database, "postgresql+psycopg://USER@HOST/DATABASE")
         query = parse_qsl(database.partition("?")[2])
         if parts["password"] or any(_names_a_password(name, value) for name, value in query):
             raise ValueError("has a password in it: write it into a file and name that by secret_file")
-        return checked_database(database, "postgresql+psycopg://USER@HOST/DATABASE")
+        return database
 
 
 def _names_a_password(name: str, value: str) -> bool:
