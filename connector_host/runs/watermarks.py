@@ -13,7 +13,17 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, TypeAlias
 
-from connector_host.connectors.contract import EVERYTHING, AttributeType, Comparator, Compare, Value
+from connector_host import clock
+from connector_host.connectors.contract import (
+    EVERYTHING,
+    AnyOf,
+    AttributeType,
+    Comparator,
+    Compare,
+    Not,
+    Present,
+    Value,
+)
 from connector_host.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -87,10 +97,11 @@ class Greatest:
     greatest: datetime | int | None
 
     def batches(self, importer: Importer) -> Iterator[Rows]:
-        """Yield what is not earlier than the last run's mark and the overlap; everything at first."""
+        """Yield what is not earlier than the last run's mark and the overlap, or has no mark; everything at first."""
         condition: Condition = EVERYTHING
         if self.start is not None:
-            condition = Compare(self.attribute.name, Comparator.GE, self.start)
+            name = self.attribute.name
+            condition = AnyOf((Compare(name, Comparator.GE, self.start), Not(Present(name))))
         for rows in importer.batches(condition):
             for row in rows:
                 self._meet(row[self.attribute.name])
@@ -103,10 +114,14 @@ class Greatest:
             self.greatest = value if not isinstance(self.greatest, int) else max(self.greatest, value)
 
     def move(self, state: ImportState) -> None:
-        """Move the mark to the greatest value that was met; never by a clock of ours."""
+        """Move the mark to the greatest value that was met, but never beyond today.
+
+        One row that is dated 9999 would hide every change to come. A clock of ours that is slow only reads more.
+        """
         match self.greatest:
             case datetime():
-                state.move_mark(self.attribute.name, self.greatest.astimezone(UTC).isoformat())
+                mark = min(self.greatest.astimezone(UTC), clock.now())
+                state.move_mark(self.attribute.name, mark.isoformat())
             case int():
                 state.move_mark(self.attribute.name, str(self.greatest))
 

@@ -102,6 +102,21 @@ async def test_a_row_that_was_committed_late_with_an_earlier_mark_is_not_missed(
     assert sorted(row["anchor"] for row in found) == ["late", "tied"]
 
 
+async def test_a_row_that_is_dated_far_ahead_hides_no_later_change(people, imported):
+    people.execute("""UPDATE "Employees" SET "Hired" = '9999-12-30 00:00:00' WHERE "Login" = 'user1'""")
+    imported("watermark", watermark="Hired")
+    people.execute("""INSERT INTO "Employees" ("Login", "Name", "Hired") VALUES ('late', 'x', '2999-01-01 12:00:00')""")
+    assert [row["anchor"] for row in imported("watermark", watermark="Hired")] == ["late"]
+
+
+@pytest.mark.parametrize("mark", ["Hired", "Number"])
+async def test_a_row_without_a_mark_is_looked_at_each_time(people, imported, mark):
+    imported("watermark", watermark=mark, overlap=1)
+    people.execute("""INSERT INTO "Employees" ("Login", "Name") VALUES ('unmarked', 'x')""")
+    assert [row["anchor"] for row in imported("watermark", watermark=mark, overlap=1)] == ["unmarked"]
+    assert imported("watermark", watermark=mark, overlap=1) == []
+
+
 async def test_a_text_can_be_no_watermark(imported):
     with pytest.raises(ConfigurationError, match="can be no watermark"):
         imported("watermark", watermark="Name")
@@ -238,6 +253,15 @@ async def test_where_the_log_was_pruned_unread_the_table_itself_is_read(logged, 
     logged.execute("""UPDATE "Employees" SET "Name" = 'next' WHERE "Login" = 'user5'""")
     assert [row["anchor"] for row in imported("changes")] == ["user5"]
     assert read_last(tmp_path) < 19
+
+
+async def test_where_the_log_was_emptied_the_table_itself_is_read(logged, imported):
+    logged.execute("""UPDATE "Employees" SET "Name" = 'x' WHERE "Login" = 'user1'""")
+    imported("changes")
+    logged.execute(
+        """UPDATE "Employees" SET "Name" = 'lost' WHERE "Login" = 'user2'""", 'DELETE FROM "Employees_changes"'
+    )
+    assert [row["anchor"] for row in imported("changes")] == ["user2"]
 
 
 async def test_a_run_by_the_log_that_is_cut_off_is_made_again(logged, imported, monkeypatch):

@@ -192,13 +192,15 @@ class TriggerLog:
     def reaches(self, mark: str) -> bool:
         """Return whether the first row that is left follows the mark, or comes before it, in a log that goes as far.
 
-        One that ends before the mark was made anew. A number that a transaction took and gave back makes a gap that
-        looks like pruned rows; then too much is read.
+        One that ends before the mark was made anew, and of one that was emptied nobody knows what was in it. A number
+        that a transaction took and gave back makes a gap that looks like pruned rows; then too much is read.
         """
         with translated(self.shape.dialect.name):
             first, last = self.connection.execute(ends_of(self.shape)).one()
         number = int(mark.partition(" ")[2])
-        return first is None or int(first) <= number + 1 <= int(last) + 1
+        if first is None:
+            return number == 0
+        return int(first) <= number + 1 <= int(last) + 1
 
     def anchors(self, mark: str, overlap: float | None) -> Iterator[list[str]]:
         """Yield what was written down since, a page at a time, each anchor once a page."""

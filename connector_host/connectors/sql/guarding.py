@@ -30,7 +30,9 @@ TAKING: Mapping[str, str] = {
         "'connector-host:' || coalesce(:schema, current_schema()) || '.' || :table, 0)) IS NULL THEN 1 ELSE 1 END"
     ),
     "mssql": (
-        "SET NOCOUNT ON; DECLARE @name nvarchar(255) = CONCAT('connector-host:', :schema, '.', :table), @got int; "
+        # A name of at most 255 characters, the same whether the schema is said or is the login's own.
+        "SET NOCOUNT ON; DECLARE @got int, @name nvarchar(255) = CONCAT('connector-host:', CONVERT(varchar(64), "
+        "HASHBYTES('SHA2_256', lower(CONCAT(coalesce(:schema, schema_name()), '.', :table))), 2)); "
         "EXEC @got = sp_getapplock @Resource = @name, @LockMode = 'Exclusive', @LockOwner = 'Transaction'; "
         "SELECT CASE WHEN @got >= 0 THEN 1 ELSE 0 END"
     ),

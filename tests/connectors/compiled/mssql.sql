@@ -234,7 +234,7 @@ GRANT SELECT ON [HR].[Employees] TO [scim];
 GRANT SELECT ON [Other].[Teams] TO [scim];
 
 -- lock for an anchor that nothing enforces
-SET NOCOUNT ON; DECLARE @name nvarchar(255) = CONCAT('connector-host:', ?, '.', ?), @got int; EXEC @got = sp_getapplock @Resource = @name, @LockMode = 'Exclusive', @LockOwner = 'Transaction'; SELECT CASE WHEN @got >= 0 THEN 1 ELSE 0 END
+SET NOCOUNT ON; DECLARE @got int, @name nvarchar(255) = CONCAT('connector-host:', CONVERT(varchar(64), HASHBYTES('SHA2_256', lower(CONCAT(coalesce(?, schema_name()), '.', ?))), 2)); EXEC @got = sp_getapplock @Resource = @name, @LockMode = 'Exclusive', @LockOwner = 'Transaction'; SELECT CASE WHEN @got >= 0 THEN 1 ELSE 0 END
     schema, table
 
 -- change log made
