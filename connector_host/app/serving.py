@@ -25,7 +25,7 @@ from connector_host.service.metering import serve_metrics
 from connector_host.service.processes import remember_process
 from connector_host.setup.secrets import plain_passwords
 from connector_host.tls.files import check_authority, check_identity
-from connector_host.workers.errors import WorkerEnded
+from connector_host.workers.errors import WorkerEnded, WorkerNotStarted
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -61,7 +61,7 @@ def _lived(configuration: Configuration, path: Path) -> int:
     except AuditInUse as failure:
         say(f"audit: {failure} Stop the other program first.")
         return EXIT_TEMPORARY
-    except CannotListen as failure:
+    except (CannotListen, WorkerNotStarted) as failure:
         say(str(failure))
         return EXIT_TEMPORARY
     except WorkerEnded as failure:  # which said why

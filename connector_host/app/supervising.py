@@ -9,7 +9,7 @@ import sys
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
 import structlog
@@ -34,17 +34,25 @@ from connector_host.workers.sharing import Shared
 from connector_host.workers.supervisor import Supervisor
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Sequence
+    from collections.abc import Container, Coroutine, Sequence
     from pathlib import Path
 
     from connector_host.settings import Configuration
 
+_METRICS_S: Final = 2.0
+"""How long a worker is given to tell its metrics: what it told before counts after that."""
+_APPLY_S: Final = 25.0
+"""How long workers are given to take a configuration over, twice: less than the minute that `reload` waits."""
+_T = TypeVar("_T")
 COMMAND = (sys.executable, "-P", "-m", "connector_host.app.worker")
 """`-P`: a module in the working folder must not stand for one of ours."""
 
 
 async def supervise(configuration: Configuration, path: Path) -> None:
-    """Serve with several processes until told to stop; raises CannotStart, CannotListen or WorkerEnded."""
+    """Serve with several processes until told to stop.
+
+    Raises CannotStart, CannotListen, WorkerEnded or WorkerNotStarted.
+    """
     settings, stop = configuration.host, asyncio.Event()
     async with AsyncExitStack() as stack:
         stack.enter_context(stopping_signals(stop))
@@ -60,7 +68,8 @@ async def supervise(configuration: Configuration, path: Path) -> None:
         for listener in listening:
             stack.callback(listener.close)
         await stack.enter_async_context(notifying.watched())
-        names = await crew.supervisor.start()
+        if (names := await _unless(stop, crew.supervisor.start())) is None:
+            return
         companions = [partial(hand_out, listener, crew.supervisor.give) for listener in listening]
         await stack.enter_async_context(running([*companions, crew.hear, crew.meter]))
         await asyncio.sleep(0)  # so that signals are listened to before anybody hears that the host is ready
@@ -71,6 +80,18 @@ async def supervise(configuration: Configuration, path: Path) -> None:
         await stop.wait()
         notifying.notify(notifying.STOPPING)
         structlog.get_logger().info(events.HOST_STOPPING, stop_s=settings.stop_s)
+
+
+async def _unless(stop: asyncio.Event, work: Coroutine[Any, Any, _T]) -> _T | None:
+    """Return what comes of the work, None where it is to stop first."""
+    working, stopping = asyncio.create_task(work), asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        return await working if working.done() else None
+    finally:
+        for task in (working, stopping):
+            task.cancel()
+        await asyncio.gather(working, stopping, return_exceptions=True)
 
 
 @dataclass(slots=True)
@@ -114,7 +135,7 @@ class Crew:
 
     async def metrics(self) -> bytes:
         """Return the metrics of all processes as one page."""
-        answers, alive = await self.supervisor.ask_all("metrics"), self.supervisor.processes
+        answers, alive = await self.supervisor.ask_all("metrics", patience_s=_METRICS_S), self.supervisor.processes
         for process, answer in answers.items():
             if process in alive and not isinstance(answer, Refused):
                 self.figures.take(process, msgspec.convert(answer, list[Family]))
@@ -136,14 +157,15 @@ class Crew:
 
     async def _apply(self, wanted: Configuration) -> Reloaded:
         # One that starts at this moment was told the configuration before this one.
-        answers = await self.supervisor.ask_all("apply", pickle.dumps(wanted), starting=True)
+        answers = await self.supervisor.ask_all("apply", pickle.dumps(wanted), patience_s=_APPLY_S, starting=True)
         reloads = [Reloaded(*answer) for answer in answers.values() if not isinstance(answer, Refused)]
         failed = [str(answer) for answer in answers.values() if isinstance(answer, Refused)]
         refused = {name: reason for one in reloads for name, reason in one.refused.items()}
         if reloads or not failed:
             self.configuration = _in_force(wanted, self.configuration, refused)
             # So was one that was started meanwhile.
-            await self.supervisor.ask_all("apply", pickle.dumps(self.configuration), starting=True, besides=answers)
+            packed = pickle.dumps(self.configuration)
+            await self.supervisor.ask_all("apply", packed, patience_s=_APPLY_S, starting=True, besides=answers)
         connectors = min((one.connectors for one in reloads), default=len(self.configuration.connectors))
         return Reloaded(connectors, refused, failure=_told(failed, len(answers)))
 

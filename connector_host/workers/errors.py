@@ -11,3 +11,7 @@ class WorkerEnded(HostError):
     def __init__(self, status: int) -> None:
         super().__init__(f"A worker process ended with {status}.")
         self.status = status
+
+
+class WorkerNotStarted(HostError):
+    """No process could be had for a worker; the text says why."""

@@ -17,7 +17,7 @@ from connector_host import clock
 from connector_host.observability import events
 from connector_host.workers import handles
 from connector_host.workers.channel import Channel, ChannelLost, Refused, open_channel
-from connector_host.workers.errors import WorkerEnded
+from connector_host.workers.errors import WorkerEnded, WorkerNotStarted
 from connector_host.workers.sharing import Desk
 
 if TYPE_CHECKING:
@@ -33,6 +33,8 @@ _PAUSE_MAX_S: Final = 30.0
 _SHORT_LIFE_S: Final = 10.0
 _OVERTIME_S: Final = 5.0
 """What a worker that ends is given to be gone."""
+BEGIN_S: Final = 60.0
+"""A worker that does not serve after so long never will: it is killed."""
 _KILLED: Final = -9
 _OF_THE_PARENT: Final = frozenset({"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"})
 """What systemd tells the parent, which alone speaks to it."""
@@ -67,12 +69,16 @@ class Supervisor:
     """Told the process that ended unforeseen."""
     silent_s: float = SILENT_S
     overtime_s: float = _OVERTIME_S
+    begin_s: float = BEGIN_S
     _workers: dict[int, Worker] = field(default_factory=dict, init=False)
     _keepers: list[asyncio.Task[None]] = field(default_factory=list, init=False)
     _turn: itertools.count[int] = field(default_factory=itertools.count, init=False)
 
     async def start(self) -> tuple[str, ...]:
-        """Start all, the first before the others, and return the connectors served; raises WorkerEnded."""
+        """Start all, the first before the others, and return the connectors served.
+
+        Raises WorkerEnded or WorkerNotStarted.
+        """
         first = await self._bring_up(0)
         await asyncio.gather(*(self._bring_up(number) for number in range(1, self.count)))
         self._keepers = [asyncio.create_task(self._keep(number)) for number in range(self.count)]
@@ -107,12 +113,23 @@ class Supervisor:
             worker.channel.tell(verb, body)
 
     async def ask_all(
-        self, verb: str, body: object = None, *, starting: bool = False, besides: Container[int] = ()
+        self,
+        verb: str,
+        body: object = None,
+        *,
+        patience_s: float,
+        starting: bool = False,
+        besides: Container[int] = (),
     ) -> dict[int, Any]:
-        """Return the answer of each process that serves, or with `starting` will: Refused where it could not do it."""
+        """Return the answer of each process that serves, or with `starting` will: Refused where it could not do it.
+
+        One that does not answer in time counts as one that could not.
+        """
         reached = [worker for worker in self._workers.values() if worker.serves or starting]
         asked = [worker for worker in reached if worker.process.pid not in besides]
-        answers = await asyncio.gather(*(worker.channel.ask(verb, body) for worker in asked), return_exceptions=True)
+        answers = await asyncio.gather(
+            *(_asked(worker, verb, body, patience_s) for worker in asked), return_exceptions=True
+        )
         found: dict[int, Any] = {}
         for worker, answer in zip(asked, answers, strict=True):
             if isinstance(answer, ChannelLost):
@@ -131,17 +148,26 @@ class Supervisor:
         await asyncio.gather(*(self._stopped(worker, stop_s) for worker in tuple(self._workers.values())))
 
     async def _stopped(self, worker: Worker, stop_s: float) -> None:
-        status = await self._bury(worker, stop_s + self.overtime_s)
-        if status == _KILLED:  # what it had in hand is unknown
+        served = bool(worker.serves)  # one that does not yet has nothing in hand
+        status = await self._bury(worker, stop_s + self.overtime_s if served else 0.0)
+        if served and status == _KILLED:  # what it had in hand is unknown
             structlog.get_logger().error(events.WORKER_ENDED, worker=worker.number, exit_status=status)
 
     # ── one worker ────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def _bring_up(self, number: int) -> Worker:
-        """Start a process and return it once it serves; raises WorkerEnded."""
-        worker = self._workers[number] = await self._spawn(number)
+        """Start a process and return it once it serves; raises WorkerEnded or WorkerNotStarted."""
         try:
-            serves = await worker.channel.ask("serve", self.order(number) | {"beat_s": self._beat_s})
+            worker = self._workers[number] = await self._spawn(number)
+        except OSError as failure:
+            reason = failure.strerror or type(failure).__name__
+            raise WorkerNotStarted(f"No process could be started for worker {number} ({reason}).") from failure
+        try:
+            async with asyncio.timeout(self.begin_s):
+                serves = await worker.channel.ask("serve", self.order(number) | {"beat_s": self._beat_s})
+        except TimeoutError as failure:
+            structlog.get_logger().error(events.WORKER_NOT_STARTED, worker=number, reason="does not serve in time")
+            raise WorkerEnded(await self._bury(worker, 0.0)) from failure
         except (ChannelLost, Refused) as failure:
             raise WorkerEnded(await self._bury(worker, self.overtime_s)) from failure
         worker.serves = tuple(serves)
@@ -187,7 +213,10 @@ class Supervisor:
             except WorkerEnded as failure:
                 self._note_end(self._workers[number], failure.status)
                 pause_s = _longer(pause_s)
-            except Exception:  # noqa: BLE001 - no process or descriptor to be had; whatever it is, it may pass
+            except WorkerNotStarted as failure:
+                structlog.get_logger().error(events.WORKER_NOT_STARTED, worker=number, reason=str(failure))
+                pause_s = _longer(pause_s)
+            except Exception:  # noqa: BLE001 - whatever it is, it may pass
                 structlog.get_logger().exception(events.WORKER_NOT_STARTED, worker=number)
                 pause_s = _longer(pause_s)
             else:
@@ -220,6 +249,14 @@ class Supervisor:
                 if worker.serves and clock.monotonic_s() - worker.channel.heard_s > self.silent_s:
                     with suppress(ProcessLookupError):
                         worker.process.kill()
+
+
+async def _asked(worker: Worker, verb: str, body: object, patience_s: float) -> Any:  # noqa: ANN401 - as it answers
+    try:
+        async with asyncio.timeout(patience_s):
+            return await worker.channel.ask(verb, body)
+    except TimeoutError as failure:
+        raise Refused(f"no answer within {patience_s:g} s") from failure
 
 
 def _longer(pause_s: float) -> float:

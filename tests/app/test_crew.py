@@ -5,6 +5,9 @@ import os
 import signal
 import sqlite3
 import ssl
+import subprocess
+import sys
+import time
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -14,14 +17,20 @@ import pytest
 from structlog.testing import capture_logs
 
 from connector_host.access.lockout import LockOut
+from connector_host.app import serving, supervising
 from connector_host.app.keeping import open_trail
 from connector_host.app.supervising import COMMAND, Crew
 from connector_host.service.lifecycle import running
 from connector_host.settings import load
+from connector_host.workers.channel import Refused
+from connector_host.workers.errors import WorkerEnded
 from connector_host.workers.listening import bind, hand_out
 from connector_host.workers.sharing import Shared
 from connector_host.workers.supervisor import Supervisor
 from tests.app.test_oversight import PERSON, add, records
+
+SILENT = (sys.executable, "-c", "import signal; signal.pause()")
+"""A program that never says a word."""
 
 
 def crew_of(folder, **limits):
@@ -118,3 +127,51 @@ async def test_an_export_in_hand_has_the_time_of_its_statement_however_short_sto
         assert await asked == 201
         await stopping
     assert [one["anchor"] for one in records(configured)] == ["ada"]
+
+
+async def test_a_worker_that_hangs_holds_up_nobody_who_asks_all(configured):
+    crew = crew_of(configured)
+    try:
+        await crew.supervisor.start()
+        hung = min(crew.supervisor.processes)
+        os.kill(hung, signal.SIGSTOP)
+        async with asyncio.timeout(30):
+            answers = await crew.supervisor.ask_all("metrics", patience_s=0.5)
+        assert {process for process, answer in answers.items() if isinstance(answer, Refused)} == {hung}
+        assert hung in crew.supervisor.processes
+        os.kill(hung, signal.SIGCONT)
+    finally:
+        await crew.stop()
+
+
+async def test_a_worker_that_never_serves_is_given_up(configured):
+    crew = crew_of(configured, begin_s=0.2)
+    crew.supervisor.command = SILENT
+    async with asyncio.timeout(30):
+        with capture_logs() as logged, pytest.raises(WorkerEnded) as ended:
+            await crew.supervisor.start()
+    assert ended.value.status == -signal.SIGKILL
+    assert [line["event"] for line in logged] == ["worker.not_started"]
+
+
+def test_a_host_that_is_told_to_stop_while_it_starts_does_not_wait_for_its_workers(configured):
+    add(configured, "workers = 2")
+    with configured.start("serve", stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+        while not (worker := children.read_text(encoding="ascii").split()):
+            time.sleep(0.02)
+        os.kill(int(worker[0]), signal.SIGSTOP)
+        process.send_signal(signal.SIGTERM)
+        _, log = process.communicate(timeout=60)
+    assert (process.returncode, "host.started" in log) == (0, False), log
+
+
+def test_a_first_worker_that_cannot_be_had_is_one_clear_line(configured, monkeypatch, capsys):
+    add(configured, "workers = 2")
+    monkeypatch.setattr(supervising, "COMMAND", ("/nowhere/python",))
+    path = configured.path / "connector-host.toml"
+    assert serving.run(load(path), path) == 75
+    told = "No process could be started for worker 0 (No such file or directory)."
+    assert [line for line in capsys.readouterr().err.splitlines() if not line.startswith("{")] == [
+        f"connector-host: {told}"
+    ]
