@@ -9,12 +9,11 @@ tested without a socket. The same class serves both ends; only the relay's end o
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from agent.errors import ProtocolViolation
-from agent.link.frames import CREDIT, DEFLATED, END, EXTENSION, HEADER, PAYLOAD_BYTES, Frame, Kind, pack, unpack
+from agent.link.frames import CREDIT, DEFLATED, END, EXTENSION, PAYLOAD_BYTES, Frame, Kind, unpack
 from agent.link.messages import VERSION, Hello
 from agent.link.notices import (
     PING_BYTES,
@@ -28,20 +27,18 @@ from agent.link.notices import (
     Received,
     aside,
 )
+from agent.link.outbox import Outbox
 from agent.link.packing import decode, encode
 from agent.link.stretches import DEFLATE, WORTH_BYTES, deflated, inflated
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from agent.link.messages import Health
     from agent.link.notices import Notice
 
 WINDOW_BYTES: Final = 262_144
 """Credit of a fresh stream: what one slow reader may hold back at this end, at the most."""
-
-BATCH_BYTES: Final = 131_072
-"""About how much leaves in one WebSocket message: on a thin line, a longer one looks like silence until it is whole."""
 
 CREDIT_LIMIT: Final = 2**31 - 1
 LAST_STREAM: Final = 2**32 - 1
@@ -86,9 +83,7 @@ class Session:
         self._opens = opens
         self._streams: dict[int, _Stream] = {}
         self._last = 0
-        self._outbox: deque[bytes] = deque()
-        self._waiting_bytes = 0
-        self._unsent: set[int] = set()
+        self._outbox = Outbox()
         self._received: dict[int, Callable[[Frame], Notice | None]] = {
             Kind.REQUEST: self._on_request,
             Kind.RESPONSE: self._on_response,
@@ -127,7 +122,7 @@ class Session:
     @property
     def waiting_bytes(self) -> int:
         """Return how many bytes wait for `take`."""
-        return self._waiting_bytes
+        return self._outbox.waiting_bytes
 
     def credit(self, stream: int) -> int:
         """Return how many bytes of DATA may be sent on the stream now; 0 where it is closed."""
@@ -136,30 +131,13 @@ class Session:
 
     def is_unsent(self, stream: int) -> bool:
         """Return whether the stream's REQUEST never left this end: nobody else can have seen it."""
-        return stream in self._unsent
+        return self._outbox.is_unsent(stream)
 
     # ── sending ───────────────────────────────────────────────────────────────────────────────────────────────────
 
     def take(self) -> bytes:
-        """Return frames that wait, as one message of about BATCH_BYTES at the most; empty where none waits."""
-        if self._waiting_bytes <= BATCH_BYTES:
-            message = b"".join(self._outbox)
-            self._outbox.clear()
-            self._unsent.clear()
-        else:
-            message = b"".join(self._batch())
-        self._waiting_bytes -= len(message)
-        return message
-
-    def _batch(self) -> Iterator[bytes]:
-        size_bytes = 0
-        while self._outbox and size_bytes < BATCH_BYTES:
-            frame = self._outbox.popleft()
-            size_bytes += len(frame)
-            kind, _, stream, _ = HEADER.unpack_from(frame)
-            if kind == Kind.REQUEST:
-                self._unsent.discard(stream)
-            yield frame
+        """Return frames that wait, as one message of a bounded size; empty where none waits."""
+        return self._outbox.take()
 
     def open(self, head: bytes, *, end: bool) -> int:
         """Open a stream with the head of a request and return its number.
@@ -170,7 +148,6 @@ class Session:
             raise ValueError("this end may not open a stream now")
         self._last += 1
         self._streams[self._last] = _Stream(self.peer.window, self._hello.window, sending=not end)
-        self._unsent.add(self._last)
         self._put(Kind.REQUEST, self._last, head, end=end)
         return self._last
 
@@ -263,8 +240,7 @@ class Session:
     def _put(
         self, kind: Kind, stream: int = 0, payload: bytes = b"", *, end: bool = False, deflated: bool = False
     ) -> None:
-        self._outbox.append(pack(kind, stream, payload, end=end, deflated=deflated))
-        self._waiting_bytes += len(self._outbox[-1])
+        self._outbox.put(kind, stream, payload, end=end, deflated=deflated)
 
     def _end_sending(self, stream: int, state: _Stream) -> None:
         state.sending = False
@@ -298,6 +274,8 @@ class Session:
             event = reaction(frame)
             if event is not None:
                 events.append(event)
+        if self._outbox.overrun:
+            raise ProtocolViolation("it asks, and does not take what is answered")
         return events
 
     def _on_hello(self, frame: Frame) -> Notice:

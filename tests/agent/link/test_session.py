@@ -9,8 +9,9 @@ from agent.link.frames import CREDIT, EXTENSION, HEADER, PAYLOAD_BYTES, Kind, pa
 from agent.link.links import MESSAGE_BYTES
 from agent.link.messages import VERSION, Hello
 from agent.link.notices import Answered, Cancelled, Credited, Draining, Failed, Greeted, Opened, Ponged, Received
+from agent.link.outbox import BATCH_BYTES
 from agent.link.packing import encode
-from agent.link.session import BATCH_BYTES, Session
+from agent.link.session import Session
 
 WINDOW = 100_000
 
@@ -269,3 +270,17 @@ def test_stream_numbers_only_grow():
     agent.receive(pack(Kind.REQUEST, 5, b""))
     with pytest.raises(ProtocolViolation, match="may not be opened"):
         agent.receive(pack(Kind.REQUEST, 5, b""))
+
+
+@pytest.mark.parametrize("asks", [lambda _: pack(Kind.PING, 0, b"01234567"), lambda stream: pack(Kind.REQUEST, stream)])
+def test_whoever_asks_and_takes_no_answer_is_cut_off_before_memory_is(asks):
+    _, agent = joined()
+
+    def ask_on_and_on():
+        for stream in range(1, 300_000):
+            for event in agent.receive(asks(stream)):
+                agent.fail(event.stream, b"busy" * 20)
+
+    with pytest.raises(ProtocolViolation, match="does not take what is answered"):
+        ask_on_and_on()
+    assert agent.waiting_bytes < 5_000_000

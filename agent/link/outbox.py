@@ -1,0 +1,81 @@
+"""Frames that wait to be sent: in their order, counted, and handed out as messages.
+
+Knows what bounds a frame of each kind, and nothing of streams.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Final
+
+from agent.link.frames import HEADER, Kind, pack
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+BATCH_BYTES: Final = 131_072
+"""About how much leaves in one WebSocket message: on a thin line, a longer one looks like silence until it is whole."""
+
+REPLY_BYTES: Final = 4_194_304
+"""Replies that may wait; far above what an end that reads leaves waiting. No credit bounds them, so whoever asks for
+them and takes none would fill this end's memory: PING for PONG, REQUEST for FAIL."""
+
+_BOUNDED: Final = frozenset({Kind.REQUEST, Kind.DATA})
+"""What is no reply: this end asks of itself, and within bounds; bodies have their credit."""
+
+
+class Outbox:
+    """What one end of a link has still to send."""
+
+    def __init__(self) -> None:
+        self.waiting_bytes = 0
+        self._reply_bytes = 0
+        self._frames: deque[bytes] = deque()
+        self._unsent: set[int] = set()
+
+    def __bool__(self) -> bool:
+        """Return whether a frame waits."""
+        return bool(self._frames)
+
+    @property
+    def overrun(self) -> bool:
+        """Return whether more replies wait than may."""
+        return self._reply_bytes > REPLY_BYTES
+
+    def is_unsent(self, stream: int) -> bool:
+        """Return whether the stream's REQUEST still waits here."""
+        return stream in self._unsent
+
+    def put(self, kind: Kind, stream: int, payload: bytes, *, end: bool, deflated: bool) -> None:
+        """Add a frame at the end."""
+        frame = pack(kind, stream, payload, end=end, deflated=deflated)
+        self._frames.append(frame)
+        self.waiting_bytes += len(frame)
+        if kind not in _BOUNDED:
+            self._reply_bytes += len(frame)
+        elif kind == Kind.REQUEST:
+            self._unsent.add(stream)
+
+    def take(self) -> bytes:
+        """Return frames that wait, as one message of about BATCH_BYTES at the most; empty where none waits."""
+        if self.waiting_bytes <= BATCH_BYTES:
+            message = b"".join(self._frames)
+            self._frames.clear()
+            self._unsent.clear()
+            self._reply_bytes = 0
+        else:
+            message = b"".join(self._batch())
+        self.waiting_bytes -= len(message)
+        return message
+
+    def _batch(self) -> Iterator[bytes]:
+        size_bytes = 0
+        while self._frames and size_bytes < BATCH_BYTES:
+            frame = self._frames.popleft()
+            size_bytes += len(frame)
+            kind, _, stream, _ = HEADER.unpack_from(frame)
+            if kind not in _BOUNDED:
+                self._reply_bytes -= len(frame)
+            elif kind == Kind.REQUEST:
+                self._unsent.discard(stream)
+            yield frame
