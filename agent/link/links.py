@@ -1,7 +1,7 @@
 """A live link: one WebSocket, its session, and the streams on it.
 
-Three tasks for each link (read, write, heartbeat) and none for each frame: frames that come up while a send is under
-way leave together in the next one. Knows nothing of HTTP beyond the WebSocket.
+Four tasks for each link (read, write, heartbeat, and one that waits for the cut) and none for each frame: frames that
+come up while a send is under way leave together in the next one. Knows nothing of HTTP beyond the WebSocket.
 """
 
 from __future__ import annotations
@@ -104,6 +104,7 @@ class Link:
         self.since_s = int(now().timestamp())
         """When it came about, in seconds since 1970."""
         self._over = False
+        self._cut = asyncio.Event()
         self._cut_reason = ""
 
     @property
@@ -151,9 +152,9 @@ class Link:
         self.flush()
 
     def cut(self, reason: str) -> None:
-        """End the link now, whatever is on it."""
+        """End the link now, whatever is on it, and whether the other end takes anything or not."""
         self._cut_reason = reason
-        self._outgoing.set()
+        self._cut.set()
 
     def flush(self) -> None:
         """Have everything that waits in the session sent soon."""
@@ -178,15 +179,26 @@ class Link:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._write())
                 tasks.create_task(self._beat())
+                tasks.create_task(self._end_when_cut())
                 await self._read(tasks)
         except* LinkLost as group:
             self.end_reason = str(group.exceptions[0])
         finally:
             self._settle(self.end_reason)
+            await self._take_leave()
+        return self.end_reason
+
+    async def _take_leave(self) -> None:
+        try:
             with contextlib.suppress(OSError, TimeoutError):
                 async with asyncio.timeout(_CLOSE_S):
                     await self._socket.close()
-        return self.end_reason
+        except asyncio.CancelledError:
+            # aiohttp waits here on what the blocked send that has just been given up waited on, and so hears of that
+            # one's cancellation: nobody has cancelled this link.
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
 
     def _settle(self, reason: str) -> None:
         self._over = True
@@ -219,7 +231,9 @@ class Link:
         match event:
             case Opened(number, head, end):
                 stream = self._streams[number] = Stream(self, number, ended=end)
-                self._serving[number] = tasks.create_task(self._answer(stream, head))
+                serving = self._serving[number] = tasks.create_task(self._answer(stream, head))
+                # Not in the task itself, which never begins where its stream is cancelled in the same message.
+                serving.add_done_callback(lambda _: self._served(stream))
             case Cancelled(number) if number in self._serving:
                 self._serving[number].cancel()
             case Greeted():
@@ -254,16 +268,15 @@ class Link:
             pass  # Nobody is left to hear about it.
         except Exception as failure:  # noqa: BLE001 - one request that trips over a mistake of ours must not end the others
             logs.event(events.STREAM_CRASHED, level=logging.ERROR, error=f"{type(failure).__name__}: {failure}")
-        finally:
-            self._serving.pop(stream.number, None)
-            self.forget(stream)
+
+    def _served(self, stream: Stream) -> None:
+        self._serving.pop(stream.number, None)
+        self.forget(stream)
 
     # ── writing ───────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def _write(self) -> None:
         while True:
-            if self._cut_reason:
-                raise LinkLost(self._cut_reason)
             message = self.session.take()
             if message:
                 try:
@@ -276,6 +289,10 @@ class Link:
                 raise LinkLost("drained")
             self._outgoing.clear()
             await self._outgoing.wait()
+
+    async def _end_when_cut(self) -> None:
+        await self._cut.wait()
+        raise LinkLost(self._cut_reason)
 
     async def _beat(self) -> None:
         """Ping every so often, and end the link when the other end's time is up: then, and not with the next ping."""

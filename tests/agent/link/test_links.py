@@ -1,0 +1,96 @@
+"""Live links over real WebSockets, whose other end is in the hands of the test."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from agent.link.frames import PAYLOAD_BYTES, Kind, pack, unpack
+from agent.link.links import Heartbeat, Link
+from agent.link.messages import VERSION, Hello
+from agent.link.packing import encode
+from agent.link.session import WINDOW_BYTES, Session
+from agent.link.streams import Stream
+
+HELLO = pack(Kind.HELLO, 0, encode(Hello((VERSION, VERSION), WINDOW_BYTES, "mallory", "0")))
+PING = pack(Kind.PING, 0, b"01234567")
+
+
+class Peer:
+    """A link that serves streams, the task that runs it, and a bare WebSocket at its other end."""
+
+    def __init__(self, socket, link, running):
+        self.socket, self.link, self.running = socket, link, running
+
+    async def hears(self, kind):
+        """Return once a frame of this kind has come."""
+        async with asyncio.timeout(10):
+            while True:
+                message = await self.socket.receive()
+                assert message.type is aiohttp.WSMsgType.BINARY
+                if any(frame.kind == kind for frame in unpack(message.data)):
+                    return
+
+
+@pytest.fixture
+async def peer():
+    begun = asyncio.get_running_loop().create_future()
+
+    async def never(*_):
+        await asyncio.Event().wait()
+
+    async def serve(request):
+        socket = web.WebSocketResponse(compress=False, max_msg_size=0)
+        await socket.prepare(request)
+        session = Session(Hello((VERSION, VERSION), WINDOW_BYTES, "one", "1"), opens=False)
+        link = Link(socket, session, Heartbeat(), never)
+        running = asyncio.create_task(link.run())
+        begun.set_result((link, running))
+        await asyncio.wait({running})
+        return socket
+
+    runner = web.ServerRunner(web.Server(serve), shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        async with aiohttp.ClientSession() as client:
+            socket = await client.ws_connect(f"http://127.0.0.1:{runner.addresses[0][1]}/")
+            link, running = await begun
+            await socket.send_bytes(HELLO)
+            await link.greeted.wait()
+            yield Peer(socket, link, running)
+            socket._response.close()
+            link.cut("the test is over")
+            await running
+    finally:
+        await runner.cleanup()
+
+
+async def block(peer):
+    """Take nothing, until nothing more leaves at the other end."""
+    peer.socket._response.connection.transport.pause_reading()
+    while peer.link.session.waiting_bytes < 10 * PAYLOAD_BYTES:
+        peer.link.note(os.urandom(PAYLOAD_BYTES))
+        await asyncio.sleep(0)
+
+
+async def test_a_link_is_cut_although_nothing_leaves_it(peer):
+    await block(peer)
+    peer.link.cut("the agent was revoked")
+    async with asyncio.timeout(10):
+        assert await peer.running == "the agent was revoked"
+
+
+async def test_a_stream_that_is_cancelled_in_the_message_that_opens_it_leaves_nothing_behind(peer):
+    await peer.socket.send_bytes(
+        b"".join(pack(Kind.REQUEST, stream, b"head") + pack(Kind.CANCEL, stream) for stream in range(1, 101)) + PING
+    )
+    await peer.hears(Kind.PONG)
+    await asyncio.sleep(0)
+    gc.collect()
+    assert not [thing for thing in gc.get_objects() if isinstance(thing, Stream)]
