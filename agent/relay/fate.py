@@ -138,6 +138,9 @@ async def carry(agents: Agents, asked: Asked) -> Carried | Problem:
             return outcome
         hopeless = outcome.lasting and (hopeless or not tried)
         tried.add(link)
+        if outcome.lasting:
+            # Over its other links the agent would say the same, and a token tried once more may lock it out.
+            tried.update(agents.of_agent(asked.tenant, link.peer.name))
         if outcome.sent or record is None:
             # Once a write was sent, a later attempt that did nothing does not make its outcome any better known.
             problem = outcome.problem

@@ -123,6 +123,11 @@ class Agents:
             return far if near is None else near
         return far if _demerits(far, asked) < _demerits(near, asked) else near
 
+    def of_agent(self, tenant: str, name: str) -> Iterator[Route]:
+        """Return every way to one agent of the tenant."""
+        ways: tuple[list[Link] | list[Route], ...] = (self._links.get(tenant, []), self._far.get(tenant, []))
+        return (route for line in ways for route in line if route.peer.name == name)
+
     def all(self) -> Iterator[tuple[str, Link]]:
         """Return every live link with its tenant."""
         return ((tenant, link) for tenant, links in list(self._links.items()) for link in list(links))

@@ -53,7 +53,7 @@ async def says(chain, client):
         socket = await client.ws_connect(f"{chain.url}/link/acme", headers=headers)
         hello = Hello((1, 1), WINDOW_BYTES, name, "1")
         links.append(asyncio.create_task(Link(socket, Session(hello, opens=False), Heartbeat(), serve).run()))
-        await chain.log.wait_for(events.LINK_CONNECTED, agent=name)
+        await chain.relay_sees(len(links))
         return asked
 
     yield says
@@ -69,6 +69,14 @@ async def test_nobody_waits_where_every_agent_says_that_an_administrator_must_me
         assert response.status == 502
         assert "Its settings are wrong" in await error_of(response)
     assert [len(times) for times in asked] == [1, 1]
+
+
+async def test_an_agent_that_only_an_administrator_can_mend_is_asked_over_one_link_only(chain, client, says):
+    await chain.start_relay(limits={"wait_s": 60.0})
+    asked = [await says("one", UNMENDED), await says("one", UNMENDED)]
+    async with client.get(chain.address()) as response:
+        assert response.status == 502
+    assert sum(map(len, asked)) == 1
 
 
 @pytest.mark.parametrize("script", [(BUSY, UNMENDED), (UNMENDED, BUSY)])
