@@ -235,7 +235,7 @@ class AgentSettings(Settings, frozen=True, kw_only=True):
     """The certificate that is shown to a host that demands one (`client_authority` in its [host]), PEM, with what
     issued it behind it. Exchanged files are taken over with the next connection."""
     host_client_key: Path | None = None
-    """The key of that certificate, PEM, without a passphrase."""
+    """The key of that certificate, PEM, without a passphrase, readable by the agent's account alone."""
     host_token_file: Path | None = None
     """A file that holds the connector host's token and nothing else; requests carry it in place of what the client
     sent. It is read again every few seconds."""

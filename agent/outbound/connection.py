@@ -10,7 +10,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 import msgspec
-from aiohttp import ClientError
+from aiohttp import ClientError, ClientPayloadError, ServerDisconnectedError
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.http_writer import StreamWriter
 
@@ -25,6 +25,19 @@ BROKEN = (OSError, ClientError, HttpProcessingError)
 """What aiohttp and the system raise where a connection breaks, or carries what is no HTTP."""
 
 _LOOK_BYTES = 65_536
+
+
+def how_it_broke(failure: Exception) -> str:
+    """Return how one of BROKEN came about, in words of ours and the system's: what the host sent is never quoted."""
+    match failure:
+        case ServerDisconnectedError():
+            return "it hung up"
+        case ClientPayloadError():
+            return "its answer broke off, or is not framed as HTTP wants it"
+        case OSError():
+            return failure.strerror or "the connection was reset"
+        case _:
+            return "what it sent is no HTTP"
 
 
 class _Healthz(msgspec.Struct):

@@ -21,7 +21,7 @@ from agent.link.messages import Failure, Health, Reason, RequestHead, ResponseHe
 from agent.link.packing import decode, encode
 from agent.link.piping import pipe
 from agent.outbound.allowed import refusal
-from agent.outbound.connection import BROKEN
+from agent.outbound.connection import BROKEN, how_it_broke
 from agent.outbound.host import HostCertificateRefused, HostUnreachable
 from agent.status import dated
 from connector_host import traces
@@ -184,7 +184,7 @@ class _Exchange:
             self.give_up(Reason.HOST_SLOW, f"{where} {self._lateness(head)}")
         except BROKEN as failure:
             if self.violation is None:
-                detail = f"{where} ended the connection before its answer was complete ({failure})"
+                detail = f"{where} ended the connection before its answer was complete ({how_it_broke(failure)})"
                 self.give_up(Reason.HOST_DROPPED, detail)
             else:
                 self.give_up(Reason.MALFORMED, f"The relay sent {self.violation}.")

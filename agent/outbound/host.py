@@ -17,7 +17,7 @@ from yarl import URL
 
 from agent.errors import AgentError, ConfigurationError
 from agent.link.tls import doubt
-from agent.outbound.connection import BROKEN, Connection
+from agent.outbound.connection import BROKEN, Connection, how_it_broke
 
 if TYPE_CHECKING:
     from agent.outbound.shown import ShownCertificate
@@ -151,7 +151,8 @@ class HostPool:
             raise HostUnreachable(f"{self.host.described} is silent for {LOOK_S:g} s") from failure
         except BROKEN as failure:
             connection.close()
-            raise HostUnreachable(f"{self.host.described} hung up ({failure}){_HINT}") from failure
+            detail = f"{self.host.described} cannot be looked at: {how_it_broke(failure)}{_HINT}"
+            raise HostUnreachable(detail) from failure
         except BaseException:
             # An answer that may still come must never meet the next request.
             connection.close()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import stat
 from typing import TYPE_CHECKING
 
 from agent import events, logs
@@ -52,6 +54,10 @@ class ShownCertificate:
             raise ConfigurationError(
                 f"agent.host_client_key: {self._key} is not the key of the certificate in {self._certificate}; "
                 "name the one that it was requested with."
+            )
+        if os.name == "posix" and self._key.stat().st_mode & (stat.S_IROTH | stat.S_IWOTH):
+            raise ConfigurationError(
+                f"agent.host_client_key: everybody on this machine may use {self._key}: chmod 600 {self._key}"
             )
         end = identity.certificate.not_valid_after_utc
         if end < now():

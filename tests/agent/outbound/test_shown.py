@@ -42,8 +42,11 @@ async def test_an_agent_that_shows_none_or_another_one_says_so_and_gets_nothing_
     await chain.start_relay()
     await chain.start_agent(strict.url, **(shows if others else {}))
     assert "host_client_certificate" in (await log.wait_for(events.HOST_PROBED))["detail"]
-    async with scim_client(chain.papers) as client, client.get(chain.address()) as response:
+    async with scim_client(chain.papers) as client, client.post(chain.address(), data=b"{}") as response:
         assert response.status == 502
+        detail = (await response.json(content_type=None))["detail"]
+    assert "host_client_certificate" in detail
+    assert "Nothing was done" in detail, "it is known before the write is sent"
     assert not strict.asked
 
 
@@ -64,6 +67,11 @@ def context(papers):
     return trusting(papers.authority, "agent.host_trust")
 
 
+def readable_by_all(key):
+    key.chmod(0o644)
+    return key
+
+
 async def test_files_that_do_not_belong_together_leave_the_ones_before_in_force(papers, files, log):
     one = shown(*files, context(papers))
     files[0].write_bytes(write_client(files[0].parent / "other")[0].read_bytes())
@@ -80,6 +88,7 @@ async def test_files_that_do_not_belong_together_leave_the_ones_before_in_force(
         (lambda c, k: (c, k.with_name("none.key")), "none.key"),
         (lambda c, _k: write_client(c.parent, begin=-900, end=-800), "expired on"),
         (lambda c, k: (write_client(c.parent / "other")[0], k), "is not the key of the certificate"),
+        (lambda c, k: (c, readable_by_all(k)), "host_client_key: everybody on this machine may use"),
     ],
 )
 def test_files_that_cannot_be_used_stop_the_agent_at_its_start(papers, files, change, words):
