@@ -116,6 +116,46 @@ async def test_what_the_statements_did_is_looked_at_and_not_believed(joined, con
     await wrong.close()
 
 
+NOBODY = "UPDATE person SET name = :name WHERE login = 'nobody'"
+
+
+@pytest.mark.parametrize(("update", "error"), [([NOBODY], NotFound), ([NOBODY, EXPORTS["update"][1]], ConnectorError)])
+async def test_an_update_that_meets_no_row_is_no_success(joined, connector, update, error):
+    """Not found where none is met; refused where another one is, and what should change did not."""
+    await connector.export(ANNA)
+    wrong = joined.open(
+        table="joined", anchor="login", accept_unenforced_anchor=True, exports={**EXPORTS, "update": update}
+    )
+    try:
+        with pytest.raises(error, match="no user" if error is NotFound else r"exports.update\[0\] met no row, so name"):
+            await wrong.export(Modify("anna", lambda _: {"name": "Anne", "email": "c@x.org"}))
+        assert (await connector.read("anna")).values["email"] == "a@x.org"
+    finally:
+        await wrong.close()
+
+
+async def test_an_optional_row_may_be_missing_where_nothing_of_it_changes(joined, connector):
+    await connector.export(ANNA)
+    joined.execute("DELETE FROM contact")
+    changed = await connector.export(Modify("anna", lambda _: {"name": "Anne"}))
+    assert changed.entry.values["name"] == "Anne"
+    with pytest.raises(ConnectorError, match="email could not be changed"):
+        await connector.export(Modify("anna", lambda _: {"name": "Anna", "email": "b@x.org"}))
+    assert (await connector.read("anna")).values["name"] == "Anne"
+
+
+async def test_a_creation_that_passes_over_a_user_who_is_there_is_a_conflict(platform):
+    platform.execute("DROP TABLE IF EXISTS odd", "CREATE TABLE odd (login varchar(20) NOT NULL PRIMARY KEY, n int)")
+    platform.execute("INSERT INTO odd VALUES ('anna', 1)")
+    create = "INSERT INTO odd (login, n) SELECT :login, 2 FROM (SELECT 1 AS one) x WHERE false"
+    connector = platform.open(table="odd", anchor="login", column={}, exports={"create": [create]})
+    try:
+        with pytest.raises(Conflict):
+            await connector.export(Add({"login": "anna"}))
+    finally:
+        await connector.close()
+
+
 async def test_a_parameter_that_is_no_column_is_refused_by_name(joined):
     connector = joined.open(
         table="joined", anchor="login", accept_unenforced_anchor=True, exports={"create": ["SELECT :nothing"]}

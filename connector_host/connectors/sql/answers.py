@@ -27,7 +27,7 @@ class Answers:
     row: tuple[Any, ...] | None = None
     """The first row of the last answer that has rows; None where there is none."""
     met: int = -1
-    """How many rows the first answer met, where it gives none and the driver tells."""
+    """How many rows the first answer met or gave, where the driver tells."""
 
 
 def attend(engine: Engine) -> None:
@@ -46,12 +46,16 @@ def _walk(_: Connection, cursor: Any, __: str, ___: object, context: Any, ____: 
     answers: Answers | None = context.execution_options.get(WALKED)
     if answers is None:
         return
-    if cursor.description is None:
-        answers.met = cursor.rowcount
+    answers.met = cursor.rowcount
+    if cursor.description is not None:
+        answers.met = _take(cursor, answers)
     proceed = getattr(cursor, "nextset", lambda: None)
-    while True:
+    while proceed():
         if cursor.description is not None:
-            rows = cursor.fetchall()
-            answers.row = tuple(rows[0]) if rows else answers.row
-        if not proceed():
-            return
+            _take(cursor, answers)
+
+
+def _take(cursor: Any, answers: Answers) -> int:  # noqa: ANN401 - the driver's
+    rows = cursor.fetchall()
+    answers.row = tuple(rows[0]) if rows else answers.row
+    return len(rows)

@@ -28,7 +28,7 @@ from connector_host.connectors.errors import Conflict, ConnectorError, Immutable
 from connector_host.connectors.sql import db2, doubles, guarding, keeping, mssql, predicates, queries, statements
 from connector_host.connectors.sql.columns import Unfit
 from connector_host.connectors.sql.keeping import Row
-from connector_host.connectors.sql.scripted import NotOneRow
+from connector_host.connectors.sql.scripted import Done, NotOneRow
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -91,9 +91,12 @@ def _add_by_script(
     given = parameters.get(shape.object_type.anchor)
     if given is not None and not shape.enforced:
         _guard(connection, shape, given)
+    elif given is not None and guarding.is_taken(connection, shape, given):
+        # Statements that pass over what is there already would hand out somebody else's row as the new one.
+        raise Conflict([shape.object_type.anchor])
     doubles.refuse(connection, shape, parameters)
-    told = _run(connection, shape, "create", parameters)
-    key = told if given is None else given
+    done = _run(connection, shape, "create", parameters)
+    key = done.key if given is None else given
     if key is None:
         raise WrongRowCount("The statements of exports.create handed out no anchor: end them with one that does.")
     anchor = text_of_key(shape, key)
@@ -103,7 +106,7 @@ def _add_by_script(
     return Exported(entry, written=True)
 
 
-def _run(connection: Connection, shape: Shape, operation: str, values: Mapping[str, object]) -> object | None:
+def _run(connection: Connection, shape: Shape, operation: str, values: Mapping[str, object]) -> Done:
     try:
         return shape.scripts[operation].run(connection, values)
     except NotOneRow:
@@ -241,8 +244,11 @@ def _modify(connection: Connection, shape: Shape, export: Modify, on_unreadable:
         return Exported(before, written=False)
     doubles.refuse(connection, shape, changes, export.anchor)
     key = queries.anchor_key(shape, export.anchor)
+    done: Done | None = None
     if "update" in shape.scripts:
-        _run(connection, shape, "update", keeping.parameters(connection, shape, row) | changes)
+        done = _run(connection, shape, "update", keeping.parameters(connection, shape, row) | changes)
+        if done.met_none:
+            raise NotFound(export.anchor)
     else:
         is_anchor = predicates.is_anchor(shape, "key_", key)
         _demand_one_row(connection, shape, sa.update(shape.table).values(changes).where(is_anchor))
@@ -250,8 +256,21 @@ def _modify(connection: Connection, shape: Shape, export: Modify, on_unreadable:
     if after is None:
         where = "the query, which gives this user no more" if shape.is_query else "the table's triggers"
         raise WrongRowCount(f"The database reported success, but the user is gone: look at {where}.")
+    if done is not None:
+        _demand_change(done, before, after, changes)
     prove(shape, after, changes)
     return Exported(after, written=True)
+
+
+def _demand_change(done: Done, before: Entry, after: Entry, changes: Mapping[str, object]) -> None:
+    """Raise WrongRowCount where a statement met no row, and a value is what it was: it was that row's."""
+    kept = [name for name in changes if after.values[name] == before.values[name]]
+    if done.missed and kept:
+        statements = " and ".join(f"exports.update[{number}]" for number in done.missed)
+        raise WrongRowCount(
+            f"{statements} met no row, so {' and '.join(kept)} could not be changed, and all was undone: let the "
+            "statements make the row that is missing."
+        )
 
 
 def differences(shape: Shape, before: Entry, wanted: Values) -> dict[str, object]:
@@ -286,9 +305,11 @@ def _delete(connection: Connection, shape: Shape, export: Delete, on_unreadable:
     if export.guard is not None:
         export.guard(before)
     if "delete" in shape.scripts:
-        _run(connection, shape, "delete", keeping.parameters(connection, shape, row))
+        done = _run(connection, shape, "delete", keeping.parameters(connection, shape, row))
         if queries.read(connection, shape, [export.anchor], on_unreadable):
             raise WrongRowCount("The statements of exports.delete left the user where it was, and were undone.")
+        if done.met_none:  # somebody else deleted the user meanwhile
+            raise NotFound(export.anchor)
         return Exported(before, written=True)
     key = queries.anchor_key(shape, export.anchor)
     _demand_one_row(connection, shape, sa.delete(shape.table).where(predicates.is_anchor(shape, "key_", key)))

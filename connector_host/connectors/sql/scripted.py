@@ -43,25 +43,40 @@ class NotOneRow(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Done:
+    """What statements did, as far as they say: of what a procedure did, nobody counts the rows."""
+
+    key: object | None
+    """What the last row said first, if any."""
+    missed: tuple[int, ...]
+    """The statements, by their place, that met no row."""
+    met_none: bool
+    """Whether none of them met any."""
+
+
+@dataclass(frozen=True, slots=True)
 class Script:
     """The statements of one operation."""
 
     statements: tuple[tuple[TextClause, Mapping[str, str]], ...]
     """Each with its parameters, and which attribute each of them stands for."""
 
-    def run(self, connection: Connection, values: Mapping[str, object]) -> object | None:
-        """Execute the statements with the values by attribute name; returns what the last row said first, if any.
+    def run(self, connection: Connection, values: Mapping[str, object]) -> Done:
+        """Execute the statements with the values by attribute name.
 
         Raises NotOneRow where a statement changed several rows.
         """
-        told: object | None = None
+        key: object | None = None
+        met: list[int] = []
         for statement, parameters in self.statements:
             answers = ask(connection, statement, {name: values.get(of) for name, of in parameters.items()})
-            if answers.row is not None:
-                told = answers.row[0]
-            elif COUNTED.match(statement.text) and answers.met > 1:
+            counts = COUNTED.match(statement.text) is not None
+            if counts and answers.met > 1:
                 raise NotOneRow
-        return told
+            met.append(answers.met if counts else -1)
+            key = key if answers.row is None else answers.row[0]
+        missed = tuple(number for number, count in enumerate(met) if count == 0)
+        return Done(key, missed, met_none=len(missed) == len(met))
 
 
 def script(key: str, statements: Sequence[str], attributes: Collection[str]) -> Script:
