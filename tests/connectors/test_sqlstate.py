@@ -42,6 +42,11 @@ class Odbc(Exception):
             Odbc("23000", "[23000] Duplicate entry 'x\n(1213) (SQLMind)' for key 'k' (1062) (SQLExecDirectW)"),
             Happened.UNIQUE,
         ),
+        (
+            "mysql",
+            Odbc("22003", "[22003] Out of range value for column 'id' (167) (SQLExecDirectW)"),
+            Happened.EXHAUSTED,
+        ),
         ("mysql", Odbc("45000", "[45000] not (2013) so (1644) (SQLExecDirectW)"), Happened.RULE),
         ("postgresql", Odbc("P0001", "[P0001] ERROR: connection lost;\nError (1) (SQLExecDirectW)"), Happened.RULE),
         ("postgresql", Odbc("22P02", '[22P02] ERROR: invalid input: "server has gone away"'), Happened.BAD_VALUE),

@@ -33,6 +33,8 @@ class Happened(StrEnum):
     """The table or a column is not there, or not any more."""
     READ_ONLY = "read-only"
     FULL = "full"
+    EXHAUSTED = "exhausted"
+    """A sequence, an identity column or AUTO_INCREMENT came to its end."""
     OTHER = "other"
 
 
@@ -48,6 +50,7 @@ CODES: Mapping[str, Mapping[str, Happened]] = {
         "23001": _H.FOREIGN_KEY,
         "23514": _H.CHECK,
         "22": _H.BAD_VALUE,
+        "2200H": _H.EXHAUSTED,
         **dict.fromkeys(("P0001", "P0004", "09000", "45000"), _H.RULE),
         "428C9": _H.COMPUTED,
         "40": _H.DEADLOCK,
@@ -79,6 +82,7 @@ CODES: Mapping[str, Mapping[str, Happened]] = {
         **dict.fromkeys(("1452", "1451", "1216", "1217"), _H.FOREIGN_KEY),
         **dict.fromkeys(("3819", "4025"), _H.CHECK),
         **dict.fromkeys(("1406", "1264", "1292", "1366", "1265", "1411", "1690"), _H.BAD_VALUE),
+        **dict.fromkeys(("167", "1467", "4084"), _H.EXHAUSTED),
         **dict.fromkeys(("1642", "1643", "1644"), _H.RULE),
         **dict.fromkeys(("1906", "3105"), _H.COMPUTED),
         **dict.fromkeys(("1213", "1020"), _H.DEADLOCK),
@@ -113,6 +117,7 @@ CODES: Mapping[str, Mapping[str, Happened]] = {
         "515": _H.NOT_NULL,
         "547": _H.CHECK,  # foreign keys, too: one number for both
         **dict.fromkeys(("8152", "2628", "245", "241", "242", "8114", "8115", "220", "248"), _H.BAD_VALUE),
+        "11728": _H.EXHAUSTED,
         **dict.fromkeys(("271", "544"), _H.COMPUTED),
         **dict.fromkeys(("1205", "3960", "3961"), _H.DEADLOCK),
         "1222": _H.LOCKED,
@@ -134,6 +139,7 @@ CODES: Mapping[str, Mapping[str, Happened]] = {
         "ORA-02290": _H.CHECK,
         **dict.fromkeys(("ORA-12899", "ORA-01438", "ORA-01426", "ORA-01722", "ORA-01401", "ORA-01461"), _H.BAD_VALUE),
         **dict.fromkeys(("ORA-01830", "ORA-01839", "ORA-01841", "ORA-01843", "ORA-01847", "ORA-01861"), _H.BAD_VALUE),
+        "ORA-08004": _H.EXHAUSTED,
         **dict.fromkeys(("ORA-54013", "ORA-54017", "ORA-32795", "ORA-32796"), _H.COMPUTED),
         **dict.fromkeys(("ORA-00060", "ORA-08177"), _H.DEADLOCK),
         **dict.fromkeys(("ORA-00054", "ORA-30006"), _H.LOCKED),
@@ -164,6 +170,7 @@ CODES: Mapping[str, Mapping[str, Happened]] = {
         "23502": _H.NOT_NULL,
         **dict.fromkeys(("23001", "23503", "23504"), _H.FOREIGN_KEY),
         "23513": _H.CHECK,
+        "23522": _H.EXHAUSTED,
         "22": _H.BAD_VALUE,
         "428C9": _H.COMPUTED,
         "40001": _H.DEADLOCK,

@@ -47,6 +47,9 @@ NATIVE_CODE = re.compile(r".*\((\d+)\) \(SQL\w+\)", re.DOTALL)
 be anybody's words: MariaDB repeats the value in `Duplicate entry 'x (2013)' for key 'PRIMARY' (1062) (SQLExecDirectW)`.
 """
 
+NUMBERS_END = "167"
+"""What MariaDB and MySQL say where AUTO_INCREMENT left the range of its column."""
+
 ORACLE_CODE = re.compile(r"\b(?:ORA|DPY)-\d{4,5}\b")
 DB2_MESSAGE = re.compile(r".*?\[IBM\]\[CLI Driver\](?:\[[^\]]*\])?\s*(SQL\d{4,5}N)", re.DOTALL)
 
@@ -69,8 +72,9 @@ that did not come about (psycopg has none, psqlODBC says 08001 to everything), s
 VENDOR_WITHIN = 60
 """Characters of a message within which the tags of its speakers stand; what follows may be anybody's words."""
 
-ENDS_TRANSACTION = frozenset({Happened.DEADLOCK, Happened.CONNECTION, Happened.FULL})
-"""After these nothing of the transaction is left, not even what came before the failed statement."""
+ENDS_TRANSACTION = frozenset({Happened.DEADLOCK, Happened.CONNECTION, Happened.FULL, Happened.READ_ONLY})
+"""After these nothing of the transaction is left, not even what came before the failed statement, or nothing worth
+keeping."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,8 +162,9 @@ def _code(origin: BaseException, text: str, database: str) -> str:
         if database == "mssql":
             # A lost connection has the operating system's number there, a time limit none.
             return native[1] if native and native[1] in CODES["mssql"] else first
-        # Below 1,000 are numbers of the driver's own.
-        return native[1] if database == "mysql" and native and len(native[1]) > 3 else first  # noqa: PLR2004 - the same
+        # Below 1,000 are numbers of the driver's own, save one that the storage engine has.
+        is_servers = native is not None and (len(native[1]) > 3 or native[1] == NUMBERS_END)  # noqa: PLR2004 - the same
+        return native[1] if database == "mysql" and native and is_servers else first
     # psycopg has no SQLSTATE where it could not speak with the server at all, or was turned away by it.
     return "08"
 
@@ -232,6 +237,11 @@ OF_THE_SYSTEM: Mapping[Happened, Callable[[], ConnectorError]] = {
     ),
     Happened.READ_ONLY: lambda: Unavailable("The database is read-only at present."),
     Happened.FULL: lambda: Unavailable("The database has no room left.", retry_after_s=60),
+    Happened.EXHAUSTED: lambda: Unavailable(
+        "The database has no number left for a column that it numbers itself: an administrator has to widen the column "
+        "or its sequence.",
+        retry_after_s=60,
+    ),
 }
 """The error where no value is to blame."""
 

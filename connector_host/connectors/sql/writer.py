@@ -52,10 +52,13 @@ BACKOFF_S = 0.02
 
 Outcome: TypeAlias = Exported | BaseException
 
+RECONNECTS = frozenset({Happened.CONNECTION, Happened.READ_ONLY})
+"""After these nothing was done, and a new connection may do: a server that became a standby keeps its old sessions."""
+
 OF_ONE_EXPORT = frozenset(
     {
         *(Happened.DEADLOCK, Happened.UNIQUE, Happened.FOREIGN_KEY, Happened.CHECK, Happened.NOT_NULL),
-        *(Happened.BAD_VALUE, Happened.RULE),
+        *(Happened.BAD_VALUE, Happened.RULE, Happened.READ_ONLY),
     }
 )
 """What one export may bring over a whole transaction, as late as at its commit: each is then run alone."""
@@ -194,12 +197,12 @@ class Writer:
         raise AssertionError
 
     def _transact_or_reconnect(self, group: list[Job]) -> Outcomes:
-        """Run a group, and once more on a new connection where an old one was lost before the commit."""
+        """Run a group, and once more on a new connection where an old one was of no use before the commit."""
         is_fresh = self._connection is None
         try:
             return self._transact(group)
         except _Undone as undone:
-            if undone.failure.happened is not Happened.CONNECTION:
+            if undone.failure.happened not in RECONNECTS:
                 raise
             self._disconnect()
             if is_fresh:
@@ -207,7 +210,7 @@ class Writer:
         try:
             return self._transact(group)
         except _Undone as undone:
-            if undone.failure.happened is Happened.CONNECTION:
+            if undone.failure.happened in RECONNECTS:
                 self._disconnect()
             raise
 
