@@ -28,6 +28,7 @@ from agent.outbound.credentials import load
 from agent.outbound.proxies import Way
 from agent.outbound.reasons import reason_of
 from agent.outbound.renewal import Renewal
+from agent.secrets import read_secret
 from agent.status import dated
 
 if TYPE_CHECKING:
@@ -210,10 +211,9 @@ def read_token(settings: AgentSettings) -> str:
     """Return the token; raises ConfigurationError that names the file."""
     if settings.token_file is None:
         raise ConfigurationError("the agent is not enrolled: run `provisioning-agent enroll`, or set agent.token_file")
-    try:
-        token = settings.token_file.read_text(encoding="ascii").strip()
-    except (OSError, UnicodeDecodeError) as failure:
-        raise ConfigurationError(f"agent.token_file: {settings.token_file} cannot be read ({failure}).") from failure
+    token = read_secret(settings.token_file, "agent.token_file")
+    if not token.isascii() or not token.isprintable():  # it becomes a header
+        raise ConfigurationError(f"agent.token_file: {settings.token_file} holds no token; write it and nothing else.")
     if not token:
         raise ConfigurationError(f"agent.token_file: {settings.token_file} is empty.")
     return token

@@ -12,6 +12,7 @@ import aiohttp
 from yarl import URL
 
 from agent.errors import ConfigurationError
+from agent.secrets import read_secret
 
 if TYPE_CHECKING:
     from agent.settings import AgentSettings
@@ -46,7 +47,4 @@ def _password(settings: AgentSettings) -> str:
     file = settings.proxy_password_file
     if file is None:
         return ""
-    try:
-        return file.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as failure:
-        raise ConfigurationError(f"agent.proxy_password_file: {file} cannot be read ({failure}).") from failure
+    return read_secret(file, "agent.proxy_password_file")

@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from agent.errors import ConfigurationError
+from agent.secrets import read_secret
 from connector_host.clock import monotonic_s
 
 if TYPE_CHECKING:
@@ -57,10 +58,7 @@ class HostToken:
 
 
 def _read(file: Path) -> bytes:
-    try:
-        token = file.read_text(encoding="ascii").strip()
-    except (OSError, UnicodeDecodeError) as failure:
-        raise ConfigurationError(f"agent.host_token_file: {file} cannot be read ({failure}).") from failure
+    token = read_secret(file, "agent.host_token_file")
     if not _TOKEN.fullmatch(token):
         raise ConfigurationError(f"agent.host_token_file: {file} holds no bearer token (RFC 6750 §2.1).")
     return f"Authorization: Bearer {token}\r\n".encode("ascii")

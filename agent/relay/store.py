@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from agent.errors import ConfigurationError
 from agent.relay.databases import PostgreSQL, SQLite, StoreUnavailable
+from agent.secrets import read_secret
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -162,10 +163,7 @@ def open_store(settings: RelaySettings) -> Store:
 def _password(file: Path | None) -> str | None:
     if file is None:
         return None
-    try:
-        return file.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as failure:
-        raise ConfigurationError(f"relay.store_password_file: {file} cannot be read ({failure}).") from failure
+    return read_secret(file, "relay.store_password_file")
 
 
 def _hash(token: str) -> str:

@@ -48,13 +48,13 @@ def doctor(  # noqa: PLR0913 - one parameter an option
       connector-host doctor --token-file token --relay-url https://relay.example.org/t/acme/ecma2host_HR/scim
     """
     from connector_host.errors import failures
+    from connector_host.secret_files import read_secret_file
     from connector_host.settings import load
-    from connector_host.setup.access import read_secret
     from connector_host.setup.tokens import connector_named
 
     configuration = load(config)
     name, _ = connector_named(configuration, connector)
-    token = read_secret(token_file).strip() if token_file else None
+    token = read_secret_file(token_file, "--token-file").strip() if token_file else None
     shown = _shown(client_certificate, client_key)
     sections = asyncio.run(_examine(config, configuration, name, token, relay_url, trust, shown))
     if bundle is not None:

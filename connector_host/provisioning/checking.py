@@ -171,7 +171,7 @@ async def _schema(
 def _stored(job: JobSettings) -> list[Finding]:
     """Warn of what Microsoft's service could not save; this one could."""
     try:
-        token = revealed(job.target.token, job.target.token_file) or ""
+        token = revealed(job.target.token, job.target.token_file, "token_file") or ""
     except ConfigurationError:
         return []  # said already, by _target
     size = sum(len(text.encode()) for text in (job.target.url, token, job.notify.email or ""))

@@ -89,5 +89,7 @@ def server_of(settings: NotificationSettings) -> Iterator[smtplib.SMTP]:
         if parts.scheme == "smtp+starttls":
             server.starttls(context=context)
         if parts.username:
-            server.login(unquote(parts.username), revealed(None, settings.smtp_password_file) or "")
+            server.login(
+                unquote(parts.username), revealed(None, settings.smtp_password_file, "smtp_password_file") or ""
+            )
         yield server

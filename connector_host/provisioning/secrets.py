@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from connector_host.errors import ConfigurationError
+from connector_host.secret_files import read_secret_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -12,16 +13,13 @@ if TYPE_CHECKING:
     from pydantic import SecretStr
 
 
-def revealed(secret: SecretStr | None, file: Path | None) -> str | None:
-    """Return the secret, None where none is configured; raises ConfigurationError where its file cannot be read."""
+def revealed(secret: SecretStr | None, file: Path | None, key: str = "secret_file") -> str | None:
+    """Return the secret, None where none is configured; raises ConfigurationError where its file cannot be used."""
     if secret is not None:
         return secret.get_secret_value()
     if file is None:
         return None
-    try:
-        text = file.read_text(encoding="utf-8").strip()
-    except OSError as failure:
-        raise ConfigurationError(f"{file}: cannot be read ({failure.strerror}).") from failure
+    text = read_secret_file(file, key).strip()
     if not text:
-        raise ConfigurationError(f"{file}: is empty.")
+        raise ConfigurationError(f"{key}: {file} is empty. Write the secret into it.")
     return text

@@ -88,7 +88,7 @@ class Target:
     """
 
     def __init__(self, settings: TargetSettings, *, quiet: bool = False, lane: Lane | None = None) -> None:
-        token = revealed(settings.token, settings.token_file) or ""
+        token = revealed(settings.token, settings.token_file, "token_file") or ""
         if len(token) < TOKEN_CHARS_MIN:
             raise ConfigurationError(f"target: the secret token has {TOKEN_CHARS_MIN} characters at the least.")
         self.settings = settings

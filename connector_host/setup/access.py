@@ -12,6 +12,7 @@ from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from connector_host.errors import ConfigurationError
+from connector_host.secret_files import read_secret_file
 from connector_host.settings import SqlSettings
 from connector_host.setup.plans import best_anchor
 from connector_host.setup.secrets import opened
@@ -61,7 +62,11 @@ def of_url(text: str, password_file: Path | None, environment: Mapping[str, str]
     environment = os.environ if environment is None else environment
     url = read_url(text)
     within, url = _taken_out(url)
-    given = read_secret(password_file) if password_file else within or environment.get(PASSWORD_VARIABLE)
+    given = (
+        read_secret_file(password_file, "--password-file")
+        if password_file
+        else within or environment.get(PASSWORD_VARIABLE)
+    )
     if url.get_backend_name() == "sqlite" and not password_file and not within:
         given = None  # the variable is there for another database
     if url.get_backend_name() == "sqlite" and url.database and not url.database.startswith((":", "file:")):
@@ -84,7 +89,7 @@ def of_settings(settings: ConnectorSettings) -> Login:
     """Return the login of a connector that is configured already."""
     password = settings.password.get_secret_value() if settings.password else None
     if settings.password_file:
-        password = read_secret(settings.password_file)
+        password = read_secret_file(settings.password_file, "password_file")
     return Login(settings.database, password, settings.table, settings.database_schema)
 
 
@@ -107,14 +112,6 @@ def settings_to_probe(settings: ConnectorSettings | None, login: Login, survey: 
         anchor=best.column,
         accept_unenforced_anchor=True,
     )
-
-
-def read_secret(path: Path) -> str:
-    """Return the secret that a file holds and nothing else; raises ConfigurationError."""
-    try:
-        return path.read_text(encoding="utf-8").rstrip("\r\n")
-    except OSError as failure:
-        raise ConfigurationError(f"{path}: cannot be read ({failure.strerror}).") from failure
 
 
 def _taken_out(url: URL) -> tuple[str | None, URL]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -64,3 +65,15 @@ def test_an_export_by_hand_takes_the_types_that_the_host_knows(sealed, postgresq
     kept["database"] = "mariadb"
     types.write_text(json.dumps(kept))
     assert json.loads(sealed.run(*add).stdout)["outcome"]["id"] == "bob"
+
+
+def test_a_password_file_with_a_nul_is_told_by_check_as_any_other_mistake(configured):
+    (configured.path / "password").write_bytes(b"s3\0cret")
+    old = configured.read("connector-host.toml")
+    new = re.sub(
+        "(?m)^database = .*$", 'database = "postgresql://scim@127.0.0.1:1/hr"\npassword_file = "password"', old
+    )
+    configured.write("connector-host.toml", new)
+    done = configured.run("check")
+    assert (done.returncode, "has a NUL character in it" in done.stdout) == (1, True), done
+    assert "password_file: " in done.stdout

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from agent.errors import ConfigurationError
 from agent.relay.nodes.nkeys import Nkey, NoNkey, read_credentials, read_seed
+from agent.secrets import read_secret
 from connector_host.clock import now
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def read_login(settings: NatsSettings) -> Login:
     if len(named) > 1:
         raise ConfigurationError(f"{' and '.join(named)}: NATS takes one login; leave the others out.")
     if settings.token_file is not None:
-        return Token(_text(settings.token_file, "relay.nats.token_file"))
+        return Token(read_secret(settings.token_file, "relay.nats.token_file"))
     if settings.nkey_file is not None:
         return _nkey(read_seed, settings.nkey_file, "relay.nats.nkey_file")
     if settings.credentials_file is not None:
@@ -60,7 +61,7 @@ def read_login(settings: NatsSettings) -> Login:
         return None
     if settings.password_file is None:
         raise ConfigurationError("relay.nats.password_file: is missing; relay.nats.user has a password.")
-    return Password(settings.user, _text(settings.password_file, "relay.nats.password_file"))
+    return Password(settings.user, read_secret(settings.password_file, "relay.nats.password_file"))
 
 
 def arguments(login: Login, client: Client) -> dict[str, Any]:
@@ -128,5 +129,7 @@ def _nkey(read: Callable[[str], Nkey], file: Path, key: str) -> Nkey:
 def _text(file: Path, key: str) -> str:
     try:
         return file.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as failure:
-        raise ConfigurationError(f"{key}: {file} cannot be read ({failure}).") from failure
+    except OSError as failure:
+        raise ConfigurationError(f"{key}: {file} cannot be read ({failure.strerror}).") from failure
+    except UnicodeDecodeError:  # whose text quotes the file
+        raise ConfigurationError(f"{key}: {file} is no text in UTF-8.") from None

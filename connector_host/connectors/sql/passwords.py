@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from connector_host.errors import ConfigurationError
+from connector_host.secret_files import read_secret_file
 
 if TYPE_CHECKING:
     from connector_host.settings import SqlSettings
@@ -16,9 +16,4 @@ def password_of(settings: SqlSettings) -> str | None:
         return settings.password.get_secret_value()
     if settings.password_file is None:
         return None
-    try:
-        return settings.password_file.read_text(encoding="utf-8").rstrip("\r\n")
-    except OSError as failure:
-        raise ConfigurationError(
-            f"password_file: {settings.password_file} cannot be read ({failure.strerror})."
-        ) from failure
+    return read_secret_file(settings.password_file, "password_file")

@@ -1,0 +1,20 @@
+"""A secret that an administrator gives in a file of its own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from agent.errors import ConfigurationError
+from connector_host.errors import ConfigurationError as Unusable
+from connector_host.secret_files import read_secret_file
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def read_secret(file: Path, key: str) -> str:
+    """Return the secret without blanks around it; raises ConfigurationError that names `key` and quotes nothing."""
+    try:
+        return read_secret_file(file, key).strip()
+    except Unusable as failure:
+        raise ConfigurationError(str(failure)) from failure

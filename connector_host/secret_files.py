@@ -1,0 +1,33 @@
+"""A file that holds one secret and nothing else, as administrators hand passwords and tokens to a service."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from connector_host.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def read_secret_file(file: Path, key: str) -> str:
+    """Return the secret without the end of its line, and without a byte order mark, which editors of Windows write.
+
+    Raises ConfigurationError that names `key`, the cause and the mend, and nothing of what the file holds.
+    """
+    try:
+        text = file.read_bytes().decode("utf-8-sig")
+    except OSError as failure:
+        mend = "Name the file that holds it, and let the account that runs this read it."
+        raise ConfigurationError(f"{key}: {file} cannot be read ({failure.strerror}). {mend}") from failure
+    except UnicodeDecodeError:  # whose text quotes the file
+        raise ConfigurationError(f"{key}: {file} is no text in UTF-8. {_MEND}") from None
+    secret = text.rstrip("\r\n")
+    if "\0" in secret:
+        raise ConfigurationError(f"{key}: {file} has a NUL character in it. {_MEND}")
+    if "\n" in secret or "\r" in secret:
+        raise ConfigurationError(f"{key}: {file} has more than one line. {_MEND}")
+    return secret
+
+
+_MEND = "Write the secret into it and nothing else, as text in UTF-8."
