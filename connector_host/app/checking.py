@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from connector_host import clock
 from connector_host.access.tokens import TokenGate
 from connector_host.app.building import demand_of
+from connector_host.app.redacting import redaction_findings
 from connector_host.connectors import registry
 from connector_host.connectors.registry import accept_types, open_connector
 from connector_host.endpoint.served import Served
@@ -51,7 +52,10 @@ async def check(
         ]
     }
     if configuration.audit.enabled and configuration.audit.folder is not None:
-        sections["audit"] = _folder_findings("audit", configuration.audit.folder)
+        sections["audit"] = [
+            *_folder_findings("audit", configuration.audit.folder),
+            *await redaction_findings(configuration),
+        ]
     plain = plain_passwords(file)
     for name, settings in configuration.connectors.items():
         if accept:

@@ -89,4 +89,5 @@ class AuditSettings(Settings):
     values: bool = False
     """Whether the values that an export writes are recorded, beside the names of the attributes."""
     redact: tuple[str, ...] = Field(default=(), examples=[("Salary", "Birthday")])
-    """Attributes whose values are never recorded, even where values are."""
+    """Attributes whose values are never recorded, even where values are, spelt as the columns are; `check` names one
+    that no connector has."""

@@ -79,6 +79,20 @@ def test_values_are_recorded_where_that_is_asked_for_and_not_redacted(configured
     assert one["attributes"]["LastName"] == "[redacted]"
 
 
+def test_a_name_to_redact_that_no_connector_has_is_told_by_check(configured):
+    old = configured.read("connector-host.toml")
+    configured.write("connector-host.toml", old + '\n[audit]\nredact = ["LastName", "firstname", "Wages"]\n')
+    done = configured.run("check", "--json")
+    found = [(one["level"], one["fact"], one["mend"]) for one in json.loads(done.stdout)["audit"]]
+    assert done.returncode == 0
+    assert [(level, mend.partition(":")[0]) for level, _, mend in found] == [
+        ("ok", ""),
+        ("warning", "Did you mean FirstName?"),
+        ("warning", "There are"),
+    ]
+    assert "No connector has an attribute Wages" in found[2][1]
+
+
 def test_exports_are_in_the_trail_before_they_are_answered(configured):
     with configured.serve() as host:
         for number in range(10):
