@@ -59,6 +59,7 @@ def make_application(  # noqa: PLR0913 - what the parts of one application are t
     application[health.RECORD] = "" if outcomes is None else outcomes.identity
     application[health.ALL_SERVED] = served
     application[health.WANTED] = wanted
+    application[health.READINESS] = health.Readiness()
     application[health.CERTIFICATE] = certificate
     application.add_routes([*_users(), *_health(), *_documents(), *_refused()])
     application[safeguards.LEAVING] = asyncio.Event()

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Literal
 
 import msgspec
 from aiohttp import web
 
+from connector_host import clock
 from connector_host.endpoint.served import Served
 from connector_host.errors import HostError
 
@@ -24,6 +25,8 @@ CERTIFICATE: Final[web.AppKey[Callable[[], CertificateState]]] = web.AppKey("cer
 EXPIRED: Final = "expired"
 
 _PATIENCE_S: Final = 5.0
+_FRESH_S: Final = 1.0
+"""For so long one look at the databases answers everybody who asks: nobody needs a token to ask."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,35 @@ class CertificateState:
     word: Literal["valid", "expires soon", "expired"] = "valid"
     days_left: int | None = None
     """None where nobody looks after it."""
+
+
+@dataclass(slots=True)
+class Readiness:
+    """Looks at the databases once, however many ask at the same time."""
+
+    fresh_s: float = _FRESH_S
+    _looking: asyncio.Task[int] | None = field(default=None, init=False)
+    _served: Mapping[str, Served] = field(default_factory=dict, init=False)
+    _seen_s: float = field(default=0.0, init=False)
+
+    async def count(self, served: Mapping[str, Served]) -> int:
+        """Return how many of these connectors can read their table, or could a moment ago."""
+        if self._looking is None or self._is_old(self._looking, served):
+            self._served = served
+            self._looking = asyncio.create_task(self._look())
+        return await asyncio.shield(self._looking)
+
+    def _is_old(self, looking: asyncio.Task[int], served: Mapping[str, Served]) -> bool:
+        return self._served != served or (looking.done() and clock.monotonic_s() - self._seen_s >= self.fresh_s)
+
+    async def _look(self) -> int:
+        try:
+            return sum(await asyncio.gather(*(_is_ready(one) for one in self._served.values())))
+        finally:
+            self._seen_s = clock.monotonic_s()
+
+
+READINESS: Final = web.AppKey("readiness", Readiness)
 
 
 async def healthz(request: web.Request) -> web.Response:
@@ -49,7 +81,7 @@ async def readyz(request: web.Request) -> web.Response:
     Says how many, but neither names nor reasons, since anybody may ask: those are in the log, `check` and the metrics.
     """
     served = dict(request.app[ALL_SERVED].items())
-    ready = sum(await asyncio.gather(*(_is_ready(one) for one in served.values())))
+    ready = await request.app[READINESS].count(served)
     wanted = len(served.keys() | set(request.app[WANTED]()))
     certificate = request.app[CERTIFICATE]()
     is_ready = ready == wanted and certificate.word != EXPIRED
