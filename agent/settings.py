@@ -230,7 +230,8 @@ class AgentSettings(Settings, frozen=True, kw_only=True):
     host: str
     """The connector host's URL, without a path: `https://localhost:8585`. Requests go there and nowhere else."""
     host_trust: Path | None = None
-    """The authorities, PEM, that the host's certificate must come from; left out, those of the operating system."""
+    """The authorities, PEM, that the host's certificate must come from; left out, those of the operating system. An
+    exchanged file is taken over with the next connection."""
     host_client_certificate: Path | None = None
     """The certificate that is shown to a host that demands one (`client_authority` in its [host]), PEM, with what
     issued it behind it. Exchanged files are taken over with the next connection."""

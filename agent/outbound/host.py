@@ -20,7 +20,7 @@ from agent.link.tls import doubt
 from agent.outbound.connection import BROKEN, Connection, how_it_broke
 
 if TYPE_CHECKING:
-    from agent.outbound.shown import ShownCertificate
+    from agent.outbound.host_tls import HostTls
 
 IDLE_S: Final = 15.0
 """Seconds that an unused connection is kept: less than any host's own patience, so that it is rarely the host that
@@ -42,12 +42,11 @@ class HostCertificateRefused(AgentError):
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """Where the connector host is, and whom to believe there."""
+    """Where the connector host is, and how to speak to it."""
 
     url: URL
-    trust: ssl.SSLContext
+    tls: HostTls
     connect_s: float
-    shown: ShownCertificate | None = None
 
     @property
     def authority(self) -> str:
@@ -70,12 +69,12 @@ class Host:
         return self.url.port or 443
 
 
-def parse_host(url: str, trust: ssl.SSLContext, connect_s: float, shown: ShownCertificate | None = None) -> Host:
+def parse_host(url: str, tls: HostTls, connect_s: float) -> Host:
     """Return the host at this URL; raises ConfigurationError where it is not `https://name[:port]`."""
     parsed = URL(url)
     if parsed.scheme != "https" or not parsed.host or parsed.path != "/" or parsed.query_string or parsed.user:
         raise ConfigurationError(f"agent.host: write https://NAME:PORT and no path; {url!r} is something else.")
-    return Host(parsed, trust, connect_s, shown)
+    return Host(parsed, tls, connect_s)
 
 
 class HostPool:
@@ -161,12 +160,10 @@ class HostPool:
     async def _dial(self) -> Connection:
         loop, host = asyncio.get_running_loop(), self.host
         where = host.described
-        if host.shown is not None:
-            host.shown.refresh()
         try:
             async with asyncio.timeout(host.connect_s):
                 _, protocol = await loop.create_connection(
-                    lambda: ResponseHandler(loop), host.name, host.port, ssl=host.trust
+                    lambda: ResponseHandler(loop), host.name, host.port, ssl=host.tls.context()
                 )
         except ssl.SSLCertVerificationError as failure:
             raise HostCertificateRefused(

@@ -6,14 +6,13 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from agent import __version__, events, logs, metrics
-from agent.link.tls import trusting
 from agent.outbound.credentials import load
 from agent.outbound.dialling import Dialler, read_token
 from agent.outbound.forwarding import Forwarder
 from agent.outbound.host import HostPool, parse_host
+from agent.outbound.host_tls import HostTls
 from agent.outbound.probe import Probe
 from agent.outbound.reporting import Reporter
-from agent.outbound.shown import shown
 from agent.outbound.tokens import HostToken
 from agent.rates import Rates
 
@@ -28,9 +27,8 @@ async def run(settings: AgentSettings, stop: asyncio.Event, ready: Callable[[], 
 
     Raises ConfigurationError where the settings cannot be used.
     """
-    trust = trusting(settings.host_trust, "agent.host_trust")
-    certificate = shown(settings.host_client_certificate, settings.host_client_key, trust)
-    pool = HostPool(parse_host(settings.host, trust, settings.host_connect_s, certificate))
+    tls = HostTls(settings.host_trust, settings.host_client_certificate, settings.host_client_key)
+    pool = HostPool(parse_host(settings.host, tls, settings.host_connect_s))
     probe = Probe(pool, settings.probe_s)
     forwarder = Forwarder(
         pool,

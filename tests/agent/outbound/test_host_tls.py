@@ -6,9 +6,8 @@ import pytest
 
 from agent import events
 from agent.errors import ConfigurationError
-from agent.link.tls import trusting
-from agent.outbound.shown import shown
-from tests.agent.chain import host_server, scim_client
+from agent.outbound.host_tls import HostTls
+from tests.agent.chain import host_server, issue_papers, scim_client
 from tests.tls.certificates import write_client
 
 KEYS = ("host_client_certificate", "host_client_key")
@@ -63,19 +62,39 @@ async def test_exchanged_files_are_shown_from_the_next_connection_on(chain, pape
             assert response.status == 200
 
 
-def context(papers):
-    return trusting(papers.authority, "agent.host_trust")
-
-
 def readable_by_all(key):
     key.chmod(0o644)
     return key
 
 
+async def test_another_authority_of_the_host_is_believed_from_the_next_connection_on(chain, client, log, tmp_path):
+    (folder := tmp_path / "next").mkdir()
+    (trust := tmp_path / "trust.pem").write_bytes(chain.papers.authority.read_bytes())
+    async with host_server(papers := issue_papers(folder)) as host:
+        await chain.start_relay()
+        await chain.start_agent(host.url, host_trust=trust)
+        await log.wait_for(events.HOST_PROBED, reachable=False)
+        papers.authority.replace(trust)
+        await log.wait_for(events.HOST_PROBED, reachable=True)
+        async with client.post(chain.address(), data=b"{}") as response:
+            assert response.status == 200
+
+
+@pytest.mark.parametrize("content", [b"", None])
+async def test_an_authority_that_cannot_be_used_leaves_the_one_before_in_force(papers, log, tmp_path, content):
+    (trust := tmp_path / "trust.pem").write_bytes(papers.authority.read_bytes())
+    one = HostTls(trust, None, None)
+    before = one.context()
+    trust.unlink() if content is None else trust.write_bytes(content)
+    assert one.context() is before
+    assert "agent.host_trust" in (await log.wait_for(events.CERTIFICATE_WARNING))["fact"]
+
+
 async def test_files_that_do_not_belong_together_leave_the_ones_before_in_force(papers, files, log):
-    one = shown(*files, context(papers))
+    one = HostTls(papers.authority, *files)
+    before = one.context()
     files[0].write_bytes(write_client(files[0].parent / "other")[0].read_bytes())
-    one.refresh()
+    assert one.context() is before
     warning = await log.wait_for(events.CERTIFICATE_WARNING)
     assert "is not the key of the certificate" in warning["fact"]
 
@@ -93,4 +112,4 @@ async def test_files_that_do_not_belong_together_leave_the_ones_before_in_force(
 )
 def test_files_that_cannot_be_used_stop_the_agent_at_its_start(papers, files, change, words):
     with pytest.raises(ConfigurationError, match=words):
-        shown(*change(*files), context(papers))
+        HostTls(papers.authority, *change(*files))

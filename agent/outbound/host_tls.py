@@ -1,0 +1,77 @@
+"""The agent's TLS to the connector host: whom it believes there, and what it shows to a host that demands it.
+
+Its files may be exchanged at any time: the next connection goes by the new ones, where they can be used.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import stat
+from typing import TYPE_CHECKING
+
+from agent import events, logs
+from agent.errors import ConfigurationError
+from agent.link.tls import trusting
+from connector_host.clock import now
+from connector_host.tls.files import UnusableFile, load_pair
+
+if TYPE_CHECKING:
+    import ssl
+    from pathlib import Path
+
+
+class HostTls:
+    """Keeps the context for connections to the host in step with its files."""
+
+    def __init__(self, trust: Path | None, certificate: Path | None, key: Path | None) -> None:
+        """Read the files; raises ConfigurationError where they cannot be used."""
+        if (certificate is None) is not (key is None):
+            raise ConfigurationError(
+                "agent.host_client_certificate: is missing, and host_client_key is of no use alone."
+                if certificate is None
+                else "agent.host_client_key: is missing: name the key of host_client_certificate."
+            )
+        self._trust, self._certificate, self._key = trust, certificate, key
+        self._seen = self._stamp()
+        self._context = self._load()
+
+    def context(self) -> ssl.SSLContext:
+        """Return what the next connection uses; files that cannot be used leave the ones before them in force."""
+        if (stamp := self._stamp()) != self._seen:
+            self._seen = stamp
+            try:
+                self._context = self._load()
+            except ConfigurationError as failure:
+                mend = "What was there before stays in force; exchange all files that belong together."
+                logs.event(events.CERTIFICATE_WARNING, level=logging.WARNING, fact=str(failure), mend=mend)
+        return self._context
+
+    def _stamp(self) -> tuple[tuple[int, int], ...]:
+        files = [file for file in (self._trust, self._certificate, self._key) if file is not None]
+        try:
+            return tuple((found.st_mtime_ns, found.st_ino) for found in (file.stat() for file in files))
+        except OSError:  # one of them is being exchanged just now, or loading says what is wrong
+            return ()
+
+    def _load(self) -> ssl.SSLContext:
+        context = trusting(self._trust, "agent.host_trust")
+        if self._certificate is not None and self._key is not None:
+            _show(context, self._certificate, self._key)
+        return context
+
+
+def _show(context: ssl.SSLContext, certificate: Path, key: Path) -> None:
+    try:
+        identity = load_pair(certificate, key)
+    except UnusableFile as failure:
+        raise ConfigurationError(f"agent.host_client_{failure.finding.subject}: {failure}") from failure
+    if os.name == "posix" and key.stat().st_mode & (stat.S_IROTH | stat.S_IWOTH):
+        raise ConfigurationError(f"agent.host_client_key: everybody on this machine may use {key}: chmod 600 {key}")
+    end = identity.certificate.not_valid_after_utc
+    if end < now():
+        raise ConfigurationError(
+            f"agent.host_client_certificate: {certificate} expired on {end:%Y-%m-%d %H:%M} UTC; "
+            "get a new one from the host's administrator."
+        )
+    context.load_cert_chain(certificate, key)
