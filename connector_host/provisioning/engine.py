@@ -26,7 +26,7 @@ from connector_host.provisioning.state import logbook
 from connector_host.provisioning.state.leading import Lead, leading
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping
+    from collections.abc import AsyncIterator, Callable, Container, Mapping
     from datetime import datetime
 
     from connector_host.provisioning.lanes import Lane
@@ -52,6 +52,7 @@ class Engine:
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     on_progress: Callable[[Report], None] = lambda _report: None
     _lanes: Mapping[str, Lane] = field(init=False)
+    _changed: asyncio.Event = field(default_factory=asyncio.Event, init=False)
 
     def __post_init__(self) -> None:
         self._lanes = lanes(job.target for job in self.settings.jobs.values())
@@ -67,29 +68,49 @@ class Engine:
             raise failure
         return report
 
-    async def serve(self, names: list[str]) -> None:
-        """Run these jobs by their schedules until `stop` is set."""
+    def take_over(self, settings: Provisioning) -> None:
+        """Use other settings from the next cycle of each job on; a job that is no more ends with the users in hand."""
+        self.settings = settings
+        # A cycle that is about to begin with the old settings finds its lane, too.
+        self._lanes = {**self._lanes, **lanes(job.target for job in settings.jobs.values())}
+        self._changed.set()
+
+    async def serve(self, names: Container[str] | None = None) -> None:
+        """Run these jobs, or every one, by their schedules until `stop` is set; jobs may come and go meanwhile."""
+        running: dict[str, asyncio.Task[None]] = {}
         async with asyncio.TaskGroup() as group:
-            for name in names:
-                self._job(name)
-                group.create_task(self._by_the_clock(name))
+            while not self.stop.is_set():
+                self._changed.clear()
+                for name in self.settings.jobs:
+                    if (names is None or name in names) and (name not in running or running[name].done()):
+                        running[name] = group.create_task(self._by_the_clock(name))
+                await self._until_changed()
+
+    async def _until_changed(self) -> None:
+        waits = [asyncio.ensure_future(event.wait()) for event in (self.stop, self._changed)]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
 
     async def _by_the_clock(self, name: str) -> None:
-        while not self.stop.is_set():
+        while not self.stop.is_set() and name in self.settings.jobs:
             try:
                 where = await asyncio.to_thread(self.state.job, name)
-                if not where.stopped and due_at(self._job(name), where) <= clock.now().timestamp():
-                    await self._try(name)
+                job = self.settings.jobs.get(name)  # it may have gone while the state was asked
+                if job is not None and not where.stopped and due_at(job, where) <= clock.now().timestamp():
+                    await self._try(name, job)
             except StateUnavailable as failure:
                 _LOG.error(events.PROVISIONING_FAILED, key=name, reason=type(failure).__name__)
                 await self._pause(STATE_S)
             await self._pause(LOOK_S)
 
-    async def _try(self, name: str) -> None:
+    async def _try(self, name: str, job: JobSettings) -> None:
         """Run one cycle, and let nothing that goes wrong in it end the engine."""
         try:
             async with leading(self.state, name) as held:
-                report, failure = await self._led(name, self._job(name), Options(), held)
+                report, failure = await self._led(name, job, Options(), held)
                 if failure is not None:
                     _LOG.error(events.PROVISIONING_FAILED, key=name, reason=report.detail)
         except JobHeld:
@@ -150,7 +171,7 @@ class Engine:
 
     def _may_go_on(self, name: str, held: Lead) -> bool:
         try:
-            return held.is_held() and not self.state.is_stopped(name)
+            return name in self.settings.jobs and held.is_held() and not self.state.is_stopped(name)
         except StateUnavailable:
             return False
 

@@ -13,13 +13,14 @@ import socket
 import sqlite3
 import stat
 import subprocess
+import sys
 
 import pytest
 
 from connector_host.provisioning.state.leading import lead
 from tests.endpoint.service import TOKEN
 from tests.provisioning import jobs_in_files
-from tests.provisioning.jobs_in_files import PROGRAM, kill, run_beside, spawn
+from tests.provisioning.jobs_in_files import PROGRAM, command, kill, run_beside, spawn
 from tests.provisioning.rig import person, until
 from tests.provisioning.terminal import Terminal
 
@@ -145,6 +146,38 @@ async def test_a_signal_finishes_the_users_in_hand_and_the_service_goes_on_there
     assert rig.state.counts("staff")["links"] == count
     assert "finished" in (await run_beside(config, "run", "--once")).stdout
     assert len(rig.rows()) == 1_500
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGHUP")
+async def test_a_changed_file_is_taken_over_at_sighup_and_a_bad_one_changes_nothing(rig, config):
+    rig.people(person(1))
+    good = config.read_text()
+    engine = await asyncio.create_subprocess_exec(
+        *command(config, "run"), stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    try:
+        await told(engine, "provisioning.cycle")
+        config.write_text(good.replace("ToUpper([family])", "ToUpper([family]"))
+        engine.send_signal(signal.SIGHUP)
+        refused = await told(engine, "configuration.refused")
+        assert "jobs.staff: mapping to name.familyName" in refused
+        config.write_text(good.replace("ToUpper([family])", "ToLower([family])"))
+        engine.send_signal(signal.SIGHUP)
+        await told(engine, "configuration.applied")
+        rig.state.set_job("staff", next_run=None)
+        await told(engine, "provisioning.cycle")
+        assert rig.rows()["u00001"]["LastName"] == "family1"
+    finally:
+        engine.terminate()
+        await engine.wait()
+
+
+async def told(engine, event):
+    """The next line of the log that has this event."""
+    while line := (await engine.stdout.readline()).decode():
+        if event in line:
+            return line
+    raise AssertionError(event)
 
 
 async def test_killed_again_and_again_nothing_is_lost_or_doubled(rig, config):

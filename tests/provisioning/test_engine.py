@@ -30,13 +30,13 @@ from connector_host.provisioning.state.records import JobState
 from connector_host.provisioning.state.store import State
 from tests.provisioning.jobs import job
 from tests.provisioning.mail import mail_server, webhook
-from tests.provisioning.rig import Rig, person, until
+from tests.provisioning.rig import ENTERPRISE, MAPPINGS, Rig, person, until
 from tests.servers import PASSWORD
 
 
 @contextlib.asynccontextmanager
-async def serving(engine):
-    task = asyncio.create_task(engine.serve(["staff"]))
+async def serving(engine, names=("staff",)):
+    task = asyncio.create_task(engine.serve(names))
     try:
         yield
     finally:
@@ -104,6 +104,31 @@ async def test_a_schedule_that_comes_sooner_is_followed_by_an_engine_that_starts
     rig.people(person(1), person(2))
     async with serving(rig.engine(interval_min=0.001)):
         await until(lambda: "u00002" in rig.rows())
+
+
+async def test_an_engine_takes_over_another_schedule_and_mapping_and_a_job_that_is_new(rig):
+    rig.people(person(1))
+    engine = rig.engine(cron="0 0 1 1 *")
+    async with serving(engine, None):
+        await until(lambda: rig.job().last_report)
+        other = rig.folder / "others.csv"
+        other.write_text(rig.file.read_text().replace("u00001", "u00009").replace("u1@", "u9@"))
+        mappings = [*MAPPINGS[:-1], {"target": f"{ENTERPRISE}:department", "type": "constant", "constant": "Law"}]
+        staff = rig.document | {"interval_min": 0.001, "mappings": mappings}
+        guests = rig.document | {"source": rig.document["source"] | {"path": str(other)}}
+        engine.take_over(Provisioning.model_validate({"jobs": {"staff": staff, "guests": guests}}))
+        await until(lambda: "u00009" in rig.rows())
+        await until(lambda: rig.rows()["u00001"]["Department"] == "Law")
+
+
+async def test_a_job_that_is_removed_ends_with_the_users_in_hand(rig):
+    rig.people(*(person(n) for n in range(2_000)))
+    engine = rig.engine(target=rig.document["target"] | {"requests_per_s": 100})
+    async with serving(engine, None):
+        await until(lambda: len(rig.rows()) > 5)
+        engine.take_over(Provisioning.model_validate({"jobs": {"guests": rig.document | {"interval_min": 1_000}}}))
+        await until(lambda: rig.job().last_report)
+    assert json.loads(rig.job().last_report)["ending"] == "stopped"
 
 
 async def test_an_engine_that_cannot_read_its_source_lives_on(rig):

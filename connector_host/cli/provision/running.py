@@ -65,8 +65,9 @@ def check(jobs: tuple[str, ...], config: Path, *, as_json: bool) -> None:
 def run(jobs: tuple[str, ...], config: Path, *, once: bool, as_json: bool) -> None:
     """Run jobs by their schedules until told to stop, or once.
 
-    SIGTERM or Ctrl-C finishes the users in hand and stops; the next run goes on there. With --once, exits with 1
-    unless every cycle finished, and with 2 if one finished but users failed.
+    SIGTERM or Ctrl-C finishes the users in hand and stops; the next run goes on there. SIGHUP reads the configuration
+    again: cycles that begin later use it, jobs come and go; one that cannot be used changes nothing, as the log says.
+    With --once, exits with 1 unless every cycle finished, and with 2 if one finished but users failed.
     """
     from connector_host.observability import logs
     from connector_host.provisioning.engine import Engine
@@ -76,7 +77,7 @@ def run(jobs: tuple[str, ...], config: Path, *, once: bool, as_json: bool) -> No
         names = chosen(settings, jobs)
         engine = Engine(settings, state)
         if not once:
-            asyncio.run(_until_told(engine, names))
+            asyncio.run(_until_told(engine, jobs, config))
             return
         reports, refused = asyncio.run(_once(engine, names))
     if as_json:
@@ -89,9 +90,25 @@ def run(jobs: tuple[str, ...], config: Path, *, once: bool, as_json: bool) -> No
     raise SystemExit(1 if refused else exit_code(reports))
 
 
-async def _until_told(engine: Engine, names: list[str]) -> None:
+async def _until_told(engine: Engine, names: tuple[str, ...], config: Path) -> None:
     _listen(engine)
-    await engine.serve(names)
+    async with asyncio.TaskGroup() as group:
+        reloading = group.create_task(_on_hangup(engine, config))
+        await engine.serve(names or None)
+        reloading.cancel()
+
+
+async def _on_hangup(engine: Engine, config: Path) -> None:
+    """Read the configuration again for each SIGHUP, which Windows has not; those that come meanwhile are one more."""
+    from connector_host.provisioning.reloading import reload
+
+    asked = asyncio.Event()
+    if (number := getattr(signal, "SIGHUP", None)) is not None:
+        asyncio.get_running_loop().add_signal_handler(number, asked.set)
+    while True:
+        await asked.wait()
+        asked.clear()
+        await reload(engine, config)
 
 
 def _listen(engine: Engine) -> None:
