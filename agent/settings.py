@@ -81,8 +81,8 @@ class LimitSettings(Settings, frozen=True, kw_only=True):
     """Requests of one tenant in a second; more are answered with 429 and Retry-After. For a moment it may be twice as
     many. Left out, only what is under way is bounded. Requests that are refused at the relay do not count."""
     requests_per_s_and_address: Annotated[float, Meta(gt=0)] | None = None
-    """Requests of one client address in a second, refused ones and enrolments, too; for IPv6 of one /64. Leave it out
-    where a load balancer stands in front."""
+    """Requests of one client address in a second, refused ones, enrolments and links, too; for IPv6 of one /64. Leave
+    it out where a load balancer stands in front."""
     idle_s: Seconds = 75.0
     """Seconds in which a connection must bring a request, its headers complete; then it is closed."""
 

@@ -3,6 +3,7 @@
     traceparent: 00-TRACE_ID-SPAN_ID-FLAGS        https://www.w3.org/TR/trace-context/ §3.2
 
 Whoever receives a request goes on with its trace, or begins one; nothing here collects or sends spans anywhere.
+A client's own `X-Request-Id` goes on beside it, where each hop agrees that it is one.
 """
 
 from __future__ import annotations
@@ -23,6 +24,14 @@ _NOT_SAMPLED: Final = "00"
 _SAMPLED: Final = 0x01
 _FLAGS: Final = 0x03
 """Sampled, and an id that is random; other bits go on as zero (§3.2.2.5), of later versions all but the first."""
+
+
+_REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+
+
+def is_request_id(text: str | None) -> bool:
+    """Return whether this may name a request: on every hop, in logs and in the audit trail."""
+    return text is not None and _REQUEST_ID.fullmatch(text) is not None
 
 
 @dataclass(frozen=True, slots=True)

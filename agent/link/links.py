@@ -192,6 +192,8 @@ class Link:
         try:
             with contextlib.suppress(OSError, TimeoutError):
                 async with asyncio.timeout(_CLOSE_S):
+                    if self.session.peer is None and self.session.draining:
+                        await self._socket.send_bytes(self.session.take())
                     await self._socket.close()
         except asyncio.CancelledError:
             # aiohttp waits here on what the blocked send that has just been given up waited on, and so hears of that

@@ -40,6 +40,9 @@ if TYPE_CHECKING:
 WINDOW_BYTES: Final = 262_144
 """Credit of a fresh stream: what one slow reader may hold back at this end, at the most."""
 
+_REASON_BYTES: Final = 200
+"""Of a good-bye in place of a hello, which comes from nobody who is known."""
+
 CREDIT_LIMIT: Final = 2**31 - 1
 LAST_STREAM: Final = 2**32 - 1
 STREAM_LIMIT: Final = 10_000
@@ -93,7 +96,9 @@ class Session:
             Kind.CANCEL: self._on_cancel,
             Kind.GOAWAY: self._on_goaway,
             Kind.PING: self._on_ping,
-            **dict.fromkeys((Kind.PONG, Kind.HEALTH, Kind.RENEW, Kind.RENEWED, Kind.NOTE), aside),
+            **dict.fromkeys((Kind.PONG, Kind.NOTE), aside),
+            # What the other end has no business to say is passed over, as is what a newer one may.
+            **dict.fromkeys((Kind.HEALTH, Kind.RENEW) if opens else (Kind.RENEWED,), aside),
         }
         self._reply = reply
         if reply is None:
@@ -279,11 +284,14 @@ class Session:
         return events
 
     def _on_hello(self, frame: Frame) -> Notice:
+        if frame.kind == Kind.GOAWAY:
+            raise ProtocolViolation(f"no hello, but: {frame.payload[:_REASON_BYTES].decode(errors='replace')}")
         if frame.kind != Kind.HELLO:
             raise ProtocolViolation("a frame before the hello")
         hello = decode(Hello, frame.payload)
         oldest, newest = hello.versions
         if not oldest <= VERSION <= newest:
+            self.drain(f"it speaks version {VERSION} of the protocol, and was offered {oldest} to {newest}")
             raise ProtocolViolation(f"versions {oldest} to {newest} of the protocol, and this end speaks {VERSION}")
         if not 0 < hello.window <= CREDIT_LIMIT:
             raise ProtocolViolation(f"a window of {hello.window} bytes")

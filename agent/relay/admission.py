@@ -24,6 +24,7 @@ from agent.link.links import MESSAGE_BYTES, Heartbeat, Link
 from agent.link.messages import VERSION, Hello
 from agent.link.session import WINDOW_BYTES, Session
 from agent.link.stretches import DEFLATE
+from agent.rates import Rates
 from agent.relay.authority import RequestRefused
 from agent.relay.databases import StoreUnavailable
 from agent.status import dated
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
     from agent.relay.enrolment import Enrolment
     from agent.relay.matching import Agents
     from agent.relay.tenants import Tenants
+
+_RENEWALS_PER_S: Final = 0.1
+"""Certificates of one agent in a second; an agent asks again after half a minute, and for one a fortnight."""
 
 HELLO_S: Final = 10.0
 """Seconds in which an agent that was let in must say hello."""
@@ -71,6 +75,7 @@ class Admission:
     named: dict[Link, AgentName] = field(default_factory=dict)
     """The live links of agents with a certificate."""
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    _renewals: Rates = field(default_factory=lambda: Rates(_RENEWALS_PER_S))
 
     async def serve(self, request: web.BaseRequest, tenant: str) -> web.StreamResponse:
         """Carry the link of one agent until it ends; 401 for wrong credentials and for a wrong tenant alike."""
@@ -167,7 +172,7 @@ class Admission:
         logs.event(events.LINK_CONNECTED, tenant=tenant, agent=agent, id=identity, version=version, peer=peer)
         if name is not None:
             self.named[link] = name
-            link.on_renewal = lambda request: self._begin(self._renew(link, name, request))
+            link.on_renewal = lambda request: self._on_renewal(link, name, request)
         self.agents.add(tenant, link)
         try:
             await asyncio.wait({ended})
@@ -175,6 +180,13 @@ class Admission:
             self.agents.remove(tenant, link)
             self.named.pop(link, None)
             logs.event(events.LINK_ENDED, tenant=tenant, agent=agent, id=identity, reason=link.end_reason)
+
+    def _on_renewal(self, link: Link, name: AgentName, request: bytes) -> None:
+        """Begin to issue the agent's next certificate; a request that comes too soon is passed over, and not logged."""
+        if self._renewals.take(name.agent, asyncio.get_running_loop().time()):
+            self.last_error = dated(f"agent {link.peer.name} asks for certificates too often")
+            return
+        self._begin(self._renew(link, name, request))
 
     async def _renew(self, link: Link, name: AgentName, request: bytes) -> None:
         try:

@@ -35,7 +35,6 @@ _SAID_BY_THE_RELAY: Final = frozenset(
     }
 )
 _AUTHORITY: Final = re.compile(r"[A-Za-z0-9._-]{1,253}(?::\d{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](?::\d{1,5})?")
-_REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
 
 def is_authority(text: str) -> bool:
@@ -45,7 +44,7 @@ def is_authority(text: str) -> bool:
 
 def request_id(given: str | None) -> str:
     """Return the client's request id where it is well formed, else a new one."""
-    return given if given is not None and _REQUEST_ID.fullmatch(given) else os.urandom(16).hex()
+    return given if given is not None and traces.is_request_id(given) else os.urandom(16).hex()
 
 
 @dataclass(frozen=True, slots=True)

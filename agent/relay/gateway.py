@@ -96,12 +96,12 @@ class Gateway:
         target = request.raw_path
         if match := _TENANT_TARGET.fullmatch(target):
             return await self._scim(request, match["tenant"], match["target"])
-        if match := _LINK_TARGET.fullmatch(target):
-            return await self.admission.serve(request, match["tenant"])
-        if target == "/enroll" and request.method == "POST":
+        link = _LINK_TARGET.fullmatch(target)
+        if link or (target == "/enroll" and request.method == "POST"):
             if hasty := self._hasty(request):
                 return self._problem(hasty, request_id(None))
-            return await self.admission.enrolment.serve(request)
+            door = self.admission
+            return await (door.serve(request, link["tenant"]) if link else door.enrolment.serve(request))
         if target == "/healthz":
             return web.Response(text="ok\n", headers={"Server": SERVER})
         return self._problem(answers.NO_SUCH_PATH, request_id(None))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 from aiohttp import web
 
-from connector_host import clock
+from connector_host import clock, traces
 from connector_host.access.callers import calling
 from connector_host.access.door import TurnedAway
 from connector_host.access.tokens import TokenGate
@@ -40,7 +40,6 @@ DEADLINE_S: Final = web.RequestKey("deadline_s", float)
 """When the request must be answered, by the monotonic clock."""
 
 _LOG = structlog.stdlib.get_logger()
-_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 _SCIM_PATH: Final = re.compile(r"/ecma2host_([^/]+)/scim(/.*)?")
 WRITES: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _OPEN_PATHS: Final = frozenset({"/healthz", "/readyz"})
@@ -74,7 +73,7 @@ async def identify(request: web.Request, handler: Handler) -> web.StreamResponse
 def request_id_of(request: web.BaseRequest) -> str:
     """Return the client's own id of a request where it is a sensible one, else a new one."""
     given = request.headers.get("X-Request-Id")
-    if given is not None and _ID.fullmatch(given):
+    if given is not None and traces.is_request_id(given):
         return given
     # No secret: an id that nobody else has is enough, and asking the system for chance costs more than all else here.
     return f"{random.getrandbits(128):032x}"

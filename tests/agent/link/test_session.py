@@ -7,8 +7,20 @@ import pytest
 from agent.errors import ProtocolViolation
 from agent.link.frames import CREDIT, EXTENSION, HEADER, PAYLOAD_BYTES, Kind, pack
 from agent.link.links import MESSAGE_BYTES
-from agent.link.messages import VERSION, Hello
-from agent.link.notices import Answered, Cancelled, Credited, Draining, Failed, Greeted, Opened, Ponged, Received
+from agent.link.messages import VERSION, Health, Hello
+from agent.link.notices import (
+    Answered,
+    Cancelled,
+    Credited,
+    Draining,
+    Failed,
+    Greeted,
+    Opened,
+    Ponged,
+    Received,
+    RenewalAsked,
+    Renewed,
+)
 from agent.link.outbox import BATCH_BYTES
 from agent.link.packing import encode
 from agent.link.session import Session
@@ -80,6 +92,13 @@ def test_no_message_is_longer_than_the_other_end_reads():
     while message := relay.take():
         sizes.append(len(message))
     assert BATCH_BYTES < max(sizes) <= MESSAGE_BYTES
+
+
+def test_only_agents_tell_and_ask_and_only_the_relay_issues():
+    relay, agent = joined()
+    assert relay.receive(pack(Kind.RENEWED, 0, b"x") + pack(Kind.RENEW, 0, b"x")) == [RenewalAsked(b"x")]
+    health = pack(Kind.HEALTH, 0, encode(Health(reachable=True, record="")))
+    assert agent.receive(pack(Kind.RENEW, 0, b"x") + health + pack(Kind.RENEWED, 0, b"x")) == [Renewed(b"x")]
 
 
 def test_long_data_is_cut_into_frames():

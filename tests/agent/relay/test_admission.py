@@ -9,7 +9,7 @@ import aiohttp
 import pytest
 
 from agent import events
-from agent.link.frames import Kind, pack
+from agent.link.frames import Kind, pack, unpack
 from agent.link.links import MESSAGE_BYTES
 from agent.link.messages import Hello
 from agent.link.packing import encode
@@ -45,6 +45,9 @@ async def test_a_wrong_token_and_a_wrong_tenant_look_alike(chain, client, tenant
         (b"garbage", "header is cut short"),
         (b"", "without a frame"),
         (pack(Kind.PING, 0, b"12345678"), "before the hello"),
+        (pack(Kind.HEALTH, 0, b""), "before the hello"),
+        (pack(Kind.RENEW, 0, b""), "before the hello"),
+        (pack(Kind.GOAWAY, 0, b"it is late"), "no hello, but: it is late"),
         (HELLO + b"\x04\x00" + b"\xff" * 8, "bytes, and"),
         (HELLO + pack(Kind.RESPONSE, 7, b""), "never opened"),
         (HELLO + pack(Kind.REQUEST, 1, b""), "may not be opened"),
@@ -61,6 +64,18 @@ async def test_an_agent_that_breaks_the_protocol_loses_its_link(chain, client, m
     greeted = any(name == events.LINK_CONNECTED for name, _ in chain.log.seen)
     ended = await chain.log.wait_for(events.LINK_ENDED if greeted else events.LINK_REFUSED)
     assert words in ended["reason"]
+
+
+async def test_an_agent_of_another_version_hears_which_one_the_relay_speaks(chain, client):
+    await chain.start_relay()
+    async with client.ws_connect(f"{chain.url}/link/acme", headers=authorisation(TOKEN + "acme")) as socket:
+        await socket.send_bytes(pack(Kind.HELLO, 0, encode(Hello((2, 3), 65_536, "newer", "9"))))
+        said = b""
+        async with asyncio.timeout(5):
+            while (message := await socket.receive()).type is aiohttp.WSMsgType.BINARY:
+                said += message.data
+    assert [frame.kind for frame in unpack(said)] == [Kind.HELLO, Kind.GOAWAY]
+    assert said.endswith(b"it speaks version 1 of the protocol, and was offered 2 to 3")
 
 
 async def test_a_silent_link_is_given_up(chain, client):

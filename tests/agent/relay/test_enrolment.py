@@ -16,7 +16,9 @@ from yarl import URL
 from agent import events
 from agent.errors import ConfigurationError
 from agent.link.credentials import AgentName, is_proven, name_in, prove
-from agent.link.messages import EnrolmentAnswer
+from agent.link.frames import Kind, pack
+from agent.link.messages import EnrolmentAnswer, Hello
+from agent.link.packing import encode
 from agent.outbound import credentials
 from agent.outbound.credentials import EnrolmentRefused, enrol, new_request
 from agent.relay.authority import KEY_FILE, RequestRefused, open_authority
@@ -170,6 +172,22 @@ async def test_several_links_that_come_about_at_once_ask_for_one_certificate(cha
     told = [event for event, _ in chain.log.seen]
     assert told.count(events.AGENT_RENEWED) == 1
     assert events.CERTIFICATE_REFUSED not in told
+
+
+async def test_an_agent_gets_no_more_certificates_than_it_may_need(chain, host, client):
+    await chain.start_relay(heartbeat_s=60.0, dead_s=60.0)
+    _, identity = await enrolled(chain, host)
+    context = chain.papers.context()
+    identity.add_to(context)
+    hello = pack(Kind.HELLO, 0, encode(Hello((1, 1), 65_536, "one", "0")))
+    request = credentials.new_request()[1]
+    async with client.ws_connect(f"{chain.url}/link/acme", ssl=context) as socket:
+        await socket.send_bytes(hello)
+        await chain.relay_sees(1)
+        await socket.send_bytes(20 * pack(Kind.RENEW, 0, request))
+        await chain.log.wait_for(events.AGENT_RENEWED)
+        with pytest.raises(TimeoutError):
+            await chain.log.wait_for(events.AGENT_RENEWED, count=2, limit_s=1.0)
 
 
 async def test_an_expired_agent_says_what_to_do_and_recovers_without_a_restart(chain, host):

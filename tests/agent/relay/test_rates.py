@@ -48,6 +48,12 @@ async def test_an_address_that_asks_too_often_is_refused_whatever_it_asks(chain,
     assert not host.asked
 
 
+async def test_an_address_that_asks_too_often_guesses_no_agents_token(chain, client):
+    await chain.start_relay(limits={"requests_per_s_and_address": 1})
+    seen = await statuses(client, f"{chain.url}/link/acme", 20, headers={"Authorization": "Bearer wrong"})
+    assert {status for status, *_ in seen} == {401, 429}
+
+
 async def test_an_address_that_asks_too_often_guesses_no_enrolment_token(chain, host, tmp_path):
     from agent.outbound.dialling import parse_relay
 
