@@ -133,7 +133,7 @@ class RelaySettings(Settings, frozen=True, kw_only=True):
     here; `name`, alone and with `port`, is always taken. Any other is answered with 421, so that no client can make the
     host name an address in `meta.location` that is not the relay's."""
     listen: str = "127.0.0.1"
-    """The address to listen on; `0.0.0.0` for all of them."""
+    """The address to listen on; `0.0.0.0` for all of IPv4, `::` for all of IPv6 and IPv4."""
     port: Port = 8443
     """The TLS port for SCIM clients and agents; 0 takes any free one, which the log then names."""
     state: Path | None = None

@@ -146,7 +146,8 @@ class Port:
 
 def _listen(address: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    listening = socket.create_server((address, port), family=family, backlog=_BACKLOG)
+    both = address == "::" and socket.has_dualstack_ipv6()
+    listening = socket.create_server((address, port), family=family, backlog=_BACKLOG, dualstack_ipv6=both)
     listening.setblocking(False)  # noqa: FBT003 - the standard library's signature
     return listening
 

@@ -95,7 +95,8 @@ class Store:
 
     def new_enrolment(self, tenant: str, now_s: int, life_s: int) -> str:
         """Return a new token with which one agent of the tenant may enrol, once, for so many seconds."""
-        token = secrets.token_urlsafe(32)
+        # Hex digits: a token that begins with a hyphen would be taken for an option where it is typed.
+        token = secrets.token_hex(32)
         with self._transaction() as connection:
             connection.execute("DELETE FROM enrolment WHERE ends_s <= ?", (now_s,))
             connection.execute("INSERT INTO enrolment VALUES (?, ?, ?)", (_hash(token), tenant, now_s + life_s))

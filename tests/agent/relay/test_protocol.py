@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import ssl
 from contextlib import suppress
 
@@ -197,6 +198,16 @@ async def test_a_connection_counts_from_the_handshake_to_its_end(chain, papers, 
             assert await reader.read() == b""
             writer.close()
     assert await is_served_in_the_end(papers, chain.port)
+
+
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="this machine has no IPv6")
+async def test_a_relay_that_listens_everywhere_hears_both_families(chain, host, client):
+    await chain.start_relay(listen="::")
+    await chain.start_agent(host.url)
+    for address in ("127.0.0.1", "[::1]"):
+        url = chain.address().replace("localhost", address)
+        async with client.get(url, server_hostname="localhost", headers={"Host": "localhost"}) as response:
+            assert response.status == 200
 
 
 async def test_one_site_in_ipv6_is_one_client():

@@ -50,6 +50,12 @@ def test_an_enrolment_token_is_good_once_for_its_tenant_and_its_time(opened):
     assert not one.use_enrolment("acme", token, 1_001)
 
 
+def test_an_enrolment_token_is_no_option_where_it_is_typed(tmp_path):
+    with closing(Store(SQLite(tmp_path / FILE))) as store:
+        store.add_tenant("acme")
+        assert all(store.new_enrolment("acme", 1_000, 60).isalnum() for _ in range(20))
+
+
 def test_a_token_that_is_raced_for_at_several_nodes_is_worth_one_agent(opened):
     opened().add_tenant("acme")
     token = opened().new_enrolment("acme", 1_000, 60)
