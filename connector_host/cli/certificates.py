@@ -117,9 +117,9 @@ def _passphrase(file: Path | None) -> Callable[[], bytes | None]:
 
     def ask() -> bytes | None:
         if file is not None:
-            from connector_host.tls.files import read_file
+            from connector_host.secret_files import read_secret_file
 
-            return read_file(file, "passphrase").rstrip(b"\r\n")
+            return read_secret_file(file, "--passphrase-file").encode()
         if given := os.environ.get("CONNECTOR_HOST_PASSPHRASE"):
             return given.encode()
         return click.prompt("passphrase", hide_input=True).encode() if sys.stdin.isatty() else None

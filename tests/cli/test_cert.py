@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.serialization import BestAvailableEncryption
 from cryptography.hazmat.primitives.serialization.pkcs12 import serialize_key_and_certificates
 
 from connector_host import clock
-from connector_host.tls.files import load_key
+from connector_host.tls.files import load_chain, load_key
 from connector_host.tls.issuing import Issued, issue_authority, issue_leaf
 
 
@@ -77,6 +77,16 @@ def test_its_own_certificate_is_renewed_on_demand(configured):
     assert configured.read("tls/certificate.pem") != before[0]
     assert configured.read("tls/key.pem") == before[1]
     assert configured.run("check").returncode == 0
+
+
+def test_a_passphrase_with_a_nul_is_refused_and_not_shown(configured):
+    certificate = load_chain(configured.path / "tls" / "certificate.pem")[0]
+    locked = BestAvailableEncryption(b"x")
+    (configured.path / "hr.pfx").write_bytes(serialize_key_and_certificates(None, None, certificate, None, locked))
+    (configured.path / "passphrase").write_bytes(b"s3\0cret")
+    done = configured.run("cert", "install", "hr.pfx", "--passphrase-file", "passphrase")
+    assert (done.returncode, "--passphrase-file: passphrase has a NUL" in done.stderr) == (1, True), done
+    assert ("Traceback" in done.stderr, "115, 51" in done.stderr) == (False, False)
 
 
 def test_a_renewal_that_does_not_help_the_host_is_no_success(configured):
