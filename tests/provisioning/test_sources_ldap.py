@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import subprocess
 import time
 
 import pytest
@@ -129,3 +131,46 @@ async def test_attributes_keep_the_spelling_of_the_job(directory):
     users, _ = await users_of(source)
     assert (users[0].values["UID"], users[0].values["givenname"]) == ("u04", "Given4")
     assert users[0].key
+
+
+@pytest.fixture
+def controlled(directory):
+    """Let two people have Active Directory's flags: an account that is enabled, and one that is not."""
+    for uid, flags in (("ad1", "512"), ("ad2", "514")):
+        with contextlib.suppress(subprocess.CalledProcessError):  # there already
+            directory.add(uid, objectClass="adAccount", userAccountControl=flags)
+    return directory
+
+
+@pytest.mark.parametrize(
+    "attributes", [["uid", "accountEnabled"], ["uid", "UserAccountControl"], ["uid", "ACCOUNTENABLED"], []]
+)
+async def test_the_flags_of_active_directory_say_whether_an_account_is_enabled(controlled, attributes):
+    source = source_of(controlled, attributes=attributes, filter="(|(uid=ad*)(uid=u01))")
+    name = "ACCOUNTENABLED" if "ACCOUNTENABLED" in attributes else "accountEnabled"
+    users, _ = await users_of(source)
+    assert {user.values["uid"]: user.values.get(name) for user in users} == {"ad1": True, "ad2": False, "u01": None}
+    assert name in (await source.attributes() or {name})
+    assert (await source.kinds()).get(name, "true or false") == "true or false"
+
+
+async def test_who_is_disabled_in_active_directory_is_disabled_in_the_target_by_the_next_changes(controlled, rig):
+    mappings = [
+        {"target": "userName", "source": "uid", "match": 1},
+        {"target": "name.givenName", "source": "sn"},
+    ]
+    settings = source_of(controlled)._settings.model_dump(mode="json") | {
+        "secret": PASSWORD,
+        "filter": "(uid=ad*)",
+        "attributes": ["uid", "sn", "accountEnabled"],
+    }
+    job = {"source": settings, "mappings": mappings, "enabled_attribute": "accountEnabled"}
+    await rig.run(**job)
+    assert set(rig.rows()) == {"ad1"}
+    flags = "dn: uid=ad1,{}\nchangetype: modify\nreplace: userAccountControl\nuserAccountControl: {}\n\n"
+    controlled.change("ldapmodify", flags.format(SUFFIX, 514))
+    report = await rig.run(**job)
+    assert (report.kind, report.counts["disabled"], rig.rows()["ad1"]["Enabled"]) == ("incremental", 1, 0)
+    controlled.change("ldapmodify", flags.format(SUFFIX, 512))
+    await rig.run(**job)
+    assert rig.rows()["ad1"]["Enabled"] == 1

@@ -249,7 +249,8 @@ class JobSettings(Settings):
     """With `assigned`: the attribute of the source that has a value (other than false) for users that are assigned. Not
     `appRoleAssignments` of Graph, whose users come without it."""
     enabled_attribute: str | None = None
-    """The attribute of the source that is false for a disabled user; None is that the source has none."""
+    """The attribute of the source that is false for a disabled user (of LDAP and Graph `accountEnabled`); None is that
+    the source has none."""
     out_of_scope: Literal["disable", "leave"] = "disable"
     """What happens to a user who leaves the scope or is unassigned: disabled, or left as it is."""
     disable: DisableSettings = DisableSettings()
@@ -269,6 +270,13 @@ class JobSettings(Settings):
     """Who is told."""
     redact_log: bool = False
     """Keep every value out of the provisioning log; names of attributes stay."""
+
+    @field_validator("enabled_attribute")
+    @classmethod
+    def _is_no_bits(cls, name: str | None) -> str | None:
+        if name is not None and name.lower() == "useraccountcontrol":
+            raise ValueError("holds flags, and is never false: write accountEnabled, which is read from them")
+        return name
 
     @model_validator(mode="after")
     def _graph_tells_of_no_roles(self) -> JobSettings:

@@ -140,7 +140,8 @@ class LdapSettings(_Secret):
     key: str = "entryUUID"
     """The attribute that identifies a user for ever: `entryUUID`, or `objectGUID` in Active Directory."""
     attributes: tuple[str, ...] = ()
-    """What to read of each entry; empty is all user attributes. `key` and `mark` are always read."""
+    """What to read of each entry; empty is all user attributes. `key` and `mark` are always read. `accountEnabled` is
+    false where Active Directory's `userAccountControl` has the bit of disabled accounts: read with either of them."""
     mark: str | None = "modifyTimestamp"
     """The operational attribute that grows with each change: `modifyTimestamp`, or `uSNChanged` in Active Directory."""
     full_every: int = Field(default=24, ge=1)

@@ -15,6 +15,7 @@ from connector_host.provisioning.errors import SourceFailed
 from connector_host.provisioning.expressions.signatures import Kind
 from connector_host.provisioning.sources.contract import SourceUser
 from connector_host.provisioning.sources.threads import batches, in_thread
+from connector_host.provisioning.values import to_number
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping
@@ -28,6 +29,13 @@ BINARY_IDS: Final = frozenset({"objectguid"})
 """Active Directory's ids that are bytes; their text is the one that its own tools show."""
 
 GUID_BYTES: Final = 16
+
+CONTROL: Final = "userAccountControl"
+"""Active Directory's attribute of flags; the bit ACCOUNTDISABLE among them disables (Microsoft: UserAccountControl)."""
+
+ACCOUNT_DISABLE: Final = 0x2
+ENABLED: Final = "accountEnabled"
+"""What these flags say of the account, by the name that Microsoft Graph has for it."""
 
 SYNTAXES: Final = {
     "1.3.6.1.4.1.1466.115.121.1.24": Kind.DATE,
@@ -54,6 +62,7 @@ class LdapSource:
         self._mark: str | None = None
         named = (settings.key, settings.mark, *settings.attributes)
         self._spelled = {name.lower(): name for name in named if name}
+        self._enabled = self._spelled.get(ENABLED.lower(), ENABLED)
         self._client = bonsai.LDAPClient(settings.url, tls=settings.start_tls)
         self._client.set_cert_policy("demand")
         if settings.trust is not None:
@@ -65,14 +74,16 @@ class LdapSource:
         """Return what the job reads; None where it reads all that there is."""
         if not self._settings.attributes:
             return None
-        return dict.fromkeys((self._settings.key, "dn", *self._settings.attributes), Kind.ANY)
+        names = (self._settings.key, "dn", *self._settings.attributes)
+        derived = [self._enabled] if CONTROL.lower() in self._spelled else []
+        return dict.fromkeys((*names, *derived), Kind.ANY)
 
     async def kinds(self) -> Mapping[str, Kind]:
         """Return which attributes are dates, references, truth values or numbers by the directory's own schema.
 
         Whether an attribute has several values is left to the entries: LDAP's schemas allow that nearly everywhere.
         """
-        kinds = await in_thread(self._schema)
+        kinds = await in_thread(self._schema) | {ENABLED: Kind.TRUTH, ENABLED.lower(): Kind.TRUTH}
         names = self._settings.attributes
         return {name: kinds[name.lower()] for name in names if name.lower() in kinds} if names else kinds
 
@@ -120,7 +131,8 @@ class LdapSource:
     def _users(self, text: str) -> Iterator[SourceUser]:
         settings = self._settings
         wanted = [*settings.attributes] or ["*"]
-        wanted += [name for name in (settings.key, settings.mark) if name and name not in wanted]
+        derived_from = CONTROL if ENABLED.lower() in self._spelled else None
+        wanted += [name for name in (settings.key, settings.mark, derived_from) if name and name not in wanted]
         try:
             with self._client.connect(timeout=TIMEOUT_S) as connection:
                 found = connection.paged_search(
@@ -143,6 +155,9 @@ class LdapSource:
         held = {self._spelled.get(str(name).lower(), str(name)): list(values) for name, values in entry.items()}
         values = {name: _value(name, items) for name, items in held.items() if name.lower() != "dn"}
         values["dn"] = str(entry.dn)
+        enabled = _is_enabled(values.get(self._spelled.get(CONTROL.lower(), CONTROL)))
+        if enabled is not None:
+            values.setdefault(self._enabled, enabled)
         key = values.get(self._settings.key)
         if key is None or isinstance(key, tuple):
             raise SourceFailed(f"an entry has no single {self._settings.key}.")
@@ -175,6 +190,12 @@ def attribute_kinds(definitions: Iterable[str]) -> dict[str, Kind]:
         if kind := SYNTAXES.get(syntaxes.get(at, "")):
             kinds |= dict.fromkeys((spelling for name in spelled for spelling in (name, name.lower())), kind)
     return kinds
+
+
+def _is_enabled(control: Value) -> bool | None:
+    """Return whether Active Directory's flags leave the account enabled; None where there are no flags."""
+    number = None if control is None or isinstance(control, tuple) else to_number(control)
+    return None if number is None else not int(number) & ACCOUNT_DISABLE
 
 
 def _value(name: str, held: list[Any]) -> Value:
