@@ -21,6 +21,7 @@ from connector_host.provisioning.state.leading import lead
 from tests.endpoint.service import TOKEN
 from tests.provisioning import jobs_in_files
 from tests.provisioning.jobs_in_files import PROGRAM, command, kill, run_beside, spawn
+from tests.provisioning.mail import webhook
 from tests.provisioning.rig import person, until
 from tests.provisioning.terminal import Terminal
 
@@ -113,6 +114,20 @@ async def test_stop_start_restart_and_links(rig, config):
     assert "1 matched" in (await run_beside(config, "run", "--once")).stdout
     await run_beside(config, "links", "staff", "--forget", "1")
     assert json.loads((await run_beside(config, "links", "staff", "--json")).stdout) == []
+
+
+async def test_a_restart_that_ends_a_quarantine_tells_whoever_was_told_of_it(rig, config):
+    rig.people(person(1))
+    good = (rig.folder / "token").read_text()
+    async with webhook() as (url, received):
+        config.write_text(config.read_text().replace("[jobs.staff]", f'[jobs.staff]\nnotify = {{ webhook = "{url}" }}'))
+        (rig.folder / "token").write_text("not-the-right-token\n")
+        await run_beside(config, "run", "--once")
+        (rig.folder / "token").write_text(good)
+        await run_beside(config, "restart", "staff", "--scope", "Escrows")
+        for _ in range(2):
+            assert (await run_beside(config, "restart", "staff", "--scope", "QuarantineState")).returncode == 0
+    assert [json.loads(text)["event"] for _, text in received] == ["quarantined", "recovered"]
 
 
 async def test_a_job_that_cannot_begin_does_not_keep_the_others_from_running(rig, config):

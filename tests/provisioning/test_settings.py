@@ -147,6 +147,7 @@ def test_this_machine_and_what_is_encrypted_are_fine(model, document):
         (GRAPH_JOB + 'assignment = "assigned"\n', "assigned_attribute: users of Microsoft Graph come without"),
         (GRAPH_JOB.replace('"c"', '"c", attributes = ["mail", "memberOf"]'), "attributes: memberOf is a relationship"),
         (JOB + "interval_min = 0\n", "interval_min"),
+        (JOB.replace("match = 1", 'match = 1, apply = "creation", clear_when_null = true'), "clear_when_null"),
         (JOB + 'enabled_attribute = "UserAccountControl"\n', "enabled_attribute: .* write accountEnabled"),
         (JOB + "unheard_of = 1\n", "unheard_of: there is no such key"),
         (JOB + "accidental_deletion = 1\n", "Did you mean accidental_deletions"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 import click
@@ -61,14 +62,19 @@ def restart(job: str, scopes: tuple[str, ...], config: Path) -> None:
     Full                all of these
     ForceDeletes        nothing; staged deletes are allowed
     """
-    from connector_host.provisioning import restarting
+    from connector_host.provisioning import notices, restarting
     from connector_host.provisioning.state.leading import lead
 
     wanted = [restarting.RestartScope(name) for name in scopes] or list(restarting.USUAL)
     with state_of(config) as (settings, state):
         chosen(settings, (job,))
         with lead(state, job):
+            before = state.job(job)
             restarting.restart(state, job, wanted)
+            if before.quarantined_at is not None and state.job(job).quarantined_at is None:
+                # Whoever was told of the quarantine hears of its end, which no cycle will tell.
+                over = notices.Notice("recovered", "The job is out of quarantine: an administrator has restarted it.")
+                asyncio.run(notices.tell(job, settings.jobs[job].notify, over))
     click.echo(f"{job}: {', '.join(scope.value for scope in wanted)}; the next cycle is due now")
 
 

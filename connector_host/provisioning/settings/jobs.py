@@ -103,6 +103,8 @@ class MappingSettings(Settings):
             raise ValueError(f"a {self.type} mapping is given by {next(iter(wanted), 'default')!r} and nothing else")
         if self.type == "none" and (self.match is not None or self.clear_when_null):
             raise ValueError("a mapping of type none has no value to match by or to clear")
+        if self.clear_when_null and self.apply == "creation":
+            raise ValueError('clear_when_null clears with updates: leave it out, or leave out apply = "creation"')
         return self
 
 
