@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from connector_host.connectors.contract import Add, Delete, Modify
-from connector_host.connectors.errors import Conflict, ConnectorError, InvalidValue, NotFound
+from connector_host.connectors.errors import Conflict, ConnectorError, InDoubt, InvalidValue, NotFound
 from connector_host.connectors.registry import grants, rehearse
 from connector_host.errors import ConfigurationError, Level
 
@@ -245,6 +245,41 @@ async def test_an_error_that_a_procedure_raises_after_its_answers_is_no_success(
         assert created.entry.values["login"] == "anna"
     finally:
         await connector.close()
+
+
+@pytest.mark.parametrize(
+    ("afterwards", "error"),
+    [
+        ("COMMIT; SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'refused'", InDoubt),
+        ("COMMIT; KILL CONNECTION_ID()", InDoubt),
+        ("COMMIT; UPDATE person SET name = 'z' WHERE false; SELECT 'nobody'", InDoubt),
+        ("SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'refused'", InvalidValue),
+    ],
+)
+async def test_what_a_procedure_committed_before_it_failed_is_neither_denied_nor_done_again(joined, afterwards, error):
+    joined.only("mariadb")
+    joined.execute(
+        "CREATE OR REPLACE TABLE calls (login varchar(20)) ENGINE=MyISAM",
+        "CREATE OR REPLACE PROCEDURE keeps(a_login text) BEGIN INSERT INTO calls VALUES (a_login); "
+        f"INSERT INTO person (login) VALUES (a_login); {afterwards}; END",
+    )
+    exports = {**EXPORTS, "create": ["CALL keeps(:login)"]}
+    connector = joined.open(table="joined", anchor="id", accept_unenforced_anchor=True, exports=exports)
+    people = [Add({"login": f"user{number}"}) for number in range(4)]
+    try:
+        with pytest.raises(InvalidValue):  # on a connection that is not new any more
+            await connector.export(Modify(await someone(joined), lambda _: {"name": "x" * 21}))
+        outcomes = await asyncio.gather(*(connector.export(person) for person in people), return_exceptions=True)
+        assert [type(outcome) for outcome in outcomes] == [error] * 4
+        assert joined.execute("SELECT count(*) FROM calls")[0][0] == 4
+    finally:
+        await connector.close()
+        joined.execute("DROP TABLE calls")
+
+
+async def someone(joined):
+    joined.execute("INSERT INTO person (login) VALUES ('someone')")
+    return str(joined.execute("SELECT id FROM person")[0][0])
 
 
 WORDS = "The database cannot {} through the view joined."

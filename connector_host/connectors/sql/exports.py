@@ -25,7 +25,17 @@ from connector_host.connectors.contract import (
     to_text,
 )
 from connector_host.connectors.errors import Conflict, ConnectorError, Immutable, InvalidValue, NotFound
-from connector_host.connectors.sql import db2, doubles, guarding, keeping, mssql, predicates, queries, statements
+from connector_host.connectors.sql import (
+    committing,
+    db2,
+    doubles,
+    guarding,
+    keeping,
+    mssql,
+    predicates,
+    queries,
+    statements,
+)
 from connector_host.connectors.sql.columns import Unfit
 from connector_host.connectors.sql.keeping import Row
 from connector_host.connectors.sql.scripted import Done, NotOneRow
@@ -44,16 +54,17 @@ class WrongRowCount(ConnectorError):
 
 def carry_out(connection: Connection, shape: Shape, export: Export, on_unreadable: Callable[[str], None]) -> Exported:
     """Carry out one export in the connection's transaction; nothing is committed here."""
-    match export:
-        case Add():
-            parameters = creation(shape, export.values)
-            if "create" in shape.scripts:
-                return _add_by_script(connection, shape, parameters, on_unreadable)
-            return add(connection, shape, parameters, on_unreadable)
-        case Modify():
-            return _modify(connection, shape, export, on_unreadable)
-        case Delete():
-            return _delete(connection, shape, export, on_unreadable)
+    with committing.watched(connection, shape, export):
+        match export:
+            case Add():
+                parameters = creation(shape, export.values)
+                if "create" in shape.scripts:
+                    return _add_by_script(connection, shape, parameters, on_unreadable)
+                return add(connection, shape, parameters, on_unreadable)
+            case Modify():
+                return _modify(connection, shape, export, on_unreadable)
+            case Delete():
+                return _delete(connection, shape, export, on_unreadable)
 
 
 # ── add ───────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -99,7 +110,10 @@ def _add_by_script(
     key = done.key if given is None else given
     if key is None:
         raise WrongRowCount("The statements of exports.create handed out no anchor: end them with one that does.")
-    anchor = text_of_key(shape, key)
+    try:
+        anchor = text_of_key(shape, key)
+    except Unfit:
+        raise WrongRowCount("What the statements of exports.create handed out last is no anchor; undone.") from None
     entry = queries.read(connection, shape, [anchor], on_unreadable).get(anchor)
     if entry is None:
         raise WrongRowCount("The statements of exports.create made no user with this anchor, and were undone.")

@@ -34,6 +34,9 @@ QUOTED = re.compile(r"('(?:[^']|'')*'|\"[^\"]*\"|`[^`]*`|\[[^\]]*\]|--[^\n]*|/\*
 CALLED = re.compile(r"\bEXEC(UTE)?\b", re.IGNORECASE)
 """A call of SQL Server, where what stands before `=` is the procedure's own name for a parameter."""
 
+ROWS = frozenset({"SELECT", "INSERT", "UPDATE", "DELETE", "MERGE", "REPLACE", "WITH", "VALUES", "SET", "DO"})
+"""How a statement begins that a rollback undoes, or that changes nothing."""
+
 COUNTED = re.compile(r"\s*(INSERT|UPDATE|DELETE|MERGE)\b", re.IGNORECASE)
 """Statements whose count of rows means something; a procedure's does not."""
 
@@ -61,6 +64,11 @@ class Script:
     statements: tuple[tuple[TextClause, Mapping[str, str]], ...]
     """Each with its parameters, and which attribute each of them stands for."""
 
+    @property
+    def calls(self) -> bool:
+        """Return whether a procedure is called, or something is said that may end the transaction like one."""
+        return any(first_word(statement.text) not in ROWS for statement, _ in self.statements)
+
     def run(self, connection: Connection, values: Mapping[str, object]) -> Done:
         """Execute the statements with the values by attribute name.
 
@@ -77,6 +85,16 @@ class Script:
             key = key if answers.row is None else answers.row[0]
         missed = tuple(number for number, count in enumerate(met) if count == 0)
         return Done(key, missed, met_none=len(missed) == len(met))
+
+
+def unquoted(text: str) -> str:
+    """Return what of a statement is neither text, nor quoted names, nor comments."""
+    return " ".join(QUOTED.split(text)[::2]).strip()
+
+
+def first_word(text: str) -> str:
+    """Return the word that a statement begins with, in capitals."""
+    return (unquoted(text).split(None, 1) or [""])[0].upper()
 
 
 def script(key: str, statements: Sequence[str], attributes: Collection[str]) -> Script:

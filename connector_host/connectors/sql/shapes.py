@@ -82,6 +82,11 @@ class Shape:
         return tuple(write for write, operation in OPERATIONS.items() if operation not in self.scripts)
 
     @cached_property
+    def may_commit(self) -> bool:
+        """Return whether statements of one's own may commit by themselves, and with them what is beside them."""
+        return self.dialect.name == "mysql" and any(script.calls for script in self.scripts.values())
+
+    @cached_property
     def statements(self) -> Statements:
         """Return the statements that were built for this shape."""
         return Statements()

@@ -13,19 +13,16 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 from connector_host.connectors.contract import Add, Modify
-from connector_host.connectors.sql.scripted import QUOTED
+from connector_host.connectors.sql.scripted import ROWS, first_word, unquoted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     from sqlalchemy import Connection
 
     from connector_host.connectors.contract import Export
     from connector_host.connectors.sql.shapes import Shape
     from connector_host.settings import SqlSettings
-
-ROWS = frozenset({"SELECT", "INSERT", "UPDATE", "DELETE", "MERGE", "REPLACE", "WITH", "VALUES", "SET", "DO"})
-"""How a statement begins that a rollback undoes, or that changes nothing."""
 
 CALLS = frozenset({"CALL", "EXEC", "EXECUTE", "{CALL", "BEGIN", "DECLARE"})
 """How one begins that runs a procedure, or a block of the database's own language."""
@@ -48,14 +45,19 @@ def obstacle(connection: Connection, shape: Shape, settings: SqlSettings, export
         return "The driver commits each statement by itself (autocommit): take that out of the URL or the data source."
     if shape.dialect.name == "mysql" and _keeps_rows(connection, shape, settings):
         return "A storage engine without transactions cannot undo a change."
-    operation = "create" if isinstance(export, Add) else "update" if isinstance(export, Modify) else "delete"
+    operation = operation_of(export)
     if operation not in shape.scripts:
         return ""
     for number, (statement, _) in enumerate(shape.scripts[operation].statements):
-        why = _obstacle_in(connection, shape.dialect.name, statement.text)
+        why = reason(connection, shape.dialect.name, statement.text)
         if why:
             return f"exports.{operation}[{number}] {why}"
     return ""
+
+
+def operation_of(export: Export) -> str:
+    """Return the operation of `exports` that an export is."""
+    return "create" if isinstance(export, Add) else "update" if isinstance(export, Modify) else "delete"
 
 
 def _commits_each(connection: Connection) -> bool:
@@ -65,10 +67,9 @@ def _commits_each(connection: Connection) -> bool:
     return bool((asked() if asked is not None else getattr(driver, "autocommit", False)) is True)
 
 
-def _obstacle_in(connection: Connection, database: str, text: str) -> str:
+def reason(connection: Connection, database: str, text: str) -> str:
     """Return why a rollback would not undo a statement, as the rest of a sentence."""
-    plain = " ".join(_unquoted(text)).strip()
-    word = plain.split(None, 1)[0].upper() if plain else ""
+    plain, word = unquoted(text), first_word(text)
     if word in ("CALL", "{CALL") or (word in CALLS and database != "mysql"):
         if database == "postgresql":
             return ""  # inside of a transaction it lets no procedure end it: 2D000
@@ -94,7 +95,7 @@ def _obstacle_in_procedures(connection: Connection, called: Iterable[tuple[str, 
         body = _body(connection, schema, name)
         if body is None:
             return f"calls {name}, whose text this login may not read: it may commit by itself."
-        plain = " ".join(_unquoted(body))
+        plain = unquoted(body)
         ends = ENDS.search(plain)
         if ends:
             return f"calls {name}, which commits by itself ({ends[0].upper()})."
@@ -109,11 +110,6 @@ def _body(connection: Connection, schema: str, name: str) -> str | None:
     ).bindparams(sa.bindparam("schema", type_=sa.String()), sa.bindparam("name", type_=sa.String()))
     found = connection.execute(asked, {"schema": schema, "name": name}).scalar()
     return None if found is None else str(found)
-
-
-def _unquoted(text: str) -> Iterator[str]:
-    """Yield the parts of a statement that are neither text, nor quoted names, nor comments."""
-    return (part for number, part in enumerate(QUOTED.split(text)) if number % 2 == 0)
 
 
 def _keeps_rows(connection: Connection, shape: Shape, settings: SqlSettings) -> bool:

@@ -172,7 +172,7 @@ class Writer:
 
     def _run(self, group: list[Job]) -> Outcomes:
         """Run a group together; what the database undoes as a whole is run again one by one."""
-        if len(group) > 1 and not group[0].shape.dialect.savepoints:
+        if len(group) > 1 and any(job.shape.may_commit or not job.shape.dialect.savepoints for job in group):
             return {job: self._run_alone(job) for job in group}
         try:
             return self._transact_or_reconnect(group)
