@@ -57,6 +57,23 @@ def write(folder: Path, url: str, token: Path, trust: Path, **changes: object) -
     return path
 
 
+def write_job(folder: Path, *, state: str = "sqlite:///state.sqlite", **job: object) -> Path:
+    """Write a configuration with this job in it and return where it is."""
+    path = folder / "jobs.toml"
+    lines = ["[provisioning]", f"state = {json.dumps(state)}", "[jobs.staff]"]
+    path.write_text("\n".join([*lines, *(f"{name} = {_inline(value)}" for name, value in job.items())]))
+    return path
+
+
+def _inline(value: object) -> str:
+    match value:
+        case dict():
+            return "{ " + ", ".join(f"{name} = {_inline(part)}" for name, part in value.items()) + " }"
+        case list() | tuple():
+            return "[" + ", ".join(map(_inline, value)) + "]"
+    return json.dumps(value)
+
+
 def command(config: Path, *arguments: object) -> list[str]:
     return [str(PROGRAM), "provision", *map(str, arguments), "--config", str(config)]
 

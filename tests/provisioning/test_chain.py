@@ -17,8 +17,11 @@ from contextlib import closing
 import pytest
 from chain import Chain
 
+from tests.conftest import absent
 from tests.journeys.test_database_faults import TABLE
 from tests.provisioning import jobs_in_files
+from tests.provisioning.changing import changing
+from tests.provisioning.directory import available
 from tests.provisioning.rig import HEADING, person
 
 COUNT = int(os.environ.get("CHAOS_USERS", "200"))
@@ -152,3 +155,38 @@ def test_of_two_engines_the_other_takes_over_when_the_leader_dies_and_doubles_no
     assert rows(chain) == {one["login"]: (one["given"], True) for one in people}
     assert exports(chain) - before == Counter({("add", one["login"]): 1 for one in people})
     assert created(config) == Counter(one["id"] for one in people)
+
+
+@pytest.mark.parametrize("kind", ["sql", "ldap", "graph"])
+async def test_what_changes_since_a_mark_reaches_the_table_through_the_whole_chain(fresh, tmp_path, request, kind):
+    chain, before = fresh
+    if kind == "ldap" and (reason := available()) is not None:
+        absent(reason, "LDAP", request.config)
+    async with changing(kind, tmp_path) as source:
+        login, given, enabled = source.attributes
+        config = jobs_in_files.write_job(
+            tmp_path,
+            source=source.source,
+            target={"url": chain.url, "token_file": str(chain.token_file), "trust": str(chain.relay_trust)},
+            enabled_attribute=enabled,
+            mappings=[
+                {"target": "userName", "source": login, "match": 1},
+                {"target": "name.givenName", "source": given},
+                {"target": "name.familyName", "type": "constant", "constant": "Family"},
+            ],
+        )
+
+        async def cycle():
+            done = await jobs_in_files.run_beside(config, "run", "--once", "--json")
+            assert done.returncode == 0, done.stdout + done.stderr
+            return json.loads(done.stdout)[0]
+
+        await source.begin()
+        assert (await cycle())["counts"]["created"] == 3
+        assert rows(chain) == {"ann": ("Ann", True), "bob": ("Bob", True), "cem": ("Cem", True)}
+        await source.change()
+        assert [(await cycle())["kind"] for _ in range(source.cycles)] == ["incremental", "full"][: source.cycles]
+        assert rows(chain) == {"ann": ("Anna", True), "bob": ("Bob", False), "dea": ("Dea", True)}
+    done = Counter({("add", one): 1 for one in ("ann", "bob", "cem", "dea")})
+    done += Counter([("modify", "ann"), ("modify", "bob"), ("delete", "cem")])
+    assert exports(chain) - before == done

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 
 import pytest
 
@@ -29,23 +28,11 @@ class Killed:
         target = {"url": self.moody.url, "token": "t" * 20, "concurrency": 1, "attempts": 1}
         source = {"type": "csv", "path": "people.csv", "key": "id"}
         document = {"source": source, "target": target, "mappings": MAPPINGS} | job
-        lines = [f'[provisioning]\nstate = "{self.moody.state.engine.url}"\n[jobs.staff]']
-        lines += [f"{name} = {inline(value)}" for name, value in document.items()]
-        config = self.moody.folder / "jobs.toml"
-        config.write_text("\n".join(lines))
+        config = jobs_in_files.write_job(self.moody.folder, state=str(self.moody.state.engine.url), **document)
         self.moody.moods = list(moods)
         self.process = jobs_in_files.spawn(config, "run", "--once")
         assert await asyncio.to_thread(self.process.wait, 60) < 0, "it was not killed"
         self.moody.moods = []
-
-
-def inline(value):
-    match value:
-        case dict():
-            return "{ " + ", ".join(f"{name} = {inline(part)}" for name, part in value.items()) + " }"
-        case list() | tuple():
-            return "[" + ", ".join(map(inline, value)) + "]"
-    return json.dumps(value)
 
 
 @pytest.fixture
