@@ -80,9 +80,9 @@ async def test_relay_and_agent_carry_a_request_and_stop_in_peace(tmp_path, paper
     assert (status, log[-1]) == (0, "relay.stopped")
 
 
-@pytest.mark.parametrize("compression", ["off", "on"])
+@pytest.mark.parametrize(("compression", "pause_s"), [("off", 0.003), ("on", 0)])
 async def test_a_long_answer_passes_in_little_memory(  # noqa: PLR0913, PLR0917 - five fixtures make one chain
-    tmp_path, papers, relay_file, host, client, compression
+    tmp_path, papers, relay_file, host, client, compression, pause_s
 ):
     async def answer(request):
         response = web.StreamResponse()
@@ -102,6 +102,7 @@ async def test_a_long_answer_passes_in_little_memory(  # noqa: PLR0913, PLR0917 
     async with client.get(f"{url}/t/acme{USERS}") as response:
         async for data in response.content.iter_any():
             size += len(data)
+            await asyncio.sleep(pause_s)
     assert size == 100_000_000
     for process in (agent, relay):
         assert peak_mib(process.pid) - before[process.pid] < 16
