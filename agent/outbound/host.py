@@ -137,8 +137,11 @@ class HostPool:
         """Return a new connection to a host that was looked at over it."""
         connection = await self._dial()
         await self._look(connection)
+        if connection.reusable:
+            return connection
         # Some hosts, and what stands in front of them, end a connection after each answer.
-        return connection if connection.reusable else await self._dial()
+        connection.close()
+        return await self._dial()
 
     async def _look(self, connection: Connection) -> None:
         """Look at the host over this connection, which is ended where that fails; raises HostUnreachable."""

@@ -9,6 +9,8 @@ from contextlib import asynccontextmanager
 import pytest
 
 from agent import events
+from agent.outbound.host import HostPool, parse_host
+from agent.outbound.host_tls import HostTls
 
 SECRET = "the-users-password"
 HEALTHY = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
@@ -21,8 +23,8 @@ GARBAGE = {
 
 
 @asynccontextmanager
-async def answering(papers, *answers):
-    """Answer the requests of each connection with these bytes, and hang up after the last."""
+async def answering(papers, *answers, left=None):
+    """Answer the requests of each connection with these bytes, and hang up after the last, or once we are left."""
 
     async def serve(reader, writer):
         try:
@@ -30,6 +32,9 @@ async def answering(papers, *answers):
                 await reader.readuntil(b"\r\n\r\n")
                 writer.write(answer)
                 await writer.drain()
+            if left is not None:
+                await reader.read()
+                left.set()
         except (OSError, asyncio.IncompleteReadError):
             pass
         finally:
@@ -57,3 +62,15 @@ async def test_what_a_host_sends_in_place_of_http_is_not_quoted(chain, client, p
         await chain.stop("one")
     assert SECRET not in text
     assert SECRET not in repr(chain.log.seen)
+
+
+async def test_a_connection_that_is_of_no_use_after_the_look_is_ended(papers):
+    left = asyncio.Event()
+    endless = b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n" + b"x" * 70_000
+    async with answering(papers, endless, left=left) as url:
+        pool = HostPool(parse_host(url, HostTls(papers.authority, None, None), 5.0))
+        connection = await pool.borrow()
+        async with asyncio.timeout(10):
+            await left.wait()
+        assert connection.reusable
+        connection.close()
