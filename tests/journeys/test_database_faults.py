@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+import itertools
+import ssl
 import threading
 import time
+from collections import Counter
 from contextlib import closing
 
+import aiohttp
 import pytest
 from chain import MAPPINGS, Chain
 from directory import CORE
+
+from tests.journeys.writers import CLIENTS, KILLS, Tally, Writer, check, users, write
+
+USERS = users(200)
 
 TABLE = """
 CREATE TABLE "Employees" (
@@ -110,6 +119,35 @@ def test_a_database_that_is_down_at_start_holds_nobody_up(server, chain, directo
     assert eventually(lambda: directory.call("GET", "Users?count=1"), 503).status == 503
     server.start()
     assert eventually(lambda: directory.call("GET", "Users?count=1"), 200).status == 200
+
+
+async def test_no_write_is_lost_or_done_twice_while_the_database_is_killed(server, chain, directory):
+    """Killed without a warning while clients write, and started again: what it committed is there, and once."""
+    tally, killed = Tally(USERS), Counter()
+    logins = (f"doomed{number:05}" for number in itertools.count())
+    context = ssl.create_default_context(cafile=str(chain.relay_trust))
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context)) as session:
+        kills = asyncio.create_task(kill_at_random(server, killed, tally))
+        writer = Writer(session, itertools.repeat(chain.url), chain.token_file.read_text().strip())
+        await asyncio.gather(*(write(writer, logins, tally, killed) for _ in range(CLIENTS)))
+        await kills
+    with closing(server.connect(chain.database_name)) as connection:
+        check(tally, Counter(row[0] for row in connection.execute('SELECT "ContosoLogin" FROM "Employees"')))
+    assert tally.statuses[503], "no write met a database that was away"
+    assert len(tally.unknown) <= KILLS * CLIENTS, "only a commit that was cut off leaves a doubt"
+
+
+async def kill_at_random(server, killed, tally):
+    """Kill the database while writes are acknowledged, and start it again."""
+    while killed.total() < KILLS:
+        before = len(tally.acknowledged)
+        while len(tally.acknowledged) < before + CLIENTS:  # noqa: ASYNC110 - the tally is a plain count
+            await asyncio.sleep(0.01)
+        server.kill()
+        await asyncio.sleep(0.1)
+        # Not in a thread of the loop's: the server ends with the thread that started it.
+        server.start()
+        killed["database"] += 1
 
 
 def test_a_write_in_flight_when_the_agent_dies_is_answered_as_unknown(server, chain, directory):

@@ -19,7 +19,7 @@ import pytest
 from chain import Chain
 
 from tests.journeys.nodes import Nodes
-from tests.journeys.writers import CLIENTS, Tally, Writer, check, users, write
+from tests.journeys.writers import CLIENTS, Tally, Writer, check, logins_of, users, write
 
 USERS = users(120)
 PARTS = ("node-0", "node-1", "node-2", "nats", "one", "host")
@@ -95,7 +95,7 @@ async def test_no_acknowledged_write_is_lost_and_none_is_done_twice_over_several
     await asyncio.gather(kills, return_exceptions=True)
     figures = f"{tally.sent} users, kills {dict(killed)}, statuses {dict(tally.statuses)}, unknown {tally.unknown}"
     logging.getLogger(__name__).info(figures)
-    check(tally, nodes.chain.database)
+    check(tally, logins_of(nodes.chain.database))
     assert len(tally.unknown) <= killed["host"] * CLIENTS, "only a host that dies half-way leaves a doubt"
 
 

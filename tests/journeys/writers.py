@@ -70,11 +70,16 @@ async def write(writer, logins, tally, killed):
             await asyncio.sleep(0.05)
 
 
-def check(tally, database):
-    """Hold that what was acknowledged is there, that nothing is there twice, and that all were told something."""
+def logins_of(database):
+    """Return how often each login stands in this SQLite file."""
     with sqlite3.connect(database) as connection:
         rows = Counter(row[0] for row in connection.execute("SELECT ContosoLogin FROM Employees"))
     connection.close()
+    return rows
+
+
+def check(tally, rows):
+    """Hold that what was acknowledged is there, that nothing is there twice, and that all were told something."""
     assert tally.statuses[409] == 0, "a write was carried out twice"
     assert tally.acknowledged <= rows.keys()
     assert len(tally.acknowledged) + len(tally.unknown) == tally.sent >= tally.wanted
