@@ -19,11 +19,14 @@ RELOADING = "RELOADING=1"
 STOPPING = "STOPPING=1"
 WATCHDOG = "WATCHDOG=1"
 
+SEND_S = 0.5
+"""Seconds that a manager which does not read may keep the event loop waiting."""
+
 
 def notify(*lines: str) -> bool:
     """Tell the service manager; return whether there is one that listens.
 
-    A manager that went away is no reason to fail, so nothing is raised.
+    A manager that went away, or does not read, is no reason to fail, so nothing is raised.
     """
     address = os.environ.get("NOTIFY_SOCKET", "")
     if not address.startswith(("/", "@")) or not hasattr(socket, "AF_UNIX"):
@@ -31,6 +34,7 @@ def notify(*lines: str) -> bool:
     # A name that starts with @ is in the abstract namespace, which the kernel writes as a null byte.
     path = address.replace("@", "\0", 1) if address.startswith("@") else address
     with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+        sender.settimeout(SEND_S)
         sender.connect(path)
         sender.sendall("\n".join(lines).encode())
         return True

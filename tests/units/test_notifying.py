@@ -25,6 +25,14 @@ def test_it_is_told(manager):
     assert manager.recv(1000) == b"READY=1\nSTATUS=serving"
 
 
+def test_a_manager_that_does_not_read_holds_nobody_up(manager, monkeypatch):
+    monkeypatch.setattr(notifying, "SEND_S", 0.01)
+    while notifying.notify(notifying.WATCHDOG):
+        pass
+    manager.recv(1000)
+    assert notifying.notify(notifying.WATCHDOG) is True
+
+
 @pytest.mark.parametrize("address", ["", "relative", "/nowhere/at/all"])
 def test_without_a_manager_nothing_happens(monkeypatch, address):
     monkeypatch.setenv("NOTIFY_SOCKET", address)
