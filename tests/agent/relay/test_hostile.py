@@ -13,10 +13,11 @@ from agent import events
 from agent.link.frames import HEADER, Kind, pack
 from agent.link.messages import Failure, Health, Hello, Reason, ResponseHead
 from agent.link.packing import encode
+from agent.link.stretches import DEFLATE, deflated
 from tests.agent.chain import TOKEN, USERS
 from tests.agent.raw import connected
 
-HELLO = pack(Kind.HELLO, 0, encode(Hello((1, 1), 65_536, "mallory", "0"))) + pack(
+HELLO = pack(Kind.HELLO, 0, encode(Hello((1, 1), 65_536, "mallory", "0", frozenset({DEFLATE})))) + pack(
     Kind.HEALTH, 0, encode(Health(reachable=True, record="r1"))
 )
 
@@ -106,7 +107,8 @@ async def test_an_agent_that_floods_is_cut_off_and_another_goes_on(mallory, chai
     asked = asyncio.create_task(client.get(chain.address()))
     stream = await mallory.asked()
     await chain.start_agent(host.url, "good")
-    flood = (pack(Kind.DATA, stream, b"f" * 65_536) for _ in range(5))
+    # Deflated, so that it comes in one message, faster than the relay could grant more.
+    flood = (pack(Kind.DATA, stream, deflated(b"f" * 65_536), deflated=True) for _ in range(5))
     await mallory.say(pack(Kind.RESPONSE, stream, encode(ResponseHead(200, b""))), *flood)
     ended = await chain.log.wait_for(events.LINK_ENDED, agent="mallory")
     assert "more data than the window allows" in ended["reason"]
