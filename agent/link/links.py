@@ -189,18 +189,24 @@ class Link:
         return self.end_reason
 
     async def _take_leave(self) -> None:
-        try:
-            with contextlib.suppress(OSError, TimeoutError):
-                async with asyncio.timeout(_CLOSE_S):
-                    if self.session.peer is None and self.session.draining:
-                        await self._socket.send_bytes(self.session.take())
-                    await self._socket.close()
-        except asyncio.CancelledError:
-            # aiohttp waits here on what the blocked send that has just been given up waited on, and so hears of that
-            # one's cancellation: nobody has cancelled this link.
-            task = asyncio.current_task()
-            if task is None or task.cancelling():
-                raise
+        for step in (self._say_why, self._socket.close):
+            try:
+                with contextlib.suppress(OSError, TimeoutError):
+                    async with asyncio.timeout(_CLOSE_S):
+                        await step()
+            except asyncio.CancelledError:
+                # aiohttp waits here on what the blocked send that has just been given up waited on, and so hears of
+                # that one's cancellation: nobody has cancelled this link.
+                task = asyncio.current_task()
+                if task is None or task.cancelling():
+                    raise
+
+    async def _say_why(self) -> None:
+        """Tell the other end why it is cut off, or why its hello would not do."""
+        if self._cut_reason:
+            self.session.drain(self._cut_reason)
+        if self._cut_reason or (self.session.peer is None and self.session.draining):
+            await self._socket.send_bytes(self.session.take())
 
     def _settle(self, reason: str) -> None:
         self._over = True

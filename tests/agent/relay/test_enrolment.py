@@ -136,6 +136,18 @@ async def test_an_agent_behind_a_load_balancer_proves_itself_inside_the_link(cha
         assert response.status == 200
 
 
+async def test_an_agent_behind_a_load_balancer_hears_why_it_is_let_in_no_more(chain, host, monkeypatch):
+    monkeypatch.setattr(credentials.Identity, "add_to", lambda *_: None)
+    await chain.start_relay()
+    settings, identity = await enrolled(chain, host)
+    chain.run_agent(settings)
+    await chain.relay_sees(1)
+    Store(SQLite(chain.folder / "relay-state" / FILE)).revoke(identity.name.agent, int(now().timestamp()))
+    # What the agent itself logs names the relay.
+    await chain.log.wait_for(events.LINK_ENDED, relay=chain.url, reason="the agent was revoked")
+    await chain.log.wait_for(events.LINK_ENDED, relay=chain.url, reason="the certificate is not accepted")
+
+
 async def test_a_certificate_without_its_key_proves_nothing(chain, host, monkeypatch):
     monkeypatch.setattr(credentials.Identity, "add_to", lambda *_: None)
     await chain.start_relay()
