@@ -7,7 +7,8 @@ from sqlalchemy import event
 
 from connector_host.connectors.contract import Add, Delete, Modify
 from connector_host.connectors.errors import Conflict, ConnectorError, NotFound
-from connector_host.connectors.registry import grants, rehearse
+from connector_host.connectors.registry import change_log, grants, rehearse
+from connector_host.connectors.sql.engines import open_engine, parse_url
 from connector_host.errors import Level
 
 ANNA = Add({"Login": "anna", "Name": "Anna"})
@@ -161,6 +162,21 @@ async def test_the_printed_grants_are_enough_and_no_more(least, columns):
     findings = [finding for finding in await connector.check() if finding.subject == "privileges"]
     assert [finding.level for finding in findings] == [Level.OK]
     await connector.close()
+
+
+async def test_reading_a_change_log_is_granted_where_there_is_one(least):
+    settings = least.settings()
+    assert not [one for one in grants(settings, "least") if "_changes" in one]
+    least.execute(*change_log(settings))
+    try:
+        least.execute(*grants(settings, "least"))
+        engine = open_engine(parse_url(least.url.replace("scim@", "least@"), "least"), size=1, statement_s=5)
+        with engine.connect() as connection:
+            log = least.spelled('"Employees_changes"')
+            assert connection.exec_driver_sql(f"SELECT count(*) FROM {log}").scalar_one() == 0
+        engine.dispose()
+    finally:
+        least.execute(*change_log(settings, remove=True))
 
 
 async def test_a_login_that_may_do_everything_is_told_of(employees, connector):

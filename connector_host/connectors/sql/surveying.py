@@ -13,6 +13,7 @@ from connector_host.connectors.sql import (
     privileges,
     reading_rights,
     sampling,
+    selecting,
     shapes,
     sources,
     tracking,
@@ -119,10 +120,14 @@ def grants(settings: SqlSettings, login: str) -> tuple[str, ...]:
     with _connected(settings.database, password_of(settings)) as (connection, dialect):
         if settings.query is not None:
             selection = sources.selection_of(settings, dialect.name)
-            return reading_rights.grants(connection, dialect, selection, login)
+            return reading_rights.grants(connection, dialect, selection.reads, login)
         shape = shapes.build(sources.facts_of(connection, dialect, settings), settings, dialect, None)
         followed = tracking.is_followed(connection, shape)
-        return privileges.grants(connection, shape, settings, login, tracked=followed)
+        granted = privileges.grants(connection, shape, settings, login, tracked=followed)
+        if changelog.opened(connection, shape) is None:
+            return granted
+        log = selecting.Named(shape.table.name + changelog.SUFFIX, shape.table.schema)
+        return tuple(dict.fromkeys((*granted, *reading_rights.grants(connection, dialect, [log], login))))
 
 
 def change_log(settings: SqlSettings, *, remove: bool, by_tracking: bool) -> tuple[str, ...]:
