@@ -51,6 +51,10 @@ class Conflict(ConnectorError):
         self.attributes = tuple(attributes)
 
 
+class WrongRowCount(ConnectorError):
+    """A write that is meant for one object met none or several; it was undone."""
+
+
 class InvalidValue(ConnectorError):
     """A value cannot be stored in the attribute; the reason names the expected type or the limit."""
 

@@ -184,7 +184,7 @@ class ColumnSettings(Settings):
 
 
 class ExportSettings(Settings):
-    """Statements of your own in place of the generated ones: `[connectors.NAME.exports]`.
+    """Statements of your own in place of the generated ones, and beside them: `[connectors.NAME.exports]`.
 
     `:Column` or `@Column` stands for a value (`:"Full Name"` where it is no single word), always bound. They run in
     order, in one transaction.
@@ -197,6 +197,19 @@ class ExportSettings(Settings):
     """Change a user; every column has a value, the unchanged ones as they are."""
     delete: tuple[str, ...] = ()
     """Delete a user: the row must be gone from the table or view afterwards."""
+    before_create: tuple[str, ...] = ()
+    """What precedes a creation, by whichever statements, in its transaction. Unlike those above, the statements beside
+    an export may meet any number of rows: `["DELETE FROM leavers WHERE login = :Login"]`."""
+    after_create: tuple[str, ...] = ()
+    """What follows a creation; the values are those of the new row, the anchor that the database made included."""
+    before_update: tuple[str, ...] = ()
+    """What precedes a change; every column has a value, as it is to be."""
+    after_update: tuple[str, ...] = ()
+    """What follows a change; the values are those of the changed row."""
+    before_delete: tuple[str, ...] = ()
+    """What precedes a deletion, such as that of rows which refer to the user; the values are those of the row."""
+    after_delete: tuple[str, ...] = ()
+    """What follows a deletion; the values are those of the row that is gone."""
 
 
 class SqlSettings(Settings):

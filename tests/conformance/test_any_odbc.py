@@ -14,10 +14,9 @@ from sqlalchemy import Engine, event
 from sqlalchemy.exc import DBAPIError
 
 from connector_host.connectors.contract import Add, Comparator, Compare, Modify, Query
-from connector_host.connectors.errors import Conflict, InDoubt, InvalidValue
+from connector_host.connectors.errors import Conflict, InDoubt, InvalidValue, WrongRowCount
 from connector_host.connectors.registry import open_importer, survey_table
 from connector_host.connectors.sql import datasource
-from connector_host.connectors.sql.exports import WrongRowCount
 from connector_host.errors import ConfigurationError
 from connector_host.runs import imports
 from connector_host.runs.state import ImportState

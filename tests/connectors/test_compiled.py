@@ -174,7 +174,7 @@ def of_query(database, login):
         guarding.hold(connection, shape)
         found["query: lock"] = "\n".join(heard)
     connection = type("Told", (), {"dialect": database.sql, "scalar": lambda *_: "HR"})()
-    found["query: grants"] = "\n".join(reading_rights.grants(connection, database.dialect, selection, "scim"))
+    found["query: grants"] = "\n".join(reading_rights.grants(connection, database.dialect, selection.reads, "scim"))
     return found
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import sqlalchemy as sa
 
 from connector_host.connectors.contract import Add, Delete, Entry, Export, Exported, Modify, to_text
-from connector_host.connectors.errors import Conflict, NotFound
+from connector_host.connectors.errors import Conflict, NotFound, WrongRowCount
 from connector_host.connectors.sql import conditions, doubles, exports, guarding, predicates, queries
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ def _add_alone(
         return exports.add(connection, shape, parameters, on_unreadable)
     except Conflict as taken:  # found by looking, before anything was written
         return taken
-    except exports.WrongRowCount as wrong:
+    except WrongRowCount as wrong:
         raise Disagreement from wrong
 
 

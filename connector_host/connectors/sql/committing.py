@@ -29,20 +29,23 @@ SAVEPOINT = "before_statements"
 def watched(connection: Connection, shape: Shape, export: Export) -> Iterator[None]:
     """Raise InDoubt in place of whatever goes wrong in the block, where something of it may be committed already."""
     operation = undoing.operation_of(export)
-    script = shape.scripts.get(operation)
-    if script is None or shape.dialect.name != "mysql" or not script.calls:
+    scripts = shape.scripts_of(operation).values()
+    if shape.dialect.name != "mysql" or not any(script.calls for script in scripts):
         yield
         return
-    commits = any(undoing.reason(connection, shape.dialect.name, one.text) for one, _ in script.statements)
+    commits = any(
+        undoing.reason(connection, shape.dialect.name, one.text) for script in scripts for one, _ in script.statements
+    )
     connection.exec_driver_sql(f"SAVEPOINT {SAVEPOINT}")
     try:
         yield
     except (DBAPIError, ConnectorError) as failure:
         # A deadlock and a lost connection take the savepoint, too: there the procedure's text tells, if it may be read.
         if commits and not _is_there(connection):
+            keys = " and ".join(f"exports.{key}" for key in shape.scripts_of(operation))
             raise InDoubt(
-                f"The statements of exports.{operation} failed, but may have committed some of their work: look at "
-                "the user. Leave the commit out of the procedure, or grant the login to read its text."
+                f"The statements of {keys} failed, but may have committed some of their work: look at the user. Leave "
+                "the commit out of the procedure, or grant the login to read its text."
             ) from failure
         raise
 

@@ -19,13 +19,13 @@ from connector_host.connectors.contract import (
     Exported,
     Modify,
     Mutability,
-    Spoken,
     Value,
     Values,
     to_text,
 )
-from connector_host.connectors.errors import Conflict, ConnectorError, Immutable, InvalidValue, NotFound
+from connector_host.connectors.errors import Conflict, Immutable, InvalidValue, NotFound, WrongRowCount
 from connector_host.connectors.sql import (
+    beside,
     committing,
     db2,
     doubles,
@@ -37,7 +37,6 @@ from connector_host.connectors.sql import (
     statements,
 )
 from connector_host.connectors.sql.columns import Unfit
-from connector_host.connectors.sql.keeping import Row
 from connector_host.connectors.sql.scripted import Done, NotOneRow
 
 if TYPE_CHECKING:
@@ -45,11 +44,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
+    from connector_host.connectors.sql.keeping import Row
     from connector_host.connectors.sql.shapes import Shape, SqlColumn
-
-
-class WrongRowCount(ConnectorError):
-    """A statement that is meant for one row met none or several; it was undone."""
 
 
 def carry_out(connection: Connection, shape: Shape, export: Export, on_unreadable: Callable[[str], None]) -> Exported:
@@ -58,11 +54,12 @@ def carry_out(connection: Connection, shape: Shape, export: Export, on_unreadabl
         match export:
             case Add():
                 parameters = creation(shape, export.values)
-                if "create" in shape.scripts:
-                    return _add_by_script(connection, shape, parameters, on_unreadable)
-                return add(connection, shape, parameters, on_unreadable)
+                by = _add_by_script if "create" in shape.scripts else add
+                done = by(connection, shape, parameters, on_unreadable)
+                return beside.followed(connection, shape, "after_create", done, on_unreadable)
             case Modify():
-                return _modify(connection, shape, export, on_unreadable)
+                done = _modify(connection, shape, export, on_unreadable)
+                return beside.followed(connection, shape, "after_update", done, on_unreadable)
             case Delete():
                 return _delete(connection, shape, export, on_unreadable)
 
@@ -81,6 +78,7 @@ def add(
         # Not every driver says why it refused: one looks before.
         raise Conflict([shape.object_type.anchor])
     doubles.refuse(connection, shape, parameters)
+    beside.run(connection, shape, "before_create", parameters)
     statement = sa.insert(shape.table)
     if given is not None:
         connection.execute(statement, parameters)
@@ -106,6 +104,7 @@ def _add_by_script(
         # Statements that pass over what is there already would hand out somebody else's row as the new one.
         raise Conflict([shape.object_type.anchor])
     doubles.refuse(connection, shape, parameters)
+    beside.run(connection, shape, "before_create", parameters)
     done = _run(connection, shape, "create", parameters)
     key = done.key if given is None else given
     if key is None:
@@ -259,8 +258,10 @@ def _modify(connection: Connection, shape: Shape, export: Modify, on_unreadable:
     doubles.refuse(connection, shape, changes, export.anchor)
     key = queries.anchor_key(shape, export.anchor)
     done: Done | None = None
+    values = _values(connection, shape, "update", row) | changes
+    beside.run(connection, shape, "before_update", values)
     if "update" in shape.scripts:
-        done = _run(connection, shape, "update", keeping.parameters(connection, shape, row) | changes)
+        done = _run(connection, shape, "update", values)
         if done.met_none:
             raise NotFound(export.anchor)
     else:
@@ -318,16 +319,24 @@ def _delete(connection: Connection, shape: Shape, export: Delete, on_unreadable:
     before = row.entry
     if export.guard is not None:
         export.guard(before)
+    values = _values(connection, shape, "delete", row)
+    beside.run(connection, shape, "before_delete", values)
     if "delete" in shape.scripts:
-        done = _run(connection, shape, "delete", keeping.parameters(connection, shape, row))
+        done = _run(connection, shape, "delete", values)
         if queries.read(connection, shape, [export.anchor], on_unreadable):
             raise WrongRowCount("The statements of exports.delete left the user where it was, and were undone.")
         if done.met_none:  # somebody else deleted the user meanwhile
             raise NotFound(export.anchor)
-        return Exported(before, written=True)
-    key = queries.anchor_key(shape, export.anchor)
-    _demand_one_row(connection, shape, sa.delete(shape.table).where(predicates.is_anchor(shape, "key_", key)))
+    else:
+        key = queries.anchor_key(shape, export.anchor)
+        _demand_one_row(connection, shape, sa.delete(shape.table).where(predicates.is_anchor(shape, "key_", key)))
+    beside.run(connection, shape, "after_delete", values)
     return Exported(before, written=True)
+
+
+def _values(connection: Connection, shape: Shape, operation: str, row: Row) -> dict[str, object]:
+    """Return every column of the row as a parameter, where statements of one's own may want it."""
+    return keeping.parameters(connection, shape, row) if shape.scripts_of(operation) else {}
 
 
 def _locked(connection: Connection, shape: Shape, anchor: str, on_unreadable: Callable[[str], None]) -> Row:
@@ -336,15 +345,7 @@ def _locked(connection: Connection, shape: Shape, anchor: str, on_unreadable: Ca
         # Its rows cannot be locked: whoever writes one waits for whoever writes another.
         guarding.hold(connection, shape)
     # What the administrator's own statements lock is theirs to say; a join may not be locked at all.
-    return _row(connection, shape, anchor, on_unreadable, locked=not shape.scripts)
-
-
-def _row(
-    connection: Connection, shape: Shape, anchor: str, on_unreadable: Callable[[str], None], *, locked: bool = False
-) -> Row:
-    for entry, raw in queries.read_raw(connection, shape, [anchor], on_unreadable, locked=locked):
-        return Row(entry, raw)
-    raise NotFound(anchor)
+    return keeping.find(connection, shape, anchor, on_unreadable, locked=not shape.is_scripted)
 
 
 def _demand_one_row(connection: Connection, shape: Shape, statement: sa.Update | sa.Delete) -> None:
@@ -355,45 +356,3 @@ def _demand_one_row(connection: Connection, shape: Shape, statement: sa.Update |
         count = statements.compiled(connection, statement).met(connection, {}, counting)
     if count != 1:
         raise WrongRowCount(f"The statement met {count} rows instead of one, and was undone.")
-
-
-# ── what is only said ─────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def spoken(connection: Connection, shape: Shape, export: Export) -> tuple[Spoken, ...]:
-    """Return the statements that would write, without executing them; raises what is known before SQL."""
-    operation, values = _intended(connection, shape, export)
-    if operation in shape.scripts:
-        return tuple(
-            Spoken(statement.text, {name: values.get(of) for name, of in sorted(parameters.items())})
-            for statement, parameters in shape.scripts[operation].statements
-        )
-    if not values and operation == "update":
-        return ()
-    statement: sa.Insert | sa.Update | sa.Delete
-    if operation == "create":
-        statement = sa.insert(shape.table).values(values)
-    else:
-        key = queries.anchor_key(shape, getattr(export, "anchor", ""))
-        one_row = predicates.is_anchor(shape, "key_", key)
-        changing = operation == "update"
-        statement = (
-            sa.update(shape.table).values(values).where(one_row) if changing else sa.delete(shape.table).where(one_row)
-        )
-    compiled = statement.compile(dialect=connection.dialect)
-    return (Spoken(str(compiled), dict(compiled.params)),)
-
-
-def _intended(connection: Connection, shape: Shape, export: Export) -> tuple[str, dict[str, object]]:
-    """Return the operation, and the parameters that it would have."""
-    if isinstance(export, Add):
-        return "create", creation(shape, export.values)
-    before = _row(connection, shape, export.anchor, lambda _: None)
-    if isinstance(export, Delete):
-        if export.guard is not None:
-            export.guard(before.entry)
-        return "delete", keeping.parameters(connection, shape, before) if "delete" in shape.scripts else {}
-    changes = differences(shape, before.entry, export.revise(before.entry))
-    return "update", keeping.parameters(
-        connection, shape, before
-    ) | changes if changes and "update" in shape.scripts else changes

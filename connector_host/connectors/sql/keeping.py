@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
+from connector_host.connectors.errors import NotFound
 from connector_host.connectors.sql import predicates, queries
 from connector_host.connectors.sql.columns import Family, Unfit
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from sqlalchemy import Connection
 
@@ -32,6 +33,15 @@ class Row:
 
     entry: Entry
     raw: Sequence[object]
+
+
+def find(
+    connection: Connection, shape: Shape, anchor: str, on_unreadable: Callable[[str], None], *, locked: bool = False
+) -> Row:
+    """Return the row with exactly this anchor, locked on request; raises NotFound."""
+    for entry, raw in queries.read_raw(connection, shape, [anchor], on_unreadable, locked=locked):
+        return Row(entry, raw)
+    raise NotFound(anchor)
 
 
 def parameters(connection: Connection, shape: Shape, row: Row) -> dict[str, object]:

@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from connector_host.connectors import refusals
 from connector_host.connectors.contract import Rehearsal, Spoken
-from connector_host.connectors.sql import bulk, exports, guarding, shapes, sources, undoing
+from connector_host.connectors.sql import bulk, exports, guarding, saying, shapes, sources, undoing
 from connector_host.connectors.sql.codes import Happened
 from connector_host.connectors.sql.dialects import dialect_of
 from connector_host.connectors.sql.engines import open_engine, parse_url
@@ -149,7 +149,7 @@ def _only_shown(
     remark = f"{obstacle} So nothing was executed."
     try:
         refusals.apply(settings.refusals, export)
-        said = exports.spoken(connection, shape, export)
+        said = saying.spoken(connection, shape, export)
     except HostError as error:
         return Rehearsal((), None, error, executed=False, remark=remark)
     finally:

@@ -69,17 +69,17 @@ class Script:
         """Return whether a procedure is called, or something is said that may end the transaction like one."""
         return any(first_word(statement.text) not in ROWS for statement, _ in self.statements)
 
-    def run(self, connection: Connection, values: Mapping[str, object]) -> Done:
+    def run(self, connection: Connection, values: Mapping[str, object], *, any_rows: bool = False) -> Done:
         """Execute the statements with the values by attribute name.
 
-        Raises NotOneRow where a statement changed several rows.
+        Raises NotOneRow where a statement changed several rows, unless `any_rows` says that it may.
         """
         key: object | None = None
         met: list[int] = []
         for statement, parameters in self.statements:
             answers = ask(connection, statement, {name: values.get(of) for name, of in parameters.items()})
             counts = COUNTED.match(statement.text) is not None
-            if counts and answers.met > 1:
+            if counts and answers.met > 1 and not any_rows:
                 raise NotOneRow
             met.append(answers.met if counts else -1)
             key = key if answers.row is None else answers.row[0]

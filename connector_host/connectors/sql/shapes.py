@@ -57,7 +57,8 @@ class Shape:
     dialect: Dialect
     object_type: ObjectType
     scripts: Mapping[str, Script] = field(default_factory=dict)
-    """The administrator's own statements by operation: create, update, delete; absent where ours are used."""
+    """The administrator's own statements by operation: create, update, delete, absent where ours are used; and what
+    runs beside any of them: before_create, after_create and so on."""
 
     @property
     def table(self) -> sa.Table:
@@ -80,6 +81,16 @@ class Shape:
         if self.is_query:
             return ()
         return tuple(write for write, operation in OPERATIONS.items() if operation not in self.scripts)
+
+    @cached_property
+    def is_scripted(self) -> bool:
+        """Return whether statements of the administrator's take the place of any of ours."""
+        return any(operation in self.scripts for operation in OPERATIONS.values())
+
+    def scripts_of(self, operation: str) -> Mapping[str, Script]:
+        """Return the administrator's statements that an operation consists of, in order, by their keys of `exports`."""
+        keys = (f"before_{operation}", operation, f"after_{operation}")
+        return {key: self.scripts[key] for key in keys if key in self.scripts}
 
     @cached_property
     def may_commit(self) -> bool:
@@ -170,9 +181,9 @@ def build(
     columns = {name: _sql_column(column, source.c[name], dialect, settings, known) for name, column in exposed.items()}
     object_type = ObjectType("User", anchor_name, tuple(column.attribute for column in columns.values()))
     scripts = {
-        operation: scripted.script(f"exports.{operation}", statements, columns)
-        for operation in OPERATIONS.values()
-        if (statements := getattr(settings.exports, operation))
+        key: scripted.script(f"exports.{key}", statements, columns)
+        for key in type(settings.exports).model_fields
+        if (statements := getattr(settings.exports, key))
     }
     return Shape(source, columns, columns[anchor_name], enforced, facts, dialect, object_type, scripts)
 

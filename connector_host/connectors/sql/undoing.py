@@ -45,13 +45,11 @@ def obstacle(connection: Connection, shape: Shape, settings: SqlSettings, export
         return "The driver commits each statement by itself (autocommit): take that out of the URL or the data source."
     if shape.dialect.name == "mysql" and _keeps_rows(connection, shape, settings):
         return "A storage engine without transactions cannot undo a change."
-    operation = operation_of(export)
-    if operation not in shape.scripts:
-        return ""
-    for number, (statement, _) in enumerate(shape.scripts[operation].statements):
-        why = reason(connection, shape.dialect.name, statement.text)
-        if why:
-            return f"exports.{operation}[{number}] {why}"
+    for key, script in shape.scripts_of(operation_of(export)).items():
+        for number, (statement, _) in enumerate(script.statements):
+            why = reason(connection, shape.dialect.name, statement.text)
+            if why:
+                return f"exports.{key}[{number}] {why}"
     return ""
 
 
