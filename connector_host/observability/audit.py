@@ -90,8 +90,9 @@ class AuditTrail:
     def __init__(self, folder: Path, *, rotate_bytes: int, keep_files: int) -> None:
         """Open the folder and go on where it ends.
 
-        A record that a crash cut off was never acknowledged: it is cut away, and a record says so. Raises OSError
-        where the folder cannot be written, AuditInUse while another process does, AuditDamaged.
+        An unfinished record at the end is cut away, and log and trail say so: a crash leaves one that was never
+        acknowledged, but somebody's cut of one that was looks the same. Raises OSError where the folder cannot be
+        written, AuditInUse while another process does, AuditDamaged.
         """
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._held = _hold(folder)
@@ -108,6 +109,7 @@ class AuditTrail:
         self._thread = threading.Thread(target=self._work, name="audit", daemon=True)
         self._thread.start()
         if dropped:
+            structlog.get_logger().warning(events.AUDIT_RECOVERED, folder=str(folder), dropped_bytes=dropped)
             self._queue.put(_Entry({"event": "recovered", "dropped_bytes": dropped}))
 
     async def record(self, **fields: object) -> None:

@@ -40,12 +40,14 @@ def exports(folder: Path) -> Iterator[dict[str, Any]]:
 def verify(folder: Path, seals: Collection[str] = ()) -> list[Finding]:
     """Return what is so about the chain: an altered, missing, added or moved record is a FAILURE with its place.
 
-    That the oldest were rotated away stands in the trail itself. Seals that were kept elsewhere prove that none is
-    missing at the end, and that the chain was not written anew. Raises OSError where the folder cannot be read.
+    That the oldest were rotated away stands in the trail itself; where the end was cut away at a start is a WARNING,
+    since nobody can tell a crash's half of a record from somebody's cut. Seals that were kept elsewhere prove that none
+    is missing at the end, and that the chain was not written anew. Raises OSError where the folder cannot be read.
     """
     link: Link | None = None
     first = count = let_go = 0
     unfinished, unseen = "", set(seals)
+    recovered: list[Finding] = []
     for place, content in read(folder):
         if unfinished:
             return [_broken(unfinished, "breaks off")]
@@ -60,6 +62,8 @@ def verify(folder: Path, seals: Collection[str] = ()) -> list[Finding]:
         first = first or int(content["seq"])
         if content.get("event") == "rotated":
             let_go = int(content["before"])
+        if content.get("event") == "recovered":
+            recovered.append(_recovered(content))
         unseen.discard(content["hash"])
         link = Link(int(content["seq"]), str(content["hash"]))
         count += 1
@@ -69,7 +73,7 @@ def verify(folder: Path, seals: Collection[str] = ()) -> list[Finding]:
         return [Finding(Level.WARNING, "audit", f"There is no record in {folder}.", "Is this the right folder?")]
     rotated = "" if first == 1 else f" Records before number {first} were rotated away."
     fact = f"{count} records are there as they were written, up to number {link.sequence}, sealed {link.seal}.{rotated}"
-    return [Finding(Level.OK, "audit", fact), *(_unfinished(unfinished) if unfinished else ())]
+    return [Finding(Level.OK, "audit", fact), *recovered, *(_unfinished(unfinished) if unfinished else ())]
 
 
 def _cut_off(first: int, let_go: int, *, sealed: bool) -> Finding | None:
@@ -119,8 +123,20 @@ def _problem(content: dict[str, Any], link: Link | None) -> str:
     return "" if content["prev"] == link.seal else "does not follow the one before it: a record was exchanged"
 
 
+def _recovered(content: dict[str, Any]) -> Finding:
+    fact = (
+        f"Record {content['seq']} says that {content.get('dropped_bytes')} bytes of an unfinished record were cut away "
+        f"before it, at a start on {content.get('time')}."
+    )
+    mend = (
+        "A crash leaves that, and so does somebody who cuts the end off. Verify with a seal from before (--seal), or "
+        "compare the last exports before it with the database."
+    )
+    return Finding(Level.WARNING, "audit", fact, mend)
+
+
 def _unfinished(place: str) -> tuple[Finding]:
-    mend = "Ask again in a moment; the host cuts it off at its next start, since nobody was told of it."
+    mend = "Ask again in a moment; the host cuts it off at its next start, and says so in the trail."
     return (Finding(Level.WARNING, "audit", f"The record in {place} is not finished.", mend),)
 
 

@@ -38,6 +38,7 @@ CERTIFICATE_NOT_LOOKED_AT: Final = "certificate.not_looked_at"
 PASSWORD_PLAIN: Final = "password.plain"  # noqa: S105 - the name of an event
 COMPANION_FAILED: Final = "companion.failed"
 AUDIT_FAILED: Final = "audit.failed"
+AUDIT_RECOVERED: Final = "audit.recovered"
 TOKENS_UNREADABLE: Final = "tokens.unreadable"
 SOURCE_LOCKED_OUT: Final = "source.locked_out"
 CONFIGURATION_REFUSED: Final = "configuration.refused"

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from connector_host.errors import Level
 from connector_host.observability.audit import AuditDamaged, AuditInUse, AuditTrail, AuditUnavailable, files_of
@@ -133,10 +134,28 @@ async def test_a_record_that_a_crash_cut_off_is_cut_away_and_told(tmp_path):
     await write(tmp_path, 3)
     with (tmp_path / "audit-000001.jsonl").open("ab") as file:
         file.write(b'{"seq":4,"ti')
-    await write(tmp_path, 1)
+    with capture_logs() as logged:
+        await write(tmp_path, 1)
+    assert [(one["event"], one["log_level"], one["dropped_bytes"]) for one in logged] == [
+        ("audit.recovered", "warning", 12)
+    ]
     assert verify(tmp_path)[0].level is Level.OK
     events = [content["event"] for _, content in read(tmp_path)]
     assert events == ["export", "export", "export", "recovered", "export"]
+
+
+async def test_a_cut_of_a_record_that_was_acknowledged_is_warned_of_for_as_long_as_the_trail_says_so(tmp_path):
+    await write(tmp_path, 3)
+    path = tmp_path / "audit-000001.jsonl"
+    os.truncate(path, path.stat().st_size - 40)
+    left = len(path.read_bytes().splitlines()[-1])
+    for _ in range(2):
+        await write(tmp_path, 1)
+        sound, warned = verify(tmp_path)
+        assert (sound.level, warned.level) == (Level.OK, Level.WARNING)
+        assert f"Record 3 says that {left} bytes" in warned.fact
+        assert json.loads(lines(tmp_path)[2])["time"] in warned.fact
+        assert "--seal" in warned.mend
 
 
 CRASHING = """
