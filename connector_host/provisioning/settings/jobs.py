@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Final, Literal
 from urllib.parse import urlsplit
 
-from croniter import croniter
+from croniter import CroniterBadDateError, croniter
 from pydantic import Field, SecretStr, field_validator, model_validator
 
+from connector_host import clock
 from connector_host.provisioning.settings.addresses import checked_https, is_loopback, split
 from connector_host.provisioning.settings.sources import SourceSettings
 from connector_host.settings import Settings
@@ -37,6 +38,10 @@ class Operator(StrEnum):
     REGEX_MATCH = "REGEX MATCH"
 
 
+INTERVAL_MIN_MAX: Final = 525_600
+"""Minutes of a year."""
+CRON_FIELDS_MAX: Final = 6
+"""Minute to weekday, and the second; a year, which could be over, is none of them."""
 ROLES: Final = "appRoleAssignments"
 """Which roles of an application a user has: in Graph no property of the user but a relationship, which neither a delta
 query nor `$select` gives (Microsoft: user resource type, relationships)."""
@@ -259,10 +264,10 @@ class JobSettings(Settings):
     """How a user is disabled."""
     actions: ActionSettings = ActionSettings()
     """What the job may do."""
-    interval_min: float = Field(default=40.0, gt=0)
-    """Minutes from the start of one cycle to the start of the next."""
+    interval_min: float = Field(default=40.0, gt=0, le=INTERVAL_MIN_MAX)
+    """Minutes from the start of one cycle to the start of the next; a year at the most."""
     cron: str | None = None
-    """A cron expression instead of the interval, in UTC: `0 */2 * * 1-5`."""
+    """A cron expression without a year instead of the interval, in UTC: `0 */2 * * 1-5`."""
     accidental_deletions: int | None = Field(default=None, ge=0)
     """The most deletes and disables of one cycle; more are staged until they are allowed. None is no limit, save that a
     source without any user never deletes or disables by itself."""
@@ -292,6 +297,12 @@ class JobSettings(Settings):
     @field_validator("cron")
     @classmethod
     def _is_cron(cls, cron: str | None) -> str | None:
-        if cron is not None and not croniter.is_valid(cron):
+        if cron is None:
+            return cron
+        if not croniter.is_valid(cron) or len(cron.split()) > CRON_FIELDS_MAX:
             raise ValueError("is no cron expression")
+        try:
+            croniter(cron, clock.now()).get_next()
+        except CroniterBadDateError:
+            raise ValueError("names a day that never comes") from None
         return cron
