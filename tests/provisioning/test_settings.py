@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from pydantic import BaseModel, ValidationError
 
 from connector_host.errors import ConfigurationError
@@ -62,6 +63,26 @@ def test_paths_are_relative_to_the_folder_of_the_file(tmp_path):
     assert loaded.provisioning.state == f"sqlite:///{tmp_path}/provisioning.sqlite"
     assert loaded.jobs["staff"].source.path == tmp_path / "people.csv"
     assert loaded.jobs["staff"].target.token_file == tmp_path / "token"
+
+
+@pytest.mark.parametrize(
+    ("database", "placed"),
+    [
+        ("sqlite:///src.sqlite", "{}/src.sqlite"),
+        ("sqlite+pysqlite:///data/src.sqlite?timeout=5", "{}/data/src.sqlite"),
+        ("sqlite:////srv/src.sqlite", "/srv/src.sqlite"),
+        ("sqlite:///:memory:", ":memory:"),
+        ("postgresql+psycopg://hr@db.example.org/hr", "hr"),
+    ],
+)
+def test_a_database_that_is_a_relative_file_is_relative_to_the_folder_of_the_file(tmp_path, database, placed):
+    folder = tmp_path / "100%25 sure?"
+    folder.mkdir()
+    job = source(type="sql", database=database, query="SELECT 1 AS id", key="id")
+    (folder / "host.toml").write_text(f'[provisioning]\nstate = "{database}"\n{job}')
+    loaded = load(folder / "host.toml", {})
+    assert loaded.jobs["staff"].source.database == loaded.provisioning.state
+    assert sa.make_url(loaded.provisioning.state).database == placed.format(folder)
 
 
 def test_the_environment_lies_over_the_file(tmp_path):

@@ -6,6 +6,7 @@ import sqlite3
 import tracemalloc
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
+from urllib.parse import quote
 from uuid import UUID
 
 import pytest
@@ -172,6 +173,26 @@ def database(tmp_path):
 
     run.url = f"sqlite:///{path}"
     return run
+
+
+@pytest.mark.parametrize("question", ["attributes", "read", "fetch"])
+async def test_a_database_that_is_not_there_is_named_and_not_made(tmp_path, question):
+    path = tmp_path / "a #1%20.sqlite"
+    source = sql_source(f"sqlite:///{quote(str(path))}")
+    asked = {"attributes": source.attributes, "read": lambda: users_of(source), "fetch": lambda: source.fetch("1")}
+    with pytest.raises(SourceFailed, match=rf"{path.name} of the source is not there"):
+        await asked[question]()
+    await source.close()
+    assert not list(tmp_path.iterdir())
+
+
+async def test_a_database_with_odd_letters_in_its_name_is_read(tmp_path):
+    path = tmp_path / "a #1%20.sqlite"
+    with sqlite3.connect(path) as connection:
+        connection.executescript("CREATE TABLE staff (id); INSERT INTO staff VALUES (1);")
+    connection.close()
+    users, _ = await users_of(sql_source(f"sqlite:///{quote(str(path))}"))
+    assert [user.key for user in users] == ["1"]
 
 
 def sql_source(url, **changes):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field, ValidationError, field_validator
 
 from connector_host.errors import ConfigurationError
-from connector_host.provisioning.settings.addresses import database_parts
+from connector_host.provisioning.settings.addresses import database_parts, placed_database
 from connector_host.provisioning.settings.jobs import (
     ActionSettings,
     ClauseSettings,
@@ -111,9 +111,7 @@ def load(path: Path, environment: Mapping[str, str] | None = None) -> Provisioni
 
 
 def _with_absolute_paths(settings: Provisioning, folder: Path) -> Provisioning:
-    state = settings.provisioning.state
-    if state.startswith("sqlite:///") and ":memory:" not in state:
-        state = f"sqlite:///{folder / state.removeprefix('sqlite:///')}"
+    state = placed_database(settings.provisioning.state, folder)
     return settings.model_copy(
         update={
             "provisioning": settings.provisioning.model_copy(update={"state": state}),
@@ -130,5 +128,9 @@ def _placed(job: JobSettings, folder: Path) -> JobSettings:
 
 def _anchored(part: Any, folder: Path) -> Any:  # noqa: ANN401 - one of several models
     """Return the model with its paths made absolute; which keys are paths, the models say."""
-    paths = {name: folder / path for name in part.paths() if (path := getattr(part, name)) is not None}
+    paths: dict[str, Path | str] = {
+        name: folder / path for name in part.paths() if (path := getattr(part, name)) is not None
+    }
+    if isinstance(part, SqlSettings):
+        paths["database"] = placed_database(part.database, folder)
     return part.model_copy(update=paths) if paths else part

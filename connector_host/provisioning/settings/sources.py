@@ -94,7 +94,8 @@ class SqlSettings(_Secret):
     type: Literal["sql"]
     """`sql`"""
     database: str
-    """The database as a SQLAlchemy URL without the password."""
+    """The database as a SQLAlchemy URL without the password; a relative file of SQLite is relative to the folder of
+    this file, and has to be there."""
     query: str
     """One SELECT; its columns are the attributes."""
     key: str

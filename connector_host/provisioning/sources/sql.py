@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, unquote
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -36,7 +38,7 @@ class SqlSource:
         self.gives_changes = settings.mark is not None
         self.full_every = settings.full_every if settings.mark else 0
         try:
-            url = sa.make_url(settings.database)
+            url = _never_made(sa.make_url(settings.database))
             self._engine = sa.create_engine(
                 url if password is None else url.set(password=password), pool_pre_ping=True, pool_size=1
             )
@@ -108,7 +110,7 @@ class SqlSource:
                 types = dict(zip(result.keys(), (column[1] for column in result.cursor.description), strict=False))
                 result.close()
         except SQLAlchemyError as failure:
-            raise _failed(failure) from failure
+            raise _failed(failure, self._engine.url) from failure
         driver = self._engine.dialect.dbapi
         return {name: Kind.DATE if _is_date(driver, code) else Kind.ANY for name, code in types.items()}
 
@@ -127,7 +129,7 @@ class SqlSource:
                     values = {name: _value(value) for name, value in row.items()}
                     yield SourceUser(str(values[settings.key]), values)
         except SQLAlchemyError as failure:
-            raise _failed(failure) from failure
+            raise _failed(failure, self._engine.url) from failure
 
     def _advance(self, value: Any) -> None:  # noqa: ANN401 - a driver's value
         if value is None:
@@ -212,6 +214,17 @@ def _value(value: Any) -> Value:  # noqa: ANN401, PLR0911 - a driver's value, a 
             return str(value)
 
 
-def _failed(failure: SQLAlchemyError) -> SourceFailed:
+def _never_made(url: sa.URL) -> sa.URL:
+    """Return the URL so that SQLite makes no empty database where its path has a mistake in it."""
+    if url.get_backend_name() != "sqlite" or not url.database or url.database.startswith((":memory:", "file:")):
+        return url
+    return url.set(database=f"file:{quote(url.database)}").update_query_dict({"mode": "rw", "uri": "true"})
+
+
+def _failed(failure: SQLAlchemyError, url: sa.URL) -> SourceFailed:
+    if url.query.get("mode") == "rw" and url.database:
+        path = Path(unquote(url.database.removeprefix("file:")))
+        if not path.exists():
+            return SourceFailed(f"the database {path} of the source is not there.")
     # A driver's words may quote the query or a value: the kind of failure is enough for an administrator to look.
     return SourceFailed(f"the database of the source refused or broke off the query ({type(failure).__name__}).")
