@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from connector_host.settings import Configuration
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
+_EXAMPLE = "https://relay.example.org/t/acme/ecma2host_HR/scim"
 
 
 @click.command()
@@ -52,11 +53,14 @@ def doctor(  # noqa: PLR0913 - one parameter an option
     from connector_host.settings import load
     from connector_host.setup.tokens import connector_named
 
+    through = None if relay_url is None else _tenant_url(relay_url)
+    if bundle is not None:
+        _refuse_other_file(bundle)
     configuration = load(config)
     name, _ = connector_named(configuration, connector)
     token = read_secret_file(token_file, "--token-file").strip() if token_file else None
     shown = _shown(client_certificate, client_key)
-    sections = asyncio.run(_examine(config, configuration, name, token, relay_url, trust, shown))
+    sections = asyncio.run(_examine(config, configuration, name, token, through, trust, shown))
     if bundle is not None:
         _write(bundle, configuration, sections)
     if as_json:
@@ -66,6 +70,35 @@ def doctor(  # noqa: PLR0913 - one parameter an option
         if bundle is not None:
             click.echo(f"\n{bundle} is written. Look into it before you give it away: it is a plain zip.")
     raise SystemExit(1 if any(failures(findings) for findings in sections.values()) else 0)
+
+
+def _tenant_url(url: str) -> str:
+    """Return the URL without a slash at its end; no error repeats it, since a password may stand in it."""
+    from yarl import URL
+
+    from connector_host.provisioning.settings.addresses import split
+
+    parts = split(url, frozenset({"https"}))
+    try:
+        URL(url)  # refuses more: a backslash, say
+    except ValueError:
+        parts = None
+    if parts is None:
+        fail(f"--relay-url is no https:// URL of a host: give the tenant URL as the directory has it, e.g. {_EXAMPLE}")
+    if "@" in parts.netloc or parts.query or parts.fragment:
+        fail(f"--relay-url has a login, a query or a fragment in it: give the address only, e.g. {_EXAMPLE}")
+    return url.rstrip("/")
+
+
+def _refuse_other_file(bundle: Path) -> None:
+    """Refuse to write over what is no bundle, before anything is tried."""
+    from connector_host.doctor.bundling import is_bundle
+
+    try:
+        if bundle.exists() and not is_bundle(bundle):
+            fail(f"--bundle: {bundle} is there, and no earlier bundle. Give another name; this file is left as it is.")
+    except OSError as failure:
+        fail(f"--bundle: {bundle} cannot be written ({failure.strerror}). Give another name.")
 
 
 def _shown(certificate: Path | None, key: Path | None) -> tuple[Path, Path] | None:
@@ -110,7 +143,7 @@ async def _examine(  # noqa: PLR0913, PLR0917 - what was typed
             context = client_context(trust)
         except OSError as failure:
             fail(f"{trust}: cannot be read as a certificate ({failure.strerror}).")
-        sections[f"through {relay_url}"] = await probe(Target("relay", relay_url.rstrip("/"), context, token))
+        sections[f"through {relay_url}"] = await probe(Target("relay", relay_url, context, token))
     return sections
 
 

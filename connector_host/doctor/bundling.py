@@ -26,6 +26,17 @@ _AUDIT_FIELDS = ("seq", "time", "connector", "operation", "outcome", "duration_m
 """Neither who was changed nor what was written leaves the machine."""
 
 
+def is_bundle(file: Path) -> bool:
+    """Return whether an earlier bundle is there, which may be written over; raises OSError."""
+    if not file.is_file():  # a pipe would be waited for
+        return False
+    try:
+        with zipfile.ZipFile(file) as opened:
+            return {"about.json", "findings.json"} <= set(opened.namelist())
+    except zipfile.BadZipFile:
+        return False
+
+
 def write_bundle(file: Path, configuration: Configuration, sections: Mapping[str, Sequence[Finding]]) -> None:
     """Write the bundle as a zip that only its owner may read; raises OSError."""
     parts = {

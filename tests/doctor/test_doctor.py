@@ -36,6 +36,13 @@ def running(tmp_path):
         yield host
 
 
+@pytest.fixture
+def configured(tmp_path):
+    folder = Folder(tmp_path)
+    assert folder.init("--table", "Employees").returncode == 0
+    return folder
+
+
 def examined(host, *arguments):
     done = host.folder.run("doctor", "--json", *arguments)
     sections = json.loads(done.stdout)
@@ -98,6 +105,59 @@ def test_the_bundle_gives_nobody_away(running):
         assert "ada@example.org" not in text
         assert "Lovelace" not in text
     assert bundle.stat().st_mode & 0o777 == 0o600
+
+
+def test_an_earlier_bundle_is_written_over_and_any_other_file_is_not(configured):
+    database = (configured.path / "contoso.sqlite").read_bytes()
+    with zipfile.ZipFile(configured.path / "photos.zip", "w") as photos:
+        photos.writestr("findings.json", "{}")
+    zipped = (configured.path / "photos.zip").read_bytes()
+    for name, before in (("contoso.sqlite", database), ("photos.zip", zipped)):
+        done = configured.run("doctor", "--bundle", name)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert f"--bundle: {name} is there, and no earlier bundle. Give another name" in done.stderr
+        assert (configured.path / name).read_bytes() == before
+    for _ in range(2):
+        assert "help.zip is written" in configured.run("doctor", "--bundle", "help.zip").stdout
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "foo",
+        "https:///x",
+        "https://[::1",
+        "https://localhost:99999/x",
+        "https://..org/x",
+        f"https://{'a' * 64}.example.org/x",
+        "https://relay\\x",
+        "http://relay.example.org/t/acme/x/scim",
+    ],
+)
+def test_a_relay_url_that_is_none_is_told_in_one_line(tmp_path, url):
+    done = Folder(tmp_path).run("doctor", "--relay-url", url)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("Error: --relay-url is no https:// URL of a host: ")
+    assert done.stderr.endswith("e.g. https://relay.example.org/t/acme/ecma2host_HR/scim\n")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://user:geheimpw@localhost:1/t/a/x/scim",
+        "https://geheimpw@localhost:1/t/a/x/scim",
+        "https://localhost:1/t/a/x/scim?token=geheimpw",
+        "http://user:geheimpw@localhost:1/t/a/x/scim",
+        "https://user:geheimpw/x@localhost:1/t/a/x/scim",
+    ],
+)
+def test_a_secret_in_the_relay_url_is_refused_and_not_repeated(tmp_path, url):
+    done = Folder(tmp_path).run("doctor", "--relay-url", url, "--bundle", "help.zip")
+    assert done.returncode == 1
+    assert "Error: --relay-url " in done.stderr
+    assert "geheimpw" not in done.stdout + done.stderr
+    assert not (tmp_path / "help.zip").exists()
 
 
 @pytest.mark.parametrize(

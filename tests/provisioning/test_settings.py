@@ -161,6 +161,7 @@ def test_this_machine_and_what_is_encrypted_are_fine(model, document):
         (JOB + 'notify = { smtp = "smtp://mail.example.org:99999" }\n', "no mail server"),
         (JOB + 'notify = { webhook = "https://hooks.example.org:0/x" }\n', "no URL"),
         (JOB + 'notify = { webhook = "https://[::1" }\n', r"notify\.webhook: is no URL"),
+        (JOB + 'notify = { webhook = "https://..org/x" }\n', r"notify\.webhook: is no URL"),
         (f'[provisioning]\nstate = "postgresql+psycopg://db:54x32/p"\n{JOB}', r"provisioning\.state: its port is none"),
         (f'[provisioning]\nstate = "postgresql+psycopg://db:99999/p"\n{JOB}', r"provisioning\.state: its port is none"),
         (f'[provisioning]\nstate = "provisioning.sqlite"\n{JOB}', r"provisioning\.state: is no SQLAlchemy URL"),

@@ -30,11 +30,11 @@ def is_loopback(url: str) -> bool:
 def split(url: str, schemes: frozenset[str]) -> SplitResult | None:
     """Return the parts of a URL, None where it has no host, no port that is one, or another scheme.
 
-    `:99999` would only be noticed when something is sent.
+    `:99999`, or a host that DNS has no way to write (`..org`), would only be noticed when something is sent.
     """
     try:
         parts = urlsplit(url)
-        whole = parts.scheme in schemes and bool(parts.hostname) and parts.port != 0
+        whole = parts.scheme in schemes and bool((parts.hostname or "").encode("idna")) and parts.port != 0
     except ValueError:
         return None
     return None if not whole or any(part.isspace() for part in parts.netloc) else parts
