@@ -17,7 +17,7 @@ from connector_host import __version__, clock
 from connector_host.observability.loads import Loads
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 
@@ -116,6 +116,13 @@ class Metrics:
         self._exports_begun: _Kept[str, Gauge] = _Kept(self._exports_in_hand.labels)
         self._connectors_up: _Kept[str, Gauge] = _Kept(self._connector_up.labels)
         self._seen_s: dict[str, float] = {}
+        for reason in _DENIED.values():
+            self._denied.labels(reason)
+
+    def expect(self, connector: str, errors: Iterable[str]) -> None:
+        """Begin at 0 with each class of failure: of a counter that is born at 1, Prometheus sees no increase."""
+        for error in errors:
+            self._errors.labels(connector, error)
 
     def request_begins(self) -> None:
         """Count a request that is being answered."""

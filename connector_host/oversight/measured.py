@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from connector_host import clock
 from connector_host.connectors.contract import Add, Loaded, Modify
-from connector_host.errors import HostError
+from connector_host.connectors.errors import ConnectorError
+from connector_host.errors import ConfigurationError, HostError
 from connector_host.observability.metrics import OK
 
 if TYPE_CHECKING:
@@ -27,11 +28,25 @@ if TYPE_CHECKING:
     from connector_host.observability.metrics import Metrics
 
 
+def _kinds(root: type[ConnectorError]) -> Iterator[type[ConnectorError]]:
+    for kind in root.__subclasses__():
+        yield kind
+        yield from _kinds(kind)
+
+
+_EXPECTED: Final = (
+    *sorted(kind.__name__ for kind in _kinds(ConnectorError) if kind.__module__ == ConnectorError.__module__),
+    *(ConfigurationError.__name__, "CancelledError"),
+)
+"""How an operation can fail, as far as it can be known beforehand."""
+
+
 class Measured:
     """Passes everything on, and tells the metrics what was asked, how long it took, and what came of it."""
 
     def __init__(self, connector: Connector, metrics: Metrics) -> None:
         self._connector, self._metrics = connector, metrics
+        metrics.expect(connector.name, _EXPECTED)
         self._load = connector.load if isinstance(connector, Loaded) else None
         if self._load is not None:
             metrics.loads.watch(connector.name, self._load)

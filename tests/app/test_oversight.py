@@ -153,6 +153,8 @@ def test_metrics_are_on_a_listener_of_their_own(configured):
     add(configured, f"metrics_port = {port}")
     with configured.serve() as host:
         host.wait_for("metrics.served")
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+            before = answer.read().decode()
         host.ask("POST", "/Users", PERSON)
         host.ask("GET", "/Users", token="wrong-token")
         host.ask("GET", "/Users", connector="nobody")
@@ -162,6 +164,9 @@ def test_metrics_are_on_a_listener_of_their_own(configured):
     assert 'connector_host_request_seconds_count{connector="Employees",method="POST",status="201"} 1.0' in text
     assert 'connector_host_request_seconds_count{connector="",method="GET",status="401"} 1.0' in text
     assert 'connector_host_denied_total{reason="token"} 2.0' in text
+    for labels in ('errors_total{connector="Employees",error="InDoubt"}', 'denied_total{reason="locked out"}'):
+        assert f"connector_host_{labels} 0.0" in before
+    assert 'connector_host_database_errors_total{class="login",connector="Employees"} 0.0' in before
     assert "connector_host_certificate_days_left 39" in text
     assert "ada" not in text
 

@@ -6,6 +6,7 @@ from connector_host.workers.figures import Figures
 
 def measured(*, requests=0, up=None, days=None):
     metrics = Metrics()
+    metrics.expect("HR", ("InDoubt",))
     for _ in range(requests):
         metrics.request_begins()
         metrics.request_ends("HR", "GET", 200, 0.02)
@@ -21,6 +22,7 @@ def shown(figures, workers=2):
 
 
 COUNT = 'connector_host_request_seconds_count{connector="HR",method="GET",status="200"}'
+LOST = 'connector_host_errors_total{connector="HR",error="InDoubt"}'
 UP = 'connector_host_connector_up{connector="HR"}'
 
 
@@ -67,3 +69,14 @@ def test_a_counter_does_not_fall_when_processes_end():
     assert found["connector_host_worker_restarts_total"] == "3.0"
     assert UP not in found
     assert found["connector_host_requests_in_hand"] == "0.0"
+
+
+def test_a_failure_that_never_happened_is_0_and_the_first_one_is_seen_to_come():
+    figures, one = Figures(), measured()
+    figures.take(1, one.families())
+    figures.take(2, measured().families())
+    assert shown(figures)[LOST] == "0.0"
+    one.operation_ends("HR", "add", "InDoubt", 0.1)
+    figures.take(1, one.families())
+    figures.forget(1)
+    assert shown(figures)[LOST] == "1.0"

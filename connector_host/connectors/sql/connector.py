@@ -68,8 +68,8 @@ class SqlConnector:
         self._name = name
         self._settings = settings
         self._dialect = dialect_of(self._url)
-        # Before the threads, which count into it.
-        self._errors: Counter[str] = Counter()
+        # Before the threads, which count into it; from 0, since Prometheus sees no increase of what is born at 1.
+        self._errors: Counter[str] = Counter({happened.value: 0 for happened in Happened})
         self._counting = threading.Lock()
         count = 1 if self._dialect.single_writer else settings.writers
         reads_only = settings.query is not None
