@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from dataclasses import dataclass, field, replace
+from dataclasses import astuple, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -86,10 +87,14 @@ class Options:
     metavar="DIR",
     help="Issue a certificate into DIR where none is given.  [default: tls beside the file]",
 )
-@click.option("--token-file", type=_FILE, help="Write the token there (readable by you only) instead of showing it.")
+@click.option(
+    "--token-file",
+    type=_FILE,
+    help="Write the token there (readable by you only) instead of showing it; replaces only a token.",
+)
 @click.option("--from-ecma2host", type=_FILE, metavar="FILE.xml", help="Take over an export of Microsoft's ECMA2Host.")
 @click.option("--add", is_flag=True, help="Add a connector to a configuration that is there.")
-@click.option("--force", is_flag=True, help="Replace a configuration that is there.")
+@click.option("--force", is_flag=True, help="Replace a configuration, or files of a connector, that are there.")
 @click.option("--yes", is_flag=True, help="Ask nothing: take what is proposed.")
 @json_option
 def init(**given: Any) -> None:  # noqa: ANN401 - click's door; Options types it
@@ -113,12 +118,14 @@ def init(**given: Any) -> None:  # noqa: ANN401 - click's door; Options types it
 
     options = _taken_over(Options(**given))
     refuse_overwriting(options.config, force=options.force or options.add)
+    _refuse_token_file(options)
     prepare_folder(options.config)
     login, connector = _describe(options)
+    _refuse_token_file(options, connector.token_hash_file, connector.password_sealed_file)
     if options.add:
-        written = add(options.config, connector, login.password)
+        written = add(options.config, connector, login.password, force=options.force)
     else:
-        written = write(options.config, _host_plan(options), connector, login.password, force=options.force)
+        written = write(options.config, partial(_host_plan, options), connector, login.password, force=options.force)
     sections = asyncio.run(_check(written))
     _report(options, written, connector, sections)
     raise SystemExit(1 if any(failures(findings) for findings in sections.values()) else 0)
@@ -146,6 +153,16 @@ def _taken_over(options: Options) -> Options:
         flows=found.flows,
         notes=found.notes,
     )
+
+
+def _refuse_token_file(options: Options, *more: Path | None) -> None:
+    """Raise where --token-file would replace what this command reads or writes, or any other file but a token."""
+    from connector_host.setup.tokens import refuse_token_file
+    from connector_host.tls.issuing import IssuedFiles
+
+    if options.token_file is not None:
+        issued = astuple(IssuedFiles.within(_certificates(options)))
+        refuse_token_file(options.token_file, options.config, options.password_file, *issued, *more)
 
 
 async def _check(written: Written) -> dict[str, list[Finding]]:
@@ -330,9 +347,13 @@ def _host_plan(options: Options) -> HostPlan:
         answer = click.prompt("\nYour certificate for it, PEM (empty: issue one)", default="", show_default=False)
         certificate = Path(answer) if answer else None
         key = Path(click.prompt("Its private key, PEM")) if answer else None
-    folder = options.issue_certificate or options.config.absolute().parent / "tls"
-    certificate, key = certificate_for(name, certificate, key, folder)
+    certificate, key = certificate_for(name, certificate, key, _certificates(options))
     return HostPlan(name, options.listen, _PORT if options.port is None else options.port, certificate, key)
+
+
+def _certificates(options: Options) -> Path:
+    """Return the folder in which a certificate is issued."""
+    return options.issue_certificate or options.config.absolute().parent / "tls"
 
 
 # ── the end ───────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -54,7 +54,7 @@ def new(  # noqa: PLR0913 - one parameter an option
     from connector_host.access.tokens import accept_token
     from connector_host.app import url_of
     from connector_host.settings import load
-    from connector_host.setup.tokens import add_token, connector_named
+    from connector_host.setup.tokens import add_token, connector_named, refuse_token_file
 
     configuration = load(config)
     connector, settings = connector_named(configuration, connector)
@@ -62,6 +62,8 @@ def new(  # noqa: PLR0913 - one parameter an option
     ends = _aware(expires)
     if ends is not None and ends <= clock.now():
         fail(f"--expires: {ends:%Y-%m-%d} has begun already, so the token would never be valid. Give a later day.")
+    if token_file is not None:
+        refuse_token_file(token_file, config, settings.token_hash_file, settings.password_sealed_file)
     made = add_token(settings.token_hash_file, connector, token=given, name=name, expires=ends)
     if token_file is not None:
         from connector_host.tls.issuing import write_private

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from connector_host import clock
 from connector_host.access.tokens import KnownToken, TokenGate, hash_token, make_token
 from connector_host.errors import ConfigurationError
 from connector_host.tls.issuing import write_private
+from connector_host.vault.keys import KEY_NAME
 
 if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
     from connector_host.settings import Configuration, SqlSettings
+
+_NOTHING_BUT_A_TOKEN: Final = re.compile(rb"(?:[A-Za-z0-9._~+/-]{12,1024}=*\r?\n?)?")
+_READ_BYTES: Final = 2_048
+"""More than any token has."""
 
 
 def connector_named(configuration: Configuration, name: str | None) -> tuple[str, SqlSettings]:
@@ -48,6 +53,27 @@ def add_token(
         raise ConfigurationError("This token is there already.")
     _write(file, [*lines, known.line()])
     return token
+
+
+def refuse_token_file(file: Path, *others: Path | None) -> None:
+    """Raise ConfigurationError where a token that is written there would replace anything but a token.
+
+    `others` are files of the configuration, which may be written only after this.
+    """
+    mend = "Give a file that is not there yet, or one that holds a token and nothing else."
+    try:
+        if file.name == KEY_NAME or file.resolve() in {other.resolve() for other in others if other is not None}:
+            raise ConfigurationError(f"--token-file: {file} is for something else in this configuration. {mend}")
+        if not file.exists():
+            return
+        if not file.is_file():
+            raise ConfigurationError(f"--token-file: {file} is no ordinary file, and would be replaced by one. {mend}")
+        with file.open("rb") as opened:
+            content = opened.read(_READ_BYTES)
+    except OSError as failure:
+        raise ConfigurationError(f"--token-file: {file} cannot be read ({failure.strerror}). {mend}") from failure
+    if not _NOTHING_BUT_A_TOKEN.fullmatch(content):
+        raise ConfigurationError(f"--token-file: {file} exists and is no token; it would be lost. {mend}")
 
 
 def list_tokens(settings: SqlSettings) -> tuple[KnownToken, ...]:

@@ -18,6 +18,8 @@ from connector_host.tls.issuing import write_public
 from connector_host.units.windows import keep_others_out, own_right
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from connector_host.settings import Configuration
     from connector_host.setup.plans import ConnectorPlan, HostPlan
 
@@ -56,22 +58,37 @@ def prepare_folder(config: Path) -> None:
         raise ConfigurationError(f"{folder}: cannot be written ({failure.strerror}).") from failure
 
 
-def write(config: Path, host: HostPlan, connector: ConnectorPlan, password: str | None, *, force: bool) -> Written:
+def write(
+    config: Path, host: Callable[[], HostPlan], connector: ConnectorPlan, password: str | None, *, force: bool
+) -> Written:
     """Write configuration, password and token hash, and return them as they were read back.
 
+    `host` may issue a certificate, so it is called once nothing that is there stands in the way.
     The text is proven to load before it takes its place. Raises ConfigurationError, with the old state untouched.
     """
     refuse_overwriting(config, force=force)
-    return _put(config, render(host, connector, config.absolute().parent), connector, password)
+    _refuse_revoking(connector, force=force)
+    return _put(config, render(host(), connector, config.absolute().parent), connector, password)
 
 
-def add(config: Path, connector: ConnectorPlan, password: str | None) -> Written:
+def _refuse_revoking(connector: ConnectorPlan, *, force: bool) -> None:
+    """Raise ConfigurationError where tokens or password of a connector of this name are there, and may be in use."""
+    for file in (connector.token_hash_file, connector.password_sealed_file):
+        if file is not None and file.exists() and not force:
+            raise ConfigurationError(
+                f"{file} exists: a connector {connector.name} of another configuration may use it. Give another "
+                "--name, a --config in another folder, or replace it with --force, which ends its tokens."
+            )
+
+
+def add(config: Path, connector: ConnectorPlan, password: str | None, *, force: bool) -> Written:
     """Add one connector to a configuration that is there, whose text otherwise stays as it is, comments included.
 
     Raises ConfigurationError where it has a connector of this name, and as `write` does.
     """
     if connector.name in load(config).connectors:
         raise ConfigurationError(f"{config} has a connector {connector.name} already. Give another --name.")
+    _refuse_revoking(connector, force=force)
     old = config.read_text(encoding="utf-8")
     text = "\n".join([old.rstrip(), "", *connector_lines(connector, config.absolute().parent), ""])
     return _put(config, text, connector, password)

@@ -83,12 +83,52 @@ def test_a_password_is_sealed(folder, postgresql_server, source):
     assert stat.S_IMODE(kept.stat().st_mode) == 0o600
 
 
+def test_a_password_of_another_configuration_is_not_replaced_unasked(folder, postgresql_server):
+    server, name = postgresql_server, postgresql_server.database()
+    with server.connect(name) as connection:
+        connection.execute("CREATE TABLE people (login text PRIMARY KEY, mail text)")
+    folder.write("people.password.sealed", "in use")
+    url = f"postgresql://{server.user}:{quote(PASSWORD)}@{server.host}:{server.port}/{name}"
+    done = folder.run("init", "--yes", "--port", "0", "--table", "people", "--database-url", url)
+    assert (done.returncode, "people.password.sealed exists" in done.stderr) == (1, True)
+    assert folder.read("people.password.sealed") == "in use"
+    assert not (folder.path / "tls").exists()
+
+
 def test_what_is_there_is_not_overwritten_unasked(configured):
     before = {path.name: path.read_bytes() for path in configured.path.iterdir() if path.is_file()}
     done = configured.init("--table", "Employees")
     assert (done.returncode, "exists" in done.stderr, "--force" in done.stderr) == (1, True, True)
     assert {path.name: path.read_bytes() for path in configured.path.iterdir() if path.is_file()} == before
     assert configured.init("--table", "Employees", "--force").returncode == 0
+
+
+@pytest.mark.parametrize(
+    "file",
+    ["contoso.sqlite", "connector-host.toml", "Employees.tokens", "tls/key.pem", "connector-host.key", "fifo"],
+)
+def test_a_token_file_that_is_no_token_is_refused_before_anything_is_written(folder, file):
+    os.mkfifo(folder.path / "fifo")
+    before = {path: path.read_bytes() for path in folder.path.rglob("*") if path.is_file()}
+    done = folder.init("--table", "Employees", "--token-file", file)
+    assert (done.returncode, f"--token-file: {file} " in done.stderr, "holds a token" in done.stderr) == (1, True, True)
+    assert {path: path.read_bytes() for path in folder.path.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize(
+    ("there", "more"),
+    [
+        ("Employees.tokens", ["--config", "second.toml", "--issue-certificate", "second"]),
+        ("CRM.tokens", ["--add", "--name", "CRM"]),
+    ],
+)
+def test_tokens_of_another_configuration_are_not_revoked_unasked(configured, there, more):
+    configured.write(there, configured.read("Employees.tokens"))
+    before = {path: path.read_bytes() for path in configured.path.rglob("*") if path.is_file()}
+    done = configured.init("--table", "Employees", *more)
+    assert (done.returncode, there in done.stderr, "--force" in done.stderr) == (1, True, True)
+    assert {path: path.read_bytes() for path in configured.path.rglob("*") if path.is_file()} == before
+    assert configured.init("--table", "Employees", *more, "--force").returncode == 0
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Tokens are added, listed and revoked while the host runs; passwords are sealed."""
 
 import json
+import os
 
 import pytest
 
@@ -93,3 +94,29 @@ def test_a_token_that_would_never_be_valid_is_not_made(configured):
         True,
         before,
     )
+
+
+def contents(folder):
+    return {path: path.read_bytes() for path in folder.path.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize(
+    "file",
+    ["contoso.sqlite", "connector-host.toml", "Employees.tokens", "tls/key.pem", "connector-host.key", "notes", "fifo"],
+)
+def test_a_token_file_replaces_nothing_but_a_token(configured, file):
+    configured.write("notes", "correct-horse-battery\nand more\n")
+    os.mkfifo(configured.path / "fifo")
+    before = contents(configured)
+    done = configured.run("token", "new", "--token-file", file)
+    assert (done.returncode, f"--token-file: {file} " in done.stderr, "holds a token" in done.stderr) == (1, True, True)
+    assert contents(configured) == before
+    assert (configured.path / "fifo").is_fifo()
+
+
+def test_a_token_file_is_replaced_by_the_next_token(configured):
+    configured.write("empty", "")
+    assert configured.run("token", "new", "--token-file", "token").returncode == 0
+    assert configured.run("token", "new", "--token-file", "empty").returncode == 0
+    kept = configured.read("Employees.tokens")
+    assert [hash_token(configured.read(file).strip()) in kept for file in ("token", "empty")] == [True, True]
