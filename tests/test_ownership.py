@@ -10,7 +10,7 @@ from connector_host.errors import ConfigurationError
 from connector_host.ownership import make_folder, may_write
 from connector_host.provisioning.state.store import State
 from connector_host.runs.state import ImportState
-from connector_host.tls.issuing import write_private, write_public
+from connector_host.tls.issuing import make_room, write_private, write_public
 from tests.folders import Folder
 
 SERVICE = 12_345
@@ -132,6 +132,17 @@ def test_a_command_that_root_types_leaves_nothing_that_the_service_cannot_read(f
     done = folder.run(*command)
     assert done.returncode == 0, done.stdout + done.stderr
     assert set(owners(folder.path).values()) == {SERVICE}
+
+
+def test_what_is_kept_of_a_link_hands_over_no_file_of_roots(tmp_path):
+    (tmp_path / "shadow").write_bytes(b"root's")
+    (tmp_path / "shadow").chmod(0o600)
+    (tmp_path / "tls").mkdir()
+    os.chown(tmp_path / "tls", SERVICE, SERVICE)
+    (tmp_path / "tls" / "key.pem").symlink_to(tmp_path / "shadow")
+    make_room([tmp_path / "tls" / "key.pem"], replace=True)
+    kept = tmp_path / "tls" / "key.pem.old"
+    assert (kept.is_symlink(), kept.stat().st_uid, kept.read_bytes()) == (True, 0, b"root's")
 
 
 def test_the_state_of_the_engine_belongs_to_the_owner_of_its_folder(tmp_path):

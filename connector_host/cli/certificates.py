@@ -30,13 +30,14 @@ def cert() -> None:
 @click.option("--host", required=True, help="The name that clients use: a host name or an IP address.")
 @click.option("--also", multiple=True, help="Another name or address; may be repeated.")
 @click.option("--out", "folder", required=True, type=_FOLDER, help="The folder to write to.")
-@click.option("--force", is_flag=True, help="Replace an authority that is there; clients must then trust the new one.")
+@click.option("--force", is_flag=True, help="Replace what is there; clients must then trust the new authority.")
 @click.option("--rsa", is_flag=True, help="An RSA key of 3072 bits for the host instead of ECDSA P-256.")
 def issue(host: str, also: tuple[str, ...], folder: Path, *, force: bool, rsa: bool) -> None:
     """Issue a certificate from a private authority made for it.
 
     For the host's name, and always for localhost, 127.0.0.1 and ::1. Writes authority.pem (what clients shall
     trust), certificate.pem and key.pem (what the host uses), and authority-key.pem; keys are readable by you only.
+    Where one of them is there, nothing is written; --force replaces them and keeps each beside it as *.old.
 
     \b
     Example:
@@ -49,7 +50,7 @@ def issue(host: str, also: tuple[str, ...], folder: Path, *, force: bool, rsa: b
         kind: Literal["rsa", "ecdsa"] = "rsa" if rsa else "ecdsa"
         files = issue_files(folder, host, clock.now(), also=(*also, *LOOPBACK_NAMES), kind=kind, replace=force)
     except FileExistsError as failure:
-        fail(f"{failure} Give another folder, or replace it with --force.")
+        fail(f"{failure} Give another folder, or --force, which keeps what is there as *.old.")
     except OSError as failure:
         fail(f"{folder} cannot be written ({failure.strerror}).")
     click.echo(f"certificate  {files.certificate}\nkey          {files.key}")
@@ -60,12 +61,15 @@ def issue(host: str, also: tuple[str, ...], folder: Path, *, force: bool, rsa: b
 @click.option("--host", required=True, help="The name that clients use: a host name or an IP address.")
 @click.option("--also", multiple=True, help="Another name or address; may be repeated.")
 @click.option("--out", "folder", required=True, type=_FOLDER, help="The folder to write to.")
+@click.option("--force", is_flag=True, help="Replace a request that is there; it and its key are kept as *.old.")
 @click.option("--rsa", is_flag=True, help="An RSA key of 3072 bits, for an authority that takes no ECDSA.")
-def request(host: str, also: tuple[str, ...], folder: Path, *, rsa: bool) -> None:
+def request(host: str, also: tuple[str, ...], folder: Path, *, force: bool, rsa: bool) -> None:
     """Make a key and a signing request for an authority of your own.
 
     Writes request.csr, to be sent to the authority, and request-key.pem, which stays here, readable by you only.
     What the authority sends back is put in place by `cert install`. The certificate in use is not touched.
+    Where a request is there, nothing is written: what comes back for it needs its key. --force replaces both and keeps
+    them beside it as *.old.
 
     \b
     Example:
@@ -74,7 +78,12 @@ def request(host: str, also: tuple[str, ...], folder: Path, *, rsa: bool) -> Non
     from connector_host.tls.installing import write_request
 
     try:
-        made = write_request(folder, host, also, kind="rsa" if rsa else "ecdsa")
+        made = write_request(folder, host, also, kind="rsa" if rsa else "ecdsa", replace=force)
+    except FileExistsError as failure:
+        fail(
+            f"{failure} What an authority signs for that request needs its key."
+            " Give another folder, or --force, which keeps both as *.old."
+        )
     except OSError as failure:
         fail(f"{folder} cannot be written ({failure.strerror}).")
     click.echo(f"request  {made.request}  (send this to your authority)")

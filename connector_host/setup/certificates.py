@@ -24,8 +24,10 @@ def certificate_for(host: str, certificate: Path | None, key: Path | None, folde
         return certificate.absolute(), key.absolute()
     files = IssuedFiles.within(folder.absolute())
     try:
-        if not files.authority.exists():
+        if not (files.authority.exists() or files.certificate.exists()):
             issue_files(folder.absolute(), host, clock.now())
+    except FileExistsError as failure:
+        raise ConfigurationError(f"{failure} Give another folder with --issue-certificate.") from failure
     except OSError as failure:
         raise ConfigurationError(f"{folder}: cannot be written ({failure.strerror}).") from failure
     if refused := failures(check_identity(files.certificate, files.key, host, clock.now())):

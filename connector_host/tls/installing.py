@@ -9,7 +9,7 @@ from connector_host.errors import failures
 from connector_host.ownership import make_folder
 from connector_host.tls.bundles import PassphraseNeeded, arrange, pem_of, read_bundle
 from connector_host.tls.files import UnusableFile, judge_identity
-from connector_host.tls.issuing import key_pem, make_key, request_certificate, write_private, write_public
+from connector_host.tls.issuing import key_pem, make_key, make_room, request_certificate, write_private, write_public
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -27,15 +27,20 @@ class RequestFiles:
     key: Path
 
 
-def write_request(folder: Path, host: str, also: Sequence[str], *, kind: Literal["ecdsa", "rsa"]) -> RequestFiles:
+def write_request(
+    folder: Path, host: str, also: Sequence[str], *, kind: Literal["ecdsa", "rsa"], replace: bool = False
+) -> RequestFiles:
     """Write a new key and a request for it; the names differ from those in use, so nothing that serves is touched.
 
-    Raises ConfigurationError for a name that is none, OSError where nothing can be written.
+    Raises FileExistsError where the folder holds a request, as `make_room` says: what the authority makes of it is
+    worth nothing without its key. Raises ConfigurationError for a name that is none, OSError where nothing can be
+    written.
     """
     key = make_key(kind)
     request = request_certificate(host, key, also=also)
     files = RequestFiles(folder / "request.csr", folder / "request-key.pem")
     make_folder(folder)
+    make_room((files.key, files.request), replace=replace)
     write_private(files.key, key_pem(key))
     write_public(files.request, request)
     return files
@@ -68,8 +73,7 @@ def install(  # noqa: PLR0913 - what, where to, for whom
     chain_pem, private_pem = pem_of(identity)
     for path in (certificate, key):
         make_folder(path.parent)
-        if path.exists():
-            write_private(path.with_name(f"{path.name}.old"), path.read_bytes())
+    make_room((certificate, key), replace=True)
     write_private(key, private_pem)
     write_public(certificate, chain_pem)
     return findings

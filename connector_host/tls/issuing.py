@@ -169,20 +169,28 @@ def issue_files(  # noqa: PLR0913 - where to, for whom, and how, each optional b
 ) -> IssuedFiles:
     """Write a new authority and a certificate for `host` into the folder, keys readable by the owner only.
 
-    Raises FileExistsError where the folder already holds an authority: clients trust that one, so it goes with
-    `replace` only. Raises ConfigurationError for a name that is none, and OSError where nothing can be written.
+    Raises FileExistsError where the folder already holds one of them, as `make_room` says; ConfigurationError for a
+    name that is none, and OSError where nothing can be written.
     """
     files = IssuedFiles.within(folder)
-    if files.authority.exists() and not replace:
-        raise FileExistsError(f"{files.authority} exists; clients may trust it.")
     authority = issue_authority(f"connector-host authority of {parse_name(host)}", now)
     leaf = issue_leaf(authority, host, now, also=also, key=make_key(kind))
     make_folder(folder)
+    make_room((files.authority, files.authority_key, files.certificate, files.key), replace=replace)
     write_private(files.authority_key, authority.key_pem)
     write_private(files.key, leaf.key_pem)
     write_public(files.certificate, leaf.certificate_pem)
     write_public(files.authority, authority.certificate_pem)
     return files
+
+
+def make_room(files: Sequence[Path], *, replace: bool) -> None:
+    """Keep each file that exists beside itself as *.old, where they may be replaced; else raise FileExistsError."""
+    present = [path for path in files if path.exists()]
+    if present and not replace:
+        raise FileExistsError(f"{present[0]} exists.")
+    for path in present:
+        _keep(path)
 
 
 def write_private(path: Path, content: bytes, *, give_away: bool = True) -> None:
@@ -197,6 +205,23 @@ def write_private(path: Path, content: bytes, *, give_away: bool = True) -> None
 def write_public(path: Path, content: bytes, *, mode: int = 0o644) -> None:
     """Put the content there in one step, readable by everybody; it belongs to whom `write_private` says."""
     _replace(path, content, mode, give_away=True)
+
+
+def _keep(path: Path) -> None:
+    """Name it *.old, too; no copy is made, which would hand over to a folder's owner what a link there leads to."""
+    with opened_folder(path.parent) as folder:
+        whole = path if folder is None else Path(path.name)
+        draft, old = whole.with_name(f".{path.name}.{secrets.token_hex(4)}"), whole.with_name(f"{path.name}.old")
+        try:
+            os.link(whole, draft, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=False)
+        except (OSError, NotImplementedError):  # no hard links here: it is away for a moment
+            os.replace(whole, old, src_dir_fd=folder, dst_dir_fd=folder)
+            return
+        try:
+            os.replace(draft, old, src_dir_fd=folder, dst_dir_fd=folder)
+        finally:
+            with suppress(FileNotFoundError):  # two names of one file are not renamed but left
+                os.unlink(draft, dir_fd=folder)
 
 
 def _replace(path: Path, content: bytes, mode: int, *, give_away: bool) -> None:

@@ -61,6 +61,40 @@ def test_what_an_authority_signed_is_installed_for_the_host(configured):
     assert (renewed.returncode, "was not issued by this product" in renewed.stderr) == (1, True)
 
 
+def test_a_request_is_replaced_by_force_only_and_the_first_can_still_be_installed(configured):
+    ask = ("cert", "request", "--host", "localhost", "--out", "tls")
+    assert configured.run(*ask).returncode == 0
+    key = load_key(configured.path / "tls" / "request-key.pem")
+    again = configured.run(*ask)
+    assert (again.returncode, "request-key.pem exists" in again.stderr, "--force" in again.stderr) == (1, True, True)
+    assert configured.run(*ask, "--force").returncode == 0
+    signed = issue_leaf(issue_authority("theirs", clock.now()), "localhost", clock.now(), key=key)
+    (configured.path / "signed.crt").write_bytes(signed.certificate_pem)
+    done = configured.run("cert", "install", "signed.crt", "--key", "tls/request-key.pem.old")
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_certificate_of_another_authority_is_used_by_init_and_not_overwritten(folder):
+    own = issue_leaf(issue_authority("theirs", clock.now()), "localhost", clock.now())
+    (folder.path / "tls").mkdir()
+    (folder.path / "tls" / "certificate.pem").write_bytes(own.certificate_pem)
+    (folder.path / "tls" / "key.pem").write_bytes(own.key_pem)
+    issued = folder.run("cert", "issue", "--host", "localhost", "--out", "tls")
+    assert (issued.returncode, "certificate.pem exists" in issued.stderr) == (1, True), issued
+    done = folder.init("--table", "Employees", "--token-file", "token")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert folder.read("tls/certificate.pem").encode() == own.certificate_pem
+    assert not (folder.path / "tls" / "authority.pem").exists()
+
+
+def test_init_leaves_a_key_whose_certificate_is_missing(folder):
+    (folder.path / "tls").mkdir()
+    (folder.path / "tls" / "key.pem").write_text("somebody else's")
+    done = folder.init("--table", "Employees", "--token-file", "token")
+    assert (done.returncode, "key.pem exists. Give another folder with" in done.stderr) == (1, True), done
+    assert folder.read("tls/key.pem") == "somebody else's"
+
+
 def test_what_is_for_another_host_is_not_installed(configured):
     before = configured.read("tls/certificate.pem")
     other = issue_leaf(issue_authority("theirs", clock.now()), "crm.example.org", clock.now())

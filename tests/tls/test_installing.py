@@ -143,6 +143,18 @@ def test_a_request_names_every_name_and_does_not_touch_what_serves(place, kind):
     assert load_chain(place.certificate) == (LEAF.certificate,)
 
 
+def test_a_request_that_is_pending_keeps_its_key(tmp_path):
+    made = write_request(tmp_path, "hr.example.org", [], kind="ecdsa")
+    before = (made.request.read_bytes(), made.key.read_bytes())
+    with pytest.raises(FileExistsError, match=r"request-key\.pem exists"):
+        write_request(tmp_path, "hr.example.org", [], kind="ecdsa")
+    assert (made.request.read_bytes(), made.key.read_bytes()) == before
+    write_request(tmp_path, "hr.example.org", [], kind="ecdsa", replace=True)
+    old = tuple(path.with_name(f"{path.name}.old") for path in (made.request, made.key))
+    assert tuple(path.read_bytes() for path in old) == before
+    assert made.key.read_bytes() != before[1]
+
+
 def test_a_request_for_no_name_is_refused(tmp_path):
     with pytest.raises(ConfigurationError):
         write_request(tmp_path, "two words", [], kind="ecdsa")

@@ -56,12 +56,20 @@ def test_keys_are_readable_by_the_owner_only(tmp_path):
     assert b"PRIVATE KEY" not in files.certificate.read_bytes() + files.authority.read_bytes()
 
 
-def test_an_authority_that_clients_may_trust_is_not_overwritten(tmp_path):
-    files = issue_files(tmp_path, "localhost", NOW)
-    before = files.authority.read_bytes()
-    with pytest.raises(FileExistsError, match="clients may trust it"):
+@pytest.mark.parametrize("name", ["authority.pem", "authority-key.pem", "certificate.pem", "key.pem"])
+def test_what_the_folder_holds_is_not_overwritten_unasked_and_kept_by_force(tmp_path, name):
+    (tmp_path / name).write_bytes(b"somebody else's")
+    with pytest.raises(FileExistsError, match=f"{name} exists"):
         issue_files(tmp_path, "localhost", NOW)
-    assert files.authority.read_bytes() == before
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {name: b"somebody else's"}
+    (tmp_path / name).chmod(0o600)
+    (tmp_path / f"{name}.old").hardlink_to(tmp_path / name)  # as a run leaves them that was killed
+    files = issue_files(tmp_path, "localhost", NOW, replace=True)
+    made = {path.name for path in (files.authority, files.authority_key, files.certificate, files.key)}
+    assert {path.name for path in tmp_path.iterdir()} == {*made, f"{name}.old"}
+    assert (tmp_path / f"{name}.old").read_bytes() == b"somebody else's"
+    assert stat.S_IMODE((tmp_path / f"{name}.old").stat().st_mode) == 0o600
+    assert (tmp_path / name).read_bytes() != b"somebody else's"
 
 
 def test_a_key_does_not_show_in_a_text():
