@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from typing import TYPE_CHECKING
 
 from agent.errors import ConfigurationError
@@ -18,3 +20,9 @@ def read_secret(file: Path, key: str) -> str:
         return read_secret_file(file, key).strip()
     except Unusable as failure:
         raise ConfigurationError(str(failure)) from failure
+
+
+def refuse_open(file: Path, key: str) -> None:
+    """Raise ConfigurationError that names `key` where everybody on this machine may read or write the file."""
+    if os.name == "posix" and file.stat().st_mode & (stat.S_IROTH | stat.S_IWOTH):
+        raise ConfigurationError(f"{key}: everybody on this machine may use {file}: chmod 600 {file}")

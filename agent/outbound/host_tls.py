@@ -6,13 +6,12 @@ Its files may be exchanged at any time: the next connection goes by the new ones
 from __future__ import annotations
 
 import logging
-import os
-import stat
 from typing import TYPE_CHECKING
 
 from agent import events, logs
 from agent.errors import ConfigurationError
 from agent.link.tls import trusting
+from agent.secrets import refuse_open
 from connector_host.clock import now
 from connector_host.tls.files import UnusableFile, load_pair
 
@@ -66,8 +65,7 @@ def _show(context: ssl.SSLContext, certificate: Path, key: Path) -> None:
         identity = load_pair(certificate, key)
     except UnusableFile as failure:
         raise ConfigurationError(f"agent.host_client_{failure.finding.subject}: {failure}") from failure
-    if os.name == "posix" and key.stat().st_mode & (stat.S_IROTH | stat.S_IWOTH):
-        raise ConfigurationError(f"agent.host_client_key: everybody on this machine may use {key}: chmod 600 {key}")
+    refuse_open(key, "agent.host_client_key")
     end = identity.certificate.not_valid_after_utc
     if end < now():
         raise ConfigurationError(

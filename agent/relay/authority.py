@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -18,6 +17,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from agent.errors import AgentError, ConfigurationError
 from agent.link.credentials import AgentName, name_in
+from agent.secrets import refuse_open
 from connector_host.ownership import make_folder
 from connector_host.tls.files import UnusableFile, load_pair
 from connector_host.tls.identity import UNREADABLE
@@ -108,8 +108,7 @@ def load_authority(certificate: Path, key: Path) -> Authority:
         raise ConfigurationError(f"relay.{field}: {failure}") from failure
     if not isinstance(identity.key, ec.EllipticCurvePrivateKey):
         raise ConfigurationError(f"relay.agent_authority_key: {key} is not a key that this program made.")
-    if os.name == "posix" and key.stat().st_mode & (stat.S_IROTH | stat.S_IWOTH):
-        raise ConfigurationError(f"relay.agent_authority_key: everybody on this machine may use {key}: chmod 600 {key}")
+    refuse_open(key, "relay.agent_authority_key")
     return Authority(identity.certificate, identity.key)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from agent import events, logs
@@ -30,13 +31,9 @@ class Connections:
             logs.event(events.CONNECTION_REFUSED, level=logging.WARNING, peer=address, reason="too many connections")
             return None
         self._held[client] += 1
-        places = [client]
-
-        def leave() -> None:
-            while places:
-                self._leave(places.pop())
-
-        return leave
+        place = ExitStack()
+        place.callback(self._leave, client)
+        return place.close
 
     def _leave(self, client: str) -> None:
         self._held[client] -= 1

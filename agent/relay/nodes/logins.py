@@ -6,15 +6,13 @@ callbacks are used.
 
 from __future__ import annotations
 
-import os
-import stat
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from agent.errors import ConfigurationError
 from agent.relay.nodes.nkeys import Nkey, NoNkey, read_credentials, read_seed
-from agent.secrets import read_secret
+from agent.secrets import read_secret, refuse_open
 from connector_host.clock import now
 
 if TYPE_CHECKING:
@@ -118,8 +116,7 @@ def _signing(nkey: Nkey, client: Client) -> dict[str, Any]:
 
 def _nkey(read: Callable[[str], Nkey], file: Path, key: str) -> Nkey:
     text = _text(file, key)
-    if os.name == "posix" and file.stat().st_mode & (stat.S_IROTH | stat.S_IWOTH):
-        raise ConfigurationError(f"{key}: everybody on this machine may use {file}: chmod 600 {file}")
+    refuse_open(file, key)
     try:
         return read(text)
     except NoNkey as failure:
