@@ -22,6 +22,7 @@ REVIEWED = {
     ("tests/agent/relay/test_store.py", "Basic Auth Credentials"): "a made-up database URL",
     ("tests/cli/test_commands.py", "Basic Auth Credentials"): "a made-up database URL",
     ("tests/connectors/test_vendors.py", "Basic Auth Credentials"): "made-up database URLs",
+    ("tests/doctor/test_doctor.py", "Basic Auth Credentials"): "made-up relay URLs",
     ("tests/provisioning/test_new.py", "Basic Auth Credentials"): "a made-up database URL",
     ("tests/provisioning/test_settings.py", "Basic Auth Credentials"): "a made-up SCIM URL",
     ("tests/setup/test_showing.py", "Basic Auth Credentials"): "made-up database URLs",
