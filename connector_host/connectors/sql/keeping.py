@@ -7,7 +7,7 @@ would be overwritten. So it goes back as the driver handed it out.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
@@ -16,9 +16,9 @@ from connector_host.connectors.sql import predicates, queries
 from connector_host.connectors.sql.columns import Family, Unfit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
-    from sqlalchemy import Connection
+    from sqlalchemy import ColumnElement, Connection
 
     from connector_host.connectors.contract import Entry
     from connector_host.connectors.sql.shapes import Shape, SqlColumn
@@ -47,12 +47,9 @@ def find(
 def parameters(connection: Connection, shape: Shape, row: Row) -> dict[str, object]:
     """Return every column of the row as a parameter that leaves it as it is."""
     kept = {name: as_kept(column, raw) for (name, column), raw in zip(shape.columns.items(), row.raw, strict=True)}
-    if shape.dialect.name != "postgresql":
-        return kept
-    unsaid = [
-        name for name, value in kept.items() if value is None and shape.columns[name].discovered.kind.family in ENDLESS
-    ]
-    return kept | (_endless(connection, shape, row, unsaid) if unsaid else {})
+    asked = {name: _exact(shape, shape.columns[name], value) for name, value in kept.items()}
+    untold = {name: exact for name, exact in asked.items() if exact is not None}
+    return kept | (_asked_again(connection, shape, row, untold) if untold else {})
 
 
 def as_kept(column: SqlColumn, raw: object) -> object:
@@ -71,9 +68,21 @@ def as_kept(column: SqlColumn, raw: object) -> object:
     return raw if type(raw) is type(encoded) else encoded
 
 
-def _endless(connection: Connection, shape: Shape, row: Row, names: Sequence[str]) -> dict[str, object]:
-    """Return the columns that came as null as the text that they are."""
-    columns = [sa.cast(shape.columns[name].sql, sa.Text()).label(f"c{number}") for number, name in enumerate(names)]
+def _exact(shape: Shape, column: SqlColumn, value: object) -> ColumnElement[Any] | None:
+    """Return how a value is asked for that the driver cannot have told as it is; None where it could."""
+    family = column.discovered.kind.family
+    if shape.dialect.name == "postgresql" and value is None and family in ENDLESS:
+        return sa.cast(column.sql, sa.Text())
+    if shape.dialect.name == "mysql" and value is not None and family is Family.SINGLE:
+        # As text, which is how PyMySQL has its rows, a FLOAT is cut to six digits.
+        return column.sql + sa.literal_column("0e0")
+    return None
+
+
+def _asked_again(
+    connection: Connection, shape: Shape, row: Row, untold: Mapping[str, ColumnElement[Any]]
+) -> dict[str, object]:
+    columns = [exact.label(f"c{number}") for number, exact in enumerate(untold.values())]
     is_row = predicates.is_anchor(shape, "key_", queries.anchor_key(shape, row.entry.anchor))
     found = connection.execute(sa.select(*columns).select_from(shape.source).where(is_row)).first()
-    return dict(zip(names, found, strict=True)) if found is not None else {}
+    return dict(zip(untold, found, strict=True)) if found is not None else {}
