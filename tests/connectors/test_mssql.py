@@ -12,14 +12,15 @@ from sqlalchemy.exc import DBAPIError
 from connector_host.connectors.contract import Add, AllOf, Comparator, Compare, Mutability, Query
 from connector_host.connectors.errors import Conflict
 from connector_host.connectors.sql import bulk, discovery, exports, mssql, queries, shapes, sources
-from connector_host.connectors.sql.codes import Happened
 from connector_host.connectors.sql.columns import Family
 from connector_host.connectors.sql.databases.mssql import MSSQL
 from connector_host.connectors.sql.dialects import dialect_of
 from connector_host.connectors.sql.engines import open_engine, parse_url
 from connector_host.connectors.sql.odbc import driver_url
-from connector_host.connectors.sql.sqlstate import to_error, understand
+from connector_host.connectors.sql.sqlstate import to_error
 from connector_host.connectors.survey import Relation
+from connector_host.databases.codes import Happened
+from connector_host.databases.failures import understand
 from connector_host.errors import ConfigurationError
 from connector_host.settings import SqlSettings
 

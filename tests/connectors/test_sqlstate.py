@@ -9,8 +9,9 @@ import pytest
 from sqlalchemy.exc import DBAPIError
 
 from connector_host.connectors.errors import Busy, Conflict, Denied, InvalidValue, Unavailable
-from connector_host.connectors.sql.codes import CODES, Happened
-from connector_host.connectors.sql.sqlstate import OF_THE_SYSTEM, OF_VALUES, to_error, understand
+from connector_host.connectors.sql.sqlstate import OF_THE_SYSTEM, OF_VALUES, to_error
+from connector_host.databases.codes import CODES, Happened
+from connector_host.databases.failures import understand
 
 
 def wrapped(origin):

@@ -16,10 +16,11 @@ from sqlalchemy.exc import DBAPIError
 
 from connector_host.connectors.errors import Conflict, InvalidValue
 from connector_host.connectors.sql.checks import check
-from connector_host.connectors.sql.codes import Happened
 from connector_host.connectors.sql.dialects import DEFAULT_DRIVERS, dialect_of
 from connector_host.connectors.sql.engines import open_engine, parse_url
-from connector_host.connectors.sql.sqlstate import to_error, understand
+from connector_host.connectors.sql.sqlstate import to_error
+from connector_host.databases.codes import Happened
+from connector_host.databases.failures import understand
 from connector_host.errors import ConfigurationError
 from connector_host.settings import SqlSettings
 from tests.connectors.test_compiled import Described

@@ -13,11 +13,12 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from connector_host.connectors.errors import Denied
 from connector_host.connectors.sql import anchors, privileges, queries, shapes, sources, views
-from connector_host.connectors.sql.codes import Happened
 from connector_host.connectors.sql.columns import Unfit
 from connector_host.connectors.sql.indexes import check_indexes
 from connector_host.connectors.sql.predicates import is_folded
-from connector_host.connectors.sql.sqlstate import Failure, to_error, understand
+from connector_host.connectors.sql.sqlstate import to_error
+from connector_host.databases.codes import Happened
+from connector_host.databases.failures import Failure, understand
 from connector_host.errors import ConfigurationError, Finding, Level
 
 if TYPE_CHECKING:

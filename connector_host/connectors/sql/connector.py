@@ -30,7 +30,6 @@ from connector_host.connectors.sql import (
     shapes,
     sources,
 )
-from connector_host.connectors.sql.codes import Happened
 from connector_host.connectors.sql.dialects import dialect_of
 from connector_host.connectors.sql.engines import open_engine, parse_url
 from connector_host.connectors.sql.known import Known, types_of
@@ -38,6 +37,7 @@ from connector_host.connectors.sql.pacing import Pace
 from connector_host.connectors.sql.passwords import password_of
 from connector_host.connectors.sql.readers import Readers
 from connector_host.connectors.sql.writer import Job, Outcome, Writer
+from connector_host.databases.codes import Happened
 from connector_host.errors import ConfigurationError
 from connector_host.observability import events
 from connector_host.observability.loads import Load
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
     from connector_host.connectors.sql.shapes import Shape
-    from connector_host.connectors.sql.sqlstate import Failure
+    from connector_host.databases.failures import Failure
     from connector_host.errors import Finding
     from connector_host.settings import SqlSettings
 

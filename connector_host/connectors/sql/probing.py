@@ -18,9 +18,10 @@ from sqlalchemy.exc import DBAPIError
 from connector_host.connectors.contract import Add, Modify, Mutability, to_text
 from connector_host.connectors.errors import Busy, Conflict, ConnectorError, Denied, Immutable, InvalidValue
 from connector_host.connectors.sql import awkward, differing, exports, guarding, queries, rehearsing, undoing
-from connector_host.connectors.sql.codes import Happened
 from connector_host.connectors.sql.columns import Unfit
-from connector_host.connectors.sql.sqlstate import to_error, understand
+from connector_host.connectors.sql.sqlstate import to_error
+from connector_host.databases.codes import Happened
+from connector_host.databases.failures import understand
 from connector_host.errors import Finding, Level
 
 if TYPE_CHECKING:

@@ -19,9 +19,10 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from connector_host.connectors.errors import Busy, Unavailable
-from connector_host.connectors.sql.codes import Happened
 from connector_host.connectors.sql.engines import discard
-from connector_host.connectors.sql.sqlstate import Failure, to_error, understand
+from connector_host.connectors.sql.sqlstate import to_error
+from connector_host.databases.codes import Happened
+from connector_host.databases.failures import Failure, understand
 from connector_host.observability import events
 
 if TYPE_CHECKING:

@@ -16,11 +16,12 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from connector_host.connectors import refusals
 from connector_host.connectors.contract import Rehearsal, Spoken
 from connector_host.connectors.sql import bulk, exports, guarding, saying, shapes, sources, undoing
-from connector_host.connectors.sql.codes import Happened
 from connector_host.connectors.sql.dialects import dialect_of
 from connector_host.connectors.sql.engines import open_engine, parse_url
 from connector_host.connectors.sql.passwords import password_of
-from connector_host.connectors.sql.sqlstate import Failure, to_error, understand
+from connector_host.connectors.sql.sqlstate import to_error
+from connector_host.databases.codes import Happened
+from connector_host.databases.failures import Failure, understand
 from connector_host.errors import HostError
 
 if TYPE_CHECKING:

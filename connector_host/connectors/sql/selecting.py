@@ -16,21 +16,21 @@ from sqlglot import exp
 from sqlglot.errors import SqlglotError
 from sqlglot.tokenizer_core import TokenType
 
+from connector_host.databases.queries import (
+    GRAMMARS,
+    NO_SELECT,
+    SEVERAL,
+    begins_as_select,
+    changes,
+    escaped,
+    statements,
+)
 from connector_host.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from sqlglot.tokenizer_core import Token
-
-GRAMMARS: Mapping[str, str] = {
-    "sqlite": "sqlite",
-    "postgresql": "postgres",
-    "mysql": "mysql",
-    "mssql": "tsql",
-    "oracle": "oracle",
-}
-"""What sqlglot calls each database; of DB2 and unnamed data sources it knows the common grammar alone."""
 
 FOLDED: Mapping[str, str] = {"postgresql": "lower", "oracle": "upper", "db2": "upper"}
 """What becomes of a name without quotes, where it does not stay as it is written."""
@@ -40,8 +40,6 @@ WITHOUT_WITH = ("mssql", "db2")
 
 COMMENTS = ("--", "#", "/*")
 """How a comment begins; a hint of Oracle's is none to the grammar."""
-
-LOCKING_HINTS = frozenset({"UPDLOCK", "XLOCK", "TABLOCKX", "TABLOCK", "HOLDLOCK", "PAGLOCK", "ROWLOCK"})
 
 ALIAS = "source"
 """What the rows of the query are called in our own statements."""
@@ -70,30 +68,22 @@ class Selection:
         return sa.text(escaped(self.text)).columns(*columns).subquery(ALIAS)
 
 
-def escaped(text: str) -> str:
-    """Return text of SQL in which no colon is taken for a parameter's."""
-    return text.replace(":", "\\:")
-
-
 @lru_cache(maxsize=64)
 def read(query: str, database: str) -> Selection:
     """Return the query as it is read; raises ConfigurationError that says what it may not be, and the mend."""
-    grammar = GRAMMARS.get(database)
     try:
-        tokens = sqlglot.tokenize(query, dialect=grammar)
+        tokens = sqlglot.tokenize(query, dialect=GRAMMARS.get(database))
         _demand_plain(tokens)
-        statements = [
-            one for one in sqlglot.parse(query, dialect=grammar) if one and not isinstance(one, exp.Semicolon)
-        ]
+        found = statements(query, database)
     except SqlglotError:
         raise ConfigurationError(
             "query: cannot be read as a SELECT of this database. Mend it, or make it a view and name that in `table`."
         ) from None
-    if len(statements) != 1:
-        raise ConfigurationError("query: holds several statements; write one SELECT.")
-    tree = statements[0]
+    if len(found) != 1:
+        raise ConfigurationError(f"query: {SEVERAL}")
+    tree = found[0]
     if not isinstance(tree, exp.Query):
-        raise ConfigurationError("query: is no SELECT; write one SELECT, or several joined by UNION.")
+        raise ConfigurationError(f"query: {NO_SELECT}")
     for refusal in _refusals(tree, database):
         raise ConfigurationError(f"query: {refusal}")
     return Selection(_plain(query, tokens), tree, tuple(dict.fromkeys(_reads(tree, database))))
@@ -114,9 +104,8 @@ def _plain(query: str, tokens: Sequence[Token]) -> str:
 
 def _demand_plain(tokens: Sequence[Token]) -> None:
     """Raise ConfigurationError for what would mislead the grammar: see each message."""
-    first = next((token for token in tokens if token.token_type is not TokenType.L_PAREN), None)
-    if first is None or first.text.upper() not in ("SELECT", "WITH"):
-        raise ConfigurationError("query: is no SELECT; write one SELECT, or several joined by UNION.")
+    if not begins_as_select(tokens):
+        raise ConfigurationError(f"query: {NO_SELECT}")
     for token in tokens:
         if any(comment.startswith(("!", "M!")) for comment in token.comments):
             raise ConfigurationError("query: holds /*! … */, which some servers run and others do not; leave it out.")
@@ -129,7 +118,7 @@ def _demand_plain(tokens: Sequence[Token]) -> None:
 
 def _refusals(tree: exp.Query, database: str) -> Iterator[str]:
     """Yield what the query may not be."""
-    yield from _changes(tree)
+    yield from changes(tree)
     if tree.find(exp.Parameter, exp.Placeholder):
         yield "holds a parameter or variable, and nobody gives it a value; write the value itself."
     if database in WITHOUT_WITH and tree.find(exp.With):
@@ -142,21 +131,6 @@ def _refusals(tree: exp.Query, database: str) -> Iterator[str]:
     if (tree.args.get("limit") or tree.args.get("offset")) and not tree.args.get("order"):
         yield "cuts its rows (LIMIT, TOP, FETCH or OFFSET), and which ones is chance; say which by ORDER BY."
     yield from _names(tree)
-
-
-def _changes(tree: exp.Query) -> Iterator[str]:
-    changing = tree.find(exp.Delete, exp.Insert, exp.Update, exp.Merge, exp.Create, exp.Command)
-    if changing is not None:
-        yield f"holds {changing.key.upper()}, and a source of users only reads; leave it out."
-    if tree.find(exp.Into):
-        yield "has an INTO, and a source of users only reads; leave it out."
-    hints = (str(hint).upper() for found in tree.find_all(exp.WithTableHint) for hint in found.expressions)
-    if tree.find(exp.Lock) or LOCKING_HINTS & set(hints):
-        yield "locks the rows that it reads (FOR UPDATE, FOR SHARE, or a hint); leave that out."
-    if tree.find(exp.QueryOption):
-        yield "has a FOR XML or FOR JSON, which makes one text of all users; leave it out."
-    if tree.find(exp.NextValueFor):
-        yield "draws from a sequence, and a source of users only reads; leave it out."
 
 
 def _names(tree: exp.Query) -> Iterator[str]:

@@ -13,12 +13,13 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
 from connector_host.connectors.sql import datasource, discovery
-from connector_host.connectors.sql.codes import Happened
 from connector_host.connectors.sql.columns import Family, Kind, integers
 from connector_host.connectors.sql.dialect import BOOLEAN, DATE, DECIMAL, NAIVE, TEXT, UNKNOWN
 from connector_host.connectors.sql.discovery import TableFacts
-from connector_host.connectors.sql.sqlstate import to_error, understand
+from connector_host.connectors.sql.sqlstate import to_error
 from connector_host.connectors.survey import ColumnFacts, Relation
+from connector_host.databases.codes import Happened
+from connector_host.databases.failures import understand
 from connector_host.errors import ConfigurationError
 
 if TYPE_CHECKING:

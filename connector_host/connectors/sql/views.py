@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
-from connector_host.connectors.sql.sqlstate import understand
+from connector_host.databases.failures import understand
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

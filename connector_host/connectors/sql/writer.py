@@ -24,11 +24,12 @@ from connector_host.connectors.contract import Exported
 from connector_host.connectors.errors import Busy, InDoubt, Unavailable
 from connector_host.connectors.sql import guarding
 from connector_host.connectors.sql.bulk import Disagreement
-from connector_host.connectors.sql.codes import Happened
 from connector_host.connectors.sql.engines import discard
 from connector_host.connectors.sql.lanes import Full, Lanes
 from connector_host.connectors.sql.sizing import GROUP_MAX, GroupSize
-from connector_host.connectors.sql.sqlstate import ENDS_TRANSACTION, Failure, to_error, understand
+from connector_host.connectors.sql.sqlstate import ENDS_TRANSACTION, to_error
+from connector_host.databases.codes import Happened
+from connector_host.databases.failures import Failure, understand
 from connector_host.observability import events
 
 if TYPE_CHECKING:

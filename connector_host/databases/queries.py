@@ -1,0 +1,82 @@
+"""A query by its grammar: whether it is one SELECT that changes nothing. Pure, and asks no database.
+
+What a function does that the query calls cannot be read off its name: a connection that runs it has to be told to
+change nothing, too.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import sqlglot
+from sqlglot import exp
+from sqlglot.errors import SqlglotError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from sqlglot.tokenizer_core import Token
+
+GRAMMARS: Mapping[str, str] = {
+    "sqlite": "sqlite",
+    "postgresql": "postgres",
+    "mysql": "mysql",
+    "mariadb": "mysql",
+    "mssql": "tsql",
+    "oracle": "oracle",
+}
+"""What sqlglot calls each database; of DB2 and unnamed data sources it knows the common grammar alone."""
+
+LOCKING_HINTS = frozenset({"UPDLOCK", "XLOCK", "TABLOCKX", "TABLOCK", "HOLDLOCK", "PAGLOCK", "ROWLOCK"})
+
+NO_SELECT = "is no SELECT; write one SELECT, or several joined by UNION."
+SEVERAL = "holds several statements; write one SELECT."
+
+
+def escaped(text: str) -> str:
+    """Return text of SQL in which no colon is taken for a parameter's."""
+    return text.replace(":", "\\:")
+
+
+def statements(query: str, database: str) -> list[exp.Expr]:
+    """Return what the text holds; raises SqlglotError where the grammar does not know it."""
+    parsed = sqlglot.parse(query, dialect=GRAMMARS.get(database))
+    return [one for one in parsed if one and not isinstance(one, exp.Semicolon)]
+
+
+def begins_as_select(tokens: Sequence[Token]) -> bool:
+    """Return whether the first word is one with which a SELECT begins."""
+    first = next((token for token in tokens if token.text != "("), None)
+    return first is not None and first.text.upper() in ("SELECT", "WITH")
+
+
+def changes(tree: exp.Query) -> Iterator[str]:
+    """Yield what a query does besides reading, and the mend."""
+    changing = tree.find(exp.Delete, exp.Insert, exp.Update, exp.Merge, exp.Create, exp.Command)
+    if changing is not None:
+        yield f"holds {changing.key.upper()}, and a source of users only reads; leave it out."
+    if tree.find(exp.Into):
+        yield "has an INTO, and a source of users only reads; leave it out."
+    hints = (str(hint).upper() for found in tree.find_all(exp.WithTableHint) for hint in found.expressions)
+    if tree.find(exp.Lock) or LOCKING_HINTS & set(hints):
+        yield "locks the rows that it reads (FOR UPDATE, FOR SHARE, or a hint); leave that out."
+    if tree.find(exp.QueryOption):
+        yield "has a FOR XML or FOR JSON, which makes one text of all users; leave it out."
+    if tree.find(exp.NextValueFor):
+        yield "draws from a sequence, and a source of users only reads; leave it out."
+
+
+def refusal(query: str, database: str) -> str | None:
+    """Return why a text is no query that only reads, None where nothing speaks against it.
+
+    What the grammar cannot read is left to the database: it knows its own words better.
+    """
+    try:
+        if not begins_as_select(sqlglot.tokenize(query, dialect=GRAMMARS.get(database))):
+            return NO_SELECT
+        found = statements(query, database)
+    except SqlglotError:
+        return None
+    if len(found) != 1:
+        return SEVERAL
+    return next(changes(found[0]), None) if isinstance(found[0], exp.Query) else NO_SELECT
