@@ -192,7 +192,8 @@ class ExportSettings(Settings):
 
     create: tuple[str, ...] = ()
     """Create a user. Where the database makes the anchor, the last statement hands it out as its first row's first
-    column: `["CALL add_user(:Login, :Name, NULL)"]`."""
+    column: `["CALL add_user(:Login, :Name, NULL)"]`. What the client did not give is null, not the column's
+    default: write `COALESCE(:Active, 1)` where it should be that."""
     update: tuple[str, ...] = ()
     """Change a user; every column has a value, the unchanged ones as they are."""
     delete: tuple[str, ...] = ()

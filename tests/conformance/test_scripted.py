@@ -156,6 +156,32 @@ async def test_a_creation_that_passes_over_a_user_who_is_there_is_a_conflict(pla
         await connector.close()
 
 
+INSERTION = 'INSERT INTO "Employees" ("Login", "Name", "Active", "Status") VALUES (:Login, :Name, '
+
+
+async def test_what_a_client_does_not_give_is_null_and_no_default(employees):
+    create = employees.spelled(f"{INSERTION}:Active, :Status)")
+    connector = employees.open(exports={"create": [create]})
+    try:
+        with pytest.raises(InvalidValue, match="takes no null"):
+            await connector.export(Add({"Login": "anna", "Name": "Anna"}))
+    finally:
+        await connector.close()
+
+
+async def test_coalesce_gives_what_a_client_does_not(employees):
+    true = "true" if employees.database == "postgresql" else "1"
+    create = employees.spelled(f"{INSERTION}COALESCE(:Active, {true}), COALESCE(:Status, 'new'))")
+    connector = employees.open(exports={"create": [create]})
+    try:
+        anna = (await connector.export(Add({"Login": "anna", "Name": "Anna"}))).entry.values
+        bob = {"Login": "bob", "Name": "Bob", "Active": False, "Status": "known"}
+        assert (anna["Active"], anna["Status"]) == (True, "new")
+        assert (await connector.export(Add(bob))).entry.values.items() >= bob.items()
+    finally:
+        await connector.close()
+
+
 async def test_a_parameter_that_is_no_column_is_refused_by_name(joined):
     connector = joined.open(
         table="joined", anchor="login", accept_unenforced_anchor=True, exports={"create": ["SELECT :nothing"]}
