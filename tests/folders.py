@@ -70,7 +70,8 @@ class Folder:
         (self.path / name).write_text(text, encoding="utf-8")
 
     def init(self, *arguments, env=None):
-        return self.run("init", "--yes", "--port", "0", "--database-url", self.url, *arguments, env=env)
+        port = () if "--add" in arguments else ("--port", "0")
+        return self.run("init", "--yes", *port, "--database-url", self.url, *arguments, env=env)
 
     def read(self, name):
         return (self.path / name).read_text(encoding="utf-8")

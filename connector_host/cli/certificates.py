@@ -218,7 +218,11 @@ def check(host: str | None, certificate: Path | None, key: Path | None, config: 
 
     if certificate is None or key is None or host is None:
         set_up = load(config).host
-        certificate, key, host = certificate or set_up.certificate, key or set_up.key, host or set_up.name
+        certificate, key, host = (
+            certificate or set_up.certificate,
+            key or set_up.key,
+            set_up.name if host is None else host,
+        )
     now = clock.now()
     findings = [*check_identity(certificate, key, host, now), *check_own_authority(certificate, now)]
     sections = {"certificate": findings}

@@ -54,7 +54,7 @@ def new(  # noqa: PLR0913 - one parameter an option
     from connector_host.access.tokens import accept_token
     from connector_host.app import url_of
     from connector_host.settings import load
-    from connector_host.setup.tokens import add_token, connector_named, refuse_token_file
+    from connector_host.setup.tokens import add_token, connector_named, refuse_token_file, write_token
 
     configuration = load(config)
     connector, settings = connector_named(configuration, connector)
@@ -66,9 +66,7 @@ def new(  # noqa: PLR0913 - one parameter an option
         refuse_token_file(token_file, config, settings.token_hash_file, settings.password_sealed_file)
     made = add_token(settings.token_hash_file, connector, token=given, name=name, expires=ends)
     if token_file is not None:
-        from connector_host.tls.issuing import write_private
-
-        write_private(token_file, f"{made}\n".encode(), give_away=False)
+        write_token(token_file, made)
         click.echo(f"The token is in {token_file}.")
     elif given is None:
         click.echo(made)

@@ -26,6 +26,8 @@ class HostPlan:
     port: int
     certificate: Path
     key: Path
+    issue_into: Path | None = None
+    """The folder that both are issued into, where they are not there yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +108,7 @@ def choose_anchor(survey: TableSurvey, anchor: str, *, accept_unenforced: bool) 
     candidate = next((found for found in survey.anchors if found.column == anchor), unlikely)
     if not candidate.enforced and not accept_unenforced:
         raise ConfigurationError(
-            f"The database does not enforce that {anchor} is unique and not null: it {'; '.join(candidate.reasons)}. "
+            f"The database does not enforce that {anchor} is unique and not null ({'; '.join(candidate.reasons)}). "
             "Add a unique key and NOT NULL, or accept the risk by name with --accept-unenforced-anchor."
         )
     return candidate

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from typing import TYPE_CHECKING, Final
 
@@ -65,6 +66,7 @@ def refuse_token_file(file: Path, *others: Path | None) -> None:
         if file.name == KEY_NAME or file.resolve() in {other.resolve() for other in others if other is not None}:
             raise ConfigurationError(f"--token-file: {file} is for something else in this configuration. {mend}")
         if not file.exists():
+            _refuse_folder(file, others)
             return
         if not file.is_file():
             raise ConfigurationError(f"--token-file: {file} is no ordinary file, and would be replaced by one. {mend}")
@@ -74,6 +76,27 @@ def refuse_token_file(file: Path, *others: Path | None) -> None:
         raise ConfigurationError(f"--token-file: {file} cannot be read ({failure.strerror}). {mend}") from failure
     if not _NOTHING_BUT_A_TOKEN.fullmatch(content):
         raise ConfigurationError(f"--token-file: {file} exists and is no token; it would be lost. {mend}")
+
+
+def _refuse_folder(file: Path, others: tuple[Path | None, ...]) -> None:
+    """Raise where no file can be made there, save where the folder is one that is made for the configuration."""
+    folder = file.absolute().parent
+    if not folder.is_dir():
+        if folder not in {other.absolute().parent for other in others if other is not None}:
+            raise ConfigurationError(f"--token-file: the folder {file.parent} is not there. Make it, or give another.")
+    elif not os.access(folder, os.W_OK | os.X_OK):
+        raise ConfigurationError(f"--token-file: this account cannot write in {file.parent}. Give another folder.")
+
+
+def write_token(file: Path, token: str) -> None:
+    """Put the token there, readable by whoever runs this only; raises ConfigurationError where it is lost."""
+    try:
+        write_private(file, f"{token}\n".encode(), give_away=False)
+    except OSError as failure:
+        raise ConfigurationError(
+            f"--token-file: {file} cannot be written ({failure.strerror}). Its hash is kept, the token itself is "
+            "lost: make another one with `connector-host token new`."
+        ) from failure
 
 
 def list_tokens(settings: SqlSettings) -> tuple[KnownToken, ...]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from connector_host.errors import ConfigurationError
 from connector_host.ownership import make_folder
 from connector_host.settings import load
+from connector_host.setup.certificates import issue
 from connector_host.setup.documents import connector_lines, render
 from connector_host.setup.secrets import seal_password
 from connector_host.setup.tokens import add_token
@@ -18,8 +19,6 @@ from connector_host.tls.issuing import write_public
 from connector_host.units.windows import keep_others_out, own_right
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from connector_host.settings import Configuration
     from connector_host.setup.plans import ConnectorPlan, HostPlan
 
@@ -58,17 +57,18 @@ def prepare_folder(config: Path) -> None:
         raise ConfigurationError(f"{folder}: cannot be written ({failure.strerror}).") from failure
 
 
-def write(
-    config: Path, host: Callable[[], HostPlan], connector: ConnectorPlan, password: str | None, *, force: bool
-) -> Written:
-    """Write configuration, password and token hash, and return them as they were read back.
+def write(config: Path, host: HostPlan, connector: ConnectorPlan, password: str | None, *, force: bool) -> Written:
+    """Write certificate, configuration, password and token hash, and return them as they were read back.
 
-    `host` may issue a certificate, so it is called once nothing that is there stands in the way.
-    The text is proven to load before it takes its place. Raises ConfigurationError, with the old state untouched.
+    The text is proven to load before anything is written. Raises ConfigurationError, with the old state untouched.
     """
     refuse_overwriting(config, force=force)
     _refuse_revoking(connector, force=force)
-    return _put(config, render(host(), connector, config.absolute().parent), connector, password)
+    text = render(host, connector, config.absolute().parent)
+    _prove(text, config)
+    if host.issue_into is not None:
+        issue(host.issue_into, host.name)
+    return _put(config, text, connector, password)
 
 
 def _refuse_revoking(connector: ConnectorPlan, *, force: bool) -> None:
@@ -91,13 +91,13 @@ def add(config: Path, connector: ConnectorPlan, password: str | None, *, force: 
     _refuse_revoking(connector, force=force)
     old = config.read_text(encoding="utf-8")
     text = "\n".join([old.rstrip(), "", *connector_lines(connector, config.absolute().parent), ""])
+    _prove(text, config)
     return _put(config, text, connector, password)
 
 
 def _put(config: Path, text: str, connector: ConnectorPlan, password: str | None) -> Written:
     try:
         mode = config.stat().st_mode & 0o777 if config.exists() else 0o644
-        _prove(text, config)
         if connector.password_sealed_file is not None and password is not None:
             seal_password(connector.name, password, connector.password_sealed_file)
         connector.token_hash_file.unlink(missing_ok=True)
@@ -111,10 +111,13 @@ def _put(config: Path, text: str, connector: ConnectorPlan, password: str | None
 def _prove(text: str, config: Path) -> None:
     """Load the text before it is the configuration's; raises ConfigurationError that names that file."""
     folder = config.absolute().parent
-    with tempfile.NamedTemporaryFile("w", dir=folder, suffix=".toml", encoding="utf-8") as draft:
-        draft.write(text)
-        draft.flush()
-        try:
-            load(Path(draft.name))
-        except ConfigurationError as failure:
-            raise ConfigurationError(str(failure).replace(draft.name, str(config))) from failure
+    try:
+        with tempfile.NamedTemporaryFile("w", dir=folder, suffix=".toml", encoding="utf-8") as draft:
+            draft.write(text)
+            draft.flush()
+            try:
+                load(Path(draft.name))
+            except ConfigurationError as failure:
+                raise ConfigurationError(str(failure).replace(draft.name, str(config))) from failure
+    except OSError as failure:
+        raise ConfigurationError(f"{folder}: cannot be written ({failure.strerror}).") from failure

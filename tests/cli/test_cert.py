@@ -28,6 +28,8 @@ def test_what_is_left_out_is_taken_from_the_configuration(configured):
     assert configured.run("cert", "check").returncode == 0
     other = configured.run("cert", "check", "--host", "other.example.org")
     assert (other.returncode, "not for other.example.org" in other.stdout) == (1, True)
+    none = configured.run("cert", "check", "--host", "")
+    assert (none.returncode, "'' is neither a host name nor an IP address" in none.stdout) == (1, True)
 
 
 def test_an_authority_that_clients_trust_is_not_replaced_unasked(folder):

@@ -145,6 +145,12 @@ def test_tokens_of_another_configuration_are_not_revoked_unasked(configured, the
         (["--table", "Nowhere"], ["Nowhere"]),
         (["--table", "Employees", "--name", "two words"], ["is no name for a connector"]),
         (["--table", "Employees", "--certificate", "x.pem"], ["--key"]),
+        (["--table", "Employees", "--certificate", "x.pem", "--key", "y.pem"], ["x.pem does not exist"]),
+        (["--table", "Employees", "--listen", "nonsense..example"], ["--listen: 'nonsense..example' is no address"]),
+        (["--table", "Employees", "--listen", ""], ["--listen: '' is no address"]),
+        (["--table", "Employees", "--host", ""], ["'' is neither a host name"]),
+        (["--table", "Employees", "--token-file", "nowhere/token"], ["--token-file: the folder nowhere is not there"]),
+        (["--table", "Loose", "--anchor", "Name"], ["unique and not null (nothing in the table says that it is"]),
         ([], ["--table", "Employees"]),
     ],
 )
@@ -153,7 +159,27 @@ def test_what_cannot_work_is_refused_in_one_line_and_nothing_is_written(folder, 
     assert done.returncode == 1, done.stdout
     assert [word for word in words if word not in done.stderr] == []
     assert len(done.stderr.splitlines()) == 1
-    assert not (folder.path / "connector-host.toml").exists()
+    assert [path.name for path in folder.path.iterdir()] == ["contoso.sqlite"]
+
+
+def test_a_certificate_for_another_host_is_refused_and_what_is_there_goes_on(configured):
+    assert configured.run("cert", "issue", "--host", "hr.example.org", "--out", "theirs").returncode == 0
+    before = {path: path.read_bytes() for path in configured.path.rglob("*") if path.is_file()}
+    given = ("--certificate", "theirs/certificate.pem", "--key", "theirs/key.pem", "--host", "crm.example.org")
+    done = configured.init("--table", "Employees", "--force", *given)
+    assert (done.returncode, "not for crm.example.org" in done.stderr) == (1, True), done
+    assert {path: path.read_bytes() for path in configured.path.rglob("*") if path.is_file()} == before
+
+
+def test_a_token_may_go_into_a_folder_that_init_makes(folder):
+    done = folder.init("--table", "Employees", "--config", "new/connector-host.toml", "--token-file", "new/token")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert hash_token(folder.read("new/token").strip()) in folder.read("new/Employees.tokens")
+
+
+def test_what_belongs_to_the_host_is_refused_with_a_connector_that_is_added(configured):
+    done = configured.init("--add", "--table", "Employees", "--name", "CRM", "--listen", "127.0.0.2", "--host", "hr")
+    assert (done.returncode, "--host and --listen cannot be given with --add" in done.stderr) == (1, True), done
 
 
 def test_an_anchor_that_nothing_enforces_is_taken_when_it_is_accepted_by_name(folder):
