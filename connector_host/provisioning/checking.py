@@ -13,14 +13,14 @@ from connector_host.provisioning.expressions.signatures import Kind
 from connector_host.provisioning.fitting import fit
 from connector_host.provisioning.mappings import Flow, compile_mappings, matching
 from connector_host.provisioning.reaching import check_notices
-from connector_host.provisioning.scoping import check_scope, check_switches, unusable
+from connector_host.provisioning.scoping import check_scope, check_switches, doubt_of, unusable
 from connector_host.provisioning.secrets import revealed
 from connector_host.provisioning.settings import LdapSettings
 from connector_host.provisioning.sources.opening import open_source
 from connector_host.provisioning.targets import Target
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from connector_host.provisioning.settings import JobSettings, SourceSettings
     from connector_host.provisioning.sources.contract import SourceUser
@@ -40,7 +40,8 @@ class Looked:
     """What is known of some of them, by the source itself and by its first users."""
     seen: tuple[str, ...] = ()
     """The attributes of its first users."""
-    empty: bool = True
+    users: tuple[SourceUser, ...] = ()
+    """Its first users."""
 
 
 async def check_job(job: JobSettings) -> list[Finding]:
@@ -70,7 +71,7 @@ async def look(settings: SourceSettings) -> Looked:
     seen = tuple(dict.fromkeys(name for user in users for name in user.values))
     known = {name: kind for name, kind in kinds.items() if attributes is not None or name in observed or name in seen}
     several = {name: kind for name, kind in observed.items() if kind is Kind.MANY}
-    return Looked(attributes, {**observed, **known, **several}, seen, not users)
+    return Looked(attributes, {**observed, **known, **several}, seen, users)
 
 
 def _observed(users: Iterable[SourceUser]) -> dict[str, Kind]:
@@ -102,7 +103,7 @@ def _kind(value: Value) -> Kind:
 
 
 def _source(looked: Looked) -> list[Finding]:
-    if looked.empty:
+    if not looked.users:
         mend = "A source without users never deletes or disables anybody by itself."
         return [Finding(Level.WARNING, "source", "has no users.", mend)]
     names = sorted(looked.seen if looked.attributes is None else looked.attributes)
@@ -135,7 +136,21 @@ def _plan(job: JobSettings, looked: Looked) -> list[Finding]:
             ]
         else:
             findings.append(Finding(Level.OK, subject, "fit the source."))
-    return findings
+    return [*findings, *_doubts(job, looked.users)]
+
+
+def _doubts(job: JobSettings, users: Sequence[SourceUser]) -> list[Finding]:
+    """Tell of users of whom the source does not say whether they are enabled: no cycle does anything for them."""
+    doubtful = [user.key for user in users if doubt_of(job, user.values)]
+    if not doubtful:
+        return []
+    level = Level.FAILURE if len(doubtful) == len(users) else Level.WARNING
+    fact = (
+        f"{job.enabled_attribute} is empty or neither true nor false for {len(doubtful)} of the first {len(users)}"
+        f" users, such as {doubtful[0]}: they are skipped."
+    )
+    mend = "Write true or false (1 or 0) there, or choose by a scope in place of enabled_attribute."
+    return [Finding(level, "enabled_attribute", fact, mend)]
 
 
 async def _target(job: JobSettings, kinds: Mapping[str, Kind]) -> list[Finding]:

@@ -120,7 +120,7 @@ class Judge:
         """Return whether the user is to have no enabled account; False where nobody can tell."""
         try:
             return user.presence is Presence.GONE or not self._scoped(user).wanted
-        except ExpressionError:
+        except (ExpressionError, Refused):
             return False
 
     async def found(self, user: SourceUser) -> Resource | None:

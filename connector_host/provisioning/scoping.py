@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
 from connector_host.errors import ConfigurationError
-from connector_host.provisioning.errors import ExpressionError
+from connector_host.provisioning.errors import ExpressionError, Refused
 from connector_host.provisioning.expressions import patterns
 from connector_host.provisioning.expressions.signatures import TIME_LIMIT_S, Kind
 from connector_host.provisioning.settings.jobs import ClauseSettings, FilterSettings, JobSettings, Operator
@@ -61,9 +61,11 @@ class Scoped:
 
 
 def judge(job: JobSettings, values: Values) -> Scoped:
-    """Return whether this user is to have an enabled account."""
+    """Return whether this user is to have an enabled account; raises Refused where the source does not say that."""
+    if doubt := doubt_of(job, values):
+        raise Refused("ImportSkipped", f"{doubt}: nobody is disabled or enabled by a guess")
     name = job.enabled_attribute
-    # A user without the attribute is not said to be disabled; one whose attribute is empty is.
+    # A user without the attribute is not said to be disabled.
     if name is not None and name in values and not _truth(values[name]):
         return Scoped(wanted=False, reason="the user is disabled in the source")
     if job.assignment == "assigned" and not _assigned(values.get(job.assigned_attribute)):
@@ -71,6 +73,14 @@ def judge(job: JobSettings, values: Values) -> Scoped:
     if job.scope and not any(_passes(one, values) for one in job.scope):
         return Scoped(wanted=False, reason="no scoping filter lets the user in", leaves=True)
     return Scoped(wanted=True)
+
+
+def doubt_of(job: JobSettings, values: Values) -> str:
+    """Return why nobody can tell whether the source says that this user is enabled; empty where it is clear."""
+    name = job.enabled_attribute
+    if name is None or name not in values or _truth(values[name]) is not None:
+        return ""
+    return f"enabled_attribute: {name} is {'empty' if is_empty(values[name]) else 'neither true nor false'}"
 
 
 def check_scope(
@@ -202,8 +212,8 @@ _TESTS: Final[Mapping[Operator, Callable[[Scalar, object], bool]]] = {
 }
 
 
-def _truth(value: Value) -> bool:
-    return value is not None and not isinstance(value, tuple) and to_truth(value) is True
+def _truth(value: Value) -> bool | None:
+    return None if value is None or isinstance(value, tuple) else to_truth(value)
 
 
 def _assigned(value: Value) -> bool:

@@ -149,6 +149,17 @@ async def test_what_no_scope_can_use_is_named_with_the_reason_whatever_the_sourc
 
 
 @pytest.mark.parametrize(
+    ("values", "level"),
+    [(("true", "0"), None), (("true", "Y", ""), Level.WARNING), (("active", "left"), Level.FAILURE)],
+)
+async def test_users_of_whom_nobody_can_tell_whether_they_are_disabled_are_told_of(rig, values, level):
+    rig.people(*(person(number, enabled=value) for number, value in enumerate(values)))
+    found = [one for one in await check_job(rig.settings().jobs["staff"]) if one.subject == "enabled_attribute"]
+    assert [one.level for one in found] == ([level] if level else [])
+    assert all("2 of the first" in one.fact for one in found)
+
+
+@pytest.mark.parametrize(
     ("url", "told"), [("ldap://directory.invalid", True), ("ldap://127.0.0.1:9", False), ("ldaps://x.invalid", False)]
 )
 async def test_users_who_come_unencrypted_over_a_network_are_warned_of(rig, url, told):

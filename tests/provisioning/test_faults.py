@@ -270,6 +270,23 @@ async def test_a_misspelt_switch_disables_nobody(rig):
     assert [one.subject for one in findings if one.level == "failure"] == ["switches"]
 
 
+@pytest.mark.parametrize("value", ["Y", "", "active"])
+async def test_a_user_of_whom_nobody_can_tell_whether_it_is_disabled_is_skipped(rig, value):
+    rig.people(person(1), person(2))
+    await rig.run()
+    before = rig.rows()
+    rig.people(person(1, enabled=value, given="Other"), person(2), person(3, enabled=value))
+    report = await rig.run()
+    assert (report.failures, rig.rows()) == (2, before)
+    assert {(line["sourceIdentity"], line["errorCode"]) for line in rig.log(status="failure")} == {
+        ("1", "ImportSkipped"),
+        ("3", "ImportSkipped"),
+    }
+    rig.people(person(1, given="Other"), person(2), person(3, enabled="false"))
+    assert (await rig.run()).failures == 0
+    assert rig.rows()["u00001"]["FirstName"] == "Other"
+
+
 async def test_a_source_without_anybody_deletes_nobody_by_itself(rig):
     rig.people(person(1))
     await rig.run()

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 from pydantic import ValidationError
 
 from connector_host.errors import ConfigurationError
+from connector_host.provisioning.errors import Refused
 from connector_host.provisioning.expressions.signatures import Kind
 from connector_host.provisioning.scoping import check_scope, check_switches, judge
 from connector_host.provisioning.settings import ClauseSettings, FilterSettings
@@ -105,7 +108,28 @@ def test_assigned_only_needs_an_assignment_that_is_not_false():
 
 def test_a_user_whom_the_source_says_nothing_about_is_not_disabled():
     assert judge(job(enabled_attribute="accountEnabled"), {}).wanted
-    assert not judge(job(enabled_attribute="accountEnabled"), {"accountEnabled": ""}).wanted
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ("", "active is empty"),
+        (None, "active is empty"),
+        ("Y", "active is neither true nor false"),
+        ("active", "neither true nor false"),
+        (("true",), "neither true nor false"),
+        (datetime(2026, 1, 1, tzinfo=UTC), "neither true nor false"),
+    ],
+)
+def test_a_user_of_whom_nobody_can_tell_whether_it_is_disabled_is_refused(value, words):
+    with pytest.raises(Refused, match=words) as refused:
+        judge(job(enabled_attribute="active"), {"active": value})
+    assert refused.value.code == "ImportSkipped"
+
+
+@pytest.mark.parametrize(("value", "wanted"), [(" TRUE ", True), ("False", False), ("1", True), (0, False)])
+def test_truth_is_spelled_as_files_and_databases_do(value, wanted):
+    assert judge(job(enabled_attribute="active"), {"active": value}).wanted is wanted
 
 
 @pytest.mark.parametrize(

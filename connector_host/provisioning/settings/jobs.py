@@ -257,7 +257,8 @@ class JobSettings(Settings):
     `appRoleAssignments` of Graph, whose users come without it."""
     enabled_attribute: str | None = None
     """The attribute of the source that is false for a disabled user (of LDAP and Graph `accountEnabled`); None is that
-    the source has none."""
+    the source has none. True and false in any case, or numbers; a user with another value, or an empty one, is skipped
+    (`ImportSkipped`), and one without the attribute counts as enabled."""
     out_of_scope: Literal["disable", "leave"] = "disable"
     """What happens to a user who leaves the scope or is unassigned: disabled, or left as it is."""
     disable: DisableSettings = DisableSettings()
