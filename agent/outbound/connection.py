@@ -6,8 +6,9 @@ is ever sent twice behind the caller's back. Knows nothing of links.
 
 from __future__ import annotations
 
+import re
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 from aiohttp import ClientError, ClientPayloadError, ServerDisconnectedError
@@ -24,7 +25,16 @@ if TYPE_CHECKING:
 BROKEN = (OSError, ClientError, HttpProcessingError)
 """What aiohttp and the system raise where a connection breaks, or carries what is no HTTP."""
 
-_LOOK_BYTES = 65_536
+RECORD_HEADER: Final = b"idempotency-record"
+"""With a write: the record of outcomes that it is for. A host that keeps another one does nothing, and answers 412 with
+its own in this header; a host that is older than this passes it over."""
+
+HOSTS: Final = 8
+"""How often one connection is asked where several hosts take turns on it, until the one answers that is meant."""
+
+_LOOK_BYTES: Final = 65_536
+_RECORD: Final = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+"""It becomes a header."""
 
 
 def how_it_broke(failure: Exception) -> str:
@@ -79,25 +89,54 @@ class Connection:
         """Prepare for an answer; to be called before anything is sent."""
         self._protocol.set_response_params(skip_payload=bodiless, read_until_eof=True, auto_decompress=False)
 
-    async def look(self, authority: str) -> None:
-        """Learn which record the host at the other end keeps; raises BROKEN, and the connection is then of no use."""
+    async def look(self, authority: str, meant: str = "") -> None:
+        """Learn which record the host at the other end keeps; raises BROKEN, and the connection is then of no use.
+
+        Looks again where another record than the one that is `meant` is named: hosts may take turns here.
+        """
+        for _ in range(HOSTS):
+            await self._look(authority)
+            if meant in {"", self.record} or not self.reusable:
+                return
+
+    async def _look(self, authority: str) -> None:
         self.expect_answer(bodiless=False)
         await self.send(f"GET /healthz HTTP/1.1\r\nHost: {authority}\r\n\r\n".encode("ascii"))
         message, body = await self.answer(bodiless=False)
-        content = b""
-        while not body.at_eof() and len(content) < _LOOK_BYTES:
-            content += await body.readany()
+        content = await _small(body)
         # Where the connection ends here, the next one may lead to another host: it is held to no record.
         self.record = _record(content) if message.code == HTTPStatus.OK and self.reusable else ""
+
+    async def refused_by(self, message: RawResponseMessage, body: StreamReader, record: str) -> str | None:
+        """Return the record of the host that did not carry out a write for this one, because it keeps another.
+
+        Empty where it keeps none; None where this is any other answer, whose body is then still to be read.
+        """
+        if not record or message.code != HTTPStatus.PRECONDITION_FAILED:
+            return None
+        named = next((value for name, value in message.raw_headers if name.lower() == RECORD_HEADER), None)
+        if named is None or named == record.encode():
+            return None
+        await _small(body)
+        return named.decode() if _RECORD.fullmatch(named.decode(errors="replace")) else ""
 
     def close(self) -> None:
         """End the connection."""
         self._protocol.close()
 
 
+async def _small(body: StreamReader) -> bytes:
+    """Return a body that is known to be small; of another one enough to see that."""
+    content = b""
+    while not body.at_eof() and len(content) < _LOOK_BYTES:
+        content += await body.readany()
+    return content
+
+
 def _record(content: bytes) -> str:
     """Return the name of the host's record of outcomes, empty where it says none."""
     try:
-        return msgspec.json.decode(content, type=_Healthz).idempotency_record or ""
+        record = msgspec.json.decode(content, type=_Healthz).idempotency_record or ""
     except msgspec.MsgspecError:
         return ""
+    return record if _RECORD.fullmatch(record) else ""

@@ -21,7 +21,7 @@ from agent.link.messages import Failure, Health, Reason, RequestHead, ResponseHe
 from agent.link.packing import decode, encode
 from agent.link.piping import pipe
 from agent.outbound.allowed import refusal
-from agent.outbound.connection import BROKEN, how_it_broke
+from agent.outbound.connection import BROKEN, HOSTS, RECORD_HEADER, how_it_broke
 from agent.outbound.host import HostCertificateRefused, HostUnreachable
 from agent.status import dated
 from connector_host import traces
@@ -200,9 +200,7 @@ class _Exchange:
     async def _exchange(self, head: RequestHead, connection: Connection) -> None:
         if head.record and connection.record != head.record:
             # The relay counts on this record, should it have to send the write again, or does so already.
-            self.forwarder.heard(Health(reachable=True, record=connection.record))
-            detail = f"{self.pool.host.described} keeps another record of outcomes than the one that the write is for"
-            self.give_up(Reason.OTHER_HOST, detail)
+            self._is_another(connection, connection.record)
             return
         first = b"" if self.stream.has_ended else await self.stream.read()
         complete = self.stream.has_ended
@@ -210,21 +208,51 @@ class _Exchange:
             # The rest would pass for the next request on this connection, which nobody has looked at.
             self.give_up(Reason.MALFORMED, f"The relay sent {_longer(len(first), head.length)}.")
             return
+        if complete:
+            await self._ask(head, connection, first)
+            return
         connection.expect_answer(bodiless=head.method == "HEAD")
-        length = len(first) if complete else head.length
+        length = head.length
         self.sent = True
         await connection.send(self._request(head, length) + (first if length is not None else _chunk(first)))
-        if complete:
-            await self._answer(head, connection)
-            return
         # The host may answer before it has read all: both directions run at once, and the answer ends the exchange.
         upload = asyncio.create_task(self._upload(connection, length, len(first)))
         try:
-            await self._answer(head, connection)
+            if (other := await self._answer(head, connection)) is not None:
+                self._is_another(connection, other)
         finally:
             if not upload.done():
                 upload.cancel()
                 connection.close()
+
+    async def _ask(self, head: RequestHead, connection: Connection, body: bytes) -> None:
+        """Send a request whose body is at hand; again where another host than the one looked at took it, undone."""
+        request = self._request(head, len(body)) + body
+        for turn in range(1, HOSTS + 1):
+            connection.expect_answer(bodiless=head.method == "HEAD")
+            self.sent = True
+            await connection.send(request)
+            other = await self._answer(head, connection)
+            if other is None:
+                return
+            if turn == HOSTS or not connection.reusable:
+                self._is_another(connection, other)
+                return
+            logs.event(events.REQUEST_REPEATED, request_id=self.request_id, sent=False, detail=self._spread)
+
+    @property
+    def _spread(self) -> str:
+        return (
+            f"what leads to {self.pool.host.described} spreads the requests of one connection over several hosts "
+            "with records of their own: let it lead each connection to one host"
+        )
+
+    def _is_another(self, connection: Connection, record: str) -> None:
+        """Tell that the host at the other end is not the one that the write is for, and which it is."""
+        connection.record = record
+        self.forwarder.heard(Health(reachable=True, record=record))
+        detail = f"{self.pool.host.described} keeps another record of outcomes than the one that the write is for"
+        self.give_up(Reason.OTHER_HOST, detail)
 
     def _request(self, head: RequestHead, length: int | None) -> bytes:
         """Return the request's head; its body is framed by us, whatever the relay said."""
@@ -235,7 +263,9 @@ class _Exchange:
             framing = b"Content-Length: %d\r\n" % length
         line = f"{head.method} {head.target} HTTP/1.1\r\nHost: {self.pool.host.authority}\r\n"
         headers = self.forwarder.token.put_into(head.headers)
-        return b"%b%b%b\r\n" % (line.encode("ascii"), headers, framing)
+        # Whoever takes it: what leads to the host may spread the requests of this connection over several.
+        meant = b"%b: %b\r\n" % (RECORD_HEADER, head.record.encode("ascii")) if head.record else b""
+        return b"%b%b%b%b\r\n" % (line.encode("ascii"), headers, meant, framing)
 
     async def _upload(self, connection: Connection, length: int | None, done: int) -> None:
         """Send the rest of the body; a relay that goes astray ends the connection, and with it the wait."""
@@ -261,18 +291,24 @@ class _Exchange:
             # The host stopped reading: what it answers, if anything, decides.
             return
 
-    async def _answer(self, head: RequestHead, connection: Connection) -> None:
+    async def _answer(self, head: RequestHead, connection: Connection) -> str | None:
+        """Pass the answer on; where another host than the write is for refused it, return that one's record instead."""
         message, body = await connection.answer(bodiless=head.method == "HEAD")
+        if (other := await connection.refused_by(message, body, head.record)) is not None:
+            # It did nothing. That nobody else did before it, unseen, holds for what leads there, too: a proxy repeats
+            # nothing but what has the same effect twice (RFC 9110 §9.2.2).
+            self.sent = False
+            return other
         if message.code == HTTPStatus.UNAUTHORIZED and head.known:
             self._turned_away(connection)
-            return
+            return None
         bodiless = head.method == "HEAD" or message.code in _BODILESS
         over = bodiless or body.at_eof()
         packed = encode(_response(message))
         if len(packed) > HEAD_BYTES:
             connection.close()
             self.give_up(Reason.HOST_DROPPED, "the connector host's answer has more headers than a link carries")
-            return
+            return None
         self.answered = True
         self.stream.respond(packed, end=over, encoded=_is_encoded(message))
         if not over:
@@ -285,6 +321,7 @@ class _Exchange:
             method=head.method,
             status=message.code,
         )
+        return None
 
     def _turned_away(self, connection: Connection) -> None:
         """Tell that the host wants another token: the client's was right, and cannot mend the agent's.

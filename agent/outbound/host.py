@@ -90,15 +90,15 @@ class HostPool:
         Where a `record` is named, one to a host that keeps this record of outcomes, or else a new one, which may lead
         to any host: the caller looks.
         """
-        return self._reuse(record) or await self._connect()
+        return self._reuse(record) or await self._connect(record)
 
-    async def look(self) -> str:
-        """Return which record of outcomes the host keeps now; raises as `borrow` does."""
+    async def look(self, record: str) -> str:
+        """Return which record of outcomes the host keeps now, this one while it is found; raises as `borrow`."""
         connection = self._reuse("")
         if connection is None:
-            connection = await self._connect()
+            connection = await self._connect(record)
         else:
-            await self._look(connection)
+            await self._look(connection, record)
         self.give_back(connection)
         return connection.record
 
@@ -133,21 +133,21 @@ class HostPool:
         self._idle.extend(reversed(others))
         return found
 
-    async def _connect(self) -> Connection:
+    async def _connect(self, record: str) -> Connection:
         """Return a new connection to a host that was looked at over it."""
         connection = await self._dial()
-        await self._look(connection)
+        await self._look(connection, record)
         if connection.reusable:
             return connection
         # Some hosts, and what stands in front of them, end a connection after each answer.
         connection.close()
         return await self._dial()
 
-    async def _look(self, connection: Connection) -> None:
+    async def _look(self, connection: Connection, record: str) -> None:
         """Look at the host over this connection, which is ended where that fails; raises HostUnreachable."""
         try:
             async with asyncio.timeout(LOOK_S):
-                await connection.look(self.host.authority)
+                await connection.look(self.host.authority, record)
         except TimeoutError as failure:
             connection.close()
             raise HostUnreachable(f"{self.host.described} is silent for {LOOK_S:g} s") from failure

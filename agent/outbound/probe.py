@@ -31,7 +31,7 @@ class Probe:
     async def look(self) -> None:
         """Look once, and tell where something changed; whatever is wrong with the host is an answer, too."""
         try:
-            self.take(Health(reachable=True, record=await self._pool.look()))
+            self.take(Health(reachable=True, record=await self._pool.look(self.health.record)))
         except (HostUnreachable, HostCertificateRefused) as failure:
             self.take(Health(reachable=False, record="", detail=str(failure)))
 

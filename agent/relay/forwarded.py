@@ -22,6 +22,7 @@ _KEY: Final = IDEMPOTENCY_KEY.lower().encode()
 _SAID_BY_THE_RELAY: Final = frozenset(
     {
         b"forwarded",
+        b"idempotency-record",
         b"traceparent",
         b"via",
         b"x-forwarded-for",

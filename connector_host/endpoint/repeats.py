@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from connector_host.signing.requests import Proof
 
 HEADER: Final = "Idempotency-Key"
+RECORD_HEADER: Final = "Idempotency-Record"
+"""A condition of ours: the write is only for the host that keeps the record of this name, as /healthz tells it. So
+whoever may have to repeat it there can be sure that no other host, to which something on the way led it, did it."""
 
 _LOG = structlog.stdlib.get_logger()
 _KEY: Final = re.compile(r"\"?([A-Za-z0-9._:-]{1,128})\"?")
@@ -50,8 +53,11 @@ def carry_out_once(outcomes: Record | None) -> Middleware:
         proof = request.get(PROOF)
         given = request.headers.get(HEADER) if proof is None or proof.covers_key else None
         match = _KEY.fullmatch(given.strip()) if given is not None else None
-        if given is not None and match is None and outcomes is not None:
-            return _refuse(request, 400, f"The {HEADER} is not one: 1 to 128 letters, digits, dots and hyphens.")
+        refusal = _elsewhere(request, outcomes)
+        if refusal is None and given is not None and match is None and outcomes is not None:
+            refusal = _refuse(request, 400, f"The {HEADER} is not one: 1 to 128 letters, digits, dots and hyphens.")
+        if refusal is not None:
+            return refusal
         names = _names(request[SERVED].name, match.group(1) if match else None, proof)
         if outcomes is None or not names.all:
             return await handler(request) if proof is None else _refuse(request, 503, _NO_RECORD)
@@ -74,6 +80,17 @@ def carry_out_once(outcomes: Record | None) -> Middleware:
 _NO_RECORD: Final = (
     "Signed writes are carried out once, and the host cannot keep a record of them: its state folder is not writable."
 )
+
+
+def _elsewhere(request: web.Request, outcomes: Record | None) -> web.Response | None:
+    """Return the refusal of a write that is for another host, which names this one; None for any other write."""
+    meant = request.headers.getall(RECORD_HEADER, ())
+    own = "" if outcomes is None else outcomes.identity
+    if all(record == own for record in meant):
+        return None
+    response = _refuse(request, 412, f"This host keeps another record than the {RECORD_HEADER} of this write.")
+    response.headers[RECORD_HEADER] = own
+    return response
 
 
 def _names(connector: str, key: str | None, proof: Proof | None) -> Names:

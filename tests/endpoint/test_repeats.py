@@ -155,6 +155,25 @@ async def test_health_names_the_record_that_keys_are_kept_in(tmp_path, tmp_path_
         assert await record_of(plain) is None
 
 
+async def test_a_write_for_the_host_of_another_record_is_refused_undone_and_uses_up_no_key(scim):
+    own = await record_of(scim)
+    other = await scim.post(BARBARA, headers=KEY | {"Idempotency-Record": "another"})
+    assert (other.status, other.headers["Idempotency-Record"]) == (412, own)
+    assert not scim.rows()
+    assert (await scim.post(BARBARA, headers=KEY | {"Idempotency-Record": own})).status == 201
+
+
+async def test_a_host_without_a_record_carries_out_no_write_that_counts_on_one(tmp_path):
+    async with serve(tmp_path) as plain:
+        refused = await plain.post(BARBARA, headers={"Idempotency-Record": "one"})
+        assert (refused.status, refused.headers["Idempotency-Record"]) == (412, "")
+        assert not plain.rows()
+
+
+async def test_a_record_that_is_meant_does_not_bind_reads(scim):
+    assert (await scim.get("/Users", headers={"Idempotency-Record": "another"})).status == 200
+
+
 @pytest.mark.skipif(os.name == "nt", reason="modes are POSIX")
 async def test_the_file_is_for_its_owner_only(tmp_path):
     outcomes = Outcomes(tmp_path / "outcomes.sqlite3")

@@ -43,6 +43,12 @@ async def test_a_compressed_body_arrives_compressed_as_its_headers_say(joined, h
     assert received == body, "the host, which stands for any, unpacks it"
 
 
+async def test_which_record_a_write_is_for_is_the_relays_to_say(joined, host, client):
+    async with client.post(joined.address(), data=b"{}", headers={"Idempotency-Record": "mine"}):
+        pass
+    assert "Idempotency-Record" not in host.asked[0][2]
+
+
 async def test_the_host_learns_the_address_that_the_client_used(joined, host, client):
     lies = {"X-Forwarded-Host": "evil.example.org", "X-Forwarded-Prefix": "/x", "Forwarded": "host=evil", "Via": "x"}
     async with client.get(joined.address(), headers=lies):
