@@ -72,7 +72,10 @@ def reference() -> None:
 
 @click.command()
 @config_option
-def reload(config: Path) -> None:
+@click.option(
+    "--process", type=click.IntRange(1), help="The host's process, where the service manager knows it: its $MAINPID."
+)
+def reload(config: Path, *, process: int | None) -> None:
     """Check the configuration, let the running host take it over, and say what came of it.
 
     Connectors that did not change go on undisturbed; nothing is dropped. One that cannot be used as it stands now goes
@@ -88,7 +91,7 @@ def reload(config: Path) -> None:
 
     state = load(config).host.state
     before = mark_of(state)
-    hang_up(state)
+    hang_up(state, process)
     outcome = wait_for_report(state, before, _PATIENCE_S)
     if outcome is None:
         fail("The running host was asked to read its configuration, but has not said what came of it; see its log.")

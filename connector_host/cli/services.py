@@ -117,16 +117,17 @@ def unit_of(config: Path, configuration: Configuration) -> Unit:
 
     databases = {file.parent for file in _files_of(configuration)}
     own = {configuration.host.state, configuration.audit.folder or configuration.host.state}
+    program = _program()
     outside = databases | {folder for folder in own if not folder.is_relative_to(config.parent)}
     return Unit(
         name=NAME,
         description="Connector host: SCIM 2.0 for SQL databases",
         entry="connector_host.cli:main",
-        command=(_program(), "serve", "--config", str(config)),
+        command=(program, "serve", "--config", str(config)),
         folder=config.parent,
         # An export in hand is waited for as long as its statement may take: a kill would leave its outcome unknown.
         stop_s=configuration.stop_max_s,
-        reloads=True,
+        reload=(program, "reload", "--config", str(config), "--process"),
         watchdog_s=30,
         writable=tuple(sorted(outside - {config.parent})),
         credential=KEY_NAME if has_key(config.parent) else "",

@@ -45,7 +45,7 @@ def _translated(run: Callable[P, R]) -> Callable[P, R]:
         try:
             return run(*arguments, **options)
         except HostError as failure:
-            raise click.ClickException(str(failure)) from failure
+            fail(str(failure))
 
     return translated
 

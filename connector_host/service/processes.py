@@ -24,19 +24,18 @@ def remember_process(state: Path) -> None:
         (state / _FILE).write_text(f"{os.getpid()}\n", encoding="ascii")
 
 
-def hang_up(state: Path) -> None:
-    """Ask the running host to read its configuration again; raises NotRunning with the mend."""
+def hang_up(state: Path, process: int | None = None) -> None:
+    """Ask the running host to read its configuration again; raises NotRunning with the mend.
+
+    `process` is the host's by the word of a service manager, in whose sandbox no other process can be seen.
+    """
     mend = "Start it with `connector-host serve`, or reload the service with `systemctl reload connector-host`."
     number = getattr(signal, "SIGHUP", None)
     if number is None:
         _leave_request(state)
         return
     try:
-        process = int((state / _FILE).read_text(encoding="ascii"))
-        # The number may have gone to another program since: only a process of the host is told.
-        if "connector" not in _command_line(process):
-            raise ProcessLookupError
-        os.kill(process, number)
+        os.kill(_remembered(state) if process is None else process, number)
     except PermissionError as failure:
         raise NotRunning("This account may not signal the running host. Use the account that it runs as.") from failure
     except (OSError, ValueError) as failure:
@@ -60,6 +59,15 @@ def _leave_request(state: Path) -> None:
         (state / _REQUEST).touch()
     except OSError as failure:
         raise NotRunning(f"{state} may not be written by this account. Use an elevated console.") from failure
+
+
+def _remembered(state: Path) -> int:
+    """Return the process that serves; raises OSError or ValueError where none does."""
+    process = int((state / _FILE).read_text(encoding="ascii"))
+    # The number may have gone to another program since: only a process of the host is told.
+    if "connector" not in _command_line(process):
+        raise ProcessLookupError
+    return process
 
 
 def _command_line(process: int) -> str:

@@ -25,8 +25,9 @@ class Unit:
     """The same program as `module:function`, for a manager that runs it inside a process of its own (Windows)."""
     stop_s: float = 30.0
     """How long stopping may take before the program is killed."""
-    reloads: bool = False
-    """Whether SIGHUP makes it read its configuration again."""
+    reload: tuple[str, ...] = ()
+    """Has it read its configuration again, and fails where that is refused; the number of its process is added. Empty
+    where it cannot."""
     watchdog_s: int = 0
     """How long it may be silent before it is restarted; 0 where it sends no sign of life."""
     writable: tuple[Path, ...] = ()

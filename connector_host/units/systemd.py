@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 from dataclasses import dataclass
@@ -12,6 +13,8 @@ from typing import TYPE_CHECKING, Final
 from connector_host.units.programs import Runner, ServiceFailed, run
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from connector_host.units.descriptions import Unit
 
 CREDENTIALS: Final = Path("/etc/credstore.encrypted")
@@ -54,8 +57,9 @@ def render(unit: Unit) -> str:
     """Return the unit file."""
     service = [
         f"Type={'notify' if unit.watchdog_s else 'exec'}",
-        f"ExecStart={' '.join(_quoted(part) for part in unit.command)}",
-        *(["ExecReload=/bin/kill -HUP $MAINPID"] if unit.reloads else []),
+        f"ExecStart={_command(unit.command)}",
+        # A signal alone would tell `systemctl reload` nothing of what came of it.
+        *([f"ExecReload={_command(unit.reload)} $MAINPID"] if unit.reload else []),
         # Taken as it is, to the end of the line: quotes would be part of the path.
         f"WorkingDirectory={str(unit.folder).replace('%', '%%')}",
         f"User={unit.name}",
@@ -204,10 +208,16 @@ def _demand_seen(unit: Unit) -> None:
             )
 
 
+_SPECIAL: Final = re.compile(r"[\s\"';]")
 _HOMES: Final = (Path("/home"), Path("/root"), Path("/run/user"))
+
+
+def _command(parts: Sequence[str]) -> str:
+    """Return a command line; a dollar in it is no variable."""
+    return " ".join(_quoted(part).replace("$", "$$") for part in parts)
 
 
 def _quoted(text: str) -> str:
     """Return an argument as a unit file takes it: specifiers and quotes escaped (systemd.syntax(7))."""
     escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
-    return f'"{escaped}"' if any(character.isspace() for character in text) or '"' in text else escaped
+    return f'"{escaped}"' if _SPECIAL.search(text) else escaped

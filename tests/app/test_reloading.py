@@ -132,6 +132,16 @@ def test_the_command_judges_before_it_asks_the_host(host):
     assert (done.returncode, "Did you mean table?" in done.stderr) == (1, True)
 
 
+def test_a_service_manager_names_the_process_in_a_sandbox_that_shows_no_other(host):
+    (host.folder.path / "state" / "connector-host.pid").unlink()
+    assert host.folder.run("reload").returncode == 1
+    process = ("--process", str(host.process.pid))
+    assert host.folder.run("reload", *process).returncode == 0
+    host.folder.write("connector-host.toml", host.folder.read("connector-host.toml").replace("table =", "tabel ="))
+    done = host.folder.run("reload", *process)
+    assert (done.returncode, "Did you mean table?" in done.stderr) == (1, True)
+
+
 def test_without_a_running_host_the_command_says_so(configured):
     done = configured.run("reload")
     assert (done.returncode, "No host runs" in done.stderr) == (1, True)

@@ -16,6 +16,7 @@ def test_the_unit_serves_this_configuration_and_may_write_its_database(configure
     assert done.returncode == 0, done.stderr
     assert f"serve --config {configured.path}/connector-host.toml" in done.stdout
     assert f"ReadWritePaths={configured.path}" in done.stdout
+    assert f"reload --config {configured.path}/connector-host.toml --process $MAINPID\n" in done.stdout
 
 
 def test_state_and_audit_trail_elsewhere_stay_writable_in_the_sandbox(configured):

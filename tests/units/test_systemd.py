@@ -27,7 +27,7 @@ def unit(**changes):
         "description": "Connector host",
         "command": ("/bin/true", "serve", "--config", "/etc/connector-host/connector-host.toml"),
         "folder": Path("/etc/connector-host"),
-        "reloads": True,
+        "reload": ("/bin/true", "reload", "--process"),
         "watchdog_s": 30,
         "credential": "connector-host.key",
     }
@@ -52,7 +52,7 @@ def test_it_says_what_systemd_must_know():
     assert "WatchdogSec=30" in lines
     assert "LimitNOFILE=65536" in lines
     assert "WorkingDirectory=/etc/connector-host" in lines
-    assert "ExecReload=/bin/kill -HUP $MAINPID" in lines
+    assert "ExecReload=/bin/true reload --process $MAINPID" in lines
     assert "RestartPreventExitStatus=78" in lines
     assert "StartLimitIntervalSec=0" in lines
     assert 'ReadWritePaths="/srv/data base"' in lines
@@ -60,12 +60,12 @@ def test_it_says_what_systemd_must_know():
 
 
 def test_what_has_a_meaning_for_systemd_is_escaped():
-    text = render(unit(command=("/bin/true", "100%", 'a "b"')))
-    assert 'ExecStart=/bin/true 100%% "a \\"b\\""' in text
+    text = render(unit(command=("/bin/true", "100%", 'a "b"', "o'neil", "$HOME", ";")))
+    assert """ExecStart=/bin/true 100%% "a \\"b\\"" "o'neil" $$HOME ";"\n""" in text
 
 
 @needs_systemd
-@pytest.mark.parametrize("folder", ["/etc/connector-host", "/srv/some folder", "/srv/100%"])
+@pytest.mark.parametrize("folder", ["/etc/connector-host", "/srv/some folder", "/srv/100%", "/srv/o'neil", "/srv/$a;"])
 def test_systemd_accepts_it(tmp_path, folder):
     file = tmp_path / "connector-host.service"
     file.write_text(render(unit(folder=Path(folder))))
