@@ -119,7 +119,7 @@ def _code(origin: BaseException, text: str, database: str) -> str:
     """Return the code by which the error is classified, wherever the driver keeps it."""
     if database in ("db2", "oracle"):
         return _db2_code(origin, text) if database == "db2" else _oracle_code(origin, text)
-    state = getattr(origin, "sqlstate", None)
+    state = getattr(origin, "sqlstate", None) or getattr(origin, "pgcode", None)  # psycopg, psycopg2
     if database == "postgresql" and state:
         return str(state)
     first = origin.args[0] if origin.args else None

@@ -6,6 +6,7 @@ change nothing, too.
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import sqlglot
@@ -26,6 +27,9 @@ GRAMMARS: Mapping[str, str] = {
     "oracle": "oracle",
 }
 """What sqlglot calls each database; of DB2 and unnamed data sources it knows the common grammar alone."""
+
+WITHOUT_WITH = frozenset({"mssql", "db2", "ibm_db_sa"})
+"""Databases, by our name and SQLAlchemy's, that take no WITH inside of parentheses."""
 
 LOCKING_HINTS = frozenset({"UPDLOCK", "XLOCK", "TABLOCKX", "TABLOCK", "HOLDLOCK", "PAGLOCK", "ROWLOCK"})
 
@@ -50,8 +54,8 @@ def begins_as_select(tokens: Sequence[Token]) -> bool:
     return first is not None and first.text.upper() in ("SELECT", "WITH")
 
 
-def changes(tree: exp.Query) -> Iterator[str]:
-    """Yield what a query does besides reading, and the mend."""
+def more_than_reads(tree: exp.Query) -> Iterator[str]:
+    """Yield what a query does or asks for besides reading, and the mend."""
     changing = tree.find(exp.Delete, exp.Insert, exp.Update, exp.Merge, exp.Create, exp.Command)
     if changing is not None:
         yield f"holds {changing.key.upper()}, and a source of users only reads; leave it out."
@@ -64,6 +68,17 @@ def changes(tree: exp.Query) -> Iterator[str]:
         yield "has a FOR XML or FOR JSON, which makes one text of all users; leave it out."
     if tree.find(exp.NextValueFor):
         yield "draws from a sequence, and a source of users only reads; leave it out."
+    if tree.find(exp.Parameter, exp.Placeholder):
+        yield "holds a parameter or variable, and nobody gives it a value; write the value itself."
+
+
+def not_nested(tree: exp.Query, database: str) -> Iterator[str]:
+    """Yield why the database does not take the query as a part of another one, and the mend."""
+    if database in WITHOUT_WITH and tree.find(exp.With):
+        yield (
+            "holds WITH, which this database does not take where the query is to stand (in FROM); write sub-queries, "
+            "or make it a view."
+        )
 
 
 def refusal(query: str, database: str) -> str | None:
@@ -79,4 +94,7 @@ def refusal(query: str, database: str) -> str | None:
         return None
     if len(found) != 1:
         return SEVERAL
-    return next(changes(found[0]), None) if isinstance(found[0], exp.Query) else NO_SELECT
+    tree = found[0]
+    if not isinstance(tree, exp.Query):
+        return NO_SELECT
+    return next(chain(more_than_reads(tree), not_nested(tree, database)), None)

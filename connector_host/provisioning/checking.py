@@ -50,9 +50,10 @@ async def check_job(job: JobSettings) -> list[Finding]:
     try:
         looked = await look(job.source)
         findings += _source(looked)
-    except (SourceFailed, ConfigurationError) as failure:
-        mend = "Look at the source's address, login and key in the configuration."
-        findings.append(Finding(Level.FAILURE, "source", str(failure), mend))
+    except SourceFailed as failure:
+        findings.append(Finding(Level.FAILURE, "source", str(failure), failure.mend))
+    except ConfigurationError as failure:
+        findings.append(Finding(Level.FAILURE, "source", str(failure), "Mend it in the job."))
     findings += [*_in_the_clear(job.source), *_plan(job, looked)]
     findings += await _target(job, looked.kinds)
     return [*findings, *_stored(job), *await check_notices(job.notify)]

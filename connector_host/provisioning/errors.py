@@ -34,7 +34,13 @@ class ExpressionError(ProvisioningError):
 
 
 class SourceFailed(ProvisioningError):
-    """The source could not be read to its end."""
+    """The source could not be read to its end; `mend` is what an administrator may do about it."""
+
+    def __init__(
+        self, reason: str, mend: str = "Look at the source's address, login and key in the configuration."
+    ) -> None:
+        super().__init__(reason)
+        self.mend = mend
 
 
 class MarkTooOld(SourceFailed):

@@ -14,6 +14,12 @@ from connector_host.databases.codes import CODES, Happened
 from connector_host.databases.failures import understand
 
 
+class Psycopg2(Exception):
+    """Keeps the SQLSTATE where psycopg2.Error does."""
+
+    pgcode = "42P01"
+
+
 def wrapped(origin):
     return DBAPIError("SELECT 1", {}, origin)
 
@@ -51,6 +57,7 @@ class Odbc(Exception):
         ("mysql", Odbc("45000", "[45000] not (2013) so (1644) (SQLExecDirectW)"), Happened.RULE),
         ("postgresql", Odbc("P0001", "[P0001] ERROR: connection lost;\nError (1) (SQLExecDirectW)"), Happened.RULE),
         ("postgresql", Odbc("22P02", '[22P02] ERROR: invalid input: "server has gone away"'), Happened.BAD_VALUE),
+        ("postgresql", Psycopg2('relation "x" does not exist'), Happened.SCHEMA),
         ("postgresql", Odbc("XX000", "[XX000] ERROR: connection lost"), Happened.OTHER),
         ("postgresql", Odbc("40P01", "[40P01] ERROR: deadlock detected"), Happened.DEADLOCK),
         ("postgresql", Odbc("23505", '[23505] ERROR: duplicate key "k"'), Happened.UNIQUE),

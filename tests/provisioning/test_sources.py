@@ -262,22 +262,6 @@ async def test_a_mark_column_gives_what_has_changed_and_nothing_is_lost_at_the_e
     await source.close()
 
 
-@pytest.mark.parametrize(
-    ("changes", "reason"),
-    [
-        ({"query": "SELECT nothing FROM nowhere"}, "broke off"),
-        ({"key": "nope"}, "no column nope"),
-        ({"key": "hired"}, "no value in the key"),
-    ],
-)
-async def test_a_query_that_cannot_serve_fails_without_quoting_anything(database, changes, reason):
-    source = sql_source(database.url, **changes)
-    with pytest.raises(SourceFailed, match=reason) as caught:
-        await users_of(source)
-    assert "nothing" not in str(caught.value)
-    await source.close()
-
-
 async def test_a_query_of_postgresql_streams_and_keeps_its_types(postgresql_url):
 
     engine = sa.create_engine(postgresql_url)

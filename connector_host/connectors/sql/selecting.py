@@ -21,8 +21,9 @@ from connector_host.databases.queries import (
     NO_SELECT,
     SEVERAL,
     begins_as_select,
-    changes,
     escaped,
+    more_than_reads,
+    not_nested,
     statements,
 )
 from connector_host.errors import ConfigurationError
@@ -34,9 +35,6 @@ if TYPE_CHECKING:
 
 FOLDED: Mapping[str, str] = {"postgresql": "lower", "oracle": "upper", "db2": "upper"}
 """What becomes of a name without quotes, where it does not stay as it is written."""
-
-WITHOUT_WITH = ("mssql", "db2")
-"""Databases that take no WITH inside of parentheses, where the query is to stand."""
 
 COMMENTS = ("--", "#", "/*")
 """How a comment begins; a hint of Oracle's is none to the grammar."""
@@ -118,14 +116,8 @@ def _demand_plain(tokens: Sequence[Token]) -> None:
 
 def _refusals(tree: exp.Query, database: str) -> Iterator[str]:
     """Yield what the query may not be."""
-    yield from changes(tree)
-    if tree.find(exp.Parameter, exp.Placeholder):
-        yield "holds a parameter or variable, and nobody gives it a value; write the value itself."
-    if database in WITHOUT_WITH and tree.find(exp.With):
-        yield (
-            "holds WITH, which this database does not take where the query is to stand (in FROM); write sub-queries, "
-            "or make it a view and name that in `table`."
-        )
+    yield from more_than_reads(tree)
+    yield from not_nested(tree, database)
     if tree.args.get("order") and not (tree.args.get("limit") or tree.args.get("offset")):
         yield "has an ORDER BY, but each request sorts for itself; leave it out."
     if (tree.args.get("limit") or tree.args.get("offset")) and not tree.args.get("order"):

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Final, Literal, TypeAlias
 from urllib.parse import parse_qsl
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 
 from connector_host.provisioning.settings.addresses import checked_https, database_parts, is_loopback, split
 from connector_host.settings import Settings
@@ -97,7 +97,7 @@ class SqlSettings(_Secret):
     """The database as a SQLAlchemy URL without the password; a relative file of SQLite is relative to the folder of
     this file, and has to be there."""
     query: str
-    """One SELECT; its columns are the attributes."""
+    """One SELECT that changes nothing; its columns are the attributes."""
     key: str
     """The column that identifies a user for ever."""
     mark: str | None = None
@@ -114,6 +114,16 @@ class SqlSettings(_Secret):
         if parts["password"] or any(_names_a_password(name, value) for name, value in query):
             raise ValueError("has a password in it: write it into a file and name that by secret_file")
         return database
+
+    @field_validator("query")
+    @classmethod
+    def _only_reads(cls, query: str, others: ValidationInfo) -> str:
+        from connector_host.databases import queries  # noqa: PLC0415 - a grammar that only a query needs
+
+        backend = str(others.data.get("database", "")).partition(":")[0].partition("+")[0]
+        if refusal := queries.refusal(query, backend):
+            raise ValueError(refusal)
+        return query
 
 
 def _names_a_password(name: str, value: str) -> bool:

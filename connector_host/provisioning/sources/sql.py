@@ -8,16 +8,18 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, unquote
 from uuid import UUID
 
 import sqlalchemy as sa
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import NoSuchModuleError, SQLAlchemyError
 
+from connector_host.databases.queries import escaped
 from connector_host.provisioning.errors import MarkTooOld, SourceFailed
 from connector_host.provisioning.expressions.signatures import Kind
 from connector_host.provisioning.sources.contract import BATCH, SourceUser
+from connector_host.provisioning.sources.refused_queries import failed
 from connector_host.provisioning.sources.threads import batches, in_thread
 
 if TYPE_CHECKING:
@@ -28,6 +30,13 @@ if TYPE_CHECKING:
     from connector_host.provisioning.settings import SqlSettings
     from connector_host.provisioning.sources.contract import Batch
     from connector_host.provisioning.values import Value
+
+READS_ONLY: Final = {
+    "sqlite": "PRAGMA query_only = ON",
+    "mysql": "SET SESSION TRANSACTION READ ONLY",
+    "mariadb": "SET SESSION TRANSACTION READ ONLY",
+}
+"""What has a session change nothing; PostgreSQL is told for each transaction, which a pooler before it understands."""
 
 
 class SqlSource:
@@ -40,12 +49,14 @@ class SqlSource:
         try:
             url = _never_made(sa.make_url(settings.database))
             self._engine = sa.create_engine(
-                url if password is None else url.set(password=password), pool_pre_ping=True, pool_size=1
+                url if password is None else url.set(password=password),
+                pool_pre_ping=True,
+                pool_size=1,
+                execution_options={"postgresql_readonly": True},
             )
         except (SQLAlchemyError, ImportError, ValueError, TypeError) as failure:
-            raise SourceFailed(
-                f"the database URL of the source cannot be used ({type(failure).__name__})."
-            ) from failure
+            raise _unusable(failure) from failure
+        _read_only(self._engine)
         self._mark: str | None = None
 
     async def attributes(self) -> Mapping[str, Kind] | None:
@@ -82,7 +93,7 @@ class SqlSource:
 
     def _query(self, mark: str | None) -> Executable:
         if mark is None or self._settings.mark is None:
-            return sa.text(self._settings.query)
+            return sa.text(escaped(self._settings.query))
         # At or after: rows that share the time of the last one must not be lost. Reading one twice changes nothing.
         return (
             sa.select(sa.text("*"))
@@ -91,7 +102,7 @@ class SqlSource:
         )
 
     def _wrapped(self) -> sa.TextClause:
-        return sa.text(f"({self._settings.query.rstrip().rstrip(';')}) source_users")
+        return sa.text(f"({escaped(self._settings.query.rstrip().rstrip(';'))}) source_users")
 
     def _column(self, name: str) -> sa.ColumnClause[Any]:
         return sa.column(name)
@@ -105,23 +116,22 @@ class SqlSource:
 
     def _columns(self) -> dict[str, Kind]:
         try:
-            with self._engine.connect() as connection:
-                result = connection.execution_options(stream_results=True).execute(sa.text(self._settings.query))
-                types = dict(zip(result.keys(), (column[1] for column in result.cursor.description), strict=False))
-                result.close()
+            with self._engine.connect() as connection, self._streamed(connection, self._query(None)) as result:
+                names = list(result.keys())
+                types = dict(zip(names, (column[1] for column in result.cursor.description), strict=False))
         except SQLAlchemyError as failure:
-            raise _failed(failure, self._engine.url) from failure
+            raise self._failed(failure) from failure
+        self._demand_columns(names)
         driver = self._engine.dialect.dbapi
         return {name: Kind.DATE if _is_date(driver, code) else Kind.ANY for name, code in types.items()}
 
     def _users(self, query: Executable) -> Iterator[SourceUser]:
         settings = self._settings
         try:
-            with self._engine.connect() as connection:
-                options = connection.execution_options(stream_results=True, yield_per=BATCH)
-                for row in options.execute(query).mappings():
-                    if settings.key not in row:
-                        raise SourceFailed(f"the query has no column {settings.key}.")
+            # Closed before its connection is given back: drivers that stream would trip over what is unread.
+            with self._engine.connect() as connection, self._streamed(connection, query) as result:
+                self._demand_columns(list(result.keys()))
+                for row in result.mappings():
                     if row[settings.key] is None:
                         raise SourceFailed(f"a row has no value in the key column {settings.key}.")
                     if settings.mark is not None:
@@ -129,7 +139,30 @@ class SqlSource:
                     values = {name: _value(value) for name, value in row.items()}
                     yield SourceUser(str(values[settings.key]), values)
         except SQLAlchemyError as failure:
-            raise _failed(failure, self._engine.url) from failure
+            raise self._failed(failure) from failure
+
+    @staticmethod
+    def _streamed(connection: sa.Connection, query: Executable) -> sa.CursorResult[Any]:
+        return connection.execution_options(stream_results=True, yield_per=BATCH).execute(query)
+
+    def _demand_columns(self, names: list[str]) -> None:
+        """Raise SourceFailed unless the columns have names of their own, and key and mark are among them."""
+        if twice := next((name for name in names if names.count(name) > 1), None):
+            raise SourceFailed(f"the query has several columns {twice}.", "Give each a name of its own by AS.")
+        for setting, name in (("key", self._settings.key), ("mark", self._settings.mark)):
+            if name is not None and name not in names:
+                raise SourceFailed(
+                    f"the query has no column {name}: its columns are {', '.join(names)}.",
+                    f"Name one of them as `{setting}`, spelled the same, or add it to `query`.",
+                )
+
+    def _failed(self, failure: SQLAlchemyError) -> SourceFailed:
+        url = self._engine.url
+        if url.query.get("mode") == "rw" and url.database:
+            path = Path(unquote(url.database.removeprefix("file:")))
+            if not path.exists():
+                return SourceFailed(f"the database {path} of the source is not there.", "Mend the path in `database`.")
+        return failed(failure, url.get_backend_name())
 
     def _advance(self, value: Any) -> None:  # noqa: ANN401 - a driver's value
         if value is None:
@@ -221,10 +254,25 @@ def _never_made(url: sa.URL) -> sa.URL:
     return url.set(database=f"file:{quote(url.database)}").update_query_dict({"mode": "rw", "uri": "true"})
 
 
-def _failed(failure: SQLAlchemyError, url: sa.URL) -> SourceFailed:
-    if url.query.get("mode") == "rw" and url.database:
-        path = Path(unquote(url.database.removeprefix("file:")))
-        if not path.exists():
-            return SourceFailed(f"the database {path} of the source is not there.")
-    # A driver's words may quote the query or a value: the kind of failure is enough for an administrator to look.
-    return SourceFailed(f"the database of the source refused or broke off the query ({type(failure).__name__}).")
+def _read_only(engine: sa.Engine) -> None:
+    """Have the database refuse to change anything, where it can be told so."""
+    statement = READS_ONLY.get(engine.dialect.name)
+    if statement is None:
+        return
+
+    @sa.event.listens_for(engine, "connect")
+    def set_up(connection: Any, _: object) -> None:  # noqa: ANN401 - the driver's door
+        cursor = connection.cursor()
+        cursor.execute(statement)
+        cursor.close()
+        connection.commit()
+
+
+def _unusable(failure: Exception) -> SourceFailed:
+    """Return what is wrong with a URL; a driver's other words might repeat a part of it."""
+    if isinstance(failure, ImportError | NoSuchModuleError):
+        return SourceFailed(
+            f"the driver that the database URL of the source names is not installed ({failure}).",
+            "Install it, or name one that is in `database`, such as mysql+pymysql://…",
+        )
+    return SourceFailed(f"the database URL of the source cannot be used ({type(failure).__name__}).")
