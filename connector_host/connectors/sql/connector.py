@@ -32,11 +32,12 @@ from connector_host.connectors.sql import (
 )
 from connector_host.connectors.sql.dialects import dialect_of
 from connector_host.connectors.sql.engines import open_engine, parse_url
+from connector_host.connectors.sql.jobs import Job, Outcome
 from connector_host.connectors.sql.known import Known, types_of
 from connector_host.connectors.sql.pacing import Pace
 from connector_host.connectors.sql.passwords import password_of
 from connector_host.connectors.sql.readers import Readers
-from connector_host.connectors.sql.writer import Job, Outcome, Writer
+from connector_host.connectors.sql.writer import Writer
 from connector_host.databases.codes import Happened
 from connector_host.errors import ConfigurationError
 from connector_host.observability import events

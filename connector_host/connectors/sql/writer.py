@@ -13,8 +13,7 @@ from __future__ import annotations
 import random
 import threading
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Protocol
 
 import structlog
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
@@ -25,6 +24,7 @@ from connector_host.connectors.errors import Busy, InDoubt, Unavailable
 from connector_host.connectors.sql import guarding
 from connector_host.connectors.sql.bulk import Disagreement
 from connector_host.connectors.sql.engines import discard
+from connector_host.connectors.sql.jobs import Job, Outcome, Outcomes, deliver, starts
 from connector_host.connectors.sql.lanes import Full, Lanes
 from connector_host.connectors.sql.sizing import GROUP_MAX, GroupSize
 from connector_host.connectors.sql.sqlstate import ENDS_TRANSACTION, to_error
@@ -33,7 +33,6 @@ from connector_host.databases.failures import Failure, understand
 from connector_host.observability import events
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Callable, Sequence
 
     from sqlalchemy import Connection, Engine, NestedTransaction
@@ -50,8 +49,6 @@ ATTEMPTS_MAX = 4
 """How often one export is tried where the database undid it by itself (deadlock, serialisation)."""
 BACKOFF_S = 0.02
 """The first pause between such attempts; it doubles, and up to as much again is added by chance."""
-
-Outcome: TypeAlias = Exported | BaseException
 
 RECONNECTS = frozenset({Happened.CONNECTION, Happened.READ_ONLY})
 """After these nothing was done, and a new connection may do: a server that became a standby keeps its old sessions."""
@@ -73,31 +70,6 @@ class Work(Protocol):
 
     def alone(self, connection: Connection, shape: Shape, export: Export) -> Exported:
         """Carry out one export, in a savepoint or a transaction of its own."""
-
-
-@dataclass(eq=False, slots=True)
-class Job:
-    """One export on its way, and the promise to whoever waits for it."""
-
-    export: Export
-    shape: Shape
-    promise: asyncio.Future[Exported]
-    deadline_s: float
-    """On the monotonic clock; an export that still waits then is withdrawn."""
-    origin: str = ""
-    """For whom it is: each origin waits in a lane of its own."""
-
-    def deliver(self, outcome: Outcome) -> None:
-        """Tell whoever waits what became of the export; runs in the event loop."""
-        if self.promise.done():  # given up meanwhile
-            return
-        if isinstance(outcome, BaseException):
-            self.promise.set_exception(outcome)
-        else:
-            self.promise.set_result(outcome)
-
-
-Outcomes: TypeAlias = dict[Job, Outcome]
 
 
 class _Undone(Exception):
@@ -160,7 +132,7 @@ class Writer:
         while group := self._queue.take(min(self._size.limit, self._pace.group_max or GROUP_MAX)):
             self._pace.wait(len(group))
             outcomes: Outcomes = {}
-            running = [job for job in group if _starts(job, outcomes)]
+            running = [job for job in group if starts(job, outcomes)]
             if running:
                 try:
                     outcomes |= self._run(running)
@@ -168,7 +140,7 @@ class Writer:
                     # A writer that dies would leave everybody waiting; they hear what killed it instead.
                     log.exception(events.DATABASE_ERROR, reason="writer")
                     outcomes |= dict.fromkeys(running, failure)
-            _deliver(outcomes)
+            deliver(outcomes)
         self._disconnect()
 
     def _run(self, group: list[Job]) -> Outcomes:
@@ -360,33 +332,6 @@ def _is_in_doubt(failure: Failure, shape: Shape) -> bool:
     if failure.happened is Happened.TIME_LIMIT:
         return shape.dialect.driver_limits
     return failure.happened in _IN_DOUBT
-
-
-def _starts(job: Job, outcomes: Outcomes) -> bool:
-    """Return whether the export is to be run now; one that was given up or came too late is not."""
-    if job.promise.cancelled():
-        return False
-    if clock.monotonic_s() > job.deadline_s:
-        outcomes[job] = Busy("The database was too busy to begin with this in time; nothing was done.")
-        return False
-    return True
-
-
-def _deliver(outcomes: Outcomes) -> None:
-    """Tell everybody at once: waking the event loop costs more than what it then does."""
-    by_loop: dict[asyncio.AbstractEventLoop, Outcomes] = {}
-    for job, outcome in outcomes.items():
-        by_loop.setdefault(job.promise.get_loop(), {})[job] = outcome
-    for loop, share in by_loop.items():
-        try:
-            loop.call_soon_threadsafe(_tell, share)
-        except RuntimeError:  # the loop ended while its exports ran: nobody is there to be told
-            log.warning(events.DATABASE_ERROR, reason="nobody waits")
-
-
-def _tell(outcomes: Outcomes) -> None:
-    for job, outcome in outcomes.items():
-        job.deliver(outcome)
 
 
 def _undo(savepoint: NestedTransaction | None) -> None:
