@@ -46,6 +46,7 @@ def failure_of(text, user):
         ('DateAdd("x", 1, Now())', 9, "interval"),
         ('DateDiff("d", Now(), "soon")', 22, "no date"),
         ('Replace([a], , "(", , "x", , )', 16, "regular expression"),
+        ('Replace([a], , "[a-z-[b]c]", , "x", , )', 16, "subtracts at position 5"),
         ('Replace([a], , "(?<g>x)", "h", "x", , )', 16, "group"),
         ('FormatDateTime([a], "Never", "yyyy", "yyyy")', 21, "DateTimeStyles"),
         ('FormatDateTime([a], , "yyyy", "")', 31, "date format"),

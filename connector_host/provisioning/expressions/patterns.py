@@ -13,6 +13,7 @@ import regex
 
 from connector_host.provisioning.errors import ExpressionError
 from connector_host.provisioning.expressions.signatures import within_bounds
+from connector_host.provisioning.expressions.subtractions import translated
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -33,7 +34,7 @@ def compiled(pattern: str) -> regex.Pattern[str]:
     if _work(pattern) > MAX_REPEAT:
         raise ExpressionError(f"the counts in a regular expression multiply to {MAX_REPEAT} at the most")
     try:
-        return regex.compile(pattern, cache_pattern=False)
+        return regex.compile(translated(pattern), cache_pattern=False)
     except (regex.error, RecursionError, OverflowError) as failure:
         raise ExpressionError(f"the regular expression cannot be read: {failure}") from None
 
