@@ -40,8 +40,8 @@ _TOKEN_MAX: Final = 1_024
 
 
 def make_token() -> str:
-    """Return a new token: 32 random bytes as 43 characters of base64url."""
-    return secrets.token_urlsafe(32)
+    """Return a new token: 32 random bytes in hex digits, since one that begins with a hyphen is taken for an option."""
+    return secrets.token_hex(32)
 
 
 def accept_token(token: str, url: str) -> str:

@@ -129,7 +129,7 @@ class Chain:
 
     def start(self) -> None:
         """Start host, relay and agent; `connect` in the story waits until they answer."""
-        agent_token = secrets.token_urlsafe(32)
+        agent_token = secrets.token_hex(32)
         _write_secret(self.folder / "agent-token", agent_token)
         (self.folder / "relay.toml").write_text(self._relay_settings(agent_token), encoding="utf-8")
         (self.folder / "agent.toml").write_text(self._agent_settings(), encoding="utf-8")
