@@ -109,7 +109,7 @@ class AuditTrail:
         self._thread = threading.Thread(target=self._work, name="audit", daemon=True)
         self._thread.start()
         if dropped:
-            structlog.get_logger().warning(events.AUDIT_RECOVERED, folder=str(folder), dropped_bytes=dropped)
+            structlog.get_logger().warning(events.AUDIT_RECOVERED, path=str(folder), dropped_bytes=dropped)
             self._queue.put(_Entry({"event": "recovered", "dropped_bytes": dropped}))
 
     async def record(self, **fields: object) -> None:
@@ -322,17 +322,23 @@ def _number(path: Path) -> int:
 
 
 def _resume(folder: Path) -> tuple[Link, int]:
-    """Return where the chain ends, and how many bytes of an unfinished record were cut away."""
-    dropped = 0
+    """Return where the chain ends, and how many bytes of an unfinished record were cut away.
+
+    A trail that is damaged is evidence: nothing is cut away before its end is known to be good.
+    """
+    link, dropped = Link(0, START), 0
+    sizes: dict[Path, int] = {}
     for path in reversed(files_of(folder)):
         content = path.read_bytes()
         whole = content[: content.rfind(b"\n") + 1]
         if len(whole) < len(content):
-            dropped = len(content) - len(whole)
-            os.truncate(path, len(whole))
+            sizes[path], dropped = len(whole), len(content) - len(whole)
         if whole:
-            return _link_of(path, whole[whole.rfind(b"\n", 0, -1) + 1 :]), dropped
-    return Link(0, START), dropped
+            link = _link_of(path, whole[whole.rfind(b"\n", 0, -1) + 1 :])
+            break
+    for path, size in sizes.items():
+        os.truncate(path, size)
+    return link, dropped
 
 
 def _link_of(path: Path, line: bytes) -> Link:

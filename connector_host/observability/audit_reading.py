@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from connector_host.errors import Finding, Level
-from connector_host.observability.audit import BY_HAND, START, Link, files_of, seal_of
+from connector_host.observability.audit import BY_HAND, LOCK, START, Link, files_of, seal_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -25,6 +25,8 @@ def verify_all(folder: Path, seals: Collection[str] = ()) -> dict[str, list[Find
     sections = {"audit": verify(folder, set(seals) - theirs)}
     if files_of(by_hand):
         sections["audit by hand"] = verify(by_hand, theirs)
+        if not seals and not files_of(folder) and not (folder / LOCK).exists():
+            sections["audit"] = [Finding(Level.OK, "audit", "The host has not served with this trail yet.")]
     return sections
 
 
@@ -70,7 +72,8 @@ def verify(folder: Path, seals: Collection[str] = ()) -> list[Finding]:
     if cut_off := _cut_off(first, let_go, sealed=not unseen):
         return [cut_off]
     if link is None:
-        return [Finding(Level.WARNING, "audit", f"There is no record in {folder}.", "Is this the right folder?")]
+        mend = "That is so before the first export. After it, this is the wrong folder, or the trail was removed."
+        return [Finding(Level.WARNING, "audit", f"There is no record in {folder}.", mend)]
     rotated = "" if first == 1 else f" Records before number {first} were rotated away."
     fact = f"{count} records are there as they were written, up to number {link.sequence}, sealed {link.seal}.{rotated}"
     return [Finding(Level.OK, "audit", fact), *recovered, *(_unfinished(unfinished) if unfinished else ())]

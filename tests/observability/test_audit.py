@@ -1,6 +1,7 @@
 """Every record that was acknowledged is there, in order, and a missing or altered one is found."""
 
 import asyncio
+import io
 import json
 import os
 import signal
@@ -9,11 +10,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from structlog.testing import capture_logs
 
 from connector_host.errors import Level
+from connector_host.observability import logs
 from connector_host.observability.audit import AuditDamaged, AuditInUse, AuditTrail, AuditUnavailable, files_of
-from connector_host.observability.audit_reading import read, verify
+from connector_host.observability.audit_reading import read, verify, verify_all
 
 WHOLE = {"rotate_bytes": 1_000_000, "keep_files": 0}
 
@@ -130,15 +131,26 @@ def test_an_empty_folder_proves_nothing(tmp_path):
     assert verify(tmp_path)[0].level is Level.WARNING
 
 
+async def test_a_host_that_exported_by_hand_only_is_suspected_of_nothing_until_it_has_served(tmp_path):
+    await write(tmp_path / "by-hand", 1)
+    assert [one.level for findings in verify_all(tmp_path).values() for one in findings] == [Level.OK, Level.OK]
+    [sealed] = verify_all(tmp_path, ["0" * 64])["audit"]
+    assert sealed.level is Level.FAILURE
+    await write(tmp_path, 1)
+    (tmp_path / "audit-000001.jsonl").unlink()
+    assert [one.level for one in verify_all(tmp_path)["audit"]] == [Level.WARNING]
+
+
 async def test_a_record_that_a_crash_cut_off_is_cut_away_and_told(tmp_path):
     await write(tmp_path, 3)
     with (tmp_path / "audit-000001.jsonl").open("ab") as file:
         file.write(b'{"seq":4,"ti')
-    with capture_logs() as logged:
-        await write(tmp_path, 1)
-    assert [(one["event"], one["log_level"], one["dropped_bytes"]) for one in logged] == [
-        ("audit.recovered", "warning", 12)
-    ]
+    stream = io.StringIO()
+    logs.configure("json", "info", stream=stream)
+    await write(tmp_path, 1)
+    [told] = map(json.loads, stream.getvalue().splitlines())
+    assert (told["event"], told["level"], told["dropped_bytes"]) == ("audit.recovered", "warning", 12)
+    assert told["path"] == str(tmp_path)
     assert verify(tmp_path)[0].level is Level.OK
     events = [content["event"] for _, content in read(tmp_path)]
     assert events == ["export", "export", "export", "recovered", "export"]
@@ -255,6 +267,16 @@ async def test_an_end_that_is_no_record_is_told_and_left_as_it_is(tmp_path, line
     with pytest.raises(AuditDamaged, match=r"audit-000001\.jsonl is no record"):
         AuditTrail(tmp_path, **WHOLE)
     assert file.read_bytes() == content
+
+
+@pytest.mark.parametrize("files", [["audit-000001.jsonl"], ["audit-000001.jsonl", "audit-000002.jsonl"]])
+async def test_half_a_record_is_evidence_where_the_end_before_it_is_damaged(tmp_path, files):
+    contents = {tmp_path / name: b'{"seq":"one","hash":1}\n{"se' if name == files[0] else b'{"seq":3' for name in files}
+    for file, content in contents.items():
+        file.write_bytes(content)
+    with pytest.raises(AuditDamaged, match=r"audit-000001\.jsonl is no record"):
+        AuditTrail(tmp_path, **WHOLE)
+    assert {file: file.read_bytes() for file in contents} == contents
 
 
 async def test_what_no_text_can_hold_is_escaped_and_stops_no_other_record(tmp_path):
