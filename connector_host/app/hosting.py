@@ -11,7 +11,7 @@ import structlog
 
 from connector_host.access.door import Door, networks
 from connector_host.app.building import Builder
-from connector_host.app.refusing import CannotStart, say
+from connector_host.app.refusing import CannotStart
 from connector_host.app.reloading import Reloading
 from connector_host.endpoint.application import make_application
 from connector_host.errors import ConfigurationError, HostError
@@ -78,7 +78,7 @@ def host(  # noqa: PLR0913 - who closes it, what it is made from, and which of s
     """Build everything, to be closed with the stack; raises CannotStart."""
     metrics, settings = Metrics(), configuration.host
     builder = Builder(metrics, kept.trail, configuration.audit, settings.state, settings.workers)
-    served = _build_all(configuration, builder, loud=not worker)
+    served = _build_all(configuration, builder)
     reloading = Reloading(path, configuration, builder, served, worker)
     stack.push_async_callback(reloading.close)
     watch = CertificateWatch(settings.certificate, settings.key, settings.name, live, cares=not worker)
@@ -101,19 +101,21 @@ def host(  # noqa: PLR0913 - who closes it, what it is made from, and which of s
     return Hosting(application, served, metrics, reloading, live.context, (watch.keep, warm))
 
 
-def _build_all(configuration: Configuration, builder: Builder, *, loud: bool) -> dict[str, Served]:
+def _build_all(configuration: Configuration, builder: Builder) -> dict[str, Served]:
     """Build every connector that can be; one that is misconfigured does not stop the rest."""
     served: dict[str, Served] = {}
+    refused: dict[str, str] = {}
     for name, settings in configuration.connectors.items():
         try:
             served[name] = builder.build(name, settings)
         except ConfigurationError as failure:
-            structlog.get_logger().error(events.CONNECTOR_MISCONFIGURED, connector=name, reason=str(failure))
-            builder.metrics.connector_is_down(name)
-            if loud:  # of several processes one speaks, so that a person reads it once
-                say(f"connector {name} is not served: {failure}")
+            refused[name] = str(failure)
     if not served:
-        raise CannotStart("no connector can be served as it is configured; run `connector-host check`.")
+        reasons = " ".join(f"connectors.{name}: {reason}" for name, reason in refused.items())
+        raise CannotStart(f"no connector can be served as it is configured. {reasons}")
+    for name, reason in refused.items():
+        structlog.get_logger().error(events.CONNECTOR_MISCONFIGURED, connector=name, reason=reason)
+        builder.metrics.connector_is_down(name)
     return served
 
 

@@ -260,3 +260,4 @@ def test_what_keeps_a_worker_from_starting_is_said_once(configured):
     configured.write("connector-host.toml", wrong)
     done = configured.run_apart("serve")
     assert (done.returncode, done.stderr.count("no connector can be served")) == (78, 1)
+    assert (done.stderr.count("nowhere cannot be read"), len(done.stderr.splitlines())) == (1, 1), done.stderr
