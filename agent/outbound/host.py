@@ -16,6 +16,7 @@ from aiohttp.client_proto import ResponseHandler
 from yarl import URL
 
 from agent.errors import AgentError, ConfigurationError
+from agent.link.reading import Reading
 from agent.link.tls import doubt
 from agent.outbound.connection import BROKEN, Connection, how_it_broke
 
@@ -82,6 +83,7 @@ class HostPool:
 
     def __init__(self, host: Host) -> None:
         self.host = host
+        self._reading = Reading()
         self._idle: deque[Connection] = deque()
 
     async def borrow(self, record: str = "") -> Connection:
@@ -166,7 +168,10 @@ class HostPool:
         try:
             async with asyncio.timeout(host.connect_s):
                 _, protocol = await loop.create_connection(
-                    lambda: ResponseHandler(loop), host.name, host.port, ssl=host.tls.context()
+                    lambda: self._reading.into(lambda: ResponseHandler(loop)),
+                    host.name,
+                    host.port,
+                    ssl=host.tls.context(),
                 )
         except ssl.SSLCertVerificationError as failure:
             raise HostCertificateRefused(
@@ -178,4 +183,4 @@ class HostPool:
             raise HostUnreachable(f"{where} does not answer within {host.connect_s:g} s") from failure
         except OSError as failure:
             raise HostUnreachable(f"{where} cannot be reached: {failure.strerror or failure}") from failure
-        return Connection(protocol, loop)
+        return Connection(protocol.inner, loop)

@@ -12,6 +12,7 @@ from aiohttp import HttpVersion11, web
 from aiohttp.http_exceptions import LineTooLong
 
 from agent import events, logs
+from agent.link.reading import Buffered, Reading
 from agent.relay import answers
 from agent.relay.answers import SCIM_JSON
 
@@ -44,13 +45,13 @@ class Server(web.Server):
             # aiohttp's name for the time until a complete header is there, for the first request, too.
             keepalive_timeout=limits.idle_s,
         )
+        self._reading = Reading()
 
-    def __call__(self) -> web.RequestHandler:
-        """Return the protocol of one new connection."""
-        return self.protocol(_nothing)
-
-    def protocol(self, on_end: Callable[[], object]) -> web.RequestHandler:
+    def protocol(self, on_end: Callable[[], object]) -> Buffered[web.RequestHandler]:
         """Return the protocol of one new connection, which calls `on_end` when it ends."""
+        return self._reading.into(lambda: self._make(on_end))
+
+    def _make(self, on_end: Callable[[], object]) -> web.RequestHandler:
         protocol = _Protocol(self, loop=self._loop, **self._kwargs)
         protocol.on_end = on_end
         return protocol
@@ -59,10 +60,6 @@ class Server(web.Server):
         """Bound what waits for the client."""
         super().connection_made(handler, transport)
         transport.set_write_buffer_limits(high=_BUFFER_BYTES)
-
-
-def _nothing() -> None:
-    """Change nothing."""
 
 
 class _Protocol(web.RequestHandler):

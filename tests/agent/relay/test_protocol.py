@@ -7,6 +7,7 @@ import logging
 import socket
 import ssl
 from contextlib import suppress
+from functools import partial
 
 import pytest
 from aiohttp import web
@@ -92,7 +93,9 @@ async def test_what_waits_for_a_client_that_does_not_read_is_bounded(papers, cli
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(papers.certificate, papers.key)
     server = Server(serve, LimitSettings())
-    async with await asyncio.get_running_loop().create_server(server, "127.0.0.1", 0, ssl=context) as listening:
+    loop = asyncio.get_running_loop()
+    factory = partial(server.protocol, lambda: None)
+    async with await loop.create_server(factory, "127.0.0.1", 0, ssl=context) as listening:
         async with client.get(f"https://localhost:{listening.sockets[0].getsockname()[1]}/") as response:
             assert response.status == 200
         await server.shutdown()
