@@ -16,7 +16,7 @@ from connector_host import clock
 from connector_host.endpoint.health import CertificateState
 from connector_host.errors import HostError, failures
 from connector_host.observability import events
-from connector_host.tls.files import UnusableFile, check_authority, judge_identity, load_identity
+from connector_host.tls.files import UnusableFile, check_authority, exposure_findings, judge_identity, load_identity
 from connector_host.tls.identity import EXPIRY_WARNING_DAYS, days_left, warning_days
 from connector_host.tls.renewal import is_due, own_authority, renew
 
@@ -33,7 +33,7 @@ LOOK_S = 10.0
 _EXPIRED: Final = -1
 """The days that are left once a certificate has ended."""
 
-_Stamp = tuple[int, int, int]
+_Stamp = tuple[int, int, int, int]
 
 
 @dataclass(slots=True)
@@ -123,6 +123,7 @@ class CertificateWatch:
         """Return what the files hold; raises UnusableFile where it may not stand for this host, or believe clients."""
         identity = load_identity(self.certificate, self.key)
         findings = [
+            *exposure_findings(self.key),
             *judge_identity(identity, self.host, now),
             *check_authority(self.live.client_authority, "client_authority", now),
         ]
@@ -171,5 +172,5 @@ def _stamp(path: Path) -> _Stamp:
     try:
         facts = path.stat()
     except OSError:
-        return (0, 0, 0)
-    return (facts.st_mtime_ns, facts.st_size, facts.st_ino)
+        return (0, 0, 0, 0)
+    return (facts.st_mtime_ns, facts.st_size, facts.st_ino, facts.st_mode)

@@ -5,6 +5,7 @@ Knows no configuration: the caller says which file is which.
 
 from __future__ import annotations
 
+import os
 import re
 import stat
 from dataclasses import dataclass, field
@@ -80,7 +81,7 @@ def check_identity(
         identity = load_identity(certificate, key)
     except UnusableFile as failure:
         return [failure.finding]
-    return [*_exposure_findings(key), *judge_identity(identity, host, now, section=section)]
+    return [*exposure_findings(key), *judge_identity(identity, host, now, section=section)]
 
 
 def check_authority(path: Path | None, subject: str, now: datetime) -> list[Finding]:
@@ -95,6 +96,18 @@ def check_authority(path: Path | None, subject: str, now: datetime) -> list[Find
     if all(now > one.not_valid_after_utc for one in authorities):
         return [Finding(Level.FAILURE, subject, f"Every authority in {path} has expired.", "Get the present one.")]
     return [Finding(Level.OK, subject, f"{path} holds {len(authorities)} that may be believed.")]
+
+
+def exposure_findings(key: Path) -> list[Finding]:
+    """Return a FAILURE where everybody on this machine may use the key; Windows says that by other means."""
+    try:
+        mode = key.stat().st_mode
+    except OSError:  # gone since it was read
+        return []
+    if os.name != "posix" or not mode & (stat.S_IROTH | stat.S_IWOTH):
+        return []
+    mend = f"Run: chmod 600 {key}. If it has been so for long, get a new key, too."
+    return [Finding(Level.FAILURE, "key", f"Everybody on this machine may use {key}.", mend)]
 
 
 def judge_identity(identity: Identity, host: str, now: datetime, *, section: str = HOST_SECTION) -> list[Finding]:
@@ -187,11 +200,3 @@ def _unusable(subject: str, fact: str, mend: str) -> UnusableFile:
 
 def _cut_off(content: bytes) -> bool:
     return len(re.findall(rb"-----BEGIN ", content)) != len(re.findall(rb"-----END [A-Z0-9 ]+-----", content))
-
-
-def _exposure_findings(key: Path) -> list[Finding]:
-    """Warn where others may read the key; Windows says that by other means."""
-    mode = key.stat().st_mode
-    if not mode & (stat.S_IROTH | stat.S_IWOTH):
-        return []
-    return [Finding(Level.WARNING, "key", f"Everybody on this machine may read {key}.", f"chmod 600 {key}")]

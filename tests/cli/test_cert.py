@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.serialization.pkcs12 import serialize_key_an
 
 from connector_host import clock
 from connector_host.tls.files import load_chain, load_key
-from connector_host.tls.issuing import Issued, issue_authority, issue_leaf
+from connector_host.tls.issuing import Issued, issue_authority, issue_leaf, write_private
 
 
 def test_a_certificate_is_issued_shown_and_checked(folder):
@@ -80,7 +80,7 @@ def test_a_certificate_of_another_authority_is_used_by_init_and_not_overwritten(
     own = issue_leaf(issue_authority("theirs", clock.now()), "localhost", clock.now())
     (folder.path / "tls").mkdir()
     (folder.path / "tls" / "certificate.pem").write_bytes(own.certificate_pem)
-    (folder.path / "tls" / "key.pem").write_bytes(own.key_pem)
+    write_private(folder.path / "tls" / "key.pem", own.key_pem)
     issued = folder.run("cert", "issue", "--host", "localhost", "--out", "tls")
     assert (issued.returncode, "certificate.pem exists" in issued.stderr) == (1, True), issued
     done = folder.init("--table", "Employees", "--token-file", "token")

@@ -69,6 +69,14 @@ def test_a_good_replacement_is_taken(watched):
     assert watched.watch.days_left == 100
 
 
+def test_a_new_key_that_lies_open_is_taken_once_it_is_closed(watched):
+    watched.replace("hr.example.org", days=100)
+    watched.files.key.chmod(0o644)
+    assert (watched.look(), watched.watch.days_left) == (["certificate.refused"], LEAF_DAYS)
+    watched.files.key.chmod(0o600)
+    assert (watched.look(), watched.watch.days_left) == (["certificate.replaced"], 100)
+
+
 @pytest.mark.parametrize("what", ["another host", "another key", "cut off", "gone"])
 def test_a_bad_replacement_is_refused_once_and_the_old_one_goes_on(watched, what):
     context = watched.watch.live._current

@@ -7,7 +7,7 @@ from cryptography.hazmat.primitives.asymmetric import x25519
 from connector_host.errors import Level, failures
 from connector_host.tls.description import describe
 from connector_host.tls.files import UnusableFile, check_identity, load_chain, load_identity, load_key
-from connector_host.tls.issuing import Issued, issue_authority, issue_files, issue_leaf
+from connector_host.tls.issuing import Issued, issue_authority, issue_files, issue_leaf, write_private
 from tests.tls.certificates import NOW, X400_NAME, armoured, odd_certificates, self_signed
 
 
@@ -97,20 +97,11 @@ def test_a_key_of_another_certificate_is_a_failure(files):
     assert finding.subject == "key"
 
 
-def test_a_key_that_everybody_may_read_is_warned_of(files):
-    files.key.chmod(0o644)
-    assert ("key", f"chmod 600 {files.key}") in [
-        (finding.subject, finding.mend)
-        for finding in check_identity(files.certificate, files.key, "localhost", NOW)
-        if finding.level is Level.WARNING
-    ]
-
-
 def test_a_chain_in_order_is_good_and_in_any_other_order_a_failure(tmp_path):
     authority = issue_authority("test", NOW)
     leaf = issue_leaf(authority, "localhost", NOW)
     certificate, key = tmp_path / "host.pem", tmp_path / "host.key"
-    key.write_bytes(leaf.key_pem)
+    write_private(key, leaf.key_pem)
     certificate.write_bytes(leaf.certificate_pem + authority.certificate_pem)
     assert failures(check_identity(certificate, key, "localhost", NOW)) == []
     certificate.write_bytes(authority.certificate_pem + leaf.certificate_pem)
@@ -137,3 +128,18 @@ def test_an_issuer_whose_key_nobody_knows_may_still_be_shown(files):
     [certificate] = load_chain(files.certificate)
     files.certificate.write_bytes(armoured(odd_certificates(certificate)["kind of key"]))
     assert describe(load_chain(files.certificate)[0], NOW)["key"] == "of a kind that TLS does not use"
+
+
+@pytest.mark.parametrize("mode", [0o644, 0o604, 0o602])
+def test_a_key_that_everybody_may_use_is_refused_with_the_mend(files, mode):
+    files.key.chmod(mode)
+    [refused] = failures(check_identity(files.certificate, files.key, "hr.example.org", NOW))
+    assert (refused.fact, f"chmod 600 {files.key}" in refused.mend) == (
+        f"Everybody on this machine may use {files.key}.",
+        True,
+    )
+
+
+def test_a_key_that_a_group_may_read_is_good(files):
+    files.key.chmod(0o640)
+    assert failures(check_identity(files.certificate, files.key, "hr.example.org", NOW)) == []
