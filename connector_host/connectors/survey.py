@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from connector_host.connectors.contract import AttributeType
 
@@ -88,6 +88,17 @@ class ColumnSample:
     """How many different values there are among those that are filled."""
     looks: str = ""
     """What all of them look like, such as e-mail addresses."""
+
+
+TRUTHS = (("Y", "N"), ("T", "F"), ("J", "N"), ("1", "0"), ("YES", "NO"), ("TRUE", "FALSE"), ("ON", "OFF"))
+"""Words for true and false. They are nobody's own, so they may be said."""
+
+
+def truth_in(words: Collection[str]) -> tuple[str, str] | None:
+    """Return the word for true and the one for false, as they are spelled, where there are these two and no other."""
+    capitals = {word.upper(): word for word in words}
+    pair = next((pair for pair in TRUTHS if set(pair) == capitals.keys()), None)
+    return None if pair is None or len(set(words)) != len(pair) else (capitals[pair[0]], capitals[pair[1]])
 
 
 @dataclass(frozen=True, slots=True)

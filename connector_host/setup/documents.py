@@ -25,7 +25,7 @@ def render(host: HostPlan, connector: ConnectorPlan, folder: Path) -> str:
 
 def connector_lines(plan: ConnectorPlan, folder: Path) -> Iterator[str]:
     """Yield one `[connectors.NAME]` with its tables."""
-    key = f"connectors.{_bare(plan.name)}"
+    key = f"connectors.{bare(plan.name)}"
     yield from (f"# {_one_line(note)}" for note in plan.notes)
     yield f"[{key}]"
     yield 'type = "sql"'
@@ -50,11 +50,17 @@ def connector_lines(plan: ConnectorPlan, folder: Path) -> Iterator[str]:
     yield f"[{key}.attributes]"
     for column, path in plan.attributes.items():
         reason = plan.reasons.get(column, "")
-        yield f"{_bare(column)} = {quoted(path)}" + (f"  # {_one_line(reason)}" if reason else "")
+        yield f"{bare(column)} = {quoted(path)}" + (f"  # {_one_line(reason)}" if reason else "")
     for flow, facts in plan.flows.items():
         yield ""
         yield f"[{key}.{flow}]"
         yield from (f"{name} = {toml(value)}" for name, value in facts.items())
+    for column, truth in plan.truths.items():
+        yield ""
+        yield f"# True and false to a directory: {truth.reason}."
+        yield f"[{key}.column.{bare(column)}]"
+        yield f"true = {quoted(truth.true)}"
+        yield f"false = {quoted(truth.false)}"
     if plan.preset != "strict":
         yield ""
         yield f"# {plan.preset_reason}"
@@ -69,7 +75,7 @@ def quoted(text: str) -> str:
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
-def _bare(key: str) -> str:
+def bare(key: str) -> str:
     """Return a key as TOML writes it: bare where it may be (TOML 1.0, Keys)."""
     return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else quoted(key)
 

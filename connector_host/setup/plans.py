@@ -5,16 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from connector_host.connectors.contract import AttributeType
 from connector_host.connectors.survey import AnchorCandidate
 from connector_host.errors import ConfigurationError
 from connector_host.scim.suggestions import LIKELY, Suggestion, suggest
+from connector_host.setup.truths import seen, truths_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from connector_host.connectors.survey import ColumnSample, TableSurvey
+    from connector_host.connectors.survey import TableSurvey
     from connector_host.setup.directories import Preset
+    from connector_host.setup.truths import Truth
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,34 +56,44 @@ class ConnectorPlan:
     """What `disable` and `delete` do, where it is not the default."""
     notes: tuple[str, ...] = ()
     """What was not taken over from another product; comments in the file."""
+    truths: Mapping[str, Truth] = field(default_factory=dict)
+    """Column to the words that stand for true and false in it."""
     left_out: Mapping[str, str] = field(default_factory=dict)
     """Column to the reason why it is not served; a comment in the file."""
 
 
 def suggest_for(survey: TableSurvey, anchor: str) -> tuple[Suggestion, ...]:
     """Return what each column of the table probably is; a number or key that is only the anchor is nothing else."""
-    suggestions = suggest([(column.name, column.type) for column in survey.columns])
+    truths = truths_of(survey)
+    kinds = [(one.name, AttributeType.BOOLEAN if one.name in truths else one.type) for one in survey.columns]
+    suggestions = suggest(kinds)
     taken = {found.path for found in suggestions}
     return tuple(
         Suggestion(found.column, "", 0.0, "is the anchor: the SCIM id")
         if found.column == anchor and not found.path
-        else _by_values(found, survey.samples.get(found.column), taken)
+        else _by_words(found, truths.get(found.column)) or _by_values(found, survey, taken)
         for found in suggestions
     )
 
 
-def _by_values(found: Suggestion, sample: ColumnSample | None, taken: set[str]) -> Suggestion:
+def _by_words(found: Suggestion, truth: Truth | None) -> Suggestion | None:
+    """Return a suggestion with the setting that makes its words true and false, where those are certain."""
+    if truth is None or not found.expose:
+        return None
+    return replace(found, reason=f"{found.reason}; true or false by {truth.said(found.column)}, since {truth.reason}")
+
+
+def _by_values(found: Suggestion, survey: TableSurvey, taken: set[str]) -> Suggestion:
     """Return a suggestion with what the values say where the name says nothing; each path is suggested once."""
+    sample = survey.samples.get(found.column)
     if sample is None or not sample.looks or found.path or not found.expose:
         return found
     path = PATHS_OF_LOOKS.get(sample.looks)
     if path is not None and path not in taken:
         taken.add(path)
         return Suggestion(found.column, path, BY_VALUES, f"its values look like {sample.looks}")
-    if sample.looks.endswith(" only"):
-        true, _, false = sample.looks.removesuffix(" only").split(" ")
-        said = f'to make it true or false: column.{found.column} = {{ true = "{true}", false = "{false}" }}'
-        return replace(found, reason=f"{found.reason}; {said}")
+    if (truth := seen(survey, found.column)) is not None:
+        return replace(found, reason=f"{found.reason}; to make it true or false: {truth.said(found.column)}")
     return found
 
 

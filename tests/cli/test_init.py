@@ -4,9 +4,11 @@ import json
 import os
 import pty
 import socket
+import sqlite3
 import stat
 import subprocess
 import tomllib
+from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote
 
@@ -58,6 +60,21 @@ def test_the_token_may_go_into_a_file_for_its_owner_only(configured):
     token = configured.read("token").strip()
     assert stat.S_IMODE((configured.path / "token").stat().st_mode) == 0o600
     assert hash_token(token) in configured.read("Employees.tokens")
+
+
+def test_a_column_of_y_and_n_is_true_and_false_at_once(folder):
+    with closing(sqlite3.connect(folder.path / "flags.db")) as database:
+        database.execute(
+            "CREATE TABLE people (login text PRIMARY KEY NOT NULL, Active char(1) CHECK (Active IN ('Y', 'N')))"
+        )
+    done = folder.run("init", "--yes", "--port", "0", "--database-url", "sqlite:///flags.db", "--table", "people")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert connector(folder, "people")["column"] == {"Active": {"true": "Y", "false": "N"}}
+    user = json.dumps({"login": "anna", "Active": False})
+    done = folder.run("export", "people", "--create", user)
+    assert done.returncode == 0, done.stdout + done.stderr
+    with closing(sqlite3.connect(folder.path / "flags.db")) as database:
+        assert database.execute("SELECT Active FROM people").fetchall() == [("N",)]
 
 
 @pytest.mark.parametrize("source", ["url", "environment", "file"])

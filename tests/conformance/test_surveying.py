@@ -7,6 +7,7 @@ import pytest
 from connector_host.connectors.registry import survey_table
 from connector_host.connectors.survey import ColumnSample
 from connector_host.setup.plans import best_anchor, suggest_for
+from connector_host.setup.truths import truths_of
 
 TABLE = """CREATE TABLE "Legacy" (code varchar(10) NOT NULL, contact varchar(60), aktiv char(1), made bigint,
            hired integer, phone_desk varchar(30), note varchar(10), salary numeric(12, 2) DEFAULT 0)"""
@@ -70,7 +71,20 @@ def test_what_the_name_does_not_say_the_values_may(legacy):
     found = {one.column: one for one in suggest_for(survey, "code")}
     assert found["contact"].path == 'emails[type eq "work"].value'
     assert found["contact"].reason == "its values look like e-mail addresses"
-    assert found["aktiv"].reason.endswith('column.aktiv = { true = "J", false = "N" }')
+    assert 'column.aktiv = { true = "J", false = "N" }' in found["aktiv"].reason
+
+
+def test_words_for_true_and_false_are_known_by_the_rows_and_by_a_check_constraint(legacy):
+    legacy.execute(
+        'DROP TABLE IF EXISTS "Checked"',
+        """CREATE TABLE "Checked" (code varchar(10), "Active" char(1) NOT NULL CHECK ("Active" IN ('Y', 'N')))""",
+    )
+    checked = survey_table(legacy.url, legacy.password, table="Checked")
+    found = truths_of(checked) | truths_of(surveyed(legacy))
+    assert {name: (truth.true, truth.false) for name, truth in found.items()} == {
+        "Active": ("Y", "N"),
+        "aktiv": ("J", "N"),
+    }
 
 
 def test_a_login_that_may_not_read_still_learns_what_the_catalogue_says(employees, poor):

@@ -24,6 +24,7 @@ def describe(options: Options) -> tuple[Login, ConnectorPlan]:
     from connector_host.connectors.registry import list_relations, survey_table
     from connector_host.setup.directories import DIRECTORIES
     from connector_host.setup.plans import choose_anchor, exposed_columns, left_out, suggest_for
+    from connector_host.setup.truths import to_write
 
     login = _login(options)
     table, schema = _table(options, list_relations(login.url, login.password))
@@ -34,6 +35,8 @@ def describe(options: Options) -> tuple[Login, ConnectorPlan]:
     attributes = _attributes(options, survey, anchor)
     name = _name(options, table)
     directory = DIRECTORIES[_directory(options)]
+    columns = options.columns or exposed_columns(survey, suggestions)
+    truths = to_write(survey, attributes, mapped_only=options.no_suggestions)
     reasons = {found.column: found.reason for found in suggestions if attributes.get(found.column) == found.path}
     return login, _plan(
         options.config,
@@ -45,7 +48,8 @@ def describe(options: Options) -> tuple[Login, ConnectorPlan]:
         attributes=attributes,
         reasons=reasons,
         accept_unenforced_anchor=not candidate.enforced,
-        columns=options.columns or exposed_columns(survey, suggestions),
+        columns=columns,
+        truths={name: truth for name, truth in truths.items() if columns is None or name in columns},
         left_out=left_out(survey, suggestions),
         preset=directory.preset,
         preset_reason=directory.reason,

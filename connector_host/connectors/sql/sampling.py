@@ -10,7 +10,7 @@ from sqlalchemy.exc import DBAPIError
 from connector_host.connectors.contract import to_text
 from connector_host.connectors.sql import anchors, queries, shapes
 from connector_host.connectors.sql.columns import Unfit
-from connector_host.connectors.survey import ColumnSample
+from connector_host.connectors.survey import ColumnSample, truth_in
 from connector_host.errors import ConfigurationError
 from connector_host.settings.connectors import ExportSettings
 
@@ -39,9 +39,6 @@ LOOKS: Mapping[str, re.Pattern[str]] = {
     "telephone numbers": re.compile(r"\+?(?=(?:\D*\d){7,15}\D*$)\d[\d ()/.-]*"),
 }
 """Shapes that tell what a column holds; the first that all its values have."""
-
-PAIRS = (("Y", "N"), ("T", "F"), ("J", "N"), ("1", "0"), ("YES", "NO"), ("TRUE", "FALSE"), ("ON", "OFF"))
-"""Words for true and false. They are nobody's own, so they may be said."""
 
 
 def sampled(
@@ -104,11 +101,8 @@ def _looks(texts: Sequence[str], type_: str) -> str:
     """Return what all values look like; empty where they have nothing in common, or are of a type that says it."""
     if type_ not in ("string", "integer"):
         return ""
-    words = {text.upper() for text in texts}
-    for pair in PAIRS:
-        if len(words) == len(pair) and words == set(pair):
-            kept = sorted(set(texts), key=lambda text: pair.index(text.upper()))
-            return f"{kept[0]} and {kept[1]} only" if len(kept) == len(pair) else ""
+    if (truth := truth_in(set(texts))) is not None:
+        return f"{truth[0]} and {truth[1]} only"
     if len(texts) < TELLING_ROWS:
         return ""
     return next((what for what, shape in LOOKS.items() if all(shape.fullmatch(text) for text in texts)), "")
