@@ -117,6 +117,7 @@ CODES: Mapping[str, Mapping[str, Happened]] = {
         "515": _H.NOT_NULL,
         "547": _H.CHECK,  # foreign keys, too: one number for both
         **dict.fromkeys(("8152", "2628", "245", "241", "242", "8114", "8115", "220", "248"), _H.BAD_VALUE),
+        # An identity's 8115 is told apart by its message (failures.IDENTITY_IN_TEXT).
         "11728": _H.EXHAUSTED,
         **dict.fromkeys(("271", "544"), _H.COMPUTED),
         **dict.fromkeys(("1205", "3960", "3961"), _H.DEADLOCK),
@@ -139,7 +140,8 @@ CODES: Mapping[str, Mapping[str, Happened]] = {
         "ORA-02290": _H.CHECK,
         **dict.fromkeys(("ORA-12899", "ORA-01438", "ORA-01426", "ORA-01722", "ORA-01401", "ORA-01461"), _H.BAD_VALUE),
         **dict.fromkeys(("ORA-01830", "ORA-01839", "ORA-01841", "ORA-01843", "ORA-01847", "ORA-01861"), _H.BAD_VALUE),
-        "ORA-08004": _H.EXHAUSTED,
+        # https://docs.oracle.com/en/error-help/db/oci-08004; the second of a sequence that is scalable.
+        **dict.fromkeys(("ORA-08004", "ORA-64603"), _H.EXHAUSTED),
         **dict.fromkeys(("ORA-54013", "ORA-54017", "ORA-32795", "ORA-32796"), _H.COMPUTED),
         **dict.fromkeys(("ORA-00060", "ORA-08177"), _H.DEADLOCK),
         **dict.fromkeys(("ORA-00054", "ORA-30006"), _H.LOCKED),
@@ -170,6 +172,7 @@ CODES: Mapping[str, Mapping[str, Happened]] = {
         "23502": _H.NOT_NULL,
         **dict.fromkeys(("23001", "23503", "23504"), _H.FOREIGN_KEY),
         "23513": _H.CHECK,
+        # https://www.ibm.com/support/knowledgecenter/SSEPEK_12.0.0/codes/src/tpc/n359.html
         "23522": _H.EXHAUSTED,
         "22": _H.BAD_VALUE,
         "428C9": _H.COMPUTED,

@@ -33,6 +33,11 @@ be anybody's words: MariaDB repeats the value in `Duplicate entry 'x (2013)' for
 NUMBERS_END = "167"
 """What MariaDB and MySQL say where AUTO_INCREMENT left the range of its column."""
 
+IDENTITY_IN_TEXT = "IDENTITY"
+"""What SQL Server's 8115 says in place of a type where an identity left the range of its column, in any language:
+`Arithmetic overflow error converting IDENTITY to data type int.` Whatever else stands there is a type, and no value.
+"""
+
 ORACLE_CODE = re.compile(r"\b(?:ORA|DPY)-\d{4,5}\b")
 DB2_MESSAGE = re.compile(r".*?\[IBM\]\[CLI Driver\](?:\[[^\]]*\])?\s*(SQL\d{4,5}N)", re.DOTALL)
 
@@ -86,6 +91,8 @@ def understand(error: SQLAlchemyError, database: str) -> Failure:
         happened = Happened.CONNECTION
     if code in ("08", "08001") and TURNED_AWAY.search(text):
         happened = Happened.LOGIN
+    if (database, code) == ("mssql", "8115") and IDENTITY_IN_TEXT in text:
+        happened = Happened.EXHAUSTED
     if error.connection_invalidated and happened not in (Happened.LOGIN, Happened.NO_DRIVER):
         happened = Happened.CONNECTION
     return Failure(happened, code, _names(origin, text))

@@ -159,6 +159,21 @@ class Odbc(Exception):
         ("28000", "[28000] Login failed for user 'x'. (18456) (SQLDriverConnect)", Happened.LOGIN),
         ("08S01", "[08S01] TCP Provider: Error code 0x68 (104) (SQLExecDirectW)", Happened.CONNECTION),
         ("42S02", "[42S02] Invalid object name 'x'. (208) (SQLExecDirectW)", Happened.SCHEMA),
+        (
+            "22003",
+            "[22003] Arithmetic overflow error converting IDENTITY to data type int. (8115) (SQLExecDirectW)",
+            Happened.EXHAUSTED,
+        ),
+        (
+            "22003",
+            "[22003] Arithmetic overflow error converting expression to data type int. (8115) (SQLExecDirectW)",
+            Happened.BAD_VALUE,
+        ),
+        (
+            "HY000",
+            "[HY000] The sequence object 'S' has reached its maximum. (11728) (SQLExecDirectW)",
+            Happened.EXHAUSTED,
+        ),
     ],
 )
 def test_errors_are_told_by_their_number(state, text, happened):

@@ -79,6 +79,8 @@ DUPLICATE = (
         ("ORA-00942: table or view does not exist", Happened.SCHEMA, None),
         ("ORA-32795: cannot insert into a generated always identity column", Happened.COMPUTED, None),
         ("ORA-20017: no users on Sundays (2291)\nORA-06512: at HR.T, line 3", Happened.RULE, None),
+        ("ORA-08004: sequence HR.S.NEXTVAL exceeds MAXVALUE and cannot be instantiated", Happened.EXHAUSTED, None),
+        ("ORA-64603: NEXTVAL cannot be instantiated for S", Happened.EXHAUSTED, None),
         ("ORA-01653: unable to extend table HR.EMPLOYEES by 8 in tablespace USERS", Happened.FULL, None),
     ],
 )
@@ -105,6 +107,7 @@ def test_oracles_code_decides_and_its_constraint_is_named(text, happened, names)
         ("42704", 'SQL0204N  "HR.EMPLOYEES" is an undefined name.  SQLSTATE=42704', Happened.SCHEMA),
         ("57011", "SQL0964C  The transaction log is full.  SQLSTATE=57011", Happened.FULL),
         ("428C9", "SQL0798N  No value for a generated column.  SQLSTATE=428C9", Happened.COMPUTED),
+        ("23522", "SQL0359N  The range of values is exhausted.  SQLSTATE=23522", Happened.EXHAUSTED),
         ("75001", 'SQL0438N  Application raised error with diagnostic text: "no".  SQLSTATE=75001', Happened.RULE),
         ("HYT00", "CLI0125E  Timeout expired.  SQLSTATE=HYT00", Happened.TIME_LIMIT),
     ],
