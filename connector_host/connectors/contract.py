@@ -27,6 +27,9 @@ Value: TypeAlias = str | bool | int | Decimal | datetime
 Values: TypeAlias = Mapping[str, Value | None]
 """Attribute name to value; None is an explicit null, an absent name is no statement at all."""
 
+Row: TypeAlias = Sequence[Value | None]
+"""The values of one object, in the order of the object type's attributes."""
+
 
 def to_text(value: Value) -> str:
     """Return the canonical text of a value: what an anchor looks like as SCIM `id`."""
@@ -322,7 +325,7 @@ class Importer(Protocol):
     def object_type(self) -> ObjectType:
         """The object type, as it was discovered when the importer was opened."""
 
-    def batches(self, condition: Condition, *, sort_by: str | None = None) -> Iterator[list[dict[str, Value | None]]]:
+    def batches(self, condition: Condition, *, sort_by: str | None = None) -> Iterator[Sequence[Row]]:
         """Yield the objects that match, a thousand or so at a time, each with every attribute.
 
         Memory is bounded whatever the number of objects. Sorted by the attribute and then by the anchor where one is
@@ -336,10 +339,10 @@ class Importer(Protocol):
         itself stamps each change with.
         """
 
-    def stamped_since(self, column: str, version: int) -> Iterator[list[dict[str, Value | None]]]:
+    def stamped_since(self, column: str, version: int) -> Iterator[Sequence[Row]]:
         """Yield the objects with this row version or a later one, or with none at all; as batches does."""
 
-    def entries(self, anchors: Sequence[str]) -> dict[str, dict[str, Value | None]]:
+    def entries(self, anchors: Sequence[str]) -> dict[str, Row]:
         """Return the objects with these anchors, as they are; one that is not there is left out."""
 
     def change_log(self) -> ChangeLog:

@@ -10,14 +10,11 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import msgspec
 
-from connector_host.connectors.contract import Value  # noqa: TC001 - msgspec reads the annotations of Change
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from connector_host.connectors.contract import Row, Value  # noqa: TC001 - msgspec reads the annotations of Change
 
 Kind: TypeAlias = Literal["add", "modify", "delete"]
 Format: TypeAlias = Literal["ndjson", "csv"]
@@ -28,7 +25,16 @@ class Change(msgspec.Struct, frozen=True, gc=False):
 
     change: Kind
     anchor: str
-    values: dict[str, Value | None]
+    row: Row
+    """Empty where it is gone."""
+
+
+class _Line(msgspec.Struct, frozen=True, gc=False):
+    """One change as it is written down."""
+
+    change: Kind
+    anchor: str
+    values: object
 
 
 Encode: TypeAlias = Callable[[Sequence[Change]], bytes]
@@ -39,20 +45,28 @@ _json = msgspec.json.Encoder()
 def encoder(form: Format, attributes: Sequence[str]) -> tuple[bytes, Encode]:
     """Return what stands at the head of the output, and the function from changes to bytes."""
     if form == "ndjson":
-        return b"", _json.encode_lines
+        named = _naming(attributes)
+        return b"", lambda changes: _json.encode_lines(
+            [_Line(change.change, change.anchor, named(*change.row) if change.row else {}) for change in changes]
+        )
     return _rows([("change", "anchor", *attributes)]), lambda changes: _rows(
-        (change.change, change.anchor, *_cells(change.values, attributes)) for change in changes
+        (change.change, change.anchor, *map(_cell, change.row or [None] * len(attributes))) for change in changes
     )
 
 
-def digestible(values: Mapping[str, Value | None]) -> bytes:
-    """Return the same bytes for the same values, whatever the order of the table's columns."""
-    return _json.encode(sorted(values.items()))
+def _naming(attributes: Sequence[str]) -> Callable[..., object]:
+    """Return what makes an object of the values of a row: a dictionary would cost as much as reading the row."""
+    fields = {f"value{place}": name for place, name in enumerate(attributes)}
+    try:
+        return msgspec.defstruct("Values", fields, rename=fields, frozen=True, gc=False)
+    except ValueError:  # a name that JSON has to escape
+        return lambda *row: dict(zip(attributes, row, strict=True))
 
 
-def _cells(values: Mapping[str, Value | None], attributes: Sequence[str]) -> list[str]:
-    """Return the values as text; a null and the empty string look alike in CSV."""
-    return [_cell(values.get(name)) for name in attributes]
+def digesting(attributes: Sequence[str]) -> Callable[[Row], bytes]:
+    """Return what gives the same bytes for the same values, whatever the order of the table's columns."""
+    places = sorted((name, place) for place, name in enumerate(attributes))
+    return lambda row: _json.encode([(name, row[place]) for name, place in places])
 
 
 def _cell(value: Value | None) -> str:

@@ -18,7 +18,7 @@ from typing import IO, TYPE_CHECKING, Literal, TypeAlias
 from connector_host.connectors.contract import EVERYTHING, Value, to_text
 from connector_host.errors import ConfigurationError, HostError
 from connector_host.runs import watermarks
-from connector_host.runs.changes import Change, Encode, Format, digestible, encoder
+from connector_host.runs.changes import Change, Encode, Format, digesting, encoder
 from connector_host.runs.outputs import delivered
 from connector_host.runs.state import Counts, ImportState
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from connector_host.connectors.contract import Importer
+    from connector_host.connectors.contract import Importer, Row
 
 Profile: TypeAlias = Literal["full", "snapshot", "watermark", "changes"]
 
@@ -76,7 +76,8 @@ def run(
     try:
         with delivered(request.output) as stream:
             stream.write(head)
-            delivery = _Delivery(stream, encode, counts, progress)
+            place = attributes.index(importer.object_type.anchor)
+            delivery = _Delivery(stream, encode, place, digesting(attributes), counts, progress)
             if request.profile == "full":
                 _full(importer, delivery)
             elif request.profile == "changes":
@@ -122,6 +123,9 @@ class _Delivery:
 
     stream: IO[bytes]
     encode: Encode
+    anchor: int
+    """The place of the anchor in a row."""
+    digestible: Callable[[Row], bytes]
     counts: Counts
     progress: Callable[[Counts], None]
 
@@ -131,11 +135,10 @@ class _Delivery:
 
 
 def _full(importer: Importer, delivery: _Delivery) -> None:
-    anchor = importer.object_type.anchor
     for rows in importer.batches(EVERYTHING):
         delivery.counts.read += len(rows)
         delivery.counts.adds += len(rows)
-        delivery.write([Change("add", _text(row[anchor]), row) for row in rows])
+        delivery.write([Change("add", _text(row[delivery.anchor]), row) for row in rows])
 
 
 # ── delta ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -145,16 +148,14 @@ def _delta(
     importer: Importer, state: ImportState, delivery: _Delivery, number: int, mark: watermarks.Mark | None
 ) -> None:
     """Deliver the rows whose digest is new; a watermark only spares reading those that cannot be."""
-    anchor = importer.object_type.anchor
     batches = importer.batches(EVERYTHING) if mark is None else mark.batches(importer)
     for rows in batches:
-        delivery.write(_different(state, delivery.counts, number, {_text(row[anchor]): row for row in rows}))
+        delivery.write(_different(state, delivery, number, {_text(row[delivery.anchor]): row for row in rows}))
 
 
-def _different(
-    state: ImportState, counts: Counts, number: int, rows: dict[str, dict[str, Value | None]]
-) -> list[Change]:
+def _different(state: ImportState, delivery: _Delivery, number: int, rows: Mapping[str, Row]) -> list[Change]:
     """Remember rows as they are, and return those that were not so before."""
+    counts, digestible = delivery.counts, delivery.digestible
     digests = {anchor: state.digest(digestible(row)) for anchor, row in rows.items()}
     known = state.known(list(digests))
     changes: list[Change] = []
@@ -187,10 +188,10 @@ def _changes(importer: Importer, state: ImportState, delivery: _Delivery, number
         for anchors in log.anchors(kept, request.overlap):
             rows = importer.entries(anchors)
             gone |= dict.fromkeys(state.known([anchor for anchor in anchors if anchor not in rows]))
-            delivery.write(_different(state, delivery.counts, number, rows))
+            delivery.write(_different(state, delivery, number, rows))
         _refuse_too_many(len(gone), state.count(), accepted=request.accept_deletions)
         delivery.counts.deletes = len(gone)
-        delivery.write([Change("delete", anchor, {}) for anchor in gone])
+        delivery.write([Change("delete", anchor, ()) for anchor in gone])
         state.forget(list(gone))
     state.move_mark(log.name, end)
 
@@ -212,10 +213,10 @@ def _deletions(importer: Importer, state: ImportState, delivery: _Delivery, numb
     while anchors := state.unseen(number, after=last):
         last = anchors[-1]
         found = importer.entries(anchors)
-        delivery.write(_different(state, delivery.counts, number, found))
+        delivery.write(_different(state, delivery, number, found))
         gone = [anchor for anchor in anchors if anchor not in found]
         delivery.counts.deletes += len(gone)
-        delivery.write([Change("delete", anchor, {}) for anchor in gone])
+        delivery.write([Change("delete", anchor, ()) for anchor in gone])
     state.forget_unseen(number)
 
 

@@ -27,12 +27,12 @@ from connector_host.connectors.contract import (
 from connector_host.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
-    from connector_host.connectors.contract import Attribute, Condition, Importer
+    from connector_host.connectors.contract import Attribute, Condition, Importer, Row
     from connector_host.runs.state import ImportState
 
-    Rows = list[dict[str, Value | None]]
+    Rows = Sequence[Row]
 
 OVERLAP_S = 300.0
 """How far a time or a number goes back."""
@@ -102,9 +102,10 @@ class Greatest:
         if self.start is not None:
             name = self.attribute.name
             condition = AnyOf((Compare(name, Comparator.GE, self.start), Not(Present(name))))
+        place = importer.object_type.attributes.index(self.attribute)
         for rows in importer.batches(condition):
             for row in rows:
-                self._meet(row[self.attribute.name])
+                self._meet(row[place])
             yield rows
 
     def _meet(self, value: Value | None) -> None:

@@ -7,6 +7,7 @@ and writers own theirs); nothing here is async.
 from __future__ import annotations
 
 import time
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from urllib.parse import quote
 
@@ -202,23 +203,29 @@ def _limit(connection: Any, dialect: Dialect, statement_s: float) -> None:  # no
 
 
 def _read_infinity_as_absent(connection: Any) -> None:  # noqa: ANN401 - the driver's door
-    """Read a moment without end as no value: psycopg would fail, and one such row would stop a whole page."""
-    from psycopg import DataError  # noqa: PLC0415 - only where this driver is installed
-    from psycopg.types import datetime as loaders  # noqa: PLC0415 - the same
+    """Read a moment without end as no value: psycopg would fail, and one such row would stop a whole page.
 
-    for name, loader in (
-        ("timestamptz", loaders.TimestamptzLoader),
-        ("timestamp", loaders.TimestampLoader),
-        ("date", loaders.DateLoader),
-    ):
+    Its own loaders cannot be built upon: they are fast where they are C, and then nothing of a class above them is
+    called; in Python one costs as much as the rest of a row. The session's DateStyle is ISO.
+    """
+    from psycopg.adapt import Loader  # noqa: PLC0415 - only where this driver is installed
 
-        def load(self: Any, data: Any, loader: Any = loader) -> Any:  # noqa: ANN401 - psycopg's protocol
+    class Moments(Loader):
+        def load(self, data: Any) -> datetime | None:  # noqa: ANN401 - psycopg's protocol
             try:
-                return loader.load(self, data)
-            except DataError:
+                return datetime.fromisoformat(str(data, "ascii"))
+            except ValueError:
                 return None
 
-        connection.adapters.register_loader(name, type(f"Finite{loader.__name__}", (loader,), {"load": load}))
+    class Days(Loader):
+        def load(self, data: Any) -> date | None:  # noqa: ANN401 - psycopg's protocol
+            try:
+                return date.fromisoformat(str(data, "ascii"))
+            except ValueError:
+                return None
+
+    for name, loader in (("timestamptz", Moments), ("timestamp", Moments), ("date", Days)):
+        connection.adapters.register_loader(name, loader)
 
 
 def _read_json_as_text(connection: Any) -> None:  # noqa: ANN401 - the driver's door

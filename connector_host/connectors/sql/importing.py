@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from connector_host.connectors.contract import ChangeLog, Condition, ObjectType, Value
+    from connector_host.connectors.contract import ChangeLog, Condition, ObjectType, Row
     from connector_host.connectors.sql.dialect import ServerCursor
     from connector_host.connectors.sql.known import Known
     from connector_host.connectors.sql.shapes import Shape
@@ -58,8 +58,8 @@ class SqlImporter:
         """The object type, as it was discovered when the importer was opened."""
         return self._shape.object_type
 
-    def batches(self, condition: Condition, *, sort_by: str | None = None) -> Iterator[list[dict[str, Value | None]]]:
-        """Yield the rows that match as values by attribute name (see contract.Importer)."""
+    def batches(self, condition: Condition, *, sort_by: str | None = None) -> Iterator[Sequence[Row]]:
+        """Yield the rows that match (see contract.Importer)."""
         shape = self._shape
         values: list[object] = []
         question = conditions.ask(condition, shape, values)
@@ -73,12 +73,12 @@ class SqlImporter:
         with translated(self._shape.dialect.name):
             return rowversions.horizon(self._connection, self._shape)
 
-    def stamped_since(self, column: str, version: int) -> Iterator[list[dict[str, Value | None]]]:
+    def stamped_since(self, column: str, version: int) -> Iterator[Sequence[Row]]:
         """Yield the rows with this row version or a later one (see contract.Importer)."""
         statement = rowversions.statement(self._connection, self._shape, column)
         yield from self._stream(statement, {rowversions.SINCE: str(version)})
 
-    def _stream(self, statement: Statement, values: Mapping[str, object]) -> Iterator[list[dict[str, Value | None]]]:
+    def _stream(self, statement: Statement, values: Mapping[str, object]) -> Iterator[Sequence[Row]]:
         """Yield the rows of a statement."""
         shape = self._shape
         given = statement.bound(values)
@@ -90,13 +90,14 @@ class SqlImporter:
         ):
             cursor.execute(statement.text, given)
             while part := cursor.fetchmany(BATCH):
-                yield shape.batch(part, self._unreadable)
+                yield shape.decoded(part, self._unreadable)
 
-    def entries(self, anchors: Sequence[str]) -> dict[str, dict[str, Value | None]]:
-        """Return the rows with these anchors as values by attribute name (see contract.Importer)."""
+    def entries(self, anchors: Sequence[str]) -> dict[str, Row]:
+        """Return the rows with these anchors (see contract.Importer)."""
         with translated(self._shape.dialect.name):
             found = queries.read(self._connection, self._shape, anchors, self._unreadable)
-        return {anchor: dict(entry.values) for anchor, entry in found.items()}
+        # The values of an entry are in the order of the columns.
+        return {anchor: tuple(entry.values.values()) for anchor, entry in found.items()}
 
     def change_log(self) -> ChangeLog:
         """Return the log of the table's changes (see contract.Importer)."""

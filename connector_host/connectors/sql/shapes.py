@@ -13,7 +13,16 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 from sqlalchemy.sql import quoted_name
 
-from connector_host.connectors.contract import Attribute, AttributeType, Entry, Mutability, ObjectType, Value, to_text
+from connector_host.connectors.contract import (
+    Attribute,
+    AttributeType,
+    Entry,
+    Mutability,
+    ObjectType,
+    Row,
+    Value,
+    to_text,
+)
 from connector_host.connectors.sql import anchors, predicates, scripted, sources
 from connector_host.connectors.sql.codecs import codec_for
 from connector_host.connectors.sql.columns import AsDriver, Codec, Unfit
@@ -135,34 +144,33 @@ class Shape:
         return Entry("" if anchor is None else to_text(anchor), values)
 
     def values(self, row: Sequence[object], on_unreadable: Callable[[str], None]) -> dict[str, Value | None]:
-        """Return a row as values by attribute name; see `entry`."""
-        values: dict[str, Any] = dict(zip(self.columns, row, strict=True))
-        for name, decode in self._decoders:
-            raw = values[name]
-            if raw is not None:
-                try:
-                    values[name] = decode(raw)
-                except Unfit:
-                    values[name] = None
-                    on_unreadable(name)
-        return values
+        """Return a row as values by attribute name, in the order of the columns; see `entry`."""
+        return dict(zip(self.columns, self.decoded([row], on_unreadable)[0], strict=True))
 
-    def batch(
-        self, rows: Sequence[Sequence[Any]], on_unreadable: Callable[[str], None]
-    ) -> list[dict[str, Value | None]]:
-        """Return many rows as values; a row that needs no decoding costs one dictionary and nothing else."""
-        if self._decoders:
-            return [self.values(row, on_unreadable) for row in rows]
-        names: Any = tuple(self.columns)
-        return [dict(zip(names, row)) for row in rows]  # noqa: B905 - checked per row it would cost as much again
+    def decoded(self, rows: Sequence[Sequence[Any]], on_unreadable: Callable[[str], None]) -> Sequence[Row]:
+        """Return rows as values in the order of the columns; see `entry`. What needs no decoding is given back."""
+        if not self._decoders:
+            return rows
+        decoded: list[Row] = []
+        for row in rows:
+            values = list(row)
+            for place, name, decode in self._decoders:
+                if values[place] is not None:
+                    try:
+                        values[place] = decode(values[place])
+                    except Unfit:
+                        values[place] = None
+                        on_unreadable(name)
+            decoded.append(values)
+        return decoded
 
     @cached_property
-    def _decoders(self) -> tuple[tuple[str, Callable[[object], Value]], ...]:
-        """Return the columns whose results are not values as they come."""
+    def _decoders(self) -> tuple[tuple[int, str, Callable[[object], Value]], ...]:
+        """Return the columns whose results are not values as they come, each with its place."""
         parameters = self.dialect.parameters
         return tuple(
-            (name, column.codec.decode)
-            for name, column in self.columns.items()
+            (place, name, column.codec.decode)
+            for place, (name, column) in enumerate(self.columns.items())
             if column.discovered.kind.family not in parameters.plain
             or column.attribute.type is not column.discovered.facts.type
             or (parameters.misreads_unsigned and column.discovered.kind.low == 0)
