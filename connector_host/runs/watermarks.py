@@ -1,7 +1,8 @@
 """Watermarks: from where a delta import reads on, and the mark that it leaves for the next one.
 
-    Greatest   the greatest time or number that was met; read again from an overlap below it, since a transaction that
-               took its time commits late with an early one (sql-connectors.md §3.7)
+    Latest     the latest time that was met; read again from an overlap before it, since a transaction that took its
+               time commits late with an early one (sql-connectors.md §3.7)
+    Highest    the same of numbers, with some of the highest left out of account: nobody knows what they count to today
     Horizon    the row version below which the connected system says that everything is committed; needs no overlap
 
 Neither sees deletions. What is met again is known by its digest.
@@ -9,7 +10,8 @@ Neither sees deletions. What is met again is known by its digest.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import heapq
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -36,6 +38,8 @@ if TYPE_CHECKING:
 
 OVERLAP_S = 300.0
 """How far a time or a number goes back."""
+STRAYS_MAX = 100
+"""Rows with the highest numbers that are read each time: one fewer may be far ahead and still hide nothing."""
 
 
 def of(importer: Importer, state: ImportState, name: str, overlap: float | None) -> Mark:
@@ -46,7 +50,7 @@ def of(importer: Importer, state: ImportState, name: str, overlap: float | None)
     kept = state.mark(name)
     attribute = importer.object_type.by_name.get(name)
     if attribute is not None and attribute.type in (AttributeType.DATE_TIME, AttributeType.INTEGER):
-        return _greatest(attribute, kept, OVERLAP_S if overlap is None else overlap)
+        return _growing(attribute, kept, OVERLAP_S if overlap is None else overlap)
     horizon = importer.horizon(name) if name else None
     if horizon is None:
         raise ConfigurationError(
@@ -59,13 +63,13 @@ def of(importer: Importer, state: ImportState, name: str, overlap: float | None)
     return Horizon(name, start, horizon)
 
 
-def _greatest(attribute: Attribute, kept: str | None, overlap: float) -> Greatest:
-    if kept is None:
-        return Greatest(attribute, None, None)
+def _growing(attribute: Attribute, kept: str | None, overlap: float) -> Latest | Highest:
     if attribute.type is AttributeType.INTEGER:
-        return Greatest(attribute, int(kept) - int(overlap), int(kept))
+        return Highest(attribute, None if kept is None else int(kept) - int(overlap))
+    if kept is None:
+        return Latest(attribute, None, None)
     moment = datetime.fromisoformat(kept)
-    return Greatest(attribute, moment - timedelta(seconds=overlap), moment)
+    return Latest(attribute, moment - timedelta(seconds=overlap), moment)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,42 +93,72 @@ class Horizon:
 
 
 @dataclass(slots=True)
-class Greatest:
-    """The attribute that grows, from where to read, and the greatest value that was met."""
+class Latest:
+    """The attribute that grows, from where to read, and the latest time that was met."""
 
     attribute: Attribute
-    start: datetime | int | None
-    greatest: datetime | int | None
+    start: datetime | None
+    latest: datetime | None
 
     def batches(self, importer: Importer) -> Iterator[Rows]:
         """Yield what is not earlier than the last run's mark and the overlap, or has no mark; everything at first."""
-        condition: Condition = EVERYTHING
-        if self.start is not None:
-            name = self.attribute.name
-            condition = AnyOf((Compare(name, Comparator.GE, self.start), Not(Present(name))))
-        place = importer.object_type.attributes.index(self.attribute)
-        for rows in importer.batches(condition):
-            for row in rows:
-                self._meet(row[place])
+        for rows in importer.batches(_since(self.attribute, self.start)):
+            for value in _values(importer, self.attribute, rows):
+                if isinstance(value, datetime) and (self.latest is None or value > self.latest):
+                    self.latest = value
             yield rows
 
-    def _meet(self, value: Value | None) -> None:
-        if isinstance(value, datetime):
-            self.greatest = value if not isinstance(self.greatest, datetime) else max(self.greatest, value)
-        elif isinstance(value, int):
-            self.greatest = value if not isinstance(self.greatest, int) else max(self.greatest, value)
-
     def move(self, state: ImportState) -> None:
-        """Move the mark to the greatest value that was met, but never beyond today.
+        """Move the mark to the latest time that was met, but never beyond today.
 
         One row that is dated 9999 would hide every change to come. A clock of ours that is slow only reads more.
         """
-        match self.greatest:
-            case datetime():
-                mark = min(self.greatest.astimezone(UTC), clock.now())
-                state.move_mark(self.attribute.name, mark.isoformat())
-            case int():
-                state.move_mark(self.attribute.name, str(self.greatest))
+        if self.latest is not None:
+            mark = min(self.latest.astimezone(UTC), clock.now())
+            state.move_mark(self.attribute.name, mark.isoformat())
 
 
-Mark: TypeAlias = Greatest | Horizon
+@dataclass(slots=True)
+class Highest:
+    """The attribute that counts, from where to read, and the highest numbers that were met, the lowest first."""
+
+    attribute: Attribute
+    start: int | None
+    highest: list[int] = field(default_factory=list)
+
+    def batches(self, importer: Importer) -> Iterator[Rows]:
+        """Yield what is not below the last run's mark and the overlap, or has no mark; everything at first."""
+        for rows in importer.batches(_since(self.attribute, self.start)):
+            for value in _values(importer, self.attribute, rows):
+                if isinstance(value, int):
+                    self._meet(value)
+            yield rows
+
+    def _meet(self, number: int) -> None:
+        if len(self.highest) < STRAYS_MAX:
+            heapq.heappush(self.highest, number)
+        elif number > self.highest[0]:
+            heapq.heapreplace(self.highest, number)
+
+    def move(self, state: ImportState) -> None:
+        """Move the mark to the lowest of the highest numbers; with fewer rows it stays where it is.
+
+        One row with a number far ahead would hide every change to come, and unlike a time it cannot be told from one
+        that is right.
+        """
+        if len(self.highest) == STRAYS_MAX:
+            state.move_mark(self.attribute.name, str(self.highest[0]))
+
+
+def _since(attribute: Attribute, start: datetime | int | None) -> Condition:
+    if start is None:
+        return EVERYTHING
+    return AnyOf((Compare(attribute.name, Comparator.GE, start), Not(Present(attribute.name))))
+
+
+def _values(importer: Importer, attribute: Attribute, rows: Rows) -> Iterator[Value | None]:
+    place = importer.object_type.attributes.index(attribute)
+    return (row[place] for row in rows)
+
+
+Mark: TypeAlias = Latest | Highest | Horizon

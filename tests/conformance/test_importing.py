@@ -109,6 +109,18 @@ async def test_a_row_that_is_dated_far_ahead_hides_no_later_change(people, impor
     assert [row["anchor"] for row in imported("watermark", watermark="Hired")] == ["late"]
 
 
+async def test_a_number_that_is_far_ahead_hides_no_later_change(people, imported, tmp_path):
+    numbered = ", ".join(f"('more{number}', 'x', {number})" for number in range(21, 201))
+    people.execute(
+        f"""INSERT INTO "Employees" ("Login", "Name", "Number") VALUES {numbered}""",
+        """UPDATE "Employees" SET "Number" = 2000000000 WHERE "Login" = 'user1'""",
+    )
+    imported("watermark", watermark="Number", overlap=1)
+    people.execute("""INSERT INTO "Employees" ("Login", "Name", "Number") VALUES ('late', 'x', 201)""")
+    assert [row["anchor"] for row in imported("watermark", watermark="Number", overlap=1)] == ["late"]
+    assert read_last(tmp_path) < 110, "the highest hundred, and not the table"
+
+
 @pytest.mark.parametrize("mark", ["Hired", "Number"])
 async def test_a_row_without_a_mark_is_looked_at_each_time(people, imported, mark):
     imported("watermark", watermark=mark, overlap=1)
