@@ -125,13 +125,13 @@ def _relay(parsed: argparse.Namespace) -> int:
 
 
 def _enroll(parsed: argparse.Namespace) -> int:
+    from agent.addresses import relay_url  # noqa: PLC0415
     from agent.outbound.credentials import EnrolmentRefused, enrol_at_any  # noqa: PLC0415
-    from agent.outbound.dialling import parse_relay  # noqa: PLC0415
     from agent.settings import load_agent  # noqa: PLC0415
 
     settings = load_agent(parsed.config).agent
     urls = (settings.relay,) if isinstance(settings.relay, str) else settings.relay
-    relays = [parse_relay(url) for url in urls]
+    relays = [relay_url(url) for url in urls]
     state = settings.state or Path("state")
     try:
         identity = asyncio.run(enrol_at_any(settings, relays, state, _enrolment_token(parsed)))

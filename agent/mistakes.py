@@ -6,11 +6,17 @@ Never the value itself: a secret may stand in the wrong place.
 from __future__ import annotations
 
 import re
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from msgspec import inspect
 
+from agent.errors import ConfigurationError
+
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
     import msgspec
 
 WANTED: Final = "wanted"
@@ -32,6 +38,21 @@ def words(message: str, model: type[msgspec.Struct]) -> str:
     if wanted := _wanted(inspect.type_info(model), place):
         return f"{place}: write {wanted}."
     return f"{place}: {fact[:1].lower()}{fact[1:]}."
+
+
+@contextmanager
+def named(path: Path) -> Iterator[None]:
+    """Put the file's name before what is wrong with it."""
+    try:
+        yield
+    except ConfigurationError as failure:
+        raise ConfigurationError(f"{path}: {failure}") from failure
+
+
+def outlasts(dead_s: float, every_s: float, dead: str, every: str) -> None:
+    """Refuse a silence that ends a line before a sign of life can come."""
+    if dead_s <= every_s:
+        raise ConfigurationError(f"{dead}: must be more than {every}, {every_s:g}: write two or three times that.")
 
 
 def _key(place: str, key: str) -> str:

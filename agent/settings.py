@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal, TypeVar
 import msgspec
 from msgspec import Meta
 
+from agent.addresses import host_url, proxy_url, relay_url
 from agent.errors import ConfigurationError
 from agent.logs import LogFormat, LogLevel  # noqa: TC001 - msgspec reads these annotations when the program runs
-from agent.mistakes import WANTED, words
+from agent.mistakes import WANTED, named, outlasts, words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -304,6 +305,10 @@ def load_relay(path: Path, environment: Mapping[str, str] | None = None) -> Rela
         if not TENANT_NAME.fullmatch(name):
             wanted = "use lower-case letters, digits and hyphens, 63 at most"
             raise ConfigurationError(f"{path}: tenants.{name}: is no name for a tenant: {wanted}.")
+    with named(path):
+        outlasts(settings.relay.dead_s, settings.relay.heartbeat_s, "relay.dead_s", "relay.heartbeat_s")
+        if (nats := settings.relay.nats) is not None:
+            outlasts(nats.dead_s, nats.beat_s, "relay.nats.dead_s", "relay.nats.beat_s")
     if settings.relay.state is None:
         relay = msgspec.structs.replace(settings.relay, state=path.resolve().parent / "state")
         return msgspec.structs.replace(settings, relay=relay)
@@ -315,10 +320,22 @@ def load_agent(path: Path, environment: Mapping[str, str] | None = None) -> Agen
     settings = load(path, AgentConfiguration, AGENT_PREFIX, os.environ if environment is None else environment)
     if not TENANT_NAME.fullmatch(settings.agent.tenant):
         raise ConfigurationError(f"{path}: agent.tenant: is no name of a tenant; the relay's administrator knows it.")
+    with named(path):
+        _judge(settings.agent)
     if settings.agent.state is None:
         agent = msgspec.structs.replace(settings.agent, state=path.resolve().parent / "state")
         return msgspec.structs.replace(settings, agent=agent)
     return settings
+
+
+def _judge(agent: AgentSettings) -> None:
+    """Refuse what is well formed and cannot be used; raises ConfigurationError."""
+    host_url(agent.host)
+    for url in (agent.relay,) if isinstance(agent.relay, str) else agent.relay:
+        relay_url(url)
+    if agent.proxy is not None:
+        proxy_url(agent.proxy)
+    outlasts(agent.dead_s, agent.heartbeat_s, "agent.dead_s", "agent.heartbeat_s")
 
 
 def load(path: Path, model: type[Model], prefix: str, environment: Mapping[str, str]) -> Model:

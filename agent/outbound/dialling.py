@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Final
 
 import aiohttp
 import msgspec
-from yarl import URL
 
 from agent import __version__, events, logs
+from agent.addresses import relay_url
 from agent.errors import ConfigurationError, LinkLost
 from agent.link.credentials import CHALLENGE_BYTES, prove
 from agent.link.links import MESSAGE_BYTES, Heartbeat, Link
@@ -32,6 +32,8 @@ from agent.secrets import read_secret
 from agent.status import dated
 
 if TYPE_CHECKING:
+    from yarl import URL
+
     from agent.link.messages import Health
     from agent.outbound.credentials import Identity
     from agent.outbound.forwarding import Forwarder
@@ -46,14 +48,6 @@ FAR_S: Final = 0.005
 1 ms, and such a line is quicker than two ends that deflate."""
 
 
-def parse_relay(url: str) -> URL:
-    """Return the relay's URL; raises ConfigurationError where it is not `https://name[:port]`."""
-    parsed = URL(url)
-    if parsed.scheme not in {"https", "wss"} or not parsed.host or parsed.query_string or parsed.user:
-        raise ConfigurationError(f"agent.relay: write https://NAME:PORT; {url!r} is something else.")
-    return parsed.with_scheme("https")
-
-
 class Dialler:
     """Keeps the links to the relay alive until it is told to stop."""
 
@@ -62,7 +56,7 @@ class Dialler:
         self._settings = settings
         trusting(settings.relay_trust, "agent.relay_trust")
         relays = (settings.relay,) if isinstance(settings.relay, str) else settings.relay
-        self._urls = [parse_relay(url) / "link" / settings.tenant for url in relays]
+        self._urls = [relay_url(url) / "link" / settings.tenant for url in relays]
         self._forwarder = forwarder
         self._way = Way(settings)
         self._probe = probe

@@ -13,14 +13,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from aiohttp.client_proto import ResponseHandler
-from yarl import URL
 
-from agent.errors import AgentError, ConfigurationError
+from agent.errors import AgentError
 from agent.link.reading import Reading
 from agent.link.tls import doubt
 from agent.outbound.connection import BROKEN, Connection, how_it_broke
 
 if TYPE_CHECKING:
+    from yarl import URL
+
     from agent.outbound.host_tls import HostTls
 
 IDLE_S: Final = 15.0
@@ -68,14 +69,6 @@ class Host:
     def port(self) -> int:
         """Return the host's port."""
         return self.url.port or 443
-
-
-def parse_host(url: str, tls: HostTls, connect_s: float) -> Host:
-    """Return the host at this URL; raises ConfigurationError where it is not `https://name[:port]`."""
-    parsed = URL(url)
-    if parsed.scheme != "https" or not parsed.host or parsed.path != "/" or parsed.query_string or parsed.user:
-        raise ConfigurationError(f"agent.host: write https://NAME:PORT and no path; {url!r} is something else.")
-    return Host(parsed, tls, connect_s)
 
 
 class HostPool:

@@ -9,12 +9,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import aiohttp
-from yarl import URL
 
-from agent.errors import ConfigurationError
+from agent.addresses import proxy_url
 from agent.secrets import read_secret
 
 if TYPE_CHECKING:
+    from yarl import URL
+
     from agent.settings import AgentSettings
 
 
@@ -34,10 +35,7 @@ class Way:
 def _configured(settings: AgentSettings) -> tuple[URL | None, dict[str, str] | None]:
     if settings.proxy is None:
         return None, None
-    url = URL(settings.proxy)
-    if url.scheme != "http" or not url.host or url.path != "/" or url.password is not None:
-        wanted = "write http://[USER@]NAME:PORT, and the password into agent.proxy_password_file"
-        raise ConfigurationError(f"agent.proxy: is no proxy: {wanted}.")
+    url = proxy_url(settings.proxy)
     if url.user is None:
         return url, None
     return url.with_user(None), {"Proxy-Authorization": aiohttp.encode_basic_auth(url.user, _password(settings))}

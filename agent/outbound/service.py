@@ -6,10 +6,11 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from agent import __version__, events, logs, metrics
+from agent.addresses import host_url
 from agent.outbound.credentials import load
 from agent.outbound.dialling import Dialler, read_token
 from agent.outbound.forwarding import Forwarder
-from agent.outbound.host import HostPool, parse_host
+from agent.outbound.host import Host, HostPool
 from agent.outbound.host_tls import HostTls
 from agent.outbound.probe import Probe
 from agent.outbound.reporting import Reporter
@@ -28,7 +29,7 @@ async def run(settings: AgentSettings, stop: asyncio.Event, ready: Callable[[], 
     Raises ConfigurationError where the settings cannot be used.
     """
     tls = HostTls(settings.host_trust, settings.host_client_certificate, settings.host_client_key)
-    pool = HostPool(parse_host(settings.host, tls, settings.host_connect_s))
+    pool = HostPool(Host(host_url(settings.host), tls, settings.host_connect_s))
     probe = Probe(pool, settings.probe_s)
     forwarder = Forwarder(
         pool,

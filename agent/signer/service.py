@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Final
 
 import aiohttp
 from aiohttp import web
-from yarl import URL
 
 from agent import __version__, events, logs
+from agent.addresses import upstream_url
 from agent.errors import ConfigurationError
 from agent.link.tls import trusting
 from agent.signer.proxy import Signer
@@ -26,7 +26,7 @@ CONNECT_S: Final = 10.0
 
 async def run(settings: SignerSettings, stop: asyncio.Event) -> None:
     """Serve until `stop` is set; raises ConfigurationError where the settings cannot be used."""
-    upstream = parse_upstream(settings.upstream)
+    upstream = upstream_url(settings.upstream)
     try:
         key = load_key(settings.key)
     except UnusableKey as failure:
@@ -51,14 +51,3 @@ async def run(settings: SignerSettings, stop: asyncio.Event) -> None:
         finally:
             await runner.cleanup()
     logs.event(events.SIGNER_STOPPED)
-
-
-def parse_upstream(url: str) -> str:
-    """Return the URL without a slash at its end; raises ConfigurationError where it is not `https://NAME[/PATH]`."""
-    try:
-        parsed = URL(url, encoded=True)
-    except ValueError:
-        parsed = URL()
-    if parsed.scheme != "https" or not parsed.host or parsed.query_string or parsed.fragment or parsed.user:
-        raise ConfigurationError("sign.upstream: is no URL of a relay or host: write https://NAME[:PORT][/PATH].")
-    return url.rstrip("/")

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 from msgspec import Meta
 
+from agent.addresses import upstream_url
 from agent.logs import LogFormat, LogLevel  # noqa: TC001 - msgspec reads these annotations when the program runs
+from agent.mistakes import named
 from agent.settings import Port, Seconds, Settings, load
 
 if TYPE_CHECKING:
@@ -53,4 +55,7 @@ class SignerConfiguration(Settings, frozen=True, kw_only=True):
 
 def load_signer(path: Path, environment: Mapping[str, str] | None = None) -> SignerConfiguration:
     """Read sign.toml with the environment laid over it; raises ConfigurationError that names file, key and mend."""
-    return load(path, SignerConfiguration, PREFIX, os.environ if environment is None else environment)
+    settings = load(path, SignerConfiguration, PREFIX, os.environ if environment is None else environment)
+    with named(path):
+        upstream_url(settings.sign.upstream)
+    return settings

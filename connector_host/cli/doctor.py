@@ -76,7 +76,7 @@ def _tenant_url(url: str) -> str:
     """Return the URL without a slash at its end; no error repeats it, since a password may stand in it."""
     from yarl import URL
 
-    from connector_host.provisioning.settings.addresses import split
+    from connector_host.urls import split
 
     parts = split(url, frozenset({"https"}))
     try:

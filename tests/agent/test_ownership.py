@@ -6,8 +6,8 @@ import os
 
 import pytest
 
+from agent.addresses import relay_url
 from agent.outbound.credentials import enrol
-from agent.outbound.dialling import parse_relay
 from agent.relay import administration
 
 ACCOUNT = 12_345
@@ -44,6 +44,6 @@ async def test_an_agent_that_root_enrols_is_the_services_to_run(chain, host, of_
     config.write_text(f'[relay]\ncertificate = "c"\nkey = "k"\nstate = "{tmp_path / "relay-state"}"\n')
     token, _ = administration.add_tenant(config, "acme")
     state = of_the_service / "state"
-    await enrol(chain.agent_settings(host.url), parse_relay(chain.url), state, token)
+    await enrol(chain.agent_settings(host.url), relay_url(chain.url), state, token)
     assert {path.name for path in state.iterdir()} >= {"agent.pem", "relay-authority.pem"}
     assert strangers(of_the_service) == set()

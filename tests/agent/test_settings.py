@@ -81,6 +81,11 @@ def test_the_environment_lies_over_the_file(tmp_path):
         ),
         (RELAY + 'passthrough = ["A B"]', "tenants[...].passthrough[0]: write a host name, in lower case"),
         (RELAY.replace("tenants.acme", "tenants.Acme_1"), "tenants.Acme_1: is no name for a tenant"),
+        (RELAY.replace("[tenants", "dead_s = 5\n[tenants"), "relay.dead_s: must be more than relay.heartbeat_s, 5"),
+        (
+            RELAY.replace("[tenants", '[relay.nats]\nurls = ["tls://n"]\nbeat_s = 4\n[tenants'),
+            "relay.nats.dead_s: must be more than relay.nats.beat_s, 4",
+        ),
     ],
 )
 def test_a_mistake_is_named_with_file_and_key(tmp_path, text, words):
@@ -95,6 +100,54 @@ def test_a_secret_that_is_misplaced_is_not_repeated(tmp_path):
     with pytest.raises(ConfigurationError) as caught:
         load_relay(write(tmp_path, RELAY.replace(HASH, "a-secret-token")), {})
     assert "a-secret-token" not in str(caught.value)
+
+
+UNREACHABLE = (
+    "http://secret.example", "secret.example:8443", "https://secret.example/?x=1", "https://secret.example#x",
+    "https://[::1-secret", "https://secret.example:99999", "https://secret.example:0", "https://secret.example:x",
+    "https://..secret", "https://", "https://secret example", "https://xn--", "https://secret\\x",
+)  # fmt: skip
+WITH_LOGIN = ("https://me@secret.example", "https://me:secret@relay.example", "https://:secret@relay.example")
+
+
+@pytest.mark.parametrize("url", [*UNREACHABLE, *WITH_LOGIN, "https://secret.example/path"])
+@pytest.mark.parametrize("key", ["relay", "host"])
+def test_a_url_that_is_none_is_refused_when_it_is_read_and_not_repeated(tmp_path, key, url):
+    environment = {f"PROVISIONING_AGENT__AGENT__{key.upper()}": url}
+    with pytest.raises(ConfigurationError) as caught:
+        load_agent(write(tmp_path, AGENT), environment)
+    assert f"it.toml: agent.{key}: " in str(caught.value)
+    assert "write https://NAME:PORT" in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("url", [*UNREACHABLE[1:], "http://me:secret@p.example", "https://p.example", "http://p/x"])
+def test_a_proxy_that_is_none_is_refused_when_it_is_read(tmp_path, url):
+    with pytest.raises(ConfigurationError, match=r"agent\.proxy: .* write http://\[USER@\]NAME:PORT") as caught:
+        load_agent(write(tmp_path, AGENT), {"PROVISIONING_AGENT__AGENT__PROXY": url})
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("url", [*UNREACHABLE, *WITH_LOGIN])
+def test_a_signers_upstream_that_is_none_is_refused_when_it_is_read(tmp_path, url):
+    path = write(tmp_path, '[sign]\nupstream = "https://relay.example.org/t/acme"\nkey = "key"\n')
+    signer_settings.load_signer(path, {})
+    with pytest.raises(ConfigurationError, match=r"sign\.upstream: .* write https://NAME\[:PORT\]") as caught:
+        signer_settings.load_signer(path, {"PROVISIONING_SIGNER__SIGN__UPSTREAM": url})
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url", ["https://[::1]:8585", "https://host.example.", "https://bücher.example:1/", "HTTPS://A"]
+)
+def test_urls_that_can_be_reached_are_taken(tmp_path, url):
+    text = AGENT.replace("https://localhost:8585", url).replace("https://relay.example.org", url)
+    assert load_agent(write(tmp_path, text), {}).agent.host == url
+
+
+def test_a_silence_that_is_shorter_than_the_signs_of_life_is_refused(tmp_path):
+    with pytest.raises(ConfigurationError, match=r"agent\.dead_s: must be more than agent\.heartbeat_s, 20"):
+        load_agent(write(tmp_path, AGENT + "heartbeat_s = 20\n"), {})
 
 
 def test_a_missing_file_is_said(tmp_path):

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Final
-from urllib.parse import SplitResult, quote, urlsplit
+from urllib.parse import quote, urlsplit
+
+from connector_host.urls import split
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,19 +27,6 @@ SQLITE_FILE: Final = re.compile(r"(?P<scheme>sqlite(?:\+pysqlite)?:///)(?!:memor
 def is_loopback(url: str) -> bool:
     """Return whether the address is this machine's own."""
     return urlsplit(url).hostname in LOOPBACK
-
-
-def split(url: str, schemes: frozenset[str]) -> SplitResult | None:
-    """Return the parts of a URL, None where it has no host, no port that is one, or another scheme.
-
-    `:99999`, or a host that DNS has no way to write (`..org`), would only be noticed when something is sent.
-    """
-    try:
-        parts = urlsplit(url)
-        whole = parts.scheme in schemes and bool((parts.hostname or "").encode("idna")) and parts.port != 0
-    except ValueError:
-        return None
-    return None if not whole or any(part.isspace() for part in parts.netloc) else parts
 
 
 def database_parts(url: str, example: str) -> re.Match[str]:

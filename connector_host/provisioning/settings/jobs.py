@@ -12,9 +12,10 @@ from croniter import CroniterBadDateError, croniter
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from connector_host import clock
-from connector_host.provisioning.settings.addresses import checked_https, is_loopback, split
+from connector_host.provisioning.settings.addresses import checked_https, is_loopback
 from connector_host.provisioning.settings.sources import SourceSettings
 from connector_host.settings import Settings
+from connector_host.urls import split
 
 Constant = bool | int | float | str
 

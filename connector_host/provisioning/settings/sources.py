@@ -10,8 +10,9 @@ from urllib.parse import parse_qsl
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 
-from connector_host.provisioning.settings.addresses import checked_https, database_parts, is_loopback, split
+from connector_host.provisioning.settings.addresses import checked_https, database_parts, is_loopback
 from connector_host.settings import Settings
+from connector_host.urls import split
 
 RELATIONSHIPS: Final = frozenset(
     {

@@ -13,7 +13,6 @@ from agent import events
 from agent.errors import ConfigurationError
 from agent.outbound import service
 from agent.outbound.backoff import FIRST_S, HELD_S, Backoff
-from agent.outbound.dialling import parse_relay
 from tests.agent.chain import USERS, issue_papers
 
 
@@ -161,9 +160,3 @@ def test_pauses_are_drawn_from_a_range_that_doubles_up_to_its_bound():
     assert [backoff.pause_s(0.0) for _ in range(5)] == [2 * FIRST_S, 4 * FIRST_S, 8 * FIRST_S, 5.0, 5.0]
     assert backoff.pause_s(HELD_S - 1) == 5.0
     assert backoff.pause_s(HELD_S) == FIRST_S
-
-
-@pytest.mark.parametrize("url", ["http://relay", "relay:8443", "https://user@relay", "https://relay/?x=1"])
-def test_a_relay_that_is_no_https_url_is_refused(url):
-    with pytest.raises(ConfigurationError, match="write https://NAME:PORT"):
-        parse_relay(url)

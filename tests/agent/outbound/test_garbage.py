@@ -9,7 +9,8 @@ from contextlib import asynccontextmanager
 import pytest
 
 from agent import events
-from agent.outbound.host import HostPool, parse_host
+from agent.addresses import host_url
+from agent.outbound.host import Host, HostPool
 from agent.outbound.host_tls import HostTls
 
 SECRET = "the-users-password"
@@ -68,7 +69,7 @@ async def test_a_connection_that_is_of_no_use_after_the_look_is_ended(papers):
     left = asyncio.Event()
     endless = b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n" + b"x" * 70_000
     async with answering(papers, endless, left=left) as url:
-        pool = HostPool(parse_host(url, HostTls(papers.authority, None, None), 5.0))
+        pool = HostPool(Host(host_url(url), HostTls(papers.authority, None, None), 5.0))
         connection = await pool.borrow()
         async with asyncio.timeout(10):
             await left.wait()

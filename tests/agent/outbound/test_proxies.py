@@ -10,10 +10,7 @@ import pytest
 from yarl import URL
 
 from agent import events
-from agent.errors import ConfigurationError
 from agent.outbound.credentials import enrol
-from agent.outbound.proxies import Way
-from agent.settings import AgentSettings
 from tests.agent.relay.test_enrolment import invite
 
 USER, PASSWORD = "agent", "a proxy's password"
@@ -113,11 +110,3 @@ async def test_a_proxy_that_is_down_is_named(chain, host):
     await chain.start_agent(host.url, proxy="http://127.0.0.1:1", connected=False)
     failed = await chain.log.wait_for(events.LINK_FAILED)
     assert "the proxy cannot be reached" in failed["reason"]
-
-
-@pytest.mark.parametrize("proxy", ["https://proxy:1", "proxy:3128", "http://user:secret@proxy:1", "http://proxy/path"])
-def test_what_is_no_proxy_is_refused_without_repeating_it(tmp_path, proxy):
-    settings = AgentSettings(relay="https://r", tenant="t", host="https://h", proxy=proxy, state=tmp_path)
-    with pytest.raises(ConfigurationError, match="is no proxy") as caught:
-        Way(settings)
-    assert "secret" not in str(caught.value)

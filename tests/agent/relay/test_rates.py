@@ -55,14 +55,14 @@ async def test_an_address_that_asks_too_often_guesses_no_agents_token(chain, cli
 
 
 async def test_an_address_that_asks_too_often_guesses_no_enrolment_token(chain, host, tmp_path):
-    from agent.outbound.dialling import parse_relay
+    from agent.addresses import relay_url
 
     await chain.start_relay(limits={"requests_per_s_and_address": 1})
     settings = chain.agent_settings(host.url)
     words = set()
     for _ in range(5):
         with pytest.raises(AgentError) as refused:
-            await enrol(settings, parse_relay(chain.url), tmp_path / "new", "guess")
+            await enrol(settings, relay_url(chain.url), tmp_path / "new", "guess")
         words.add(str(refused.value))
     assert any("more than 1 requests a second" in text for text in words), words
 
