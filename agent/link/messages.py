@@ -10,8 +10,9 @@ from typing import Final
 
 import msgspec
 
-VERSION: Final = 1
-"""The version of the protocol; ends that share no version part with a GOAWAY that says so."""
+VERSIONS: Final = (1, 1)
+"""The oldest and the newest version of the protocol that this program speaks. Two ends speak the newest that both know;
+those that share none part with a GOAWAY that says so."""
 
 
 class Hello(msgspec.Struct, frozen=True, array_like=True):

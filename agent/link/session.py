@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from agent.errors import ProtocolViolation
 from agent.link.frames import CREDIT, DEFLATED, END, EXTENSION, PAYLOAD_BYTES, Frame, Kind, unpack
-from agent.link.messages import VERSION, Hello
+from agent.link.messages import Hello
 from agent.link.notices import (
     PING_BYTES,
     Answered,
@@ -77,6 +77,8 @@ class Session:
         With `reply` this end waits for the other's hello, and says then what `reply` makes of it.
         """
         self.peer: Hello | None = None
+        self.version = 0
+        """Of the protocol, the newest that both ends speak; 0 until both have said hello."""
         self.deflates = False
         """Whether this end, an agent's, is to deflate answers; it does where both ends have the feature."""
         self._agreed: frozenset[str] = frozenset()
@@ -289,10 +291,11 @@ class Session:
         if frame.kind != Kind.HELLO:
             raise ProtocolViolation("a frame before the hello")
         hello = decode(Hello, frame.payload)
-        oldest, newest = hello.versions
-        if not oldest <= VERSION <= newest:
-            self.drain(f"it speaks version {VERSION} of the protocol, and was offered {oldest} to {newest}")
-            raise ProtocolViolation(f"versions {oldest} to {newest} of the protocol, and this end speaks {VERSION}")
+        theirs, ours = hello.versions, self._hello.versions
+        self.version = min(theirs[1], ours[1])
+        if self.version < max(theirs[0], ours[0]):
+            self.drain(f"it speaks versions {_range(ours)} of the protocol, and was offered {_range(theirs)}")
+            raise ProtocolViolation(f"versions {_range(theirs)} of the protocol, and this end speaks {_range(ours)}")
         if not 0 < hello.window <= CREDIT_LIMIT:
             raise ProtocolViolation(f"a window of {hello.window} bytes")
         self.peer = hello
@@ -385,3 +388,7 @@ class Session:
         if not 0 < frame.stream <= self._last:
             raise ProtocolViolation("a frame on a stream that was never opened")
         return self._streams.get(frame.stream)
+
+
+def _range(versions: tuple[int, int]) -> str:
+    return f"{versions[0]} to {versions[1]}"

@@ -19,7 +19,7 @@ from agent.addresses import relay_url
 from agent.errors import ConfigurationError, LinkLost
 from agent.link.credentials import CHALLENGE_BYTES, prove
 from agent.link.links import MESSAGE_BYTES, Heartbeat, Link
-from agent.link.messages import VERSION, Hello
+from agent.link.messages import VERSIONS, Hello
 from agent.link.session import WINDOW_BYTES, Session
 from agent.link.stretches import DEFLATE
 from agent.link.tls import trusting
@@ -157,7 +157,7 @@ class Dialler:
             )
         settings = self._settings
         features = frozenset[str]() if settings.compression == "off" else frozenset({DEFLATE})
-        hello = Hello((VERSION, VERSION), WINDOW_BYTES, settings.name, __version__, features)
+        hello = Hello(VERSIONS, WINDOW_BYTES, settings.name, __version__, features)
         heartbeat = Heartbeat(settings.heartbeat_s, settings.dead_s)
         reply = None if identity is None else partial(_introduce, identity, hello)
         link = Link(socket, Session(hello, opens=False, reply=reply), heartbeat, self._forwarder.serve)
@@ -183,6 +183,7 @@ class Dialler:
             agent=settings.name,
             relay_name=link.peer.name,
             relay_version=link.peer.software,
+            protocol=link.session.version,
         )
         return link, ended
 

@@ -21,7 +21,7 @@ from cryptography import x509
 from agent import __version__, events, logs
 from agent.link.credentials import CHALLENGE_BYTES, AgentName, is_proven
 from agent.link.links import MESSAGE_BYTES, Heartbeat, Link
-from agent.link.messages import VERSION, Hello
+from agent.link.messages import VERSIONS, Hello
 from agent.link.session import WINDOW_BYTES, Session
 from agent.link.stretches import DEFLATE
 from agent.rates import Rates
@@ -95,7 +95,7 @@ class Admission:
         except web.HTTPException as failure:
             return failure
         features = frozenset({DEFLATE}) if self.compression else frozenset[str]()
-        hello = Hello((VERSION, VERSION), WINDOW_BYTES, self.name, __version__, features, visitor.challenge)
+        hello = Hello(VERSIONS, WINDOW_BYTES, self.name, __version__, features, visitor.challenge)
         await self._carry(Link(socket, Session(hello, opens=True), self.heartbeat), visitor)
         return socket
 
@@ -168,8 +168,15 @@ class Admission:
         """Let the link take requests until it ends."""
         tenant, agent = visitor.tenant, link.peer.name
         identity = name.agent if name else None
-        version, peer = link.peer.software, visitor.peer
-        logs.event(events.LINK_CONNECTED, tenant=tenant, agent=agent, id=identity, version=version, peer=peer)
+        logs.event(
+            events.LINK_CONNECTED,
+            tenant=tenant,
+            agent=agent,
+            id=identity,
+            version=link.peer.software,
+            protocol=link.session.version,
+            peer=visitor.peer,
+        )
         if name is not None:
             self.named[link] = name
             link.on_renewal = lambda request: self._on_renewal(link, name, request)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 from agent import __version__, events, logs
 from agent.errors import ProtocolViolation
 from agent.link.links import Heartbeat, Link
-from agent.link.messages import VERSION, Hello
+from agent.link.messages import VERSIONS, Hello
 from agent.link.packing import decode
 from agent.link.session import WINDOW_BYTES, Session
 from agent.relay.nodes.messages import Beat, Roster
@@ -243,7 +243,7 @@ class Neighbours:
             self._sessions.forget(socket)
 
     def _hello(self) -> Hello:
-        return Hello((VERSION, VERSION), WINDOW_BYTES, self.identity.name, __version__)
+        return Hello(VERSIONS, WINDOW_BYTES, self.identity.name, __version__)
 
     def _begin(self, work: Coroutine[object, object, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)

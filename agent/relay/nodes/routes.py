@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from agent.link.messages import VERSION, Health, Hello
+from agent.link.messages import VERSIONS, Health, Hello
 from agent.link.packing import encode
 from agent.link.session import WINDOW_BYTES
 from agent.relay.nodes.messages import Errand
@@ -23,7 +23,7 @@ class FarLink:
     def __init__(self, node: Link, held: Held) -> None:
         self.held = held
         """What the other node said last."""
-        self.peer = Hello((VERSION, VERSION), WINDOW_BYTES, held.name, held.software)
+        self.peer = Hello(VERSIONS, WINDOW_BYTES, held.name, held.software)
         """Of the agent's hello, what matters here."""
         self._node = node
         self._open = 0

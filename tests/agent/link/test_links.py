@@ -12,12 +12,12 @@ from aiohttp import web
 
 from agent.link.frames import PAYLOAD_BYTES, Kind, pack, unpack
 from agent.link.links import Heartbeat, Link
-from agent.link.messages import VERSION, Hello
+from agent.link.messages import VERSIONS, Hello
 from agent.link.packing import encode
 from agent.link.session import WINDOW_BYTES, Session
 from agent.link.streams import Stream
 
-HELLO = pack(Kind.HELLO, 0, encode(Hello((VERSION, VERSION), WINDOW_BYTES, "mallory", "0")))
+HELLO = pack(Kind.HELLO, 0, encode(Hello(VERSIONS, WINDOW_BYTES, "mallory", "0")))
 PING = pack(Kind.PING, 0, b"01234567")
 
 
@@ -47,7 +47,7 @@ async def peer():
     async def serve(request):
         socket = web.WebSocketResponse(compress=False, max_msg_size=0)
         await socket.prepare(request)
-        session = Session(Hello((VERSION, VERSION), WINDOW_BYTES, "one", "1"), opens=False)
+        session = Session(Hello(VERSIONS, WINDOW_BYTES, "one", "1"), opens=False)
         link = Link(socket, session, Heartbeat(), never)
         running = asyncio.create_task(link.run())
         begun.set_result((link, running))

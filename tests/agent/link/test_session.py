@@ -7,7 +7,7 @@ import pytest
 from agent.errors import ProtocolViolation
 from agent.link.frames import CREDIT, EXTENSION, HEADER, PAYLOAD_BYTES, Kind, pack
 from agent.link.links import MESSAGE_BYTES
-from agent.link.messages import VERSION, Health, Hello
+from agent.link.messages import VERSIONS, Health, Hello
 from agent.link.notices import (
     Answered,
     Cancelled,
@@ -28,7 +28,7 @@ from agent.link.session import Session
 WINDOW = 100_000
 
 
-def hello(window=WINDOW, versions=(VERSION, VERSION)):
+def hello(window=WINDOW, versions=VERSIONS):
     return Hello(versions, window, "an end", "1.0")
 
 
@@ -231,15 +231,25 @@ def test_other_kinds_are_a_violation(kind):
         agent.receive(HEADER.pack(kind, 0, 0, 0))
 
 
-@pytest.mark.parametrize(("versions", "fits"), [((1, 1), True), ((1, 9), True), ((2, 9), False)])
-def test_ends_talk_where_they_share_a_version(versions, fits):
-    message = pack(Kind.HELLO, 0, encode(hello(versions=versions)))
-    session = Session(hello(), opens=True)
-    if fits:
-        assert isinstance(session.receive(message)[0], Greeted)
-    else:
-        with pytest.raises(ProtocolViolation, match="versions 2 to 9"):
-            session.receive(message)
+@pytest.mark.parametrize(
+    ("ours", "theirs", "spoken"),
+    [((1, 1), (1, 1), 1), ((1, 1), (1, 9), 1), ((1, 3), (1, 2), 2), ((2, 3), (1, 9), 3), ((1, 3), (3, 4), 3)],
+)
+def test_two_ends_speak_the_newest_version_that_both_know(ours, theirs, spoken):
+    relay, agent = Session(hello(versions=ours), opens=True), Session(hello(versions=theirs), opens=False)
+    agent.receive(relay.take())
+    relay.receive(agent.take())
+    assert (relay.version, agent.version) == (spoken, spoken)
+
+
+@pytest.mark.parametrize(("ours", "theirs"), [((1, 1), (2, 9)), ((3, 4), (1, 2)), ((1, 3), (3, 2)), ((2, 1), (1, 2))])
+def test_ends_that_share_no_version_part_and_say_why(ours, theirs):
+    session = Session(hello(versions=ours), opens=True)
+    session.take()
+    words = f"versions {theirs[0]} to {theirs[1]} of the protocol, and this end speaks {ours[0]} to {ours[1]}"
+    with pytest.raises(ProtocolViolation, match=words):
+        session.receive(pack(Kind.HELLO, 0, encode(hello(versions=theirs))))
+    assert b"was offered %d to %d" % theirs in session.take()
 
 
 def test_a_hello_with_more_fields_than_we_know_is_understood():

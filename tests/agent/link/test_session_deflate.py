@@ -8,7 +8,7 @@ import pytest
 
 from agent.errors import ProtocolViolation
 from agent.link.frames import CREDIT, DEFLATED, HEADER, PAYLOAD_BYTES, Kind, pack, unpack
-from agent.link.messages import VERSION, Hello
+from agent.link.messages import VERSIONS, Hello
 from agent.link.notices import Answered, Received
 from agent.link.session import Session
 from agent.link.stretches import DEFLATE, WORTH_BYTES, deflated
@@ -21,8 +21,8 @@ NEW, OLD = frozenset({DEFLATE}), frozenset()
 
 def joined(relay_can=NEW, agent_can=NEW, *, deflates=True, window=WINDOW):
     """Return the relay's and the agent's session, greeted, and a stream on which the agent may answer."""
-    relay = Session(Hello((VERSION, VERSION), window, "relay", "1", relay_can), opens=True)
-    agent = Session(Hello((VERSION, VERSION), window, "agent", "1", agent_can), opens=False)
+    relay = Session(Hello(VERSIONS, window, "relay", "1", relay_can), opens=True)
+    agent = Session(Hello(VERSIONS, window, "agent", "1", agent_can), opens=False)
     agent.deflates = deflates
     agent.receive(relay.take())
     relay.receive(agent.take())

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from aiohttp import web
 
 from agent.link.links import Heartbeat, Link
-from agent.link.messages import VERSION, Hello
+from agent.link.messages import VERSIONS, Hello
 from agent.link.session import WINDOW_BYTES, Session
 
 
@@ -20,7 +20,7 @@ async def linked(chain, host_url, papers):
     async def serve(request):
         socket = web.WebSocketResponse(compress=False)
         await socket.prepare(request)
-        session = Session(Hello((VERSION, VERSION), WINDOW_BYTES, "mallory", "0"), opens=True)
+        session = Session(Hello(VERSIONS, WINDOW_BYTES, "mallory", "0"), opens=True)
         arrived.set_result(Link(socket, session, Heartbeat()))
         await arrived.result().run()
         return socket

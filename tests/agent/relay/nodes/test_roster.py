@@ -9,14 +9,14 @@ import pytest
 
 from agent.link.frames import PAYLOAD_BYTES
 from agent.link.links import Heartbeat, Link
-from agent.link.messages import VERSION, Health, Hello
+from agent.link.messages import VERSIONS, Health, Hello
 from agent.link.packing import decode
 from agent.link.session import WINDOW_BYTES, Session
 from agent.relay.matching import Agents
 from agent.relay.nodes.messages import Roster
 from agent.relay.nodes.roster import PIECE, Numbered, news
 
-HELLO = Hello((VERSION, VERSION), WINDOW_BYTES, "one", "1")
+HELLO = Hello(VERSIONS, WINDOW_BYTES, "one", "1")
 
 
 def live_link():
@@ -92,7 +92,7 @@ async def test_many_links_are_told_in_pieces(agents, numbered):
 async def test_a_message_fits_into_a_frame_whatever_agents_say_of_themselves(agents, numbered):
     for _ in range(PIECE + 1):
         link = live_link()
-        link.session.peer = Hello((VERSION, VERSION), WINDOW_BYTES, "\U0001f600" * 15_000, "\U0001f600" * 1_000)
+        link.session.peer = Hello(VERSIONS, WINDOW_BYTES, "\U0001f600" * 15_000, "\U0001f600" * 1_000)
         link.health = Health(reachable=True, record="\U0001f600" * 8_000, detail="\U0001f600" * 8_000)
         agents.add("t" * 64, link)
     pieces = list(news({}, numbered.look()))
