@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,7 +96,7 @@ def render(unit: Unit) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Systemd:
-    """This machine's systemd; `root` is another folder where a package or an image is built."""
+    """This machine's systemd; `root` is another folder that holds one."""
 
     run: Runner = run
     root: Path = Path("/")
@@ -124,11 +123,14 @@ class Systemd:
             self._make(folder, unit.name)
         if unit.credential:
             self._hold_key(unit)
-        self._write(f"etc/systemd/system/{unit.name}.service", render(unit))
+        place = f"etc/systemd/system/{unit.name}.service"
+        before = self._path(place).read_text(encoding="utf-8") if self._path(place).exists() else ""
+        self._write(place, render(unit))
         self._do("systemctl", "daemon-reload")
         if start:
             self._do("systemctl", "enable", f"{unit.name}.service")
-            self._control("start", unit.name)
+            # One that runs already has its old command and sandbox until it is started anew.
+            self._control("restart" if before not in {"", render(unit)} else "start", unit.name)
 
     def uninstall(self, name: str) -> None:
         """Stop it and take the unit away; configuration, state and account stay."""
@@ -155,6 +157,7 @@ class Systemd:
         return done.returncode == 0, (done.stdout or done.stderr).rstrip()
 
     def _control(self, verb: str, name: str) -> None:
+        self._demand_systemd()
         done = self.run(("systemctl", verb, f"{name}.service"))
         if done.returncode:
             log = self.run(("journalctl", "--no-pager", "--lines=5", "--output=cat", f"--unit={name}.service"))
@@ -192,9 +195,13 @@ class Systemd:
     def _demand_root(self) -> None:
         if self.root == Path("/") and getattr(os, "geteuid", int)() != 0:
             raise ServiceFailed("Installing a service needs root. Run it again with sudo.")
-        if self.root == Path("/") and shutil.which("systemctl") is None:
+        self._demand_systemd()
+
+    def _demand_systemd(self) -> None:
+        """Raise ServiceFailed where no systemd runs (sd_booted(3)): in a chroot systemctl does nothing and succeeds."""
+        if not self._path("run/systemd/system").is_dir():
             raise ServiceFailed(
-                "There is no systemd here. Run the program under your own supervisor, or in a container."
+                "No systemd runs here, so nothing was done. Run the program in a container or under a supervisor."
             )
 
 

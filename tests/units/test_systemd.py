@@ -18,6 +18,12 @@ def _seen(monkeypatch):
     monkeypatch.setattr("sys.base_prefix", "/usr")
 
 
+@pytest.fixture(autouse=True)
+def _booted(tmp_path):
+    """Let a systemd run below the folder of the test."""
+    (tmp_path / "run/systemd/system").mkdir(parents=True)
+
+
 needs_systemd = pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="there is no systemd here")
 
 
@@ -137,9 +143,28 @@ def test_uninstalling_leaves_the_configuration(tmp_path):
         systemd.uninstall("connector-host")
 
 
-def test_a_start_that_fails_shows_the_end_of_the_log():
+def test_a_service_that_runs_is_started_anew_where_its_unit_changed(tmp_path):
+    runner = Runner()
+    for changes in ({}, {}, {"stop_s": 90.0}):
+        Systemd(runner, tmp_path).install(unit(**changes))
+    verbs = [command.split()[1] for command in runner.commands if command.startswith("systemctl")]
+    assert [verb for verb in verbs if verb.endswith("start")] == ["start", "start", "restart"]
+
+
+def test_where_no_systemd_runs_nothing_is_done_and_nothing_is_said_to_run(tmp_path):
+    (tmp_path / "run/systemd/system").rmdir()
+    runner = Runner()
+    systemd = Systemd(runner, tmp_path)
+    for ask in (lambda: systemd.install(unit()), lambda: systemd.start("connector-host"), lambda: systemd.stop("x")):
+        with pytest.raises(ServiceFailed, match="No systemd runs here"):
+            ask()
+    assert runner.commands == []
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+def test_a_start_that_fails_shows_the_end_of_the_log(tmp_path):
     with pytest.raises(ServiceFailed, match=r"no reason\nlog text"):
-        Systemd(Runner("systemctl")).start("connector-host")
+        Systemd(Runner("systemctl"), tmp_path).start("connector-host")
 
 
 def test_status_tells_whether_it_runs():
