@@ -88,6 +88,13 @@ token_file = "token"
 """
 
 
+@pytest.mark.parametrize(("options", "text"), [(["--relay"], RELAY), ([], AGENT)])
+def test_systemd_waits_as_long_as_requests_in_hand_are_given(tmp_path, capsys, options, text):
+    (tmp_path / "some.toml").write_text(f"{text}stop_s = 90\n")
+    assert main(["service", "install", "--print", *options, "--config", str(tmp_path / "some.toml")]) == 0
+    assert "TimeoutStopSec=100" in capsys.readouterr().out.splitlines()
+
+
 @pytest.mark.parametrize(("part", "text"), [("relay", RELAY), ("run", AGENT)])
 def test_systemd_hears_that_it_is_ready_and_lives(tmp_path, manager, part, text):
     issue_papers(tmp_path)
