@@ -33,6 +33,8 @@ from tests.provisioning.mail import mail_server, webhook
 from tests.provisioning.rig import ENTERPRISE, MAPPINGS, Rig, person, until
 from tests.servers import PASSWORD
 
+EACH_SECOND = "* * * * * *"
+
 
 @contextlib.asynccontextmanager
 async def serving(engine, names=("staff",)):
@@ -46,8 +48,8 @@ async def serving(engine, names=("staff",)):
 
 async def test_a_job_runs_at_once_and_again_after_its_interval(rig):
     rig.people(person(1))
-    async with serving(rig.engine(interval_min=0.02)):
-        await until(lambda: "u00001" in rig.rows())
+    async with serving(rig.engine(cron=EACH_SECOND)):
+        await until(lambda: rig.job().last_report)
         rig.people(person(1), person(2))
         await until(lambda: "u00002" in rig.rows())
 
@@ -102,7 +104,8 @@ async def test_a_schedule_that_comes_sooner_is_followed_by_an_engine_that_starts
     rig.people(person(1))
     await rig.run(cron="0 0 1 1 *")
     rig.people(person(1), person(2))
-    async with serving(rig.engine(interval_min=0.001)):
+    rig.state.set_job("staff", begun_at=clock.now().timestamp() - 60)
+    async with serving(rig.engine(interval_min=1)):
         await until(lambda: "u00002" in rig.rows())
 
 
@@ -114,7 +117,7 @@ async def test_an_engine_takes_over_another_schedule_and_mapping_and_a_job_that_
         other = rig.folder / "others.csv"
         other.write_text(rig.file.read_text().replace("u00001", "u00009").replace("u1@", "u9@"))
         mappings = [*MAPPINGS[:-1], {"target": f"{ENTERPRISE}:department", "type": "constant", "constant": "Law"}]
-        staff = rig.document | {"interval_min": 0.001, "mappings": mappings}
+        staff = rig.document | {"cron": EACH_SECOND, "mappings": mappings}
         guests = rig.document | {"source": rig.document["source"] | {"path": str(other)}}
         engine.take_over(Provisioning.model_validate({"jobs": {"staff": staff, "guests": guests}}))
         await until(lambda: "u00009" in rig.rows())
@@ -132,7 +135,7 @@ async def test_a_job_that_is_removed_ends_with_the_users_in_hand(rig):
 
 
 async def test_an_engine_that_cannot_read_its_source_lives_on(rig):
-    async with serving(rig.engine(interval_min=0.001)):
+    async with serving(rig.engine()):
         await until(lambda: rig.job().next_run is not None)
         rig.people(person(1))
         rig.state.set_job("staff", next_run=None)
@@ -214,8 +217,8 @@ async def test_an_engine_outlives_a_restart_of_the_database_of_its_state(rig, ow
     )
     both = Rig(rig.folder, rig.service, url.render_as_string(hide_password=False))
     both.people(person(1))
-    async with serving(both.engine(interval_min=0.02)):
-        await until(lambda: "u00001" in rig.rows())
+    async with serving(both.engine(cron=EACH_SECOND)):
+        await until(lambda: both.job().last_report)
         await asyncio.to_thread(server.kill)
         both.people(person(1), person(2))
         await asyncio.sleep(1.5)  # long enough for the engine to meet the dead database

@@ -20,8 +20,11 @@ DATABASE_URL: Final = re.compile(
 )
 """The beginning of a SQLAlchemy URL, split as SQLAlchemy does: a password goes on to the first `@`."""
 
-SQLITE_FILE: Final = re.compile(r"(?P<scheme>sqlite(?:\+pysqlite)?:///)(?!:memory:|file:)(?P<path>[^?]+)(?P<rest>.*)")
+SQLITE_FILE: Final = re.compile(r"(?P<scheme>sqlite(?:\+pysqlite)?:///)(?!:memory:)(?P<path>[^?]+)(?P<rest>.*)")
 """A SQLAlchemy URL that names a file of SQLite by its path."""
+
+SQLITE_URI: Final = re.compile(r"sqlite(?:\+pysqlite)?:///file:", re.IGNORECASE)
+"""One that names it by an address within the address, which SQLite would read by rules of its own."""
 
 
 def is_loopback(url: str) -> bool:
@@ -34,6 +37,8 @@ def database_parts(url: str, example: str) -> re.Match[str]:
     parts = DATABASE_URL.match(url)
     if parts is None:
         raise ValueError(f"is no SQLAlchemy URL: write {example}")
+    if SQLITE_URI.match(url):
+        raise ValueError("names its file by file:, which is relative to wherever somebody starts: write sqlite:///PATH")
     port = parts["port"]
     if port and not (port.isdecimal() and 0 < int(port) <= PORT_MAX):
         raise ValueError(f"its port is none: write a number up to {PORT_MAX}, or leave it out ({example})")

@@ -39,6 +39,8 @@ class Operator(StrEnum):
     REGEX_MATCH = "REGEX MATCH"
 
 
+INTERVAL_MIN_MIN: Final = 0.1
+"""Minutes: six seconds. Less would be one cycle after the other, with a whole reading of most sources each."""
 INTERVAL_MIN_MAX: Final = 525_600
 """Minutes of a year."""
 CRON_FIELDS_MAX: Final = 6
@@ -266,8 +268,8 @@ class JobSettings(Settings):
     """How a user is disabled."""
     actions: ActionSettings = ActionSettings()
     """What the job may do."""
-    interval_min: float = Field(default=40.0, gt=0, le=INTERVAL_MIN_MAX)
-    """Minutes from the start of one cycle to the start of the next; a year at the most."""
+    interval_min: float = Field(default=40.0, ge=INTERVAL_MIN_MIN, le=INTERVAL_MIN_MAX)
+    """Minutes from the start of one cycle to the start of the next; 0.1 at the least, a year at the most."""
     cron: str | None = None
     """A cron expression without a year instead of the interval, in UTC: `0 */2 * * 1-5`."""
     accidental_deletions: int | None = Field(default=None, ge=0)

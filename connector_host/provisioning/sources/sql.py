@@ -249,7 +249,7 @@ def _value(value: Any) -> Value:  # noqa: ANN401, PLR0911 - a driver's value, a 
 
 def _never_made(url: sa.URL) -> sa.URL:
     """Return the URL so that SQLite makes no empty database where its path has a mistake in it."""
-    if url.get_backend_name() != "sqlite" or not url.database or url.database.startswith((":memory:", "file:")):
+    if url.get_backend_name() != "sqlite" or not url.database or url.database.startswith(":memory:"):
         return url
     return url.set(database=f"file:{quote(url.database)}").update_query_dict({"mode": "rw", "uri": "true"})
 
