@@ -8,7 +8,12 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 PROGRAM = Path(sys.executable).parent / "connector-host"
 ENTERPRISE = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
@@ -88,9 +93,15 @@ async def run_beside(config: Path, *arguments: object) -> subprocess.CompletedPr
     return await asyncio.to_thread(run, config, *arguments)
 
 
-def spawn(config: Path, *arguments: object) -> subprocess.Popen[bytes]:
-    """Start a command that goes on."""
-    return subprocess.Popen(command(config, *arguments), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+@contextmanager
+def running(config: Path, *arguments: object) -> Iterator[subprocess.Popen[bytes]]:
+    """Start a command that goes on; what is left of it at the end of the block is killed, whatever the block met."""
+    process = subprocess.Popen(command(config, *arguments), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            kill(process)
 
 
 def kill(process: subprocess.Popen[bytes]) -> None:

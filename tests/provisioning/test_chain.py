@@ -111,10 +111,9 @@ def test_a_cycle_killed_at_random_moments_leaves_nothing_lost_or_doubled(fresh):
     dice = random.Random(20261125)  # noqa: S311 - the same moments each time
     for _ in range(KILLS):
         held = count(chain)
-        engine = jobs_in_files.spawn(config, "run", "--once")
-        wait(lambda at=held, one=engine: count(chain) > at or one.poll() is not None)
-        time.sleep(dice.random() * COUNT / 2_000)
-        jobs_in_files.kill(engine)
+        with jobs_in_files.running(config, "run", "--once") as engine:
+            wait(lambda at=held, one=engine: count(chain) > at or one.poll() is not None)
+            time.sleep(dice.random() * COUNT / 2_000)
     done = jobs_in_files.run(config, "run", "--once", "--json", within_s=WITHIN_S)
     assert done.returncode == 0, done.stderr
     assert rows(chain) == {one["login"]: (one["given"], True) for one in people}
@@ -141,17 +140,15 @@ def test_of_two_engines_the_other_takes_over_when_the_leader_dies_and_doubles_no
     )
     people = [person(number) for number in range(COUNT)]
     write_people(chain, *people)
-    leader = jobs_in_files.spawn(config, "run")
-    wait(lambda: count(chain) > COUNT // 10)
-    other = jobs_in_files.spawn(config, "run")
-    try:
-        wait(lambda: count(chain) > COUNT // 3)
-        jobs_in_files.kill(leader)
-        assert count(chain) < COUNT
-        wait(lambda: count(chain) == COUNT)
-    finally:
-        other.send_signal(signal.SIGTERM)
-        other.wait(30)
+    with jobs_in_files.running(config, "run") as leader:
+        wait(lambda: count(chain) > COUNT // 10)
+        with jobs_in_files.running(config, "run") as other:
+            wait(lambda: count(chain) > COUNT // 3)
+            jobs_in_files.kill(leader)
+            assert count(chain) < COUNT
+            wait(lambda: count(chain) == COUNT)
+            other.send_signal(signal.SIGTERM)
+            assert other.wait(30) == 0
     assert rows(chain) == {one["login"]: (one["given"], True) for one in people}
     assert exports(chain) - before == Counter({("add", one["login"]): 1 for one in people})
     assert created(config) == Counter(one["id"] for one in people)

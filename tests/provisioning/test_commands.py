@@ -20,7 +20,7 @@ import pytest
 from connector_host.provisioning.state.leading import lead
 from tests.endpoint.service import TOKEN
 from tests.provisioning import jobs_in_files
-from tests.provisioning.jobs_in_files import PROGRAM, command, kill, run_beside, spawn
+from tests.provisioning.jobs_in_files import PROGRAM, command, run_beside, running
 from tests.provisioning.mail import webhook
 from tests.provisioning.rig import person, until
 from tests.provisioning.terminal import Terminal
@@ -152,10 +152,10 @@ async def test_a_job_that_could_not_work_is_explained(rig, config):
 
 async def test_a_signal_finishes_the_users_in_hand_and_the_service_goes_on_there(rig, config):
     rig.people(*(person(n) for n in range(1_500)))
-    engine = spawn(config, "run")
-    await until(lambda: len(rig.rows()) > 20)
-    engine.send_signal(signal.SIGTERM)
-    assert await asyncio.to_thread(engine.wait, 20) == 0
+    with running(config, "run") as engine:
+        await until(lambda: len(rig.rows()) > 20)
+        engine.send_signal(signal.SIGTERM)
+        assert await asyncio.to_thread(engine.wait, 20) == 0
     count = len(rig.rows())
     assert 20 < count < 1_500
     assert rig.state.counts("staff")["links"] == count
@@ -198,9 +198,8 @@ async def told(engine, event):
 async def test_killed_again_and_again_nothing_is_lost_or_doubled(rig, config):
     rig.people(*(person(n) for n in range(600)))
     for enough in (50, 200, 330, 450):
-        engine = spawn(config, "run", "--once")
-        await until(lambda wanted=enough: len(rig.rows()) > wanted, 30)
-        kill(engine)
+        with running(config, "run", "--once"):
+            await until(lambda wanted=enough: len(rig.rows()) > wanted, 30)
     last = await run_beside(config, "run", "--once")
     assert "finished" in last.stdout, last.stderr
     assert {row["FirstName"] for row in rig.rows().values()} == {f"Given{n}" for n in range(600)}

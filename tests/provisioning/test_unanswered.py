@@ -30,8 +30,8 @@ class Killed:
         document = {"source": source, "target": target, "mappings": MAPPINGS} | job
         config = jobs_in_files.write_job(self.moody.folder, state=str(self.moody.state.engine.url), **document)
         self.moody.moods = list(moods)
-        self.process = jobs_in_files.spawn(config, "run", "--once")
-        assert await asyncio.to_thread(self.process.wait, 60) < 0, "it was not killed"
+        with jobs_in_files.running(config, "run", "--once") as self.process:
+            assert await asyncio.to_thread(self.process.wait, 60) < 0, "it was not killed"
         self.moody.moods = []
 
 
