@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -29,6 +30,11 @@ if TYPE_CHECKING:
 STORED_BYTES_MAX: Final = 1_024
 """What Microsoft's service keeps of URL, token and address together (Microsoft: storage limit)."""
 
+KEYS_LOOKED_AT: Final = 10_000
+"""Users up to whom keys are compared …"""
+NEAR: Final = frozenset({"csv", "ndjson", "sql"})
+"""… of sources that are read in no time; of others the first ones."""
+
 
 @dataclass(frozen=True, slots=True)
 class Looked:
@@ -42,6 +48,8 @@ class Looked:
     """The attributes of its first users."""
     users: tuple[SourceUser, ...] = ()
     """Its first users."""
+    keys: Mapping[str, int] = field(default_factory=dict)
+    """How many of its first users have a key; more of them where reading costs little."""
 
 
 async def check_job(job: JobSettings) -> list[Finding]:
@@ -49,7 +57,7 @@ async def check_job(job: JobSettings) -> list[Finding]:
     looked, findings = Looked(), []
     try:
         looked = await look(job.source)
-        findings += _source(looked)
+        findings += [*_source(looked), *_shared_keys(job.source, looked.keys)]
     except SourceFailed as failure:
         findings.append(Finding(Level.FAILURE, "source", str(failure), failure.mend))
     except ConfigurationError as failure:
@@ -66,13 +74,16 @@ async def look(settings: SourceSettings) -> Looked:
         attributes, kinds = await source.attributes(), await source.kinds()
         async with aclosing(source.read(None)) as batches:
             users = (await anext(batches)).users
+            keys = Counter(user.key for user in users)
+            while settings.type in NEAR and keys.total() < KEYS_LOOKED_AT and (batch := await anext(batches, None)):
+                keys.update(user.key for user in batch.users)
     finally:
         await source.close()
     observed = _observed(users)
     seen = tuple(dict.fromkeys(name for user in users for name in user.values))
     known = {name: kind for name, kind in kinds.items() if attributes is not None or name in observed or name in seen}
     several = {name: kind for name, kind in observed.items() if kind is Kind.MANY}
-    return Looked(attributes, {**observed, **known, **several}, seen, users)
+    return Looked(attributes, {**observed, **known, **several}, seen, users, keys)
 
 
 def _observed(users: Iterable[SourceUser]) -> dict[str, Kind]:
@@ -113,6 +124,15 @@ def _source(looked: Looked) -> list[Finding]:
     listed = "; ".join(f"{name} ({reason})" for name, reason in rejected.items() if reason)
     findings = [Finding(Level.OK, "source", f"can be read.{known}")]
     return [*findings, Finding(Level.OK, "no scope by", f"{listed}.")] if listed else findings
+
+
+def _shared_keys(source: SourceSettings, keys: Mapping[str, int]) -> list[Finding]:
+    sharing = sum(number for number in keys.values() if number > 1)
+    if not sharing or source.type == "graph":  # which may say twice what has changed while it was asked
+        return []
+    fact = f"{sharing} of the first {sum(keys.values())} users share their {source.key} with another one."
+    mend = "Name a key that is another one for each user: of those who share it, only one is provisioned."
+    return [Finding(Level.WARNING, "key", fact, mend)]
 
 
 def _in_the_clear(source: SourceSettings) -> list[Finding]:

@@ -196,3 +196,16 @@ def test_the_schema_of_a_directory_tells_kinds_by_syntax_own_or_inherited():
     assert kinds["member"] is kinds["boss"] is kinds["manager"] is Kind.REFERENCE
     assert kinds["hired"] is Kind.DATE
     assert not {"mail", "a", "b"} & kinds.keys()
+
+
+async def test_a_key_that_users_share_is_told_whoever_saves_the_job(rig):
+    rig.people(*(person(n, department=f"D{n % 400}") for n in range(500)))
+    told = [one for one in await check_job(job_by(rig, "department")) if one.subject == "key"]
+    assert [(one.level, one.fact) for one in told] == [
+        (Level.WARNING, "200 of the first 500 users share their department with another one.")
+    ]
+    assert [one for one in await check_job(job_by(rig, "id")) if one.subject == "key"] == []
+
+
+def job_by(rig, key):
+    return rig.settings(source=rig.document["source"] | {"key": key}).jobs["staff"]
