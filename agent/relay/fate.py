@@ -36,7 +36,10 @@ if TYPE_CHECKING:
 SAFE_METHODS: Final = frozenset({"GET", "HEAD"})
 
 _AGAIN_S: Final = 0.5
-"""Between two rounds through all agents, where each of them failed at once."""
+"""Between the first two rounds through all agents, where each of them failed at once; then twice as long each time."""
+
+_LONGEST_S: Final = 2.0
+"""Between two rounds at the most; whatever changes, an agent tells at once, and a round begins then."""
 
 _FIELDS_BYTES: Final = 1_024
 """More than the other fields of a head take."""
@@ -45,6 +48,9 @@ _STATUS: Final = range(200, 600)
 
 _FINAL: Final = frozenset({Reason.NOT_ALLOWED, Reason.MALFORMED})
 """What another agent would say, too."""
+
+_OF_LINK: Final = frozenset({Reason.LINK_LOST, Reason.OTHER_HOST})
+"""What the same agent may not say over another of its links, or of the host that it has found in the meantime."""
 
 
 def is_safe(method: str, target: str) -> bool:
@@ -109,6 +115,8 @@ class _Mishap:
     """Whether no agent is asked again."""
     lasting: bool = False
     """Whether this agent would say the same again."""
+    of_agent: bool = False
+    """Whether this agent would say the same over its other links just now."""
 
 
 async def carry(agents: Agents, asked: Asked) -> Carried | Problem:
@@ -122,13 +130,16 @@ async def carry(agents: Agents, asked: Asked) -> Carried | Problem:
     tried: set[Route] = set()
     record: str | None = None
     problem, repeated, hopeless = answers.no_agent(asked.tenant, apart=agents.apart), False, False
+    said: set[tuple[str, str]] = set()
+    pause_s = _AGAIN_S
     while True:
         link = agents.pick(asked.tenant, tried, record=record)
         if link is None:
             left_s = patience - loop.time()
             if left_s <= 0 or hopeless:
                 return problem
-            await agents.news(asked.tenant, min(left_s, _AGAIN_S))
+            await agents.news(asked.tenant, min(left_s, pause_s))
+            pause_s = min(2 * pause_s, _LONGEST_S)
             tried.clear()
             continue
         # What the agent is held to, and not what it says once the attempt has failed: the host may be another one then.
@@ -138,8 +149,8 @@ async def carry(agents: Agents, asked: Asked) -> Carried | Problem:
             return outcome
         hopeless = outcome.lasting and (hopeless or not tried)
         tried.add(link)
-        if outcome.lasting:
-            # Over its other links the agent would say the same, and a token tried once more may lock it out.
+        if outcome.of_agent:
+            # And a token that is tried once more may lock it out.
             tried.update(agents.of_agent(asked.tenant, link.peer.name))
         if outcome.sent or record is None:
             # Once a write was sent, a later attempt that did nothing does not make its outcome any better known.
@@ -147,17 +158,32 @@ async def carry(agents: Agents, asked: Asked) -> Carried | Problem:
         if outcome.sent and not asked.safe:
             # Never a write twice: only a host that finds the key in the same record is asked again.
             record = shown
-        if outcome.final or asked.body.consumed or (outcome.sent and not _may_repeat(asked, record, repeated=repeated)):
+        again = not (outcome.final or asked.body.consumed) and (
+            not outcome.sent or _may_repeat(asked, record, repeated=repeated)
+        )
+        _tell(asked, link.peer.name, outcome, said, again=again)
+        if not again:
             return problem
         repeated = repeated or outcome.sent
         agents.repeats[asked.tenant] += 1
-        logs.event(
-            events.REQUEST_REPEATED,
-            tenant=asked.tenant,
-            request_id=asked.head.request_id,
-            agent=link.peer.name,
-            sent=outcome.sent,
-        )
+
+
+def _tell(asked: Asked, agent: str, outcome: _Mishap, said: set[tuple[str, str]], *, again: bool) -> None:
+    """Log what went wrong, once for each agent, however often it is asked again until the request's time is over."""
+    detail, request_id = outcome.problem.detail, asked.head.request_id
+    if (agent, detail) in said:
+        return
+    said.add((agent, detail))
+    logs.event(
+        events.REQUEST_FAILED,
+        level=logging.WARNING,
+        request_id=request_id,
+        agent=agent,
+        sent=outcome.sent,
+        detail=detail,
+    )
+    if again:
+        logs.event(events.REQUEST_REPEATED, tenant=asked.tenant, request_id=request_id, agent=agent, sent=outcome.sent)
 
 
 def _may_repeat(asked: Asked, record: str | None, *, repeated: bool) -> bool:
@@ -200,14 +226,6 @@ async def _attempt(link: Route, asked: Asked, deadline: float, record: str) -> C
     finally:
         timer.cancel()
     link.forget(stream)
-    logs.event(
-        events.REQUEST_FAILED,
-        level=logging.WARNING,
-        request_id=head.request_id,
-        agent=agent,
-        sent=outcome.sent,
-        detail=outcome.problem.detail,
-    )
     return outcome
 
 
@@ -220,7 +238,9 @@ def _reported(agent: str, payload: bytes, *, safe: bool) -> _Mishap:
             Reason.HOST_DROPPED, sent=True, detail="the agent reports a failure that the relay cannot read"
         )
     problem = answers.from_failure(agent, failure, safe=safe)
-    return _Mishap(failure.sent, problem, final=failure.reason in _FINAL, lasting=failure.lasting)
+    of_agent = failure.lasting or (not failure.sent and failure.reason not in _OF_LINK)
+    final = failure.reason in _FINAL
+    return _Mishap(failure.sent, problem, final=final, lasting=failure.lasting, of_agent=of_agent)
 
 
 async def _ask(stream: Stream, body: Body) -> ResponseHead:

@@ -184,6 +184,18 @@ async def test_a_request_waits_for_a_host_that_restarts(chain, papers, client):
         assert len(again.asked) == 1
 
 
+async def test_a_host_that_stays_down_is_asked_ever_less_often_and_named_once(chain, client):
+    await chain.start_relay(limits={"wait_s": 2.0})
+    await chain.start_agent("https://localhost:1", links=2)
+    await chain.relay_sees(2)
+    await chain.log.wait_for(events.AGENT_HEALTH, count=2, agent="one", host_reachable=False)
+    async with client.post(chain.address(), data=b"{}") as response:
+        assert response.status == 502
+    failures = [seen for event, seen in chain.log.seen if event == events.REQUEST_FAILED]
+    assert len([seen for seen in failures if "agent" in seen]) == 1, "said by the relay"
+    assert 1 < len([seen for seen in failures if "reason" in seen]) <= 4, "asked at 0, 0.5, 1.5 and 2 s, over one link"
+
+
 async def test_an_agent_whose_host_is_down_is_asked_last(chain, host, client):
     await chain.start_relay()
     await chain.start_agent("https://localhost:1", "lame")
