@@ -1,8 +1,13 @@
-"""What counts as one client, for whoever counts by address: host and relay alike."""
+"""How a client's address is spelled, and what counts as one client: for host and relay alike."""
 
 from __future__ import annotations
 
 from ipaddress import IPv4Address, IPv6Address, ip_address
+
+
+def spelled(address: str) -> str:
+    """Return an IPv4 address as such where a socket for both families tells it as one of IPv6 (RFC 4291 §2.5.5.2)."""
+    return address.removeprefix("::ffff:") if "." in address else address
 
 
 def network_of(address: str | None) -> str:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 from agent import events, logs
 from agent.errors import ConfigurationError
 from agent.relay.sni import HELLO_BYTES, Incomplete, NameReader
+from connector_host.networks import spelled
 
 if TYPE_CHECKING:
     import ssl
@@ -94,7 +95,7 @@ class Port:
                 logs.event(events.ACCEPT_FAILED, level=logging.WARNING, reason=str(failure))
                 await asyncio.sleep(_AGAIN_S)
                 continue
-            leave = self._doors.connections.admit(str(peer[0]))
+            leave = self._doors.connections.admit(spelled(str(peer[0])))
             if leave is None:
                 connection.close()
                 continue

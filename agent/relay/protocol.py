@@ -15,6 +15,7 @@ from agent import events, logs
 from agent.link.reading import Buffered, Reading
 from agent.relay import answers
 from agent.relay.answers import SCIM_JSON
+from connector_host.networks import spelled
 
 if TYPE_CHECKING:
     import asyncio
@@ -68,6 +69,12 @@ class _Protocol(web.RequestHandler):
     __slots__ = ("on_end",)
 
     on_end: Callable[[], object]
+
+    @property
+    def peername(self) -> str | tuple[str, int, int, int] | tuple[str, int] | None:
+        """Return who is at the other end, as it stands in the log and in X-Forwarded-For."""
+        peer = super().peername
+        return (spelled(peer[0]), peer[1]) if isinstance(peer, tuple) else peer
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """End."""

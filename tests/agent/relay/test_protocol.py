@@ -211,6 +211,21 @@ async def test_a_relay_that_listens_everywhere_hears_both_families(chain, host, 
         url = chain.address().replace("localhost", address)
         async with client.get(url, server_hostname="localhost", headers={"Host": "localhost"}) as response:
             assert response.status == 200
+    assert [headers["X-Forwarded-For"] for _, _, headers, _ in host.asked] == ["127.0.0.1", "::1"]
+    assert {seen["peer"] for event, seen in chain.log.seen if event == events.LINK_CONNECTED and "peer" in seen} <= {
+        "127.0.0.1",
+        "::1",
+    }
+
+
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="this machine has no IPv6")
+async def test_a_client_that_holds_too_many_connections_is_named_as_it_is_known(chain):
+    await chain.start_relay(listen="::", limits={"connections_per_address": 1})
+    writers = [(await asyncio.open_connection("127.0.0.1", chain.port))[1] for _ in range(2)]
+    refused = await chain.log.wait_for(events.CONNECTION_REFUSED)
+    assert refused["peer"] == "127.0.0.1"
+    for writer in writers:
+        writer.close()
 
 
 async def test_one_site_in_ipv6_is_one_client():
