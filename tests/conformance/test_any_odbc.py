@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from decimal import Decimal
 
 import pytest
 from sqlalchemy import Engine, event
@@ -290,3 +291,43 @@ async def test_a_commit_of_which_the_driver_does_not_know_is_in_doubt_and_made_o
         await connector.export(Add({"Login": "anna", "Name": "Anna"}))
     assert commits == [state]
     await connector.close()
+
+
+ROUNDING = {
+    "sqlite": ("INTEGER PRIMARY KEY", "real", "clob"),
+    "postgresql": ("serial PRIMARY KEY", "real", "text"),
+    "mariadb": ("int AUTO_INCREMENT PRIMARY KEY", "float", "longtext"),
+}
+
+
+@pytest.fixture
+async def rounding(platform):
+    key, single, long = ROUNDING[platform.database]
+    made = f"CREATE TABLE rounding (id {key}, login varchar(20), share {single}, notes {long})"
+    platform.execute("DROP TABLE IF EXISTS rounding", made)
+    opened = platform.open(table="rounding", anchor="id", column={})
+    yield opened
+    await opened.close()
+
+
+async def test_a_number_that_the_database_gives_out_is_found_where_others_are_rounded(rounding):
+    """MariaDB's FLOAT is equal to no number that was written into it."""
+    made = (await rounding.export(Add({"login": "anna", "share": Decimal("0.1")}))).entry
+    assert made.values["share"] == Decimal("0.1")
+    assert (await rounding.read(made.anchor)).values["login"] == "anna"
+
+
+async def test_text_without_a_limit_is_taken(rounding):
+    """MariaDB's driver says that a LONGTEXT has -1 characters at most, and loses letters of wide text in pieces."""
+    text = "é" * 5_000
+    assert (await rounding.export(Add({"login": "anna", "notes": text}))).entry.values["notes"] == text
+
+
+async def test_a_value_that_nobody_has_afterwards_is_named_as_the_reason(platform, rounding):
+    platform.only("sqlite")
+    platform.execute(
+        "CREATE TRIGGER shout AFTER INSERT ON rounding BEGIN UPDATE rounding SET login = upper(login); END"
+    )
+    with pytest.raises(WrongRowCount, match="keeps one of them otherwise"):
+        await rounding.export(Add({"login": "anna"}))
+    assert platform.execute("SELECT count(*) FROM rounding")[0][0] == 0

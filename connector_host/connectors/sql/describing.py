@@ -238,7 +238,8 @@ def _odbc_column(row: Row, dialect: Dialect) -> tuple[ColumnFacts, Kind]:
         default=None if default.upper() in ("", "NULL") else default,
         # Nobody says whether the database numbers a key: it may, and where it does not, it refuses the row.
         identity=primary and kind.family is Family.INTEGER,
-        length=size if is_text and size else None,
+        # MariaDB's driver says -1 of what has no limit that matters.
+        length=size if is_text and size and size > 0 else None,
         precision=size if is_decimal else 0 if kind.family is Family.NAIVE_MOMENT else None,
         scale=(numbers[1] if len(numbers) > 1 else _number(row["digits"]) or 0) if is_decimal else None,
         comment=str(row["comment_text"] or ""),

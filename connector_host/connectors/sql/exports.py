@@ -36,7 +36,7 @@ from connector_host.connectors.sql import (
     queries,
     statements,
 )
-from connector_host.connectors.sql.columns import Unfit
+from connector_host.connectors.sql.columns import Family, Unfit
 from connector_host.connectors.sql.scripted import Done, NotOneRow
 
 if TYPE_CHECKING:
@@ -215,14 +215,19 @@ def _insert_and_learn(
 def _key_by_values(connection: Connection, shape: Shape, parameters: Mapping[str, object]) -> object:
     """Return the anchor of the only row with these values: the new row has them, so that it is the one.
 
-    Long text cannot be compared everywhere, and is left out of the comparison.
+    Long text cannot be compared everywhere, and floating point is rounded: both are left out of the comparison.
     """
     same = [
         shape.columns[name].sql == predicates.parameter(name)
         for name, value in parameters.items()
-        if value is not None and not predicates.is_long(shape.columns[name], shape)
+        if value is not None and _is_comparable(shape, shape.columns[name])
     ]
     found = connection.execute(sa.select(shape.anchor.sql).where(sa.true(), *same), dict(parameters)).scalars().all()
+    if not found:
+        raise WrongRowCount(
+            "No user has the values that were written, so all was undone: the database keeps one of them otherwise, "
+            "or a trigger changes it. Create users by statements in exports.create, or leave that value out."
+        )
     if len(found) != 1:
         raise WrongRowCount(
             f"The database makes {shape.object_type.anchor}, and ODBC does not tell it: {len(found)} users have the "
@@ -230,6 +235,11 @@ def _key_by_values(connection: Connection, shape: Shape, parameters: Mapping[str
             "exports.create that hand it out."
         )
     return found[0]
+
+
+def _is_comparable(shape: Shape, column: SqlColumn) -> bool:
+    floating = column.discovered.kind.family in (Family.SINGLE, Family.DOUBLE)
+    return not floating and not predicates.is_long(column, shape)
 
 
 def prove(shape: Shape, entry: Entry, parameters: Mapping[str, object]) -> None:
