@@ -14,6 +14,7 @@ from sqlalchemy.exc import ArgumentError
 from connector_host.errors import ConfigurationError
 from connector_host.secret_files import read_secret_file
 from connector_host.settings import SqlSettings
+from connector_host.setup.ecma2host.procedures import text_for
 from connector_host.setup.plans import best_anchor
 from connector_host.setup.secrets import opened
 from connector_host.setup.tokens import connector_named
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from connector_host.connectors.survey import TableSurvey
     from connector_host.settings import Configuration, ConnectorSettings
+    from connector_host.setup.ecma2host.procedures import Statement
 
 PASSWORD_VARIABLE = "CONNECTOR_HOST_DATABASE_PASSWORD"  # noqa: S105 - the name of a variable
 _PASSWORD_KEYS = ("password", "passwd", "pwd", "PWD")
@@ -72,6 +74,12 @@ def of_url(text: str, password_file: Path | None, environment: Mapping[str, str]
     if url.get_backend_name() == "sqlite" and url.database and not url.database.startswith((":", "file:")):
         url = url.set(database=str(Path(url.database).absolute()))
     return Login(url.render_as_string(hide_password=False), given or None)
+
+
+def written_for(url: str, statements: Mapping[str, Statement]) -> dict[str, str]:
+    """Return the statements as the database behind the URL writes them."""
+    backend = make_url(url).get_backend_name()
+    return {operation: text_for(one, backend) for operation, one in statements.items()}
 
 
 def settings_of(configuration: Configuration, name: str | None) -> ConnectorSettings:

@@ -61,6 +61,7 @@ def connector_lines(plan: ConnectorPlan, folder: Path) -> Iterator[str]:
         yield f"[{key}.column.{bare(column)}]"
         yield f"true = {quoted(truth.true)}"
         yield f"false = {quoted(truth.false)}"
+    yield from _export_lines(plan, key)
     if plan.preset != "strict":
         yield ""
         yield f"# {plan.preset_reason}"
@@ -100,6 +101,14 @@ def _column_lines(plan: ConnectorPlan) -> Iterator[str]:
     if plan.columns is not None:
         yield "# Only these are served; name new ones here, too."
         yield f"columns = [{', '.join(map(quoted, plan.columns))}]"
+
+
+def _export_lines(plan: ConnectorPlan, key: str) -> Iterator[str]:
+    if plan.exports:
+        yield ""
+        yield "# Statements in place of the generated ones; `connector-host export --dry-run` tries them."
+        yield f"[{key}.exports]"
+        yield from (f"{operation} = [{quoted(text)}]" for operation, text in plan.exports.items())
 
 
 def _one_line(text: str) -> str:

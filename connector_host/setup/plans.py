@@ -54,6 +54,8 @@ class ConnectorPlan:
     preset_reason: str = ""
     flows: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     """What `disable` and `delete` do, where it is not the default."""
+    exports: Mapping[str, str] = field(default_factory=dict)
+    """The statement that creates, changes or deletes, where it is not the generated one."""
     notes: tuple[str, ...] = ()
     """What was not taken over from another product; comments in the file."""
     truths: Mapping[str, Truth] = field(default_factory=dict)

@@ -85,3 +85,9 @@ def test_choices_are_written():
     assert connector["columns"] == ["Login", "Mail"]
     assert connector["refusals"] == {"preset": "okta"}
     assert connector["delete"]["column"] == "Here"
+
+
+def test_statements_in_place_of_the_generated_ones_survive():
+    statements = {"create": "CALL \"add\"(:Login, 'x')", "delete": "DELETE FROM t\nWHERE a = @Login"}
+    document = read(plan(exports=statements))
+    assert document["connectors"]["HR"]["exports"] == {name: [text] for name, text in statements.items()}

@@ -15,6 +15,8 @@ from connector_host.cli.init.options import Options
 from connector_host.cli.speaking import DEFAULT_CONFIG, findings_document, json_option, print_findings, print_json
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from connector_host.errors import Finding
     from connector_host.setup.plans import ConnectorPlan
     from connector_host.setup.writing import Written
@@ -98,7 +100,8 @@ def _taken_over(options: Options) -> Options:
     from connector_host.setup.ecma2host import choose, read_export
 
     found = choose(read_export(options.from_ecma2host), options.name)
-    for note in found.notes:
+    notes = (*_on_the_port(options, found.port), *found.notes)
+    for note in notes:
         click.secho(f"note: {note}", err=True, fg="yellow")
     return replace(
         options,
@@ -111,8 +114,20 @@ def _taken_over(options: Options) -> Options:
         directory=options.directory or "entra",
         columns=found.columns or None,
         flows=found.flows,
-        notes=found.notes,
+        exports=found.exports,
+        notes=notes,
     )
+
+
+def _on_the_port(options: Options, port: int | None) -> Iterator[str]:
+    """Yield what becomes of the tenant URL where a host that is there listens on another port than the old product."""
+    from connector_host.settings import load
+
+    if options.add and port is not None and (ours := load(options.config).host.port) != port:
+        yield (
+            f"The export's port is {port}, this host's is {ours}, so the tenant URL changes: put the new one into "
+            f"Entra, or write port = {port} in [host]."
+        )
 
 
 def _refuse_token_file(options: Options, *more: Path | None) -> None:
@@ -147,6 +162,7 @@ def _report(options: Options, written: Written, connector: ConnectorPlan, sectio
                 "anchor": connector.anchor,
                 "attributes": dict(connector.attributes),
                 "left_out": dict(connector.left_out),
+                **({"notes": list(connector.notes)} if connector.notes else {}),
                 "findings": findings_document(sections),
             }
         )

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 def describe(options: Options) -> tuple[Login, ConnectorPlan]:
     """Ask or decide everything about the connector."""
     from connector_host.connectors.registry import list_relations, survey_table
+    from connector_host.setup.access import written_for
     from connector_host.setup.directories import DIRECTORIES
     from connector_host.setup.plans import choose_anchor, exposed_columns, left_out, suggest_for
     from connector_host.setup.truths import to_write
@@ -54,6 +55,7 @@ def describe(options: Options) -> tuple[Login, ConnectorPlan]:
         preset=directory.preset,
         preset_reason=directory.reason,
         flows=options.flows,
+        exports=written_for(login.url, options.exports),
         notes=options.notes,
     )
 

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from connector_host.setup.ecma2host.procedures import Statement
+
 
 @dataclass(frozen=True, slots=True)
 class Options:
@@ -40,6 +42,7 @@ class Options:
     as_json: bool
     columns: tuple[str, ...] | None = None
     flows: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    exports: Mapping[str, Statement] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
     @property
