@@ -116,12 +116,14 @@ class Metrics:
         self._exports_begun: _Kept[str, Gauge] = _Kept(self._exports_in_hand.labels)
         self._connectors_up: _Kept[str, Gauge] = _Kept(self._connector_up.labels)
         self._seen_s: dict[str, float] = {}
+        self._expected: dict[str, frozenset[str]] = {}
         for reason in _DENIED.values():
             self._denied.labels(reason)
 
     def expect(self, connector: str, errors: Iterable[str]) -> None:
         """Begin at 0 with each class of failure: of a counter that is born at 1, Prometheus sees no increase."""
-        for error in errors:
+        self._expected[connector] = frozenset(errors)
+        for error in (*self._expected[connector], UNFORESEEN):
             self._errors.labels(connector, error)
 
     def request_begins(self) -> None:
@@ -146,7 +148,8 @@ class Metrics:
         if operation in EXPORTS:
             self._exports_begun[connector].dec()
         if outcome != OK:
-            self._errors.labels(connector, outcome).inc()
+            known = outcome in self._expected.get(connector, ())
+            self._errors.labels(connector, outcome if known else UNFORESEEN).inc()
         self._connectors_up[connector].set(outcome not in _DOWN)
         self._seen_s[connector] = clock.monotonic_s()
 
@@ -196,6 +199,8 @@ def _families(registry: CollectorRegistry, seen_s: Mapping[str, float]) -> list[
 
 
 OK: Final = "ok"
+UNFORESEEN: Final = "Unforeseen"
+"""The class of a failure that nobody expected: a fault of ours, whose own name is the outcome of its operation."""
 EXPORTS: Final = frozenset({"add", "modify", "delete"})
 _DENIED: Final = {401: "token", 403: "address", 429: "locked out"}
 _DOWN: Final = frozenset({"Unavailable", "InDoubt"})

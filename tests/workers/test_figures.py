@@ -80,3 +80,16 @@ def test_a_failure_that_never_happened_is_0_and_the_first_one_is_seen_to_come():
     figures.take(1, one.families())
     figures.forget(1)
     assert shown(figures)[LOST] == "1.0"
+
+
+def test_a_failure_that_nobody_foresaw_has_a_class_that_begins_at_0():
+    metrics = Metrics()
+    metrics.expect("HR", ("InDoubt",))
+    line = 'connector_host_errors_total{connector="HR",error="Unforeseen"}'
+    assert f"{line} 0.0" in metrics.text().decode()
+    for name in ("ZeroDivisionError", "KeyError"):
+        metrics.operation_ends("HR", "add", name, 0.1)
+    text = metrics.text().decode()
+    assert f"{line} 2.0" in text
+    assert 'error="KeyError"' not in text
+    assert 'outcome="KeyError"' in text
