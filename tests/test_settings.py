@@ -42,6 +42,21 @@ def test_paths_are_relative_to_the_file(write, tmp_path):
     assert load(write(GOOD), {}).host.certificate == tmp_path / "tls" / "certificate.pem"
 
 
+@pytest.mark.parametrize("driver", ["sqlite", "sqlite+pysqlite", "sqlite+pyodbc"])
+def test_a_relative_file_of_sqlite_is_beside_the_file(write, tmp_path, driver):
+    text = GOOD.replace("sqlite:///hr.db", f"{driver}:///data/hr.db?x=y")
+    assert load(write(text), {}).connectors["HR"].database == f"{driver}:///{tmp_path}/data/hr.db?x=y"
+    variable = {"CONNECTOR_HOST__CONNECTORS__HR__DATABASE": f"{driver}:///crm.db"}
+    assert load(write(text), variable).connectors["HR"].database == f"{driver}:///{tmp_path}/crm.db"
+
+
+@pytest.mark.parametrize(
+    "url", ["sqlite:////var/hr.db", "sqlite://", "sqlite:///:memory:", "sqlite:///file:x?uri=true", "db2://h/hr"]
+)
+def test_a_database_that_is_no_relative_file_stays_what_it_is(write, url):
+    assert load(write(GOOD.replace("sqlite:///hr.db", url)), {}).connectors["HR"].database == url
+
+
 @pytest.mark.parametrize(
     ("old", "new", "told"),
     [

@@ -21,6 +21,7 @@ from connector_host.settings.connectors import (
     SigningSettings,
     SqlSettings,
 )
+from connector_host.settings.databases import placed_database
 from connector_host.settings.frozen import Settings
 from connector_host.settings.host import AuditSettings, HostSettings
 from connector_host.settings.loading import (
@@ -55,5 +56,6 @@ __all__ = [
     "SqlSettings",
     "explain",
     "load",
+    "placed_database",
     "read_document",
 ]

@@ -219,7 +219,8 @@ class SqlSettings(Settings):
     type: Literal["sql"] = "sql"
     """Which connector serves this name; only the generic SQL connector ships."""
     database: str = Field(examples=["postgresql://scim@db.example.org/hr"])
-    """The database as a SQLAlchemy URL without the password: `postgresql+psycopg://scim@db.example.org/hr`."""
+    """The database as a SQLAlchemy URL without the password: `postgresql+psycopg://scim@db.example.org/hr`. A relative
+    file of SQLite, `sqlite:///hr.db`, is relative to the folder of this file."""
     password: SecretStr | None = None
     """The database password; give it by environment or by `password_file` rather than here."""
     password_file: Path | None = None

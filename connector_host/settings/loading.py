@@ -13,6 +13,7 @@ from pydantic import BaseModel, Field, SecretStr, ValidationError, ValidationInf
 from connector_host import mistakes
 from connector_host.errors import ConfigurationError
 from connector_host.settings.connectors import ConnectorSettings, SigningSettings, SqlSettings
+from connector_host.settings.databases import placed_database
 from connector_host.settings.frozen import Settings
 from connector_host.settings.host import AuditSettings, HostSettings
 
@@ -180,7 +181,10 @@ def _with_absolute_paths(settings: Configuration, folder: Path) -> Configuration
                 for key in ("password_file", "password_sealed_file", "token_hash_file")
                 if (path := getattr(connector, key)) is not None
             }
-            | {"signing": _signing_beside(folder, connector.signing)}
+            | {
+                "database": placed_database(connector.database, folder),
+                "signing": _signing_beside(folder, connector.signing),
+            }
         )
         for name, connector in settings.connectors.items()
     }

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field, ValidationError, field_validator
 
 from connector_host.errors import ConfigurationError
-from connector_host.provisioning.settings.addresses import database_parts, placed_database
+from connector_host.provisioning.settings.addresses import database_parts
 from connector_host.provisioning.settings.jobs import (
     ActionSettings,
     ClauseSettings,
@@ -32,7 +32,7 @@ from connector_host.provisioning.settings.sources import (
     SourceSettings,
     SqlSettings,
 )
-from connector_host.settings import CONNECTOR_NAME, Settings, explain, read_document
+from connector_host.settings import CONNECTOR_NAME, Settings, explain, placed_database, read_document
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import re
-from pathlib import PurePath
-from typing import TYPE_CHECKING, Final
-from urllib.parse import quote, urlsplit
+from typing import Final
+from urllib.parse import urlsplit
 
 from connector_host.urls import split
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 PORT_MAX: Final = 65_535
@@ -20,11 +16,8 @@ DATABASE_URL: Final = re.compile(
 )
 """The beginning of a SQLAlchemy URL, split as SQLAlchemy does: a password goes on to the first `@`."""
 
-SQLITE_FILE: Final = re.compile(r"(?P<scheme>sqlite(?:\+pysqlite)?:///)(?!:memory:)(?P<path>[^?]+)(?P<rest>.*)")
-"""A SQLAlchemy URL that names a file of SQLite by its path."""
-
 SQLITE_URI: Final = re.compile(r"sqlite(?:\+pysqlite)?:///file:", re.IGNORECASE)
-"""One that names it by an address within the address, which SQLite would read by rules of its own."""
+"""One that names a file of SQLite by an address within the address, which SQLite would read by rules of its own."""
 
 
 def is_loopback(url: str) -> bool:
@@ -43,15 +36,6 @@ def database_parts(url: str, example: str) -> re.Match[str]:
     if port and not (port.isdecimal() and 0 < int(port) <= PORT_MAX):
         raise ValueError(f"its port is none: write a number up to {PORT_MAX}, or leave it out ({example})")
     return parts
-
-
-def placed_database(url: str, folder: Path) -> str:
-    """Return a SQLAlchemy URL whose file, where it is one of SQLite, is relative to the folder no more."""
-    file = SQLITE_FILE.fullmatch(url)
-    if file is None:
-        return url
-    written = PurePath(quote(str(folder), safe=" +/:"))  # in a URL `%` and `?` stand for something else
-    return f"{file['scheme']}{written / file['path']}{file['rest']}"
 
 
 def checked_https(url: str, example: str) -> str:
