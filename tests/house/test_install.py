@@ -1,6 +1,12 @@
-"""An installation that fails leaves what was there; nothing that is not an installation is ever replaced."""
+"""An installation that fails leaves what was there; nothing that is not an installation is ever replaced.
 
+The script runs in a small checkout of its own: a real one would fetch and install some fifty packages, which takes
+minutes. That it holds what a fresh system needs is seen by running it there by hand.
+"""
+
+import hashlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,36 +16,90 @@ import pytest
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "install.sh"
 
+BACKEND = """
+import pathlib, zipfile
 
-@pytest.fixture
-def install(tmp_path):
-    """Return a function that installs from wheels that are not there, so that it fails without a network."""
+SCRIPTS = "[console_scripts]\\nconnector-host = program:main\\nprovisioning-agent = program:main\\n"
 
-    def install(folder):
-        (tmp_path / "wheels").mkdir(exist_ok=True)
-        environment = os.environ | {
-            "LINKS": str(tmp_path / "bin"),
-            "WHEELS": str(tmp_path / "wheels"),
-            "PYTHON": sys.executable,
-        }
+def wheel(folder, name, code):
+    info, file = f"{name}-1.dist-info/", f"{name}-1-py3-none-any.whl"
+    with zipfile.ZipFile(pathlib.Path(folder, file), "w") as made:
+        made.writestr(f"{name}.py", code)
+        made.writestr(info + "METADATA", f"Metadata-Version: 2.1\\nName: {name}\\nVersion: 1\\n")
+        made.writestr(info + "WHEEL", "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n")
+        made.writestr(info + "entry_points.txt", SCRIPTS if name == "program" else "")
+        made.writestr(info + "RECORD", "")
+    return file
+
+def build_wheel(folder, config_settings=None, metadata_directory=None):
+    return wheel(folder, "program", pathlib.Path("program.txt").read_text())
+"""
+PROJECT = '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
+
+
+class Checkout:
+    """The script beside a project of one module that needs one package, which lies there as a wheel."""
+
+    def __init__(self, folder):
+        self.folder, self.wheels, self.links = folder / "checkout", folder / "wheels", folder / "bin"
+        (self.folder / "scripts/requirements").mkdir(parents=True)
+        self.wheels.mkdir()
+        shutil.copy(SCRIPT, self.folder / "scripts")
+        (self.folder / "pyproject.toml").write_text(PROJECT)
+        (self.folder / "backend.py").write_text(BACKEND)
+        self.bring("first")
+        exec(BACKEND, made := {})  # noqa: S102 - the text above
+        made["wheel"](self.wheels, "needed", "")
+        digest = hashlib.sha256((self.wheels / "needed-1-py3-none-any.whl").read_bytes()).hexdigest()
+        (self.folder / "scripts/requirements/install.txt").write_text(f"needed==1 --hash=sha256:{digest}\n")
+
+    def bring(self, version):
+        """Have the programs say another version."""
+        (self.folder / "program.txt").write_text(f"import needed\ndef main():\n    print('{version}')\n")
+
+    def alter(self):
+        """Exchange the package for another one of the same name and version."""
+        exec(BACKEND, made := {})  # noqa: S102 - the text above
+        made["wheel"](self.wheels, "needed", "altered = True")
+
+    def install(self, folder):
+        environment = os.environ | {"LINKS": str(self.links), "WHEELS": str(self.wheels), "PYTHON": sys.executable}
+        script = self.folder / "scripts" / SCRIPT.name
         return subprocess.run(
-            [SCRIPT, folder], capture_output=True, text=True, check=False, env=environment, timeout=100
+            [script, folder], capture_output=True, text=True, check=False, env=environment, timeout=100
         )
 
-    return install
+    def said(self, program):
+        return subprocess.run([self.links / program], capture_output=True, text=True, check=True, timeout=60).stdout
 
 
-def test_a_failed_upgrade_puts_the_old_one_back(tmp_path, install):
+@pytest.fixture
+def checkout(tmp_path):
+    return Checkout(tmp_path)
+
+
+def test_programs_are_installed_and_upgraded_and_the_old_ones_kept(tmp_path, checkout):
+    for version in ("first", "second"):
+        checkout.bring(version)
+        done = checkout.install(tmp_path / "opt")
+        assert (done.returncode, f"{version} is installed in {tmp_path / 'opt'}" in done.stdout) == (0, True), done
+        assert {checkout.said(program) for program in ("connector-host", "provisioning-agent")} == {f"{version}\n"}
+    assert (tmp_path / "opt.old" / "pyvenv.cfg").exists()
+
+
+def test_a_failed_upgrade_puts_the_old_one_back(tmp_path, checkout):
     folder = tmp_path / "opt"
     folder.mkdir()
     (folder / "pyvenv.cfg").write_text("home = /usr\n")
     (folder / "marker").write_text("old")
-    done = install(folder)
+    checkout.alter()
+    done = checkout.install(folder)
     assert done.returncode != 0
+    assert "DO NOT MATCH THE HASHES" in done.stderr
     assert "what was there before is put back" in done.stderr
     assert (folder / "marker").read_text() == "old"
     assert not (tmp_path / "opt.old").exists()
-    assert list((tmp_path / "bin").iterdir()) == []
+    assert list(checkout.links.iterdir()) == []
 
 
 SLOW = """#!/bin/sh
@@ -88,10 +148,10 @@ def test_an_interrupted_installation_puts_the_old_one_back_and_ends(tmp_path, se
     assert list((tmp_path / "bin").iterdir()) == []
 
 
-def test_a_folder_of_somebody_else_is_not_touched(tmp_path, install):
+def test_a_folder_of_somebody_else_is_not_touched(tmp_path, checkout):
     folder = tmp_path / "precious"
     folder.mkdir()
     (folder / "thesis.txt").write_text("mine")
-    done = install(folder)
+    done = checkout.install(folder)
     assert (done.returncode, "is not an installation" in done.stderr) == (1, True)
     assert (folder / "thesis.txt").read_text() == "mine"
