@@ -13,6 +13,7 @@ from connector_host.access.door import Door, networks
 from connector_host.app.building import Builder
 from connector_host.app.refusing import CannotStart
 from connector_host.app.reloading import Reloading
+from connector_host.connectors.errors import Unavailable
 from connector_host.endpoint.application import make_application
 from connector_host.errors import ConfigurationError, HostError
 from connector_host.observability import events
@@ -126,5 +127,7 @@ async def _warm(one: Served) -> None:
         await one.renderer()
     except ConfigurationError as failure:
         log.error(events.CONNECTOR_MISCONFIGURED, connector=one.name, reason=str(failure))  # noqa: TRY400 - no trace helps
+    except Unavailable:  # which the connector said
+        pass
     except HostError as failure:
         log.warning(events.CONNECTOR_UNAVAILABLE, connector=one.name, reason=str(failure))

@@ -139,7 +139,7 @@ def out_of_reach(configuration: Configuration) -> list[Path]:
     from connector_host.ownership import may_write
 
     paths = [path for file in _files_of(configuration) if file.exists() for path in (file, file.parent)]
-    return [path for path in paths if not may_write(NAME, path)]
+    return [path for path in dict.fromkeys(paths) if not may_write(NAME, path)]
 
 
 def _files_of(configuration: Configuration) -> list[Path]:

@@ -165,6 +165,16 @@ def test_a_connector_that_cannot_be_served_is_missed_and_does_not_stop_the_rest(
     assert (document["certificate"], document["certificate_days_left"] > 300) == ("valid", True)
 
 
+def test_a_database_out_of_reach_is_logged_once_and_by_the_name_of_its_connector(configured):
+    text = second(configured, database=f"sqlite:///{configured.path}/nowhere.sqlite")
+    configured.write("connector-host.toml", text)
+    with configured.serve() as host:
+        host.wait_for("connector.unavailable")
+    bad = [line for line in host.lines if line.get("level") in {"warning", "error"}]
+    about = [(line["event"], line.get("connector")) for line in bad]
+    assert about == [("database.error", "Second"), ("connector.unavailable", "Second")]
+
+
 def test_a_database_that_was_down_at_the_start_is_told_in_the_figures(configured):
     port = free_port()
     add(configured, f"metrics_port = {port}")

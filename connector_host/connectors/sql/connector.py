@@ -217,9 +217,11 @@ class SqlConnector:
             log.warning(events.COLUMN_UNREADABLE, connector=self._name, column=column)
 
     def _failed(self, failure: Failure) -> None:
-        """Count it, and look at the table again soon where it is not as it was discovered."""
+        """Log and count it, and look at the table again soon where it is not as it was discovered."""
+        outcome = failure.happened.value
+        log.warning(events.DATABASE_ERROR, connector=self._name, outcome=outcome, sqlstate=failure.code)
         with self._counting:
-            self._errors[failure.happened.value] += 1
+            self._errors[outcome] += 1
         if failure.happened is Happened.SCHEMA:
             self._discovered_s = float("-inf")
 

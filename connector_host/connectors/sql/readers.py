@@ -237,7 +237,6 @@ class _Session:
             self._connection.rollback()
         except SQLAlchemyError as error:
             failure = understand(error, self._database)
-            log.warning(events.DATABASE_ERROR, outcome=failure.happened.value, sqlstate=failure.code)
             self._notice(failure)
             self.close()
             return to_error(failure), failure.happened is Happened.CONNECTION

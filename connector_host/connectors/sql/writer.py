@@ -303,7 +303,6 @@ class Writer:
 
     def _understood(self, error: SQLAlchemyError) -> Failure:
         failure = understand(error, self._database)
-        log.warning(events.DATABASE_ERROR, outcome=failure.happened.value, sqlstate=failure.code)
         self._notice(failure)
         return failure
 
