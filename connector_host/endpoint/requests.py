@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 REQUEST_ID: Final = web.RequestKey("request_id", str)
 SERVED: Final = web.RequestKey("served", Served)
+_SOURCE: Final = web.RequestKey("source", str)
+"""The client's address, once it was looked at."""
 DEADLINE_S: Final = web.RequestKey("deadline_s", float)
 """When the request must be answered, by the monotonic clock."""
 
@@ -64,10 +66,18 @@ async def identify(request: web.Request, handler: Handler) -> web.StreamResponse
             events.REQUEST_ANSWERED,
             method=request.method,
             route=_route(request),
+            **_whose(request),
             status=response.status,
             duration_ms=round((clock.monotonic_s() - started_s) * 1_000, 1),
         )
     return response
+
+
+def _whose(request: web.Request) -> dict[str, str]:
+    """Return the connector of a request that was let in, and where any other one came from."""
+    if (one := request.get(SERVED)) is not None:
+        return {"connector": one.name}
+    return {"source": request[_SOURCE]} if _SOURCE in request else {}
 
 
 def request_id_of(request: web.BaseRequest) -> str:
@@ -141,6 +151,7 @@ def admit(served: Mapping[str, Served], door: Door, trusted_proxies: tuple[str, 
         one = served.get(match.group(1))
         gate = one.gate if one is not None else _decoy(served)
         source = client_of(request, trusted_proxies)
+        request[_SOURCE] = source.address
         verdict = door.let_in(source, request.headers.get("Authorization", ""), gate, decoy=one is None)
         if isinstance(verdict, TurnedAway) or one is None:
             return _turn_away(verdict if isinstance(verdict, TurnedAway) else TurnedAway(401), request[REQUEST_ID])

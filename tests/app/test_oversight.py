@@ -48,7 +48,9 @@ def test_every_export_leaves_a_record_of_who_and_what_without_values(configured)
         assert host.ask("DELETE", "/Users/ada")[0] == 404
         assert host.ask("GET", "/Users")[0] == 200
         host.stop()
-        requests = [line["request_id"] for line in host.lines if line["event"] == "request.answered"]
+        answered = [line for line in host.lines if line["event"] == "request.answered"]
+    requests = [line["request_id"] for line in answered]
+    assert {line["connector"] for line in answered} == {"Employees"}
     found = records(configured)
     assert [(one["operation"], one["outcome"]) for one in found] == [
         ("add", "committed"),
@@ -64,9 +66,17 @@ def test_every_export_leaves_a_record_of_who_and_what_without_values(configured)
     assert {one["token"] for one in found} == {hash_token(configured.read("token").strip())[7:15]}
     assert {one["source"] for one in found} == {"127.0.0.1"}
     assert [one["request_id"] for one in found] == requests[:6]
-    traces = [line["traceparent"].split("-")[1] for line in host.lines if line["event"] == "request.answered"]
+    traces = [line["traceparent"].split("-")[1] for line in answered]
     assert [one["trace_id"] for one in found] == traces[:6]
     assert configured.run("audit", "verify").returncode == 0
+
+
+def test_the_log_says_where_a_request_without_a_valid_token_came_from(configured):
+    with configured.serve() as host:
+        for connector in ("Employees", "Nowhere"):
+            assert host.ask("GET", "/Users", token="wrong", connector=connector)[0] == 401
+            line = host.wait_for("request.answered")
+            assert (line["status"], line["source"], "connector" in line) == (401, "127.0.0.1", False)
 
 
 def test_values_are_recorded_where_that_is_asked_for_and_not_redacted(configured):
