@@ -193,9 +193,9 @@ class Systemd:
         return self.root / path
 
     def _demand_root(self) -> None:
+        self._demand_systemd()
         if self.root == Path("/") and getattr(os, "geteuid", int)() != 0:
             raise ServiceFailed("Installing a service needs root. Run it again with sudo.")
-        self._demand_systemd()
 
     def _demand_systemd(self) -> None:
         """Raise ServiceFailed where no systemd runs (sd_booted(3)): in a chroot systemctl does nothing and succeeds."""
