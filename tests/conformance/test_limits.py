@@ -14,7 +14,8 @@ COLUMNS = {
     "sqlite": "small text, clock time, seen datetime, kept datetime",
     "postgresql": "small real, clock time(0), fine time(6), seen timestamp(0), kept timestamptz(3)",
     "mariadb": "small float, clock time, fine time(6), seen datetime, kept datetime(3), stamp timestamp NULL, "
-    "made year, brief tinytext, western varchar(20) CHARACTER SET latin1, choice enum('a', 'B')",
+    "cents double(10,2), mills float(7,3), made year, brief tinytext, "
+    "western varchar(20) CHARACTER SET latin1, choice enum('a', 'B')",
 }
 
 
@@ -44,6 +45,8 @@ async def test_a_number_beyond_four_bytes_is_refused_by_name(platform, limited):
 @pytest.mark.parametrize(
     ("name", "value", "limit"),
     [
+        ("cents", Decimal("0.125"), "2 of them after the point"),
+        ("mills", Decimal("0.0001"), "3 of them after the point"),
         ("stamp", datetime(2039, 1, 1, tzinfo=UTC), "2038"),
         ("stamp", datetime(1969, 1, 1, tzinfo=UTC), "1970"),
         ("made", 1800, "1901"),
@@ -76,3 +79,13 @@ async def test_fractions_of_a_second_are_cut_and_never_rounded(platform, limited
     for name, value in (("clock", "23:59:59.9999999"), ("seen", moment), ("kept", moment)):
         for comparator in (Comparator.EQ, Comparator.GE, Comparator.LE):
             assert (await limited.search(Query(Compare(name, comparator, value)))).total == 1, (name, comparator)
+
+
+async def test_a_floating_column_with_digits_of_its_own_keeps_those(platform, limited):
+    """DOUBLE(10,2) of MySQL and MariaDB rounds beyond them without a word."""
+    platform.only("mariadb")
+    kept = {"cents": Decimal("12345678.25"), "mills": Decimal("1.125")}
+    entry = (await limited.export(Add({"id": 1, **kept}))).entry
+    assert {name: entry.values[name] for name in kept} == kept
+    for bound, total in ((Decimal("12345678.251"), 0), (Decimal("12345678.249"), 1)):
+        assert (await limited.search(Query(Compare("cents", Comparator.GT, bound)))).total == total

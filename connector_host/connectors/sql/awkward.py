@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from connector_host.connectors.contract import AttributeType, Value
+from connector_host.connectors.sql.codecs import DOUBLE_DIGITS, SINGLE_DIGITS
 from connector_host.connectors.sql.columns import Family
 
 if TYPE_CHECKING:
@@ -144,13 +145,16 @@ def _letters() -> str:
 def _numbers(column: SqlColumn, parameters: Parameters) -> Iterator[Trial]:
     facts = column.discovered.facts
     match column.discovered.kind.family:
-        case Family.SINGLE:
+        case Family.SINGLE if facts.scale is None:
             largest, fine = Decimal("3.40282E+38"), Decimal("0.123457")
-        case Family.DOUBLE:
+        case Family.DOUBLE if facts.scale is None:
             largest, fine = Decimal("1.79769313486231E+308"), Decimal("0.123456789012345")
         case _:
             scale = (facts.scale or 0) if facts.precision is not None else 5
-            digits = min(facts.precision or FREE_DIGITS, parameters.decimal_digits or FREE_DIGITS * 10)
+            kept = {Family.SINGLE: SINGLE_DIGITS, Family.DOUBLE: DOUBLE_DIGITS}.get(
+                column.discovered.kind.family, parameters.decimal_digits or FREE_DIGITS * 10
+            )
+            digits = min(facts.precision or FREE_DIGITS, kept)
             largest, fine = Decimal((0, (9,) * digits, -scale)), Decimal((0, (1,), -scale))
     digits = len(largest.as_tuple().digits)
     yield Trial(f"the largest number of {digits} digits", largest)

@@ -241,27 +241,35 @@ def _as_decimal(value: object, otherwise: str) -> Decimal:
 
 def _floating(digits: int) -> Callable[[ColumnFacts, Parameters], Codec]:
     limit, spelled = (SINGLE_MAX, "3.4e38") if digits == SINGLE_DIGITS else (sys.float_info.max, "1.7e308")
-    expected = f"takes a number of at most {digits} significant digits, up to {spelled}"
-
-    def encode(value: Value) -> float:
-        number = _as_decimal(value, expected)
-        rounded = float(number)
-        if len(number.normalize(neighbours.EXACT).as_tuple().digits) > digits or abs(rounded) > limit:
-            raise Unfit(expected)
-        return rounded
 
     def decode(raw: object) -> Decimal:
         number = _as_decimal(raw, "holds something else than a number")
         return Decimal(f"{number:.{digits}g}") if digits == SINGLE_DIGITS else number
 
-    def parse(text: str) -> Decimal:
-        return decode(encode(_as_decimal(text, expected)))
+    def build(facts: ColumnFacts, _: Parameters) -> Codec:
+        expected = f"takes a number of at most {digits} significant digits, up to {spelled}"
+        if facts.scale is not None:
+            expected += f", {facts.scale} of them after the point"
 
-    def beside(value: Value) -> Neighbours:
-        number = _as_decimal(value, expected)
-        return neighbours.single(number, digits) if digits == SINGLE_DIGITS else neighbours.double(number)
+        def encode(value: Value) -> float:
+            number = _as_decimal(value, expected).normalize(neighbours.EXACT)
+            rounded = float(number)
+            _, kept, exponent = number.as_tuple()
+            # DOUBLE(10,2) of MySQL rounds what has more digits after the point.
+            is_fine = facts.scale is not None and int(exponent) < -facts.scale
+            if len(kept) > digits or abs(rounded) > limit or is_fine:
+                raise Unfit(expected)
+            return rounded
 
-    return lambda _, __: Codec(AttributeType.DECIMAL, encode, decode, parse, beside)
+        def beside(value: Value) -> Neighbours:
+            number = _as_decimal(value, expected)
+            return neighbours.single(number, digits) if digits == SINGLE_DIGITS else neighbours.double(number)
+
+        return Codec(
+            AttributeType.DECIMAL, encode, decode, lambda text: decode(encode(_as_decimal(text, expected))), beside
+        )
+
+    return build
 
 
 # ── booleans ──────────────────────────────────────────────────────────────────────────────────────────────────────

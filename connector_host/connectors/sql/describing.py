@@ -101,7 +101,9 @@ def _mysql_column(row: Row, dialect: Dialect) -> tuple[ColumnFacts, Kind]:
     generated = "GENERATED" in extra and "DEFAULT_GENERATED" not in extra
     default = row["default_text"]
     moment = kind.family in (Family.MOMENT, Family.NAIVE_MOMENT, Family.TIME)
-    is_decimal = kind.family is Family.DECIMAL
+    is_floating = kind.family in (Family.SINGLE, Family.DOUBLE)
+    # DOUBLE(10,2) rounds to two digits after the point; a plain one has no scale.
+    is_decimal = kind.family is Family.DECIMAL or (is_floating and row["scale"] is not None)
     facts = ColumnFacts(
         name=plain(row["name"]),
         declared=declared,

@@ -48,7 +48,7 @@ def _limit(facts: ColumnFacts, kind: Kind) -> str:
         return f"up to {facts.length}" if facts.length is not None else ""
     if kind.family is Family.INTEGER:
         return f"{kind.low} to {kind.high}" if kind.high < EIGHT_BYTES_MAX else ""
-    if kind.family is Family.DECIMAL and facts.precision is not None:
+    if kind.family in (Family.DECIMAL, Family.SINGLE, Family.DOUBLE) and facts.precision is not None:
         return f"{facts.precision} digits, {facts.scale or 0} after the point"
     if kind.family in (Family.MOMENT, Family.NAIVE_MOMENT, Family.TIME) and facts.precision is not None:
         return f"{facts.precision} digits after the second" if facts.precision else "whole seconds"
