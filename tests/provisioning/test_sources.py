@@ -52,6 +52,23 @@ async def test_empty_parts_of_a_cell_with_several_values_are_no_values(tmp_path,
     assert users[0].values["groups"] == values
 
 
+async def test_a_column_that_is_there_twice_is_refused_by_name(tmp_path):
+    (tmp_path / "people.csv").write_text("id,mail,name,mail\n1,a@x,A,b@x\n")
+    source = csv_source(tmp_path / "people.csv")
+    with pytest.raises(SourceFailed, match="more than one column mail: rename"):
+        await source.attributes()
+    with pytest.raises(SourceFailed, match="more than one column mail: rename"):
+        await users_of(source)
+
+
+async def test_columns_without_a_name_are_not_read(tmp_path):
+    (tmp_path / "people.csv").write_text("id,name,,\n1,A,,x\n")
+    source = csv_source(tmp_path / "people.csv")
+    assert set(await source.attributes()) == {"id", "name"}
+    users, _ = await users_of(source)
+    assert users[0].values == {"id": "1", "name": "A"}
+
+
 async def test_files_and_queries_count_their_users(tmp_path):
     table, lines, file = tmp_path / "people.csv", tmp_path / "people.ndjson", tmp_path / "db.sqlite"
     table.write_text("id,name\n1,A\n\n2,B\n")

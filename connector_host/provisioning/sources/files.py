@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from connector_host.provisioning.errors import SourceFailed
@@ -43,7 +44,7 @@ class FileSource:
             return None
         settings = self._settings
         kind = Kind.ANY if settings.many_delimiter else Kind.TEXT
-        return dict.fromkeys(await in_thread(lambda: _heading(settings)), kind)
+        return dict.fromkeys(filter(None, await in_thread(lambda: _heading(settings))), kind)
 
     async def kinds(self) -> Mapping[str, Kind]:
         """Return nothing: a file says nothing of its attributes."""
@@ -117,18 +118,28 @@ def _lines(settings: CsvSettings | NdjsonSettings) -> int | None:
 def _heading(settings: CsvSettings) -> list[str]:
     try:
         with settings.path.open(encoding=settings.encoding, newline="") as file:
-            return next(csv.reader(file, delimiter=settings.delimiter), [])
+            return _distinct(next(csv.reader(file, delimiter=settings.delimiter), []), settings)
     except OSError as failure:
         raise SourceFailed(f"{settings.path} cannot be read ({failure.strerror}).") from failure
     except (UnicodeDecodeError, csv.Error) as failure:
         raise SourceFailed(f"{settings.path} is no CSV file in {settings.encoding}.") from failure
 
 
+def _distinct(heading: list[str], settings: CsvSettings) -> list[str]:
+    """Return the heading; raises SourceFailed where two columns have one name, so that nobody knows which one is meant.
+
+    Columns without a name, as spreadsheets leave them at the end, are not read.
+    """
+    if twice := [name for name, count in Counter(heading).items() if name and count > 1]:
+        raise SourceFailed(f"{settings.path.name} has more than one column {', '.join(twice)}: rename all but one.")
+    return heading
+
+
 def _csv_rows(file: Iterator[str], settings: CsvSettings) -> Iterator[tuple[int, dict[str, Value]]]:
     csv.field_size_limit(CELL_CHARS_MAX)
     rows = csv.reader(file, delimiter=settings.delimiter, strict=True)
     try:
-        heading = next(rows, [])
+        heading = _distinct(next(rows, []), settings)
         if settings.key not in heading:
             raise SourceFailed(f"{settings.path.name} has no column {settings.key}.")
         for row in rows:
@@ -138,7 +149,8 @@ def _csv_rows(file: Iterator[str], settings: CsvSettings) -> Iterator[tuple[int,
                 raise SourceFailed(
                     f"{settings.path.name}, line {rows.line_num}: {len(row)} values, the heading has {len(heading)}."
                 )
-            yield rows.line_num, dict(zip(heading, (_cell(cell, settings) for cell in row), strict=True))
+            cells = zip(heading, row, strict=True)
+            yield rows.line_num, {name: _cell(cell, settings) for name, cell in cells if name}
     except csv.Error as failure:
         raise SourceFailed(f"{settings.path.name}, line {rows.line_num}: {failure}.") from failure
 
