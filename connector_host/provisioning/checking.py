@@ -50,6 +50,8 @@ class Looked:
     """Its first users."""
     keys: Mapping[str, int] = field(default_factory=dict)
     """How many of its first users have a key; more of them where reading costs little."""
+    flaws: tuple[str, ...] = ()
+    """Why records among its first users cannot be read."""
 
 
 async def check_job(job: JobSettings) -> list[Finding]:
@@ -74,16 +76,18 @@ async def look(settings: SourceSettings) -> Looked:
         attributes, kinds = await source.attributes(), await source.kinds()
         async with aclosing(source.read(None)) as batches:
             users = (await anext(batches)).users
-            keys = Counter(user.key for user in users)
+            keys = Counter(user.key for user in users if user.key)
             while settings.type in NEAR and keys.total() < KEYS_LOOKED_AT and (batch := await anext(batches, None)):
-                keys.update(user.key for user in batch.users)
+                keys.update(user.key for user in batch.users if user.key)
     finally:
         await source.close()
+    flaws = tuple(user.flaw for user in users if user.flaw)
+    users = tuple(user for user in users if not user.flaw)
     observed = _observed(users)
     seen = tuple(dict.fromkeys(name for user in users for name in user.values))
     known = {name: kind for name, kind in kinds.items() if attributes is not None or name in observed or name in seen}
     several = {name: kind for name, kind in observed.items() if kind is Kind.MANY}
-    return Looked(attributes, {**observed, **known, **several}, seen, users, keys)
+    return Looked(attributes, {**observed, **known, **several}, seen, users, keys, flaws)
 
 
 def _observed(users: Iterable[SourceUser]) -> dict[str, Kind]:
@@ -115,6 +119,15 @@ def _kind(value: Value) -> Kind:
 
 
 def _source(looked: Looked) -> list[Finding]:
+    if looked.flaws:
+        first = len(looked.users) + len(looked.flaws)
+        fact = f"{len(looked.flaws)} of the first {first} records cannot be read: {looked.flaws[0]}"
+        mend = "Mend them: each fails, and while nobody can tell a record's key, nobody is taken for gone."
+        return [Finding(Level.WARNING if looked.users else Level.FAILURE, "source", fact, mend), *_readable(looked)]
+    return _readable(looked)
+
+
+def _readable(looked: Looked) -> list[Finding]:
     if not looked.users:
         mend = "A source without users never deletes or disables anybody by itself."
         return [Finding(Level.WARNING, "source", "has no users.", mend)]

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import aclosing
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from connector_host import clock
@@ -119,9 +120,12 @@ async def _finish(work: Work, mark: str | None) -> None:
     held_back = await departures.deprovision(work)
     if work.report.ending is not Ending.FINISHED:
         return
+    if work.nameless:
+        work.report.detail = f"{work.nameless} without a readable key, so nobody is taken for gone"
     done = {
         "open_kind": None,
-        "mark": mark,
+        # A record without a key is read again, whatever the source says has changed, until it is mended.
+        "mark": None if work.nameless else mark,
         "fingerprint": fingerprint_of(work.parts.job),
         "initial_due": False,
         "since_full": 0 if work.is_full else work.where.since_full + 1,
@@ -152,6 +156,8 @@ async def _retry(work: Work) -> None:
 
 async def _give_up(work: Work) -> None:
     """Tell of writes that nobody heard of, for users who are not there any more and are not to be deleted either."""
+    if work.nameless:
+        return
     state, name = work.parts.state, work.parts.name
     keys = sorted(work.unanswered)
     links = await asyncio.to_thread(state.links, name, keys) if work.context.judge.may(Action.DELETE) else {}
@@ -161,7 +167,9 @@ async def _give_up(work: Work) -> None:
 
 
 async def _fetched(work: Work, keys: Sequence[str]) -> list[SourceUser]:
-    return [await work.parts.source.fetch(key) or SourceUser(key, {}, Presence.GONE) for key in keys]
+    found = [(key, await work.parts.source.fetch(key)) for key in keys]
+    gone = [] if work.nameless else [SourceUser(key, {}, Presence.GONE) for key, user in found if user is None]
+    return [*(replace(user, key=key) for key, user in found if user is not None), *gone]
 
 
 async def _batch(work: Work, users: Sequence[SourceUser]) -> bool:

@@ -154,6 +154,8 @@ class Judge:
         return not link.switch or remembered(link.switch)[-1] == self.switch
 
     def _scoped(self, user: SourceUser) -> scoping.Scoped:
+        if user.flaw:
+            raise Refused("ImportSkipped", user.flaw.rstrip("."))
         if user.presence is Presence.SOFT_DELETED:
             return scoping.Scoped(wanted=False, reason="the user is deleted in the source, for now")
         return scoping.judge(self.job, user.values)

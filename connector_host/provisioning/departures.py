@@ -28,6 +28,8 @@ EARLIER: Final = "an earlier cycle has staged this"
 
 async def stage_absent(work: Work) -> None:
     """Stage the deletion of users whom a full reading has not seen, and forget the failures of such users."""
+    if work.nameless:
+        return  # they may be among those whose keys nobody can read
     state, name = work.parts.state, work.parts.name
     after = ""
     while due := await asyncio.to_thread(state.due, name, work.due_until, after):
@@ -62,7 +64,10 @@ async def deprovision(work: Work) -> str | None:
     if reason is not None:
         await _log_staged(work)
     async for staged in _staged(work):
-        await _carry_out(work, staged if reason is None else [one for one in staged if _is_allowed(work, one)])
+        await _carry_out(
+            work,
+            [one for one in staged if (reason is None or _is_allowed(work, one)) and _is_sure(work, one.source_key)],
+        )
         if not await work.goes_on():
             break
     return reason
@@ -90,7 +95,7 @@ def _skipped(work: Work, staged: Staged, link: Link | None) -> LogEntry:
 async def _foresee(work: Work) -> str | None:
     """Say in a dry run's plan which disables and deletes would be held back, and which an earlier cycle has left."""
     keys = {one.source_key for one in work.report.planned if one.source_key in work.staged}
-    left = {key: work.staged[key] for key in sorted(work.staged.keys() - keys)}
+    left = {key: work.staged[key] for key in sorted(work.staged.keys() - keys) if _is_sure(work, key)}
     links = await asyncio.to_thread(work.parts.state.links, work.parts.name, list(left))
     for key in (key for key in left if key in links):
         modified = work.context.judge.modified_by(left[key])
@@ -119,6 +124,11 @@ async def _not_allowed(work: Work) -> int:
 
 def _is_allowed(work: Work, staged: Staged) -> bool:
     return work.allowed.get(staged.source_key) is staged.action
+
+
+def _is_sure(work: Work, key: str) -> bool:
+    """Return whether a staged user cannot be among the records whose keys nobody can read."""
+    return not work.nameless or key in work.staged_now
 
 
 def _held_back(work: Work, waiting: int) -> str | None:

@@ -192,7 +192,7 @@ class Engine:
         await asyncio.to_thread(lambda: self.state.set_job(name, **fields))
         oldest = now - self.settings.provisioning.log_days * faults.DAY_S
         await asyncio.to_thread(logbook.prune, self.state, oldest)
-        why = {} if report.ending is Ending.FINISHED else {"reason": report.detail}
+        why = {"reason": report.detail} if report.detail else {}
         _LOG.info(
             events.PROVISIONING_CYCLE, key=name, kind=report.kind, outcome=report.ending, **why, **_numbers(report)
         )

@@ -70,6 +70,9 @@ async def _imported(job: Opened, key: str, shown: Shown) -> SourceUser | None:
     if user is None:
         shown.steps.append(Step("import", Status.WARNING, "the source has no user with this key"))
         return SourceUser(key, {}, Presence.GONE)
+    if user.flaw:
+        shown.steps.append(Step("import", Status.FAILURE, user.flaw))
+        return None
     shown.steps.append(Step("import", Status.SUCCESS, f"{len(user.values)} attributes"))
     return user
 

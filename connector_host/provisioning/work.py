@@ -87,6 +87,10 @@ class Work:
     staged action, as long as their turn has not come."""
     begun_at: float = field(default_factory=lambda: clock.now().timestamp())
     failed_keys: set[str] = field(default_factory=set)
+    nameless: int = 0
+    """How many records came without a key that can be read: each may be the user who seems to be gone."""
+    staged_now: set[str] = field(default_factory=set)
+    """Of whom this run has read that they are to be disabled or deleted."""
     dry_seen: set[str] = field(default_factory=set)
     """Who is in the source, as far as a dry run of everybody has read it; any other cycle has that in the state."""
 
@@ -200,6 +204,7 @@ class Work:
                 self.report.counts[f"to {action}"] += 1
                 self._plan(turn, action, reason)
                 cycle = ALLOWED if self.allowed.get(turn.key) is action else self.report.cycle
+                self.staged_now.add(turn.key)
                 changes.staged.append(Staged(turn.key, action, reason, cycle))
                 changes.links += [turn.link] if turn.link is not None else []
                 return
@@ -213,12 +218,13 @@ class Work:
 
     def can_keep(self, user: SourceUser, changes: Changes) -> bool:
         """Return whether the state can remember a user by its key; whom it cannot is logged, and passed over."""
-        if self.parts.state.can_keep(user.key):
+        if user.key and self.parts.state.can_keep(user.key):
             return True
         self.report.counts["read"] += 1
+        self.nameless += not user.key
         short = user.key.replace("\0", "?")[:KEY_SHOWN_CHARS]
-        cause = Cause("ImportSkipped", f"the key is longer than {KEY_CHARS} characters, or has the character NUL in it")
-        self._told(Turn(short, cause=cause), changes)
+        reason = user.flaw or f"the key is longer than {KEY_CHARS} characters, or has the character NUL in it"
+        self._told(Turn(short, cause=Cause("ImportSkipped", reason.rstrip("."))), changes)
         return False
 
     def failed(self, turn: Turn, before: Failure | None, changes: Changes) -> None:

@@ -17,9 +17,13 @@ from connector_host.provisioning.errors import NothingStaged
 from connector_host.provisioning.reports import BLOCK
 from connector_host.provisioning.restarting import USUAL, RestartScope, restart
 from connector_host.provisioning.settings import QuarantineSettings
+from connector_host.provisioning.sources.files import CELL_CHARS_MAX
 from connector_host.provisioning.state.records import Action, Changes, Failure, JobState, Modified
 from tests.endpoint.service import serve
 from tests.provisioning.rig import DOWN, MAPPINGS, Rig, person
+
+ENDLESS = '"' + "x" * (CELL_CHARS_MAX + 1)
+"""A value without an end: nobody knows what else of the file belongs to it."""
 
 
 async def test_one_bad_user_fails_alone_and_says_why(rig):
@@ -122,10 +126,8 @@ async def test_a_target_that_is_down_is_nobodys_fault_and_the_cycle_goes_on_late
 async def test_a_source_that_breaks_off_deletes_nobody(rig):
     rig.people(*(person(n) for n in range(400)))
     await rig.run()
-    with rig.file.open("a") as file:
-        file.write("half a line")
     text = rig.file.read_text().splitlines()
-    rig.file.write_text("\n".join([*text[:300], "half,a,line"]))
+    rig.file.write_text("\n".join([*text[:300], ENDLESS]))
     report = await rig.run()
     assert report.ending == "unavailable"
     assert "line 301" in report.detail
@@ -225,7 +227,7 @@ async def test_another_key_of_the_source_matches_everybody_again_and_deletes_nob
 async def test_a_key_that_changes_after_a_first_cycle_that_broke_off_deletes_nobody(rig):
     rig.people(*(person(n) for n in range(300)))
     with rig.file.open("a") as file:
-        file.write("half,a,line")
+        file.write(ENDLESS)
     assert (await rig.run()).ending == "unavailable"
     assert len(rig.rows()) > 0
     rig.people(*(person(n) for n in range(300)))

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from connector_host.provisioning.errors import MarkTooOld, SourceFailed
 from connector_host.provisioning.expressions.signatures import Kind
 from connector_host.provisioning.settings import CsvSettings, NdjsonSettings, SqlSettings
+from connector_host.provisioning.sources.files import CELL_CHARS_MAX
 from connector_host.provisioning.sources.opening import open_source
 from connector_host.provisioning.sources.sql import _unwritten, _written
 
@@ -85,18 +86,42 @@ async def test_files_and_queries_count_their_users(tmp_path):
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
+        ("", "no column id"),
         ("name\nx\n", "no column id"),
-        ("id,name\n1\n", "line 2: 1 values"),
-        ("id,name\n,x\n", "line 2: the key id has no value"),
-        ('id,name\n1,"x\n', "line 2"),
         ("id,name\n1,\ud83d\n", "utf-8"),
+        (f'id,name\n1,"{"x" * CELL_CHARS_MAX}x"\n', "line 2: field larger"),
     ],
+    ids=lambda text: text[:30],
 )
-async def test_a_file_that_is_not_whole_fails_and_says_where(tmp_path, text, reason):
+async def test_a_file_that_is_none_of_users_fails_and_says_where(tmp_path, text, reason):
     path = tmp_path / "people.csv"
     path.write_bytes(text.encode("utf-8", "surrogatepass"))
     with pytest.raises(SourceFailed, match=reason):
         await users_of(csv_source(path))
+
+
+@pytest.mark.parametrize(
+    ("row", "flaw"),
+    [
+        ("2", "line 3: 1 values, the heading has 2"),
+        ("2,Smith, Ann", "line 3: 3 values, the heading has 2"),
+        (",x", "line 3: the key id has no value"),
+        ('2,"x"y', "line 3: ',' expected after '\"'"),
+        ('2,"x\n3,y\n4,"z"y', "line 5: ',' expected"),
+    ],
+)
+async def test_a_row_that_is_no_user_is_told_of_and_the_others_are_read(tmp_path, row, flaw):
+    path = tmp_path / "people.csv"
+    path.write_text(f"id,name\n1,A\n{row}\n9,Z\n")
+    users, _ = await users_of(csv_source(path))
+    assert [(user.key, user.values.get("name")) for user in users] == [("1", "A"), ("", None), ("9", "Z")]
+    assert users[1].flaw.startswith(f"people.csv, {flaw}")
+
+
+async def test_a_value_without_an_end_is_told_of(tmp_path):
+    (tmp_path / "people.csv").write_text('id,name\n1,A\n2,"x\n3,C\n')
+    users, _ = await users_of(csv_source(tmp_path / "people.csv"))
+    assert [(user.key, user.flaw) for user in users] == [("1", ""), ("", "people.csv, line 4: unexpected end of data.")]
 
 
 @pytest.mark.parametrize("rows", [range(700), range(900)])
@@ -144,18 +169,28 @@ async def test_ndjson_objects_flatten_into_paths(tmp_path):
         "{",
         "[1]",
         '{"name": "no key"}',
-        '{"id": "1", "name": "\\ud800"}',
+        '{"id": ["1"]}',
+        '{"id": "\\ud800"}',
         f'{{"id": {"9" * 5_000}}}',
         '{"id": 1, "a": ' + "[" * 70 + "]" * 70 + "}",
         '{"a":' * 100_000 + "1" + "}" * 100_000,
     ],
     ids=lambda text: text[:30],
 )
-async def test_a_line_that_is_no_user_fails(tmp_path, text):
+async def test_a_line_that_is_no_user_is_told_of_and_the_others_are_read(tmp_path, text):
     path = tmp_path / "people.ndjson"
-    path.write_text(text + "\n")
-    with pytest.raises(SourceFailed, match="line 1"):
-        await users_of(open_source(NdjsonSettings.model_validate({"type": "ndjson", "path": path, "key": "id"})))
+    path.write_text(text + '\n{"id": 2}\n')
+    users, _ = await users_of(open_source(NdjsonSettings.model_validate({"type": "ndjson", "path": path, "key": "id"})))
+    assert [(user.key, user.values) for user in users] == [("", {}), ("2", {"id": 2})]
+    assert users[0].flaw.startswith("people.ndjson, line 1: ")
+
+
+async def test_a_line_with_half_a_character_in_it_still_tells_whose_it_is(tmp_path):
+    path = tmp_path / "people.ndjson"
+    path.write_text('{"id": "1", "name": "\\ud83d\\ude00"}\n{"id": "2", "name": "\\ud83d"}\n')
+    users, _ = await users_of(open_source(NdjsonSettings.model_validate({"type": "ndjson", "path": path, "key": "id"})))
+    assert [(user.key, user.values.get("name")) for user in users] == [("1", "\N{GRINNING FACE}"), ("2", None)]
+    assert "line 2: half of a surrogate pair" in users[1].flaw
 
 
 async def test_reading_a_large_file_does_not_fill_the_memory(tmp_path):
@@ -276,6 +311,14 @@ async def test_a_mark_column_gives_what_has_changed_and_nothing_is_lost_at_the_e
     assert sorted(user.key for user in changed) == ["1", "3", "9"]
     again, _ = await users_of(source, later)
     assert [user.key for user in again] == ["1"]
+    await source.close()
+
+
+async def test_a_row_without_a_key_is_told_of_and_the_others_are_read(database):
+    source = sql_source(database.url, key="hired")
+    users, _ = await users_of(source)
+    assert [user.key for user in users] == ["2020-01-01", "", ""]
+    assert "row 2 of the query: the key hired has no value" in users[1].flaw
     await source.close()
 
 

@@ -88,6 +88,12 @@ async def test_several_values_of_an_attribute_stay_several(directory):
     assert users[0].values["mail"] == ("u8@example.org", "second@example.org")
 
 
+async def test_an_entry_without_a_key_is_told_of_and_the_others_are_read(directory):
+    directory.add("nomail")
+    users, _ = await users_of(source_of(directory, filter="(|(uid=u01)(uid=nomail))", key="mail"))
+    assert sorted((user.key, bool(user.flaw)) for user in users) == [("", True), ("u1@example.org", False)]
+
+
 async def test_start_tls_encrypts_a_plain_connection(directory):
     source = source_of(directory, url=directory.url, start_tls=True)
     assert len((await users_of(source))[0]) >= 25

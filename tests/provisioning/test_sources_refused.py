@@ -48,7 +48,6 @@ def place(request, tmp_path):
         ({"query": "SELECT twist(id) AS id FROM staff"}, "refused the query: .*twist"),
         ({"key": "Id"}, "no column Id: its columns are id, name, version, boss"),
         ({"mark": "changed"}, "no column changed: its columns are id, name, version, boss"),
-        ({"key": "boss"}, "no value in the key"),
         ({"query": "SELECT a.id, b.id FROM staff a, staff b"}, "several columns id"),
     ],
     ids=str,

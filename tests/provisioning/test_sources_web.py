@@ -58,6 +58,21 @@ async def test_a_scim_source_that_stops_before_its_last_user_has_failed():
         await source.close()
 
 
+async def test_a_user_without_a_key_in_a_scim_source_is_told_of_and_the_others_are_read():
+    async def page(_request):
+        return web.json_response({"totalResults": 2, "Resources": [{"id": "a"}, {"id": "b", "externalId": "7"}]})
+
+    async with answering(web.get("/scim/Users", page)) as origin:
+        document = {"type": "scim", "url": f"{origin}/scim", "key": "externalId"}
+        source = open_source(ScimSettings.model_validate(document))
+        users, _ = await users_of(source)
+        assert [(user.key, user.flaw) for user in users] == [
+            ("", "a user of the source has no single externalId."),
+            ("7", ""),
+        ]
+        await source.close()
+
+
 async def test_half_of_a_surrogate_pair_in_a_source_is_a_question_mark():
     async def page(_request):
         return web.json_response({"totalResults": 1, "Resources": [{"id": "a", "userName": "u\ud800"}]})

@@ -98,7 +98,7 @@ async def _from_source(config: Path, job: str, key: str | None) -> tuple[Values,
         attributes = await source.attributes()
         if key is None:
             async with aclosing(source.read(None)) as batches:
-                user = next(iter((await anext(batches)).users), None)
+                user = next((user for user in (await anext(batches)).users if not user.flaw), None)
         else:
             user = await source.fetch(key)
     finally:

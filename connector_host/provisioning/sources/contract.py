@@ -36,10 +36,17 @@ class SourceUser:
     """One user as the source has it."""
 
     key: str
-    """What identifies the user for ever, as text."""
+    """What identifies the user for ever, as text; empty where the record is too spoilt to tell (see `flaw`)."""
     values: Values
     """Every attribute that has a value; empty for a user who is gone."""
     presence: Presence = Presence.HERE
+    flaw: str = ""
+    """Why the record cannot be believed, and where it stands, without any value of it; empty where all is well."""
+
+
+def spoilt(flaw: str, key: str = "") -> SourceUser:
+    """Return what stands for a record that cannot be read: its user is there, and more is not known."""
+    return SourceUser(key, {}, flaw=flaw)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +81,7 @@ class Source(Protocol):
     def read(self, mark: str | None) -> AsyncGenerator[Batch, None]:
         """Yield the users: all of them with None, else those that have changed since the mark.
 
-        When all are read, a user who is not among them is gone.
+        When all are read, a user who is not among them is gone, unless one of them is without a key.
         """
 
     async def fetch(self, key: str) -> SourceUser | None:

@@ -12,7 +12,7 @@ from connector_host.provisioning.errors import SourceFailed
 from connector_host.provisioning.expressions.signatures import Kind
 from connector_host.provisioning.resources import flattened
 from connector_host.provisioning.settings import CsvSettings, NdjsonSettings
-from connector_host.provisioning.sources.contract import SourceUser
+from connector_host.provisioning.sources.contract import SourceUser, spoilt
 from connector_host.provisioning.sources.threads import batches, in_thread
 
 if TYPE_CHECKING:
@@ -71,12 +71,10 @@ class FileSource:
         try:
             with settings.path.open(encoding=settings.encoding, newline="") as file:
                 before = os.fstat(file.fileno())
-                rows = _csv_rows(file, settings) if isinstance(settings, CsvSettings) else _json_rows(file)
-                for line, values in rows:
-                    key = values.get(settings.key)
-                    if key in (None, "") or isinstance(key, tuple):
-                        raise SourceFailed(f"{settings.path.name}, line {line}: the key {settings.key} has no value.")
-                    yield SourceUser(str(key), values)
+                if isinstance(settings, CsvSettings):
+                    yield from _csv_users(file, settings)
+                else:
+                    yield from _json_users(file, settings)
                 _same(settings, before, os.fstat(file.fileno()))
                 self._read = before
         except OSError as failure:
@@ -135,24 +133,50 @@ def _distinct(heading: list[str], settings: CsvSettings) -> list[str]:
     return heading
 
 
-def _csv_rows(file: Iterator[str], settings: CsvSettings) -> Iterator[tuple[int, dict[str, Value]]]:
+def _csv_users(file: Iterator[str], settings: CsvSettings) -> Iterator[SourceUser]:
     csv.field_size_limit(CELL_CHARS_MAX)
     rows = csv.reader(file, delimiter=settings.delimiter, strict=True)
     try:
         heading = _distinct(next(rows, []), settings)
         if settings.key not in heading:
             raise SourceFailed(f"{settings.path.name} has no column {settings.key}.")
-        for row in rows:
-            if not row:
-                continue
-            if len(row) != len(heading):
-                raise SourceFailed(
-                    f"{settings.path.name}, line {rows.line_num}: {len(row)} values, the heading has {len(heading)}."
-                )
-            cells = zip(heading, row, strict=True)
-            yield rows.line_num, {name: _cell(cell, settings) for name, cell in cells if name}
+        while (row := _next_row(rows)) is not None:
+            if row:
+                yield _csv_user(row, heading, rows.line_num, settings)
     except csv.Error as failure:
         raise SourceFailed(f"{settings.path.name}, line {rows.line_num}: {failure}.") from failure
+
+
+def _next_row(rows: Iterator[list[str]]) -> list[str] | str | None:
+    """Return the next row, the reason in its place where it is none, and None at the end.
+
+    Raises csv.Error where a value has no end: nobody knows whether what follows is a row of its own or a part of it.
+    """
+    try:
+        return next(rows, None)
+    except csv.Error as failure:
+        if "limit" in str(failure):
+            raise
+        return str(failure)
+
+
+def _csv_user(row: list[str] | str, heading: list[str], line: int, settings: CsvSettings) -> SourceUser:
+    where = f"{settings.path.name}, line {line}"
+    if isinstance(row, str):
+        return spoilt(f"{where}: {row}.")
+    if len(row) != len(heading):
+        # Whether one value is missing or its quotes are, the key may stand in another column, or be another row's.
+        return spoilt(f"{where}: {len(row)} values, the heading has {len(heading)}.")
+    return _keyed(
+        {name: _cell(cell, settings) for name, cell in zip(heading, row, strict=True) if name}, where, settings
+    )
+
+
+def _keyed(values: dict[str, Value], where: str, settings: CsvSettings | NdjsonSettings) -> SourceUser:
+    key = values.get(settings.key)
+    if key in (None, "") or isinstance(key, tuple):
+        return spoilt(f"{where}: the key {settings.key} has no value.")
+    return SourceUser(str(key), values)
 
 
 def _cell(cell: str, settings: CsvSettings) -> Value:
@@ -162,31 +186,45 @@ def _cell(cell: str, settings: CsvSettings) -> Value:
     return cell or None
 
 
-def _json_rows(file: Iterator[str]) -> Iterator[tuple[int, dict[str, Value]]]:
+def _json_users(file: Iterator[str], settings: NdjsonSettings) -> Iterator[SourceUser]:
     for number, line in enumerate(file, 1):
-        if not line.strip():
-            continue
-        yield number, json_values(_json_object(line, number))
+        if line.strip():
+            yield _json_user(line, f"{settings.path.name}, line {number}", settings)
 
 
-def _json_object(line: str, number: int) -> dict[str, Any]:
+def _json_user(line: str, where: str, settings: NdjsonSettings) -> SourceUser:
+    document = _json_object(line)
+    if isinstance(document, str):
+        return spoilt(f"{where}: {document}.")
+    user = _keyed(json_values(document), where, settings)
+    if "\\u" in line and not _is_text(json.dumps(document, ensure_ascii=False)):
+        key = user.key if _is_text(user.key) else ""
+        return spoilt(f"{where}: half of a surrogate pair, which is no character.", key)
+    return user
+
+
+def _json_object(line: str) -> dict[str, Any] | str:
+    """Return the object on a line, or why there is none."""
+    deep = f"nested more than {DEPTH_MAX} deep"
     try:
         document = json.loads(line)
-        if line.count("{") + line.count("[") > DEPTH_MAX and _is_deeper(document, DEPTH_MAX):
-            raise SourceFailed(f"line {number} is nested more than {DEPTH_MAX} deep.")
-        if "\\u" in line:
-            json.dumps(document, ensure_ascii=False).encode()
-    except RecursionError as failure:
-        raise SourceFailed(f"line {number} is nested more than {DEPTH_MAX} deep.") from failure
+    except RecursionError:
+        return deep
     except json.JSONDecodeError as failure:
-        raise SourceFailed(f"line {number} is no JSON ({failure.msg}).") from failure
-    except UnicodeEncodeError as failure:
-        raise SourceFailed(f"line {number} has half of a surrogate pair, which is no character.") from failure
-    except ValueError as failure:
-        raise SourceFailed(f"line {number} has a number with too many digits.") from failure
-    if not isinstance(document, dict):
-        raise SourceFailed(f"line {number} is no JSON object.")
-    return document
+        return f"no JSON ({failure.msg})"
+    except ValueError:
+        return "a number with too many digits"
+    if line.count("{") + line.count("[") > DEPTH_MAX and _is_deeper(document, DEPTH_MAX):
+        return deep
+    return document if isinstance(document, dict) else "no JSON object"
+
+
+def _is_text(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _is_deeper(value: Any, depth: int) -> bool:  # noqa: ANN401 - JSON

@@ -13,7 +13,7 @@ import bonsai
 
 from connector_host.provisioning.errors import SourceFailed
 from connector_host.provisioning.expressions.signatures import Kind
-from connector_host.provisioning.sources.contract import SourceUser
+from connector_host.provisioning.sources.contract import SourceUser, spoilt
 from connector_host.provisioning.sources.threads import batches, in_thread
 from connector_host.provisioning.values import to_number
 
@@ -158,11 +158,11 @@ class LdapSource:
         enabled = _is_enabled(values.get(self._spelled.get(CONTROL.lower(), CONTROL)))
         if enabled is not None:
             values.setdefault(self._enabled, enabled)
-        key = values.get(self._settings.key)
-        if key is None or isinstance(key, tuple):
-            raise SourceFailed(f"an entry has no single {self._settings.key}.")
         if self._settings.mark is not None and (mark := values.get(self._settings.mark)) is not None:
             self._mark = _later(self._mark, str(mark))
+        key = values.get(self._settings.key)
+        if key in (None, "") or isinstance(key, tuple):
+            return spoilt(f"an entry has no single {self._settings.key} (leave such entries out by the filter).")
         return SourceUser(str(key), values)
 
 

@@ -8,7 +8,7 @@ from urllib.parse import quote, urlencode
 from connector_host.provisioning.errors import SourceFailed
 from connector_host.provisioning.expressions.signatures import Kind
 from connector_host.provisioning.schemas import user_schema
-from connector_host.provisioning.sources.contract import Batch, SourceUser
+from connector_host.provisioning.sources.contract import Batch, SourceUser, spoilt
 from connector_host.provisioning.sources.files import json_values
 from connector_host.provisioning.web import MISSING, Web
 
@@ -106,8 +106,8 @@ class ScimSource:
     def _user(self, resource: Mapping[str, Any]) -> SourceUser:
         values = json_values(resource)
         key = values.get(self._settings.key)
-        if key in (None, ""):
-            raise SourceFailed(f"a user of the source has no {self._settings.key}.")
+        if key in (None, "") or isinstance(key, tuple):
+            return spoilt(f"a user of the source has no single {self._settings.key}.")
         return SourceUser(str(key), values)
 
 

@@ -18,7 +18,7 @@ from sqlalchemy.exc import NoSuchModuleError, SQLAlchemyError
 from connector_host.databases.queries import escaped
 from connector_host.provisioning.errors import MarkTooOld, SourceFailed
 from connector_host.provisioning.expressions.signatures import Kind
-from connector_host.provisioning.sources.contract import BATCH, SourceUser
+from connector_host.provisioning.sources.contract import BATCH, SourceUser, spoilt
 from connector_host.provisioning.sources.refused_queries import failed
 from connector_host.provisioning.sources.threads import batches, in_thread
 
@@ -131,13 +131,10 @@ class SqlSource:
             # Closed before its connection is given back: drivers that stream would trip over what is unread.
             with self._engine.connect() as connection, self._streamed(connection, query) as result:
                 self._demand_columns(list(result.keys()))
-                for row in result.mappings():
-                    if row[settings.key] is None:
-                        raise SourceFailed(f"a row has no value in the key column {settings.key}.")
+                for number, row in enumerate(result.mappings(), 1):
                     if settings.mark is not None:
                         self._advance(row[settings.mark])
-                    values = {name: _value(value) for name, value in row.items()}
-                    yield SourceUser(str(values[settings.key]), values)
+                    yield _user(row, number, settings.key)
         except SQLAlchemyError as failure:
             raise self._failed(failure) from failure
 
@@ -174,6 +171,13 @@ class SqlSource:
                 self._mark = _written(value)
         except TypeError as failure:
             raise MarkTooOld(f"the values of the mark column {self._settings.mark} cannot be compared.") from failure
+
+
+def _user(row: sa.RowMapping, number: int, key: str) -> SourceUser:
+    if row[key] in (None, ""):
+        return spoilt(f"row {number} of the query: the key {key} has no value (leave such rows out by WHERE).")
+    values = {name: _value(value) for name, value in row.items()}
+    return SourceUser(str(values[key]), values)
 
 
 def _is_date(driver: object, code: object) -> bool:
