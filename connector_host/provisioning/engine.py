@@ -99,7 +99,7 @@ class Engine:
             try:
                 where = await asyncio.to_thread(self.state.job, name)
                 job = self.settings.jobs.get(name)  # it may have gone while the state was asked
-                if job is not None and not where.stopped and due_at(job, where) <= clock.now().timestamp():
+                if job is not None and not where.rests and due_at(job, where) <= clock.now().timestamp():
                     await self._try(name, job)
             except StateUnavailable as failure:
                 _LOG.error(events.PROVISIONING_FAILED, key=name, reason=type(failure).__name__)
@@ -127,6 +127,11 @@ class Engine:
         before = await asyncio.to_thread(self.state.job, name)
         if before.stopped:
             raise ConfigurationError(f"the job {name} is stopped: connector-host provision start {name}")
+        if before.switched_off:
+            raise ConfigurationError(
+                f"the job {name} was switched off, for it was in quarantine for more than"
+                f" {job.quarantine.disabled_after_days} days: connector-host provision restart {name}"
+            )
         begun = clock.now()
         async with self._watched(name, held) as stop:
             report, failure = await self._begun(name, job, options, before, stop)
@@ -187,7 +192,7 @@ class Engine:
             "schedule": schedule_of(job),
             "last_report": json.dumps(report.document()),
             **absence,
-            **({"stopped": True} if over else {}),
+            **({"switched_off": True} if over else {}),
         }
         await asyncio.to_thread(lambda: self.state.set_job(name, **fields))
         oldest = now - self.settings.provisioning.log_days * faults.DAY_S

@@ -39,14 +39,17 @@ USUAL = (RestartScope.QUARANTINE_STATE, RestartScope.WATERMARK, RestartScope.ESC
 
 
 def restart(state: State, job: str, scopes: Iterable[RestartScope]) -> None:
-    """Forget what the scopes say and run the next cycle now; raises NothingStaged where nothing can be allowed."""
+    """Forget what the scopes say and run the next cycle now; raises NothingStaged where nothing can be allowed.
+
+    A job that was switched off runs again; one that an administrator has stopped stays so.
+    """
     wanted = set(scopes)
     if RestartScope.FULL in wanted:
         wanted |= {RestartScope.CONNECTOR_DATA_STORE, *USUAL}
     state.job(job)
     fields: dict[str, object] = {"next_run": None}
     if wanted != {RestartScope.FORCE_DELETES}:
-        fields["stopped"] = False
+        fields["switched_off"] = False
     if RestartScope.CONNECTOR_DATA_STORE in wanted:
         state.forget(job, LINKS, STAGED)
         wanted.add(RestartScope.WATERMARK)

@@ -109,11 +109,26 @@ async def test_stop_start_restart_and_links(rig, config):
     await run_beside(config, "stop", "staff")
     refused = await run_beside(config, "run", "--once")
     assert (refused.returncode, "stopped" in refused.stderr) == (1, True)
+    assert "it is stopped, and stays so" in (await run_beside(config, "restart", "staff", "--scope", "Full")).stdout
+    [told] = json.loads((await run_beside(config, "status", "--json")).stdout)
+    assert (told["condition"], told["next cycle"]) == ("stopped", "none until: connector-host provision start staff")
     await run_beside(config, "start", "staff")
-    await run_beside(config, "restart", "staff", "--scope", "Full")
     assert "1 matched" in (await run_beside(config, "run", "--once")).stdout
     await run_beside(config, "links", "staff", "--forget", "1")
     assert json.loads((await run_beside(config, "links", "staff", "--json")).stdout) == []
+
+
+@pytest.mark.parametrize("command", ["restart", "start"])
+async def test_a_job_that_was_switched_off_says_so_until_it_is_told_to_go_on(rig, config, command):
+    rig.people(person(1))
+    rig.state.job("staff")
+    rig.state.set_job("staff", switched_off=True, quarantined_at=1.0, next_run=1.0)
+    refused = await run_beside(config, "run", "--once")
+    assert (refused.returncode, "switched off" in refused.stderr) == (1, True)
+    [told] = json.loads((await run_beside(config, "status", "--json")).stdout)
+    assert (told["condition"], told["next cycle"].endswith("restart staff")) == ("switched off", True)
+    assert (await run_beside(config, command, "staff")).returncode == 0
+    assert "1 created" in (await run_beside(config, "run", "--once")).stdout
 
 
 async def test_a_restart_that_ends_a_quarantine_tells_whoever_was_told_of_it(rig, config):

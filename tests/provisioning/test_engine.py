@@ -21,7 +21,7 @@ from connector_host.provisioning.cycles import Options
 from connector_host.provisioning.engine import Engine
 from connector_host.provisioning.errors import JobHeld, SourceFailed
 from connector_host.provisioning.reports import Ending, Kind, Report
-from connector_host.provisioning.restarting import RestartScope, restart
+from connector_host.provisioning.restarting import USUAL, RestartScope, restart
 from connector_host.provisioning.schedule import due_at, next_run, schedule_of
 from connector_host.provisioning.settings import Provisioning
 from connector_host.provisioning.state.leading import lead, leading
@@ -86,6 +86,27 @@ async def test_a_stopped_job_waits_until_it_is_started(rig):
         assert rig.rows() == {}
         rig.state.set_job("staff", stopped=False)
         await until(lambda: "u00001" in rig.rows())
+
+
+async def test_a_job_that_was_in_quarantine_for_too_long_is_switched_off_until_it_is_restarted(rig):
+    rig.people(person(1))
+    rig.state.job("staff")
+    rig.state.set_job("staff", quarantined_at=1.0)
+    await rig.run(target=rig.document["target"] | {"token": "x" * 32})
+    assert (rig.job().stopped, rig.job().switched_off) == (False, True)
+    with pytest.raises(ConfigurationError, match="switched off, for it was in quarantine for more than 28 days"):
+        await rig.run()
+    restart(rig.state, "staff", USUAL)
+    assert (await rig.run()).counts["created"] == 1
+
+
+async def test_restarting_a_stopped_job_does_not_start_it(rig):
+    rig.people(person(1))
+    rig.state.job("staff")
+    rig.state.set_job("staff", stopped=True)
+    restart(rig.state, "staff", [RestartScope.FULL])
+    with pytest.raises(ConfigurationError, match="is stopped"):
+        await rig.run()
 
 
 async def test_stopping_by_the_state_ends_a_cycle_under_way(rig):

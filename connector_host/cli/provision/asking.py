@@ -14,6 +14,7 @@ from connector_host.cli.speaking import config_option, json_option, print_json, 
 
 if TYPE_CHECKING:
     from connector_host.provisioning.settings import JobSettings
+    from connector_host.provisioning.state.records import JobState
     from connector_host.provisioning.state.store import State
 
 MOMENT = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"])
@@ -24,7 +25,7 @@ MOMENT = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"])
 @config_option
 @json_option
 def status(jobs: tuple[str, ...], config: Path, *, as_json: bool) -> None:
-    """Show how jobs are: well, stopped, in quarantine or unavailable, their last cycle, and who failed."""
+    """Show how jobs are: well, stopped, switched off, in quarantine, or unavailable; their last cycle, who failed."""
     with state_of(config) as (settings, state):
         documents = [_status(state, name, settings.jobs[name]) for name in chosen(settings, jobs)]
     if as_json:
@@ -43,20 +44,31 @@ def _status(state: State, name: str, job: JobSettings) -> dict[str, Any]:
     where = state.job(name)
     failing = [one for one in state.due(name, float("inf"), "") if one.attempts]
     last = json.loads(where.last_report) if where.last_report else {}
-    away = "unavailable" if where.unavailable_since else "well"
-    condition = "stopped" if where.stopped else "in quarantine" if where.quarantined_at else away
     return {
         "job": name,
-        "condition": condition,
+        "condition": _condition(where),
         "quarantine": f"{where.quarantine_code}: {where.quarantine_reason}" if where.quarantine_code else "",
         "unavailable since": _moment(where.unavailable_since),
-        "next cycle": _moment(due_at(job, where) or None) or "as soon as an engine runs",
+        "next cycle": _told_to_go_on(where) or _moment(due_at(job, where) or None) or "as soon as an engine runs",
         "cycle under way or interrupted": where.open_kind or "",
         "last cycle": f"{last['kind']} {last['ending']} {last['detail']}".strip() if last else "none yet",
         "last counts": ", ".join(f"{count} {what}" for what, count in last.get("counts", {}).items()),
         **state.counts(name),
         "failing users": "; ".join(f"{one.source_key} {one.code} (tried {one.attempts} times)" for one in failing[:10]),
     }
+
+
+def _condition(where: JobState) -> str:
+    if where.rests:
+        return "stopped" if where.stopped else "switched off"
+    return "in quarantine" if where.quarantined_at else "unavailable" if where.unavailable_since else "well"
+
+
+def _told_to_go_on(where: JobState) -> str:
+    """Return what makes a resting job run, empty where it runs by itself."""
+    if not where.rests:
+        return ""
+    return f"none until: connector-host provision {'start' if where.stopped else 'restart'} {where.name}"
 
 
 def _moment(at: float | None) -> str:

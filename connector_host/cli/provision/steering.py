@@ -13,6 +13,8 @@ from connector_host.cli.speaking import config_option
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from connector_host.provisioning.state.store import State
+
 SCOPES = ("None", "ConnectorDataStore", "Escrows", "Watermark", "QuarantineState", "Full", "ForceDeletes")
 
 
@@ -32,11 +34,11 @@ def stop(job: str, config: Path) -> None:
 @click.argument("job")
 @config_option
 def start(job: str, config: Path) -> None:
-    """Start JOB after it was stopped: its next cycle goes on where the last one was, and is due now."""
+    """Start JOB after it was stopped or switched off: its next cycle goes on where the last one was, and is due now."""
     with state_of(config) as (settings, state):
         chosen(settings, (job,))
         state.job(job)
-        state.set_job(job, stopped=False, next_run=None)
+        state.set_job(job, stopped=False, switched_off=False, next_run=None)
     click.echo(f"{job} runs at once where an engine is up, else with: connector-host provision run {job}")
 
 
@@ -51,7 +53,7 @@ def start(job: str, config: Path) -> None:
 )
 @config_option
 def restart(job: str, scopes: tuple[str, ...], config: Path) -> None:
-    """Make JOB forget and begin again. No cycle of it may be under way.
+    """Make JOB forget and begin again. No cycle of it may be under way; a stopped job stays so until it is started.
 
     \b
     None                nothing: run the next cycle now
@@ -75,7 +77,8 @@ def restart(job: str, scopes: tuple[str, ...], config: Path) -> None:
                 # Whoever was told of the quarantine hears of its end, which no cycle will tell.
                 over = notices.Notice("recovered", "The job is out of quarantine: an administrator has restarted it.")
                 asyncio.run(notices.tell(job, settings.jobs[job].notify, over))
-    click.echo(f"{job}: {', '.join(scope.value for scope in wanted)}; the next cycle is due now")
+            when = _when(state, job)
+    click.echo(f"{job}: {', '.join(scope.value for scope in wanted)}; {when}")
 
 
 @click.command("allow-deletes")
@@ -94,4 +97,15 @@ def allow_deletes(job: str, config: Path) -> None:
         with lead(state, job):
             waiting = state.counts(job)["staged"]
             restarting.restart(state, job, [restarting.RestartScope.FORCE_DELETES])
-    click.echo(f"{job}: {waiting} staged disables and deletes are allowed; the next cycle is due now")
+            when = _when(state, job)
+    click.echo(f"{job}: {waiting} staged disables and deletes are allowed; {when}")
+
+
+def _when(state: State, job: str) -> str:
+    """Return when the next cycle is, now that a job was told something."""
+    where = state.job(job)
+    if where.stopped:
+        return f"it is stopped, and stays so until: connector-host provision start {job}"
+    if where.switched_off:
+        return f"it is switched off, and stays so until: connector-host provision restart {job}"
+    return "the next cycle is due now"

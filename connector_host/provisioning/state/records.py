@@ -43,6 +43,9 @@ class JobState:
     open_kind: str | None = None
     initial_due: bool = True
     stopped: bool = False
+    """Whether an administrator has stopped the job: it stays so until it is started."""
+    switched_off: bool = False
+    """Whether the job was in quarantine for too long: it stays so until it is restarted, or started."""
     quarantined_at: float | None = None
     quarantine_code: str | None = None
     quarantine_reason: str | None = None
@@ -57,6 +60,11 @@ class JobState:
     schedule: str = ""
     """By which schedule `next_run` was planned."""
     last_report: str | None = None
+
+    @property
+    def rests(self) -> bool:
+        """Return whether no cycle is run."""
+        return self.stopped or self.switched_off
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,9 @@ JOBS: Final = sa.Table(
     # The kind of the cycle that is under way: a killed one goes on under its own number.
     sa.Column("open_kind", sa.String(16)),
     sa.Column("initial_due", sa.Boolean, nullable=False, server_default=sa.true()),
+    # By an administrator, and by the engine after too long a quarantine: a restart ends the second, not the first.
     sa.Column("stopped", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("switched_off", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("quarantined_at", sa.Float),
     sa.Column("quarantine_code", sa.String(64)),
     sa.Column("quarantine_reason", sa.Text),
