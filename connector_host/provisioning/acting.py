@@ -86,6 +86,12 @@ class Turn:
     begun_s: float = field(default_factory=clock.monotonic_s)
 
     @property
+    def left(self) -> str | None:
+        """Return the key of who is gone from the source, and whose user of the target this one takes over."""
+        taken = self.decision.left if isinstance(self.decision, Update) else None
+        return None if taken is None else taken.source_key
+
+    @property
     def staged(self) -> bool:
         """Return whether a disable or delete waits for the end of the cycle."""
         return isinstance(self.decision, Stage) and self.cause is None
@@ -240,8 +246,10 @@ async def _act(context: Context, turn: Turn, decision: Decision, link: Link | No
             turn.target_id = str(created["id"])
             context.judge.claims[OBJECT, turn.target_id] = turn.key
             turn.link = _link(context, turn, digests, writes + 1)
-        case Update(target_id, operations, digests, modified, _, enabled):
+        case Update(target_id, operations, digests, modified, _, enabled, left):
             turn.action, turn.modified, turn.target_id = Action.UPDATE, modified, target_id
+            if left is not None:  # whatever becomes of the update, it is not deleted with who is gone
+                turn.link = replace(left, source_key=turn.key, digests={}, seen=context.cycle, compared=0)
             if operations:
                 key = _key(context, turn.key, writes, "update", operations)
                 if not await _write(context, turn, lambda: context.target.change(target_id, operations, key)):

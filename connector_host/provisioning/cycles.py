@@ -29,7 +29,7 @@ from connector_host.provisioning.errors import (
 )
 from connector_host.provisioning.faults import Cause
 from connector_host.provisioning.reports import Ending, Kind, Report
-from connector_host.provisioning.sources.contract import Presence, SourceUser
+from connector_host.provisioning.sources.contract import Presence, SourceUser, surely_lacks
 from connector_host.provisioning.standing import WELL, believes, fingerprint_of, kind_of, stand
 from connector_host.provisioning.state import intents
 from connector_host.provisioning.state.records import Action, Changes, Failure, Intent, Link
@@ -76,7 +76,10 @@ async def _begin(parts: Parts) -> Work:
     async def link_of_target(target_id: str) -> Link | None:
         return await asyncio.to_thread(parts.state.link_of_target, parts.name, target_id) if known else None
 
-    decider = judge(parts.job, parts.flows, where.salt, parts.target, link_of_target)
+    async def is_gone(link: Link) -> bool:
+        return not work.nameless and not work.has_come(link) and await surely_lacks(parts.source, link.source_key)
+
+    decider = judge(parts.job, parts.flows, where.salt, parts.target, link_of_target, is_gone)
     context = Context(
         parts.name,
         number,
@@ -217,7 +220,7 @@ def _chosen(
     for user in users:
         if not work.is_full and user is not last[user.key]:
             work.report.counts["read"] += 1  # what came later tells how the user is now
-        elif work.is_full and (user.key in seen or _came_before(work, user.key, links.get(user.key))):
+        elif work.is_full and (user.key in seen or user.key in work.dry_seen or work.has_come(links.get(user.key))):
             work.report.counts["read"] += 1
             cause = Cause("DuplicateSourceEntries", "the source has two users with this key")
             work.failed(Turn(user.key, cause=cause), None, changes)
@@ -230,14 +233,11 @@ def _chosen(
         work.dry_seen |= seen
 
 
-def _came_before(work: Work, key: str, link: Link | None) -> bool:
-    """Return whether this reading had the key already, of a user who is in the target by now."""
-    return key in work.dry_seen or (link is not None and link.seen == work.report.cycle and not work.parts.options.dry)
-
-
 def _has_to_wait(work: Work, user: SourceUser, link: Link | None, failure: Failure | None) -> bool:
     if failure is None or user.key in work.unanswered or not work.parts.options.patient:
         return False
+    if failure.code == "DuplicateSourceEntries":
+        return False  # once the other one is gone, so would the account be that is this user's
     if link is not None and link.enabled and work.context.judge.is_unwanted(user):
         return False  # whoever is to lose an account loses it now, whatever else fails
     return failure.next_try > work.begun_at

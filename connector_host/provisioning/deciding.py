@@ -53,6 +53,8 @@ class Update:
     linked_before: bool
     enabled: bool = True
     """Whether the user is enabled then; it may not be where the job may not update."""
+    left: Link | None = None
+    """The link of who had the user of the target, and is gone from the source; None where nobody had it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,8 @@ class Judge:
     salt: bytes
     target: Target
     link_of_target: Callable[[str], Awaitable[Link | None]]
+    is_gone: Callable[[Link], Awaitable[bool]]
+    """Whether the source surely has the user of a link no more."""
     by_path: Mapping[str, Flow]
     claims: dict[tuple[str, str], str] = field(default_factory=dict)
     """What users of the batch in hand have for themselves, before state or target know of it: path and value, to key.
@@ -111,9 +115,9 @@ class Judge:
                 trace.append(Step("match", Status.SUCCESS, f"linked to {link.target_id}"))
                 return self._compared(current, wanted if compare else changed, fresh, link, enable=enable)
             trace.append(Step("match", Status.WARNING, "the linked user is gone from the target; matching again"))
-        current = await self._matched(user, trace)
+        current, left = await self._matched(user, trace)
         if current is not None:
-            return self._compared(current, wanted, fresh, None, enable=True)
+            return self._compared(current, wanted, fresh, None, enable=True, left=left)
         return await self._created(user, fresh)
 
     def is_unwanted(self, user: SourceUser) -> bool:
@@ -126,9 +130,10 @@ class Judge:
     async def found(self, user: SourceUser) -> Resource | None:
         """Return the user of the target that matches, in scope or not; None where none does, or several do."""
         try:
-            return await self._matched(user, [])
+            current, left = await self._matched(user, [])
         except (Refused, ExpressionError):
             return None
+        return current if left is None else None
 
     @property
     def switch(self) -> Switch:
@@ -188,8 +193,8 @@ class Judge:
     def _staged(self, action: Action, reason: str) -> Decision:
         return Stage(action, reason) if self.may(action) else self.forbidden(action, reason)
 
-    async def _matched(self, user: SourceUser, trace: list[Step]) -> Resource | None:
-        """Return the one user of the target that the first matching attribute with a hit finds."""
+    async def _matched(self, user: SourceUser, trace: list[Step]) -> tuple[Resource | None, Link | None]:
+        """Return the one user of the target that the first matching attribute with a hit finds, and who left it."""
         asked = []
         for flow in mappings.matching(self.flows):
             value = flow.value(user.values)
@@ -202,21 +207,30 @@ class Judge:
             if len(found) > 1:
                 raise Refused("DuplicateTargetEntries", f"{len(found)} users of the target have this {flow.path.text}")
             if found:
-                await self._unclaimed(found[0], user)
-                trace.append(Step("match", Status.SUCCESS, f"found by {flow.path.text}"))
-                return found[0]
+                left = await self._unclaimed(found[0], user)
+                heir = f"; {left.source_key}, who had it, is gone from the source" if left is not None else ""
+                trace.append(Step("match", Status.SUCCESS, f"found by {flow.path.text}{heir}"))
+                return found[0], left
         if not asked:
             raise Refused("MissingValues", "none of the matching attributes has a value")
         trace.append(Step("match", Status.SUCCESS, f"not in the target, by {', '.join(asked)}"))
-        return None
+        return None, None
 
-    async def _unclaimed(self, found: Resource, user: SourceUser) -> None:
-        """Refuse a user of the target that another user of the source has, or has just been given."""
+    async def _unclaimed(self, found: Resource, user: SourceUser) -> Link | None:
+        """Refuse a user of the target that another user of the source has, or has just been given.
+
+        Who had it and is gone from the source leaves it to whoever matches: most often that is the same person under
+        another key. Returns the link of who left it.
+        """
         target_id = str(found.get("id"))
         other = await self.link_of_target(target_id)
-        owner = self.claims.setdefault((OBJECT, target_id), user.key) if other is None else other.source_key
-        if owner != user.key:
+        if other is not None and other.source_key == user.key:
+            return None
+        left = other if other is not None and await self.is_gone(other) else None
+        free = other is None or left is not None
+        if not free or self.claims.setdefault((OBJECT, target_id), user.key) != user.key:
             raise Refused("DuplicateSourceEntries", "another user of the source has this user of the target already")
+        return left
 
     def _claimed(self, flow: Flow, value: Any, key: str) -> bool:  # noqa: ANN401 - JSON
         """Claim a value for a user while nobody can be found by it yet; returns whether nobody else has."""
@@ -224,7 +238,7 @@ class Judge:
         folded = text if flow.path.attribute.lower() in EXACT else text.casefold()
         return self.claims.setdefault((flow.path.text, folded), key) == key
 
-    def _compared(
+    def _compared(  # noqa: PLR0913 - what is known of the user
         self,
         current: Resource,
         wanted: Mapping[str, Desired],
@@ -232,6 +246,7 @@ class Judge:
         link: Link | None,
         *,
         enable: bool,
+        left: Link | None = None,
     ) -> Decision:
         operations, modified, differing = [], [], set[str]()
         for path, value in wanted.items():
@@ -241,7 +256,7 @@ class Judge:
                 differing.add(path)
                 operations.append(_operation(flow, value, old))
                 modified.append(self._modified(flow, old, value))
-        enabling = self._enabling(current, link) if enable else []
+        enabling = self._enabling(current, link or left) if enable else []
         operations += [part.turned(on=True) for part, _ in enabling]
         modified += [self._switched(part, old, part.turned(on=True)["value"]) for part, old in enabling]
         target_id = str(current.get("id"))
@@ -250,8 +265,8 @@ class Judge:
                 return Leave("the user has changed, but the job may not update", in_scope=True)
             # Linked all the same: whoever is gone later is deleted. What differs is sent once updates are allowed.
             agreeing = {path: digest for path, digest in fresh.items() if path not in differing}
-            return Update(target_id, [], agreeing, (), linked_before=False, enabled=not enabling)
-        return Update(target_id, operations, fresh, tuple(modified), link is not None)
+            return Update(target_id, [], agreeing, (), linked_before=False, enabled=not enabling, left=left)
+        return Update(target_id, operations, fresh, tuple(modified), link is not None, left=left)
 
     def _enabling(self, current: Resource, link: Link | None) -> list[tuple[Switch, Any]]:
         """Return the switches that are to be turned on, and how they stand."""
@@ -304,15 +319,16 @@ def _shown(modified: Modified, *, redacted: bool) -> Modified:
     return Modified(modified.path, old, new)
 
 
-def judge(
+def judge(  # noqa: PLR0913, PLR0917 - what is known of a job
     job: JobSettings,
     flows: tuple[Flow, ...],
     salt: bytes,
     target: Target,
     link_of_target: Callable[[str], Awaitable[Link | None]],
+    is_gone: Callable[[Link], Awaitable[bool]],
 ) -> Judge:
     """Return who decides for the users of this job."""
-    return Judge(job, flows, salt, target, link_of_target, {flow.path.text: flow for flow in flows})
+    return Judge(job, flows, salt, target, link_of_target, is_gone, {flow.path.text: flow for flow in flows})
 
 
 def _operation(flow: Flow, value: Desired, old: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON

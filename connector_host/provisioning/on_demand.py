@@ -12,7 +12,7 @@ from connector_host.provisioning import faults, mappings
 from connector_host.provisioning.acting import Context, Turn, carry_out, take_turn
 from connector_host.provisioning.deciding import Create, Stage, Update, judge
 from connector_host.provisioning.errors import ProvisioningError, TargetError
-from connector_host.provisioning.sources.contract import Presence, SourceUser
+from connector_host.provisioning.sources.contract import Presence, SourceUser, surely_lacks
 from connector_host.provisioning.standing import believes, stand
 from connector_host.provisioning.state import intents
 from connector_host.provisioning.state.leading import leading
@@ -87,7 +87,10 @@ async def _take(job: Opened, state: State, user: SourceUser, shown: Shown, *, dr
     async def link_of_target(target_id: str) -> Link | None:
         return await asyncio.to_thread(state.link_of_target, job.name, target_id) if known else None
 
-    decider = judge(job.settings, job.flows, where.salt, job.target, link_of_target)
+    async def is_gone(link: Link) -> bool:
+        return await surely_lacks(job.source, link.source_key)
+
+    decider = judge(job.settings, job.flows, where.salt, job.target, link_of_target, is_gone)
     kept = Intents(state, job.name)
     context = Context(
         job.name, where.cycle, "administrator", decider, job.target, kept, compare=True, dry=dry, run=str(uuid.uuid4())
@@ -144,7 +147,10 @@ def _changes(job: Opened, context: Context, turn: Turn, before: Failure | None) 
         changes.links += [turn.link] if turn.link is not None else []
         return changes
     changes.log.append(turn.entry(context))
+    if turn.left is not None:
+        changes.leave(turn.left)
     if turn.cause is not None:
+        changes.links += [turn.link] if turn.left is not None and turn.link is not None else []
         now, interval_s = clock.now().timestamp(), job.settings.interval_min * 60
         changes.failures.append(faults.failed_again(turn.key, before, turn.cause, now=now, interval_s=interval_s))
         return changes

@@ -107,6 +107,12 @@ class Work:
         """Return the moment up to which the time of users who failed has come; who is not patient looks at all."""
         return self.begun_at if self.parts.options.patient else float("inf")
 
+    def has_come(self, link: Link | None) -> bool:
+        """Return whether this reading of everybody had the user of a link already."""
+        if link is None or not self.is_full:
+            return False
+        return link.source_key in self.dry_seen if self.parts.options.dry else link.seen == self.report.cycle
+
     async def probe(self) -> None:
         """Ask the target for a user who cannot exist; raises TargetError unless an empty list comes back."""
         await self.parts.target.probe(mappings.matching(self.parts.flows)[0].path.text)
@@ -189,6 +195,7 @@ class Work:
         """Count a turn, and note what it leaves behind."""
         self.unanswered.discard(turn.key)
         turn.note(changes)
+        self._take_over(turn, changes)
         if turn.cause is not None:
             self.failed(turn, before, changes)
             return
@@ -215,6 +222,16 @@ class Work:
                     changes.log.append(turn.entry(self.context))
         if self.staged:
             changes.unstaged.append(turn.key)
+
+    def _take_over(self, turn: Turn, changes: Changes) -> None:
+        """Forget who is gone and whose account this user has now: there is nothing left to delete."""
+        if turn.left is None:
+            return
+        changes.leave(turn.left)
+        if self.parts.options.dry:
+            self.dry_seen.add(turn.left)
+        if turn.cause is not None and turn.link is not None:
+            changes.links.append(turn.link)
 
     def can_keep(self, user: SourceUser, changes: Changes) -> bool:
         """Return whether the state can remember a user by its key; whom it cannot is logged, and passed over."""

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Protocol
 
+from connector_host.provisioning.errors import SourceFailed
+
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
 
@@ -87,5 +89,16 @@ class Source(Protocol):
     async def fetch(self, key: str) -> SourceUser | None:
         """Return one user as it is now, None if there is no such user."""
 
+    async def lacks(self, key: str) -> bool:
+        """Return whether surely no user has this key; False where nobody can tell."""
+
     async def close(self) -> None:
         """Let go of connections."""
+
+
+async def surely_lacks(source: Source, key: str) -> bool:
+    """Return whether surely no user of the source has this key; False where it cannot be asked, too."""
+    try:
+        return await source.lacks(key)
+    except SourceFailed:
+        return False

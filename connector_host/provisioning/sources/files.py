@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import json
 import os
 from collections import Counter
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from connector_host.provisioning.errors import SourceFailed
@@ -28,6 +30,17 @@ DEPTH_MAX = 64
 """How deep the objects and lists of an NDJSON line may be nested."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Index:
+    """Which keys a file has, as it was at one moment."""
+
+    stamp: tuple[int, ...]
+    keys: frozenset[int]
+    """Their hashes: two keys may share one, so that a key may seem to be there, and never seems to be missing."""
+    whole: bool
+    """Whether every record has a key that can be read."""
+
+
 class FileSource:
     """One file; it cannot tell what has changed, so every cycle reads all of it."""
 
@@ -37,6 +50,8 @@ class FileSource:
     def __init__(self, settings: CsvSettings | NdjsonSettings) -> None:
         self._settings = settings
         self._read: os.stat_result | None = None
+        self._index: _Index | None = None
+        self._indexing = asyncio.Lock()
 
     async def attributes(self) -> Mapping[str, Kind] | None:
         """Return the columns of a CSV file; the lines of an NDJSON file may each have their own."""
@@ -57,16 +72,32 @@ class FileSource:
     def read(self, mark: str | None) -> AsyncGenerator[Batch, None]:
         """Yield every user of the file; a mark means nothing to it."""
         del mark
-        return batches(self._users, self._whole)
+        return batches(lambda: self._users(noted=True), self._whole)
 
     async def fetch(self, key: str) -> SourceUser | None:
         """Return one user, by reading the file until it is found."""
         return await in_thread(lambda: next((user for user in self._users() if user.key == key), None))
 
+    async def lacks(self, key: str) -> bool:
+        """Return whether no user has this key, and no record is without one; the file is read once for many keys."""
+        async with self._indexing:
+            index = await in_thread(self._indexed)
+        return index.whole and hash(key) not in index.keys
+
     async def close(self) -> None:
         """Do nothing: a file is open only while it is read."""
 
-    def _users(self) -> Iterator[SourceUser]:
+    def _indexed(self) -> _Index:
+        try:
+            stamp = _stamp(self._settings.path.stat())
+        except OSError:
+            return _Index((), frozenset(), whole=False)
+        if self._index is None or self._index.stamp != stamp:
+            keys = frozenset(hash(user.key) for user in self._users())
+            self._index = _Index(stamp, keys, whole=hash("") not in keys)
+        return self._index
+
+    def _users(self, *, noted: bool = False) -> Iterator[SourceUser]:
         settings = self._settings
         try:
             with settings.path.open(encoding=settings.encoding, newline="") as file:
@@ -76,7 +107,7 @@ class FileSource:
                 else:
                     yield from _json_users(file, settings)
                 _same(settings, before, os.fstat(file.fileno()))
-                self._read = before
+                self._read = before if noted else self._read
         except OSError as failure:
             raise SourceFailed(f"{settings.path} cannot be read ({failure.strerror}).") from failure
         except UnicodeDecodeError as failure:
@@ -102,6 +133,10 @@ def _same(settings: CsvSettings | NdjsonSettings, before: os.stat_result, now: o
             f"{settings.path} was changed while it was read, so nobody is taken for gone:"
             " write it under another name, and rename it into place."
         )
+
+
+def _stamp(one: os.stat_result) -> tuple[int, ...]:
+    return one.st_dev, one.st_ino, one.st_size, one.st_mtime_ns
 
 
 def _lines(settings: CsvSettings | NdjsonSettings) -> int | None:

@@ -110,6 +110,10 @@ class GraphSource:
             raise SourceFailed(f"Microsoft Graph answered {status}.")
         return self._user(document)
 
+    async def lacks(self, key: str) -> bool:
+        """Return whether no user has this key."""
+        return await self.fetch(key) is None
+
     async def _deleted(self, key: str) -> SourceUser | None:
         """Return a user who is not there as soft-deleted while the directory still has it, None where it is gone."""
         status, _ = await self._ask(f"{self._settings.url}/directory/deletedItems/{quote(key, safe='')}?$select=id")

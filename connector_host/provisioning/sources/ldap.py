@@ -110,6 +110,10 @@ class LdapSource:
         text = f"(&{self._settings.filter}({self._settings.key}={value}))"
         return await in_thread(lambda: next(self._users(text), None))
 
+    async def lacks(self, key: str) -> bool:
+        """Return whether no user has this key."""
+        return await self.fetch(key) is None
+
     async def close(self) -> None:
         """Do nothing: a connection lives as long as a search."""
 

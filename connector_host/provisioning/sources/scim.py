@@ -93,6 +93,10 @@ class ScimSource:
         page = await self._page({"filter": f'{self._settings.key} eq "{literal}"'})
         return next((self._user(resource) for resource in page.get("Resources") or []), None)
 
+    async def lacks(self, key: str) -> bool:
+        """Return whether no user has this key."""
+        return await self.fetch(key) is None
+
     async def close(self) -> None:
         """Close the connections."""
         await self._web.close()

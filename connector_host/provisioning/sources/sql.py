@@ -87,6 +87,10 @@ class SqlSource:
         )
         return await in_thread(lambda: next(self._users(query), None))
 
+    async def lacks(self, key: str) -> bool:
+        """Return whether no user has this key."""
+        return await self.fetch(key) is None
+
     async def close(self) -> None:
         """Close the connections."""
         await in_thread(self._engine.dispose)

@@ -180,3 +180,9 @@ class Changes:
     answered: list[str] = field(default_factory=list)
     """Users of whose last write it is known what became of it: their intents are dropped."""
     log: list[LogEntry] = field(default_factory=list)
+
+    def leave(self, key: str) -> None:
+        """Forget a user who is gone, and whose object of the target somebody else has now."""
+        self.unlinked.append(key)
+        self.unstaged.append(key)
+        self.healed.append(key)
