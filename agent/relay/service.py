@@ -24,7 +24,7 @@ from agent.relay.passthrough import Passthrough
 from agent.relay.protocol import Server
 from agent.relay.reporting import Place, Reporter
 from agent.relay.store import open_store
-from agent.relay.tenants import Tenants
+from agent.relay.tenants import Tenants, passthrough_names
 from connector_host.clock import now
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ async def run(
 
     Raises ConfigurationError where the settings cannot be used.
     """
-    settings = configuration.relay
+    settings, names = configuration.relay, passthrough_names(configuration)
     folder = state_of(settings)
     records, authority = open_store(settings), authority_of(settings)
     _agree(records, authority)
@@ -63,7 +63,6 @@ async def run(
     gateway = Gateway(tenants, agents, admission, settings.limits, settings.retry_after_s)
     server = Server(gateway.serve, settings.limits)
     passthrough = Passthrough(agents, settings.limits)
-    names = {name: tenant for tenant, given in configuration.tenants.items() for name in given.passthrough}
     connections = Connections(settings.limits.connections_per_address)
     port = Port(Doors(server, connections, certificate.context, names, passthrough.carry))
     try:

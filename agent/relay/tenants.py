@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
+import re
 from typing import TYPE_CHECKING, Final
+
+from agent.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from agent.relay.store import Store
-    from agent.settings import TenantSettings
+    from agent.settings import RelayConfiguration, TenantSettings
 
 _NOBODY: Final = ("sha256:" + "0" * 64,)
 
@@ -52,6 +55,26 @@ class Tenants:
         Raises StoreUnavailable where nobody can tell just now.
         """
         return await asyncio.to_thread(self._store.is_welcome, name, agent)
+
+
+def passthrough_names(configuration: RelayConfiguration) -> dict[str, str]:
+    """Return whose host gets the TLS connections that ask for a name; raises ConfigurationError where that is not one.
+
+    A name that two tenants had would lead one's clients to the other's host, and the relay's own would lead agents and
+    the gateway's clients there.
+    """
+    relay = configuration.relay
+    own = {relay.name.lower(), *(re.sub(r":\d+$", "", authority) for authority in relay.public)}
+    owners: dict[str, str] = {}
+    for tenant, given in configuration.tenants.items():
+        for name in given.passthrough:
+            if name in own:
+                wanted = "give the host a name that is not in relay.name or relay.public"
+                raise ConfigurationError(f"tenants.{tenant}.passthrough: {name} is the relay's own: {wanted}.")
+            if owners.setdefault(name, tenant) != tenant:
+                fact = f"{name} leads to tenant {owners[name]} already"
+                raise ConfigurationError(f"tenants.{tenant}.passthrough: {fact}: give each host a name of its own.")
+    return owners
 
 
 def _is_one_of(token: str, hashes: tuple[str, ...]) -> bool:

@@ -10,7 +10,10 @@ import pytest
 from yarl import URL
 
 from agent import events
+from agent.errors import ConfigurationError
+from agent.relay import service
 from agent.relay.sni import Incomplete, NameReader
+from agent.settings import RelayConfiguration, RelaySettings, TenantSettings
 from tests.agent.chain import USERS, host_server, issue_papers
 
 NAME = "scim.acme.example"
@@ -131,3 +134,24 @@ def test_what_names_nothing_names_nothing(beginning):
     reader = NameReader()
     reader.server_name(client_hello("other.example"))
     assert reader.server_name(beginning) is None
+
+
+@pytest.mark.parametrize(
+    ("acme", "other", "words"),
+    [
+        ((NAME,), (NAME,), rf"tenants\.other\.passthrough: {NAME} leads to tenant acme already"),
+        (("relay.example",), (), r"tenants\.acme\.passthrough: relay\.example is the relay's own"),
+        ((), ("also.example",), r"tenants\.other\.passthrough: also\.example is the relay's own"),
+    ],
+)
+async def test_a_name_that_is_not_one_tenants_alone_is_refused_at_start(papers, tmp_path, acme, other, words):
+    relay = RelaySettings(
+        certificate=papers.certificate,
+        key=papers.key,
+        name="Relay.example",
+        public=("also.example:8443",),
+        state=tmp_path,
+    )
+    tenants = {"acme": TenantSettings(passthrough=acme), "other": TenantSettings(passthrough=other)}
+    with pytest.raises(ConfigurationError, match=words):
+        await service.run(RelayConfiguration(relay=relay, tenants=tenants), asyncio.Event())
