@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Sequence
-from typing import Literal, TypeAlias
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import msgspec
 
-from connector_host.connectors.contract import Row, Value  # noqa: TC001 - msgspec reads the annotations of Change
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from connector_host.connectors.contract import Row, Value
 
 Kind: TypeAlias = Literal["add", "modify", "delete"]
 Format: TypeAlias = Literal["ndjson", "csv"]
@@ -25,32 +28,37 @@ class Change(msgspec.Struct, frozen=True, gc=False):
 
     change: Kind
     anchor: str
-    row: Row
-    """Empty where it is gone."""
+    values: Any
+    """What `Output.record` makes of its row; GONE where there is none."""
 
 
-class _Line(msgspec.Struct, frozen=True, gc=False):
-    """One change as it is written down."""
-
-    change: Kind
-    anchor: str
-    values: object
+GONE: Mapping[str, Value] = {}
 
 
-Encode: TypeAlias = Callable[[Sequence[Change]], bytes]
+@dataclass(frozen=True, slots=True)
+class Output:
+    """How changes become bytes."""
+
+    head: bytes
+    """What stands before them."""
+    record: Callable[..., Any]
+    """Makes of the values of a row what a change has as values."""
+    encode: Callable[[Sequence[Change]], bytes]
+
 
 _json = msgspec.json.Encoder()
 
 
-def encoder(form: Format, attributes: Sequence[str]) -> tuple[bytes, Encode]:
-    """Return what stands at the head of the output, and the function from changes to bytes."""
+def output(form: Format, attributes: Sequence[str]) -> Output:
+    """Return how rows of these attributes are written down."""
     if form == "ndjson":
-        named = _naming(attributes)
-        return b"", lambda changes: _json.encode_lines(
-            [_Line(change.change, change.anchor, named(*change.row) if change.row else {}) for change in changes]
-        )
-    return _rows([("change", "anchor", *attributes)]), lambda changes: _rows(
-        (change.change, change.anchor, *map(_cell, change.row or [None] * len(attributes))) for change in changes
+        return Output(b"", _naming(attributes), _json.encode_lines)
+    return Output(
+        _rows([("change", "anchor", *attributes)]),
+        lambda *row: row,
+        lambda changes: _rows(
+            (change.change, change.anchor, *map(_cell, change.values or [None] * len(attributes))) for change in changes
+        ),
     )
 
 

@@ -18,7 +18,7 @@ from typing import IO, TYPE_CHECKING, Literal, TypeAlias
 from connector_host.connectors.contract import EVERYTHING, Value, to_text
 from connector_host.errors import ConfigurationError, HostError
 from connector_host.runs import watermarks
-from connector_host.runs.changes import Change, Encode, Format, digesting, encoder
+from connector_host.runs.changes import GONE, Change, Format, Output, digesting, output
 from connector_host.runs.outputs import delivered
 from connector_host.runs.state import Counts, ImportState
 
@@ -67,7 +67,7 @@ def run(
     """
     _demand_sense(request)
     attributes = [attribute.name for attribute in importer.object_type.attributes]
-    head, encode = encoder(request.form, attributes)
+    form = output(request.form, attributes)
     mark = None
     if request.profile == "watermark":
         mark = watermarks.of(importer, state, request.watermark or "", request.overlap)
@@ -75,9 +75,9 @@ def run(
     number = state.begin(request.profile)
     try:
         with delivered(request.output) as stream:
-            stream.write(head)
+            stream.write(form.head)
             place = attributes.index(importer.object_type.anchor)
-            delivery = _Delivery(stream, encode, place, digesting(attributes), counts, progress)
+            delivery = _Delivery(stream, form, place, digesting(attributes), counts, progress)
             if request.profile == "full":
                 _full(importer, delivery)
             elif request.profile == "changes":
@@ -122,7 +122,7 @@ class _Delivery:
     """The stream, and what has gone into it."""
 
     stream: IO[bytes]
-    encode: Encode
+    form: Output
     anchor: int
     """The place of the anchor in a row."""
     digestible: Callable[[Row], bytes]
@@ -130,15 +130,16 @@ class _Delivery:
     progress: Callable[[Counts], None]
 
     def write(self, changes: list[Change]) -> None:
-        self.stream.write(self.encode(changes))
+        self.stream.write(self.form.encode(changes))
         self.progress(self.counts)
 
 
 def _full(importer: Importer, delivery: _Delivery) -> None:
+    place, record = delivery.anchor, delivery.form.record
     for rows in importer.batches(EVERYTHING):
         delivery.counts.read += len(rows)
         delivery.counts.adds += len(rows)
-        delivery.write([Change("add", _text(row[delivery.anchor]), row) for row in rows])
+        delivery.write([Change("add", _text(row[place]), record(*row)) for row in rows])
 
 
 # ── delta ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -165,7 +166,7 @@ def _different(state: ImportState, delivery: _Delivery, number: int, rows: Mappi
             continue
         counts.adds += before is None
         counts.modifies += before is not None
-        changes.append(Change("add" if before is None else "modify", anchor, row))
+        changes.append(Change("add" if before is None else "modify", anchor, delivery.form.record(*row)))
     state.keep(number, digests.items())
     counts.read += len(rows)
     return changes
@@ -191,7 +192,7 @@ def _changes(importer: Importer, state: ImportState, delivery: _Delivery, number
             delivery.write(_different(state, delivery, number, rows))
         _refuse_too_many(len(gone), state.count(), accepted=request.accept_deletions)
         delivery.counts.deletes = len(gone)
-        delivery.write([Change("delete", anchor, ()) for anchor in gone])
+        delivery.write([Change("delete", anchor, GONE) for anchor in gone])
         state.forget(list(gone))
     state.move_mark(log.name, end)
 
@@ -216,7 +217,7 @@ def _deletions(importer: Importer, state: ImportState, delivery: _Delivery, numb
         delivery.write(_different(state, delivery, number, found))
         gone = [anchor for anchor in anchors if anchor not in found]
         delivery.counts.deletes += len(gone)
-        delivery.write([Change("delete", anchor, ()) for anchor in gone])
+        delivery.write([Change("delete", anchor, GONE) for anchor in gone])
     state.forget_unseen(number)
 
 

@@ -8,27 +8,31 @@ import json
 
 import pytest
 
-from connector_host.runs.changes import Change, digesting, encoder
+from connector_host.runs.changes import GONE, Change, digesting, output
 
 NAMES = ["login", 'the "short" name', "back\\slash", "two\nlines", "class", "é"]
 ROW = ("anna", "x", "", None, True, 7)
 
 
 def test_values_stand_under_the_names_of_their_columns():
-    _, encode = encoder("ndjson", NAMES)
-    added, gone = map(json.loads, encode([Change("add", "anna", ROW), Change("delete", "bob", ())]).splitlines())
+    form = output("ndjson", NAMES)
+    lines = form.encode([Change("add", "anna", form.record(*ROW)), Change("delete", "bob", GONE)])
+    added, gone = map(json.loads, lines.splitlines())
     assert added == {"change": "add", "anchor": "anna", "values": dict(zip(NAMES, ROW, strict=True))}
     assert gone == {"change": "delete", "anchor": "bob", "values": {}}
 
 
 def test_names_that_json_need_not_escape_are_the_same():
-    _, encode = encoder("ndjson", NAMES[4:])
-    assert json.loads(encode([Change("modify", "anna", ROW[4:])]))["values"] == {"class": True, "é": 7}
+    form = output("ndjson", NAMES[4:])
+    assert json.loads(form.encode([Change("modify", "anna", form.record(*ROW[4:]))]))["values"] == {
+        "class": True,
+        "é": 7,
+    }
 
 
 def test_a_deletion_as_csv_is_a_row_without_values():
-    head, encode = encoder("csv", NAMES)
-    rows = list(csv.reader(io.StringIO((head + encode([Change("delete", "bob", ())])).decode())))
+    form = output("csv", NAMES)
+    rows = list(csv.reader(io.StringIO((form.head + form.encode([Change("delete", "bob", GONE)])).decode())))
     assert rows == [["change", "anchor", *NAMES], ["delete", "bob", *[""] * len(NAMES)]]
 
 
