@@ -8,6 +8,7 @@ import pytest
 
 from connector_host.connectors.contract import Add, Modify
 from connector_host.connectors.errors import Conflict
+from connector_host.connectors.sql import guarding
 from connector_host.errors import ConfigurationError, Level
 
 LOOSE = 'CREATE TABLE "Loose" ("Login" varchar(20), "Name" varchar(20))'
@@ -43,6 +44,17 @@ async def test_the_guard_over_an_anchor_is_given_back(platform, hosts):
             await connector.export(Add({"Login": f"{number}-{id(connector)}"[-20:], "Name": "x"}))
         with pytest.raises(Conflict):
             await hosts[0].export(Add({"Login": f"{number}-{id(connector)}"[-20:], "Name": "x"}))
+
+
+async def test_the_lock_over_an_anchor_is_one_however_two_hosts_spell_the_table(platform):
+    """With lower_case_table_names, as on Windows, both spellings are that table."""
+    platform.only("mariadb")
+    one, other = (
+        platform.execute("SELECT " + guarding.NAME.replace(":schema", "NULL").replace(":table", f"'{table}'"))
+        for table in ("Loose", "LOOSE")
+    )
+    assert one == other
+    assert len(one[0][0]) <= 64
 
 
 LATE = 'ALTER TABLE "Employees" ADD CONSTRAINT late UNIQUE ("Number") DEFERRABLE INITIALLY DEFERRED'

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
     from connector_host.connectors.sql.shapes import Shape
 
-_NAME = "concat('connector-host:', md5(concat(coalesce(:schema, database()), '.', :table)))"
+NAME = "concat('connector-host:', md5(lower(concat(coalesce(:schema, database()), '.', :table))))"
+"""MySQL's lock, in lower case since a server may not tell apart how a table is spelled (lower_case_table_names)."""
 
 TAKING: Mapping[str, str] = {
     # Both end with the transaction.
@@ -37,7 +38,7 @@ TAKING: Mapping[str, str] = {
         "SELECT CASE WHEN @got >= 0 THEN 1 ELSE 0 END"
     ),
     # Ends with the session, so that it is given back after the commit. At most 64 characters.
-    "mysql": f"SELECT GET_LOCK({_NAME}, @@innodb_lock_wait_timeout)",
+    "mysql": f"SELECT GET_LOCK({NAME}, @@innodb_lock_wait_timeout)",
 }
 """Takes the lock and answers 1. SQLite needs none: its transactions that write begin with the lock of the file."""
 
@@ -48,7 +49,7 @@ LOCKING: Mapping[str, str] = {
 }
 """Locks the table itself until the transaction ends, where a named lock would need a right of its own."""
 
-GIVING_BACK: Mapping[str, str] = {"mysql": f"SELECT RELEASE_LOCK({_NAME})"}
+GIVING_BACK: Mapping[str, str] = {"mysql": f"SELECT RELEASE_LOCK({NAME})"}
 
 HELD = "connector-host anchor"
 """The key under which a connection remembers the lock that outlives its transaction."""
