@@ -167,6 +167,17 @@ async def test_an_import_as_csv_has_a_row_each_and_quotes_what_it_must(people, i
     assert (first["change"], first["Name"], first["Number"]) == ("add", "a, 'b' c", "1")
 
 
+def made_anew(logged):
+    """Take the log away and make it again, and change user2 in between."""
+    connection = logged.connect()
+    for statement in change_log(logged.settings(), remove=True):
+        connection.cursor().execute(statement)
+    connection.cursor().execute(logged.spelled("""UPDATE "Employees" SET "Name" = 'lost' WHERE "Login" = 'user2'"""))
+    for statement in change_log(logged.settings()):
+        connection.cursor().execute(statement)
+    connection.close()
+
+
 @pytest.fixture
 def logged(people):
     """The table of users with a change log, made by the statements that the product prints."""
@@ -293,13 +304,41 @@ async def test_a_run_by_the_log_that_is_cut_off_is_made_again(logged, imported, 
 async def test_where_the_log_was_made_anew_the_table_itself_is_read(logged, imported, tmp_path):
     logged.execute("""UPDATE "Employees" SET "Name" = 'x' WHERE "Number" < 9""")
     imported("changes")
-    connection = logged.connect()
-    for statement in change_log(logged.settings(), remove=True):
-        connection.cursor().execute(statement)
-    connection.cursor().execute(logged.spelled("""UPDATE "Employees" SET "Name" = 'lost' WHERE "Login" = 'user2'"""))
-    for statement in change_log(logged.settings()):
-        connection.cursor().execute(statement)
-    connection.close()
+    made_anew(logged)
     logged.execute("""UPDATE "Employees" SET "Name" = 'told' WHERE "Login" = 'user3'""")
     assert {row["anchor"] for row in imported("changes")} == {"user2", "user3"}
     assert read_last(tmp_path) == 20
+
+
+async def test_where_the_log_was_made_anew_and_filled_beyond_its_old_end_the_table_itself_is_read(
+    logged, imported, tmp_path
+):
+    logged.execute("""UPDATE "Employees" SET "Name" = 'x' WHERE "Login" = 'user1'""")
+    imported("changes")
+    made_anew(logged)
+    logged.execute("""UPDATE "Employees" SET "Name" = 'told' WHERE "Number" BETWEEN 3 AND 9""")
+    assert {row["anchor"] for row in imported("changes")} == {f"user{number}" for number in range(2, 10)}
+    assert read_last(tmp_path) == 20
+    assert imported("changes") == []
+    assert read_last(tmp_path) < 20
+
+
+async def test_where_the_log_was_empty_and_made_anew_the_table_itself_is_read(logged, imported):
+    imported("changes")
+    made_anew(logged)
+    logged.execute("""UPDATE "Employees" SET "Name" = 'told' WHERE "Login" = 'user3'""")
+    assert {row["anchor"] for row in imported("changes")} == {"user2", "user3"}
+
+
+async def test_a_table_that_was_truncated_is_read_itself(logged, imported, tmp_path):
+    logged.only("postgresql")
+    imported("changes")
+    logged.execute('TRUNCATE "Employees"')
+    with pytest.raises(TooManyDeletions, match="20 of 20"):
+        imported("changes")
+    logged.execute("""INSERT INTO "Employees" ("Login", "Name") VALUES ('newer', 'x'), ('user1', 'Name 1')""")
+    found = {row["anchor"]: row["change"] for row in imported("changes", accept_deletions=True)}
+    assert len(found) == 21
+    assert (found["newer"], found["user1"], found["user2"]) == ("add", "modify", "delete")
+    logged.execute("""UPDATE "Employees" SET "Name" = 'y' WHERE "Login" = 'newer'""")
+    assert [row["anchor"] for row in imported("changes")] == ["newer"]

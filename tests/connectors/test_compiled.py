@@ -112,6 +112,7 @@ def spoken(database):
         "log": changelog.page_of(shape, "2026-11-25 03:00:00.000000", 7),
         "end of the log": changelog.end_of(shape),
         "both ends of the log": changelog.ends_of(shape),
+        "time of a row of the log": changelog.moment_of(shape, 7),
     }
     if database.dialect.row_versions:
         said["horizon"] = rowversions.asking(shape)

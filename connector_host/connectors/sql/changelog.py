@@ -42,12 +42,17 @@ POSTGRESQL = (
     "CREATE INDEX ON {log} (at);",
     (
         "CREATE FUNCTION {routine}() RETURNS trigger LANGUAGE plpgsql "
-        "SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$ BEGIN "
+        "SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$ BEGIN IF TG_OP = 'TRUNCATE' THEN "
+        "INSERT INTO {log} (anchor) VALUES (''); DELETE FROM {log}; INSERT INTO {log} (anchor) VALUES (''); "
+        "RETURN NULL; END IF; "
         "IF TG_OP <> 'INSERT' THEN INSERT INTO {log} (anchor) VALUES (OLD.{anchor}); END IF; "
         "IF TG_OP <> 'DELETE' THEN INSERT INTO {log} (anchor) VALUES (NEW.{anchor}); END IF; RETURN NULL; END $$;"
     ),
     "CREATE TRIGGER {trigger} AFTER INSERT OR UPDATE OR DELETE ON {table} FOR EACH ROW EXECUTE FUNCTION {routine}();",
+    "CREATE TRIGGER {truncate} AFTER TRUNCATE ON {table} FOR EACH STATEMENT EXECUTE FUNCTION {routine}();",
 )
+"""A TRUNCATE names nobody, so it leaves a gap in the numbers, after which an import reads the table. Nobody else's
+triggers fire for it."""
 MYSQL = (
     (
         "CREATE TABLE {log} (number bigint AUTO_INCREMENT PRIMARY KEY, anchor varchar(450) NOT NULL, "
@@ -126,7 +131,12 @@ INSTALL = {
     "db2": DB2,
 }
 REMOVE = {
-    "postgresql": ("DROP TRIGGER {trigger} ON {table};", "DROP FUNCTION {routine}();", "DROP TABLE {log};"),
+    "postgresql": (
+        "DROP TRIGGER {trigger} ON {table};",
+        "DROP TRIGGER {truncate} ON {table};",
+        "DROP FUNCTION {routine}();",
+        "DROP TABLE {log};",
+    ),
     "mysql": ("DROP TRIGGER {insert};", "DROP TRIGGER {update};", "DROP TRIGGER {delete};", "DROP TABLE {log};"),
     "sqlite": ("DROP TRIGGER {insert};", "DROP TRIGGER {update};", "DROP TRIGGER {delete};", "DROP TABLE {log};"),
     "mssql": ("DROP TRIGGER {routine};", "DROP TABLE {log};"),
@@ -165,15 +175,16 @@ def statements(connection: Connection, shape: Shape, *, remove: bool) -> tuple[s
     return tuple(template.format(**names) for template in templates)
 
 
-_EVENTS = ("insert", "update", "delete")
+_EVENTS = ("insert", "update", "delete", "truncate")
 
 
 @dataclass(frozen=True, slots=True)
 class TriggerLog:
     """The log as it is read (see contract.ChangeLog).
 
-    A mark is the latest time and the greatest number. By its time the log is read again from a while before, since a
-    slow transaction commits late with an early time; by its number it is known whether rows were pruned unread.
+    A mark is the latest time, the greatest number, and the time of the row with that. By the first the log is read
+    again from a while before, since a slow transaction commits late with an early time; by the number it is known
+    whether rows were pruned unread, and by its row's own time whether it is a row of this log.
     """
 
     connection: Connection
@@ -187,24 +198,33 @@ class TriggerLog:
             moment, number = self.connection.execute(end_of(self.shape)).one()
         if moment is None:
             return f"{NEVER.isoformat()} 0" if kept is None else kept
-        return f"{to_moment(moment).isoformat()} {number}"
+        return f"{to_moment(moment).isoformat()} {number} {self._moment_of(int(number))}"
 
     def reaches(self, mark: str) -> bool:
-        """Return whether the first row that is left follows the mark, or comes before it, in a log that goes as far.
+        """Return whether the first row that is left follows the mark's, or the mark's is still there.
 
-        One that ends before the mark was made anew, and of one that was emptied nobody knows what was in it. A number
-        that a transaction took and gave back makes a gap that looks like pruned rows; then too much is read.
+        A log that has numbers on both sides of the mark's and another row under it was made anew; of one that was
+        empty, or was emptied, nobody knows what was in it. A number that a transaction took and gave back makes a gap
+        that looks like pruned rows; then too much is read.
         """
         with translated(self.shape.dialect.name):
             first, last = self.connection.execute(ends_of(self.shape)).one()
-        number = int(mark.partition(" ")[2])
-        if first is None:
-            return number == 0
-        return int(first) <= number + 1 <= int(last) + 1
+        _, number, *rest = mark.split(" ")
+        if first is None or number == "0":
+            return first is None and number == "0"
+        if int(first) > int(number):
+            return int(first) == int(number) + 1
+        return int(last) >= int(number) and rest == [self._moment_of(int(number))]
+
+    def _moment_of(self, number: int) -> str:
+        """Return the time of a row; empty where it is gone."""
+        with translated(self.shape.dialect.name):
+            moment = self.connection.scalar(moment_of(self.shape, number))
+        return "" if moment is None else to_moment(moment).isoformat()
 
     def anchors(self, mark: str, overlap: float | None) -> Iterator[list[str]]:
         """Yield what was written down since, a page at a time, each anchor once a page."""
-        since = datetime.fromisoformat(mark.partition(" ")[0])
+        since = datetime.fromisoformat(mark.split(" ", maxsplit=1)[0])
         since -= timedelta(seconds=OVERLAP_S if overlap is None else overlap)
         with translated(self.shape.dialect.name):
             yield from _anchors(self.connection, self.shape, since)
@@ -222,7 +242,7 @@ def opened(connection: Connection, shape: Shape) -> TriggerLog | None:
     return TriggerLog(connection, shape) if there else None
 
 
-def end_of(shape: Shape) -> sa.Select[*tuple[object, ...]]:
+def end_of(shape: Shape) -> sa.Select[*tuple[Any, ...]]:
     """Return what asks for the latest time and the greatest number."""
     log = _log(shape)
     return sa.select(sa.func.max(log.c.at).label("latest_at"), sa.func.max(log.c.number).label("last_number"))
@@ -232,6 +252,12 @@ def ends_of(shape: Shape) -> sa.Select[*tuple[Any, ...]]:
     """Return what asks for the least and the greatest number."""
     number = _log(shape).c.number
     return sa.select(sa.func.min(number).label("first_number"), sa.func.max(number).label("last_number"))
+
+
+def moment_of(shape: Shape, number: int) -> sa.Select[*tuple[Any, ...]]:
+    """Return what asks for the time of one row."""
+    log = _log(shape)
+    return sa.select(log.c.at).where(log.c.number == number)
 
 
 def _anchors(connection: Connection, shape: Shape, since: datetime) -> Iterator[list[str]]:

@@ -66,6 +66,10 @@ SELECT max(`HR`.`Employees_changes`.`at`) AS latest_at, max(`HR`.`Employees_chan
 SELECT min(`HR`.`Employees_changes`.`number`) AS first_number, max(`HR`.`Employees_changes`.`number`) AS last_number FROM `HR`.`Employees_changes`
     
 
+-- time of a row of the log
+SELECT `HR`.`Employees_changes`.`at` FROM `HR`.`Employees_changes` WHERE `HR`.`Employees_changes`.`number` = %(number_1)s
+    number_1
+
 -- insert two
 INSERT INTO `HR`.`Employees` (`Login`, `Name`) VALUES (%(c0_0)s, %(c1_0)s), (%(c0_1)s, %(c1_1)s)
     c0_0, c0_1, c1_0, c1_1
@@ -227,7 +231,7 @@ GRANT SELECT ON `HR`.`Employees` TO 'scim'@'%';
 GRANT SELECT ON `Other`.`Teams` TO 'scim'@'%';
 
 -- lock for an anchor that nothing enforces
-SELECT GET_LOCK(concat('connector-host:', md5(concat(coalesce(%(schema)s, database()), '.', %(table)s))), @@innodb_lock_wait_timeout)
+SELECT GET_LOCK(concat('connector-host:', md5(lower(concat(coalesce(%(schema)s, database()), '.', %(table)s)))), @@innodb_lock_wait_timeout)
     schema, table
 
 -- change log made

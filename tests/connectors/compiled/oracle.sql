@@ -66,6 +66,10 @@ SELECT max("HR"."Employees_changes"."at") AS latest_at, max("HR"."Employees_chan
 SELECT min("HR"."Employees_changes"."number") AS first_number, max("HR"."Employees_changes"."number") AS last_number FROM "HR"."Employees_changes"
     
 
+-- time of a row of the log
+SELECT "HR"."Employees_changes"."at" FROM "HR"."Employees_changes" WHERE "HR"."Employees_changes"."number" = :number_1
+    number_1
+
 -- filled Id
 SELECT 1 FROM "HR"."Employees" WHERE "HR"."Employees"."Id" IS NOT NULL
     
