@@ -147,11 +147,11 @@ def _enroll(parsed: argparse.Namespace) -> int:
 def _enrolment_token(parsed: argparse.Namespace) -> str:
     if parsed.token is not None:
         return str(parsed.token).strip()
-    try:
-        text = sys.stdin.read() if parsed.token_file == _STDIN else Path(parsed.token_file).read_text(encoding="ascii")
-    except (OSError, UnicodeDecodeError) as failure:
-        raise ConfigurationError(f"--token-file: {parsed.token_file} cannot be read ({failure}).") from failure
-    return text.strip()
+    if parsed.token_file == _STDIN:
+        return sys.stdin.read().strip()
+    from agent.secrets import read_secret  # noqa: PLC0415 - `--help` answers without the rooms that do the work
+
+    return read_secret(Path(parsed.token_file), "--token-file")
 
 
 def _agent_status(parsed: argparse.Namespace) -> int:

@@ -98,7 +98,8 @@ class NatsSettings(Settings, frozen=True, kw_only=True):
     urls: Annotated[tuple[NatsUrl, ...], Meta(min_length=1)]
     """The NATS servers, `tls://NAME:4222`; their certificate must be for the name. One is used at a time."""
     trust: Path | None = None
-    """The authorities, PEM, that the servers' certificate must come from; left out, those of the operating system."""
+    """The authorities, PEM, that the servers' certificate must come from; left out, those of the operating system. A
+    changed file, as one of `certificate` and `key`, counts from the next connection on."""
     user: str | None = None
     """The user at NATS, with `password_file`."""
     password_file: Path | None = None

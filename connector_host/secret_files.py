@@ -15,6 +15,14 @@ def read_secret_file(file: Path, key: str) -> str:
 
     Raises ConfigurationError that names `key`, the cause and the mend, and nothing of what the file holds.
     """
+    secret = read_secret_text(file, key).rstrip("\r\n")
+    if "\n" in secret or "\r" in secret:
+        raise ConfigurationError(f"{key}: {file} has more than one line. {_MEND}")
+    return secret
+
+
+def read_secret_text(file: Path, key: str) -> str:
+    """Return a secret of several lines; raises as `read_secret_file` does, save for the number of its lines."""
     try:
         text = file.read_bytes().decode("utf-8-sig")
     except OSError as failure:
@@ -22,12 +30,9 @@ def read_secret_file(file: Path, key: str) -> str:
         raise ConfigurationError(f"{key}: {file} cannot be read ({failure.strerror}). {mend}") from failure
     except UnicodeDecodeError:  # whose text quotes the file
         raise ConfigurationError(f"{key}: {file} is no text in UTF-8. {_MEND}") from None
-    secret = text.rstrip("\r\n")
-    if "\0" in secret:
+    if "\0" in text:
         raise ConfigurationError(f"{key}: {file} has a NUL character in it. {_MEND}")
-    if "\n" in secret or "\r" in secret:
-        raise ConfigurationError(f"{key}: {file} has more than one line. {_MEND}")
-    return secret
+    return text
 
 
 _MEND = "Write the secret into it and nothing else, as text in UTF-8."

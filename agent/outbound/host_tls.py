@@ -5,11 +5,10 @@ Its files may be exchanged at any time: the next connection goes by the new ones
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING
 
-from agent import events, logs
 from agent.errors import ConfigurationError
+from agent.link.followed import FollowedContext
 from agent.link.tls import trusting
 from agent.secrets import refuse_open
 from connector_host.clock import now
@@ -32,26 +31,11 @@ class HostTls:
                 else "agent.host_client_key: is missing: name the key of host_client_certificate."
             )
         self._trust, self._certificate, self._key = trust, certificate, key
-        self._seen = self._stamp()
-        self._context = self._load()
+        self._followed = FollowedContext(self._load, trust, certificate, key)
 
     def context(self) -> ssl.SSLContext:
-        """Return what the next connection uses; files that cannot be used leave the ones before them in force."""
-        if (stamp := self._stamp()) != self._seen:
-            self._seen = stamp
-            try:
-                self._context = self._load()
-            except ConfigurationError as failure:
-                mend = "What was there before stays in force; exchange all files that belong together."
-                logs.event(events.CERTIFICATE_WARNING, level=logging.WARNING, fact=str(failure), mend=mend)
-        return self._context
-
-    def _stamp(self) -> tuple[tuple[int, int], ...]:
-        files = [file for file in (self._trust, self._certificate, self._key) if file is not None]
-        try:
-            return tuple((found.st_mtime_ns, found.st_ino) for found in (file.stat() for file in files))
-        except OSError:  # one of them is being exchanged just now, or loading says what is wrong
-            return ()
+        """Return what the next connection uses."""
+        return self._followed.context()
 
     def _load(self) -> ssl.SSLContext:
         context = trusting(self._trust, "agent.host_trust")

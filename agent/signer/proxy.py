@@ -26,6 +26,7 @@ from connector_host.signing.requests import Asked, CannotSign, sign
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from agent.link.followed import FollowedContext
     from connector_host.signing.keys import SigningKey
 
 IDEMPOTENCY_KEY: Final = "Idempotency-Key"
@@ -51,6 +52,8 @@ class Signer:
     """Where requests go; their path is put behind it as it is."""
     key: SigningKey
     session: aiohttp.ClientSession
+    trust: FollowedContext
+    """Whom it believes there."""
     body_bytes: int
 
     async def serve(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -99,6 +102,7 @@ class Signer:
                 URL(url, encoded=True),
                 headers=headers,
                 data=body or None,
+                ssl=self.trust.context(),
                 allow_redirects=False,
                 skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
             ) as answer:

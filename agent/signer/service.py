@@ -10,6 +10,7 @@ from aiohttp import web
 from agent import __version__, events, logs
 from agent.addresses import upstream_url
 from agent.errors import ConfigurationError
+from agent.link.followed import FollowedContext
 from agent.link.tls import trusting
 from agent.signer.proxy import Signer
 from connector_host.errors import ConfigurationError as UnusableKey
@@ -31,12 +32,13 @@ async def run(settings: SignerSettings, stop: asyncio.Event) -> None:
         key = load_key(settings.key)
     except UnusableKey as failure:
         raise ConfigurationError(f"sign.key: {failure}") from failure
-    connector = aiohttp.TCPConnector(ssl=trusting(settings.trust, "sign.trust"), limit=0)
+    trust = FollowedContext(lambda: trusting(settings.trust, "sign.trust"), settings.trust)
+    connector = aiohttp.TCPConnector(limit=0)
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S, sock_read=settings.request_s)
     async with aiohttp.ClientSession(
         connector=connector, timeout=timeout, auto_decompress=False, trust_env=True, cookie_jar=aiohttp.DummyCookieJar()
     ) as session:
-        signer = Signer(upstream, key, session, settings.body_bytes)
+        signer = Signer(upstream, key, session, trust, settings.body_bytes)
         runner = web.ServerRunner(web.Server(signer.serve, access_log=None), shutdown_timeout=settings.stop_s)
         await runner.setup()
         try:

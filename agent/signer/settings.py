@@ -33,7 +33,8 @@ class SignerSettings(Settings, frozen=True, kw_only=True):
     port: Port = 8686
     """The port on loopback, plain HTTP; 0 takes any free one, which the log then names."""
     trust: Path | None = None
-    """The authorities, PEM, that the certificate of `upstream` must come from; left out, the operating system's."""
+    """The authorities, PEM, that the certificate of `upstream` must come from; left out, the operating system's. A
+    changed file counts from the next connection on."""
     body_bytes: Annotated[int, Meta(ge=1_024)] = 4_194_304
     """The largest request body; a larger one is answered with 413."""
     request_s: Seconds = 75.0

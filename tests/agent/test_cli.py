@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
+from agent.cli import EXIT_CONFIGURATION, main
 from tests.agent.chain import TOKEN, USERS, token_hash
 
 
@@ -135,3 +136,19 @@ async def test_help_does_not_load_what_does_the_work():
     program = "import sys, agent.cli; sys.exit('aiohttp' in sys.modules or 'cryptography' in sys.modules)"
     process = await asyncio.create_subprocess_exec(sys.executable, "-c", program)
     assert await process.wait() == 0
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [(b"\xff\xfe7", "is no text in UTF-8"), (b"7\0b", "has a NUL"), (b"7\n8", "more than one line"), (None, "read")],
+)
+def test_a_file_that_holds_no_enrolment_token_is_told_and_not_quoted(tmp_path, papers, capsys, content, words):
+    file = tmp_path / "once"
+    if content is not None:
+        file.write_bytes(content)
+    config = agent_file(tmp_path, papers, "https://localhost:1", "https://localhost:2")
+    assert main(["enroll", "--config", str(config), "--token-file", str(file)]) == EXIT_CONFIGURATION
+    [told] = capsys.readouterr().err.splitlines()
+    assert f"--token-file: {file} " in told
+    assert words in told
+    assert "7" not in told.replace(str(file), "")

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from agent import events, logs
 from agent.errors import ConfigurationError
+from agent.link.followed import FollowedContext
 from agent.link.tls import trusting
 from agent.relay.nodes.logins import arguments, demand_encryption, read_login
 
@@ -58,7 +59,7 @@ class Fabric:
         self._library = _library()
         self._settings = settings
         self._node = node
-        self._context = _context(settings)
+        self._tls = FollowedContext(lambda: _context(settings), settings.trust, settings.certificate, settings.key)
         self._client: Client | None = None
         self._lost = asyncio.Event()
         read_login(settings)
@@ -137,7 +138,7 @@ class Fabric:
             await client.connect(
                 servers=[url],
                 name=f"provisioning relay {self._node}",
-                tls=self._context,
+                tls=self._tls.context(),
                 allow_reconnect=False,
                 error_cb=self._on_error,
                 closed_cb=self._on_closed,

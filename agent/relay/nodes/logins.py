@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from agent.errors import ConfigurationError
 from agent.relay.nodes.nkeys import Nkey, NoNkey, read_credentials, read_seed
-from agent.secrets import read_secret, refuse_open
+from agent.secrets import read_secret, read_secret_lines, refuse_open
 from connector_host.clock import now
 
 if TYPE_CHECKING:
@@ -115,18 +115,9 @@ def _signing(nkey: Nkey, client: Client) -> dict[str, Any]:
 
 
 def _nkey(read: Callable[[str], Nkey], file: Path, key: str) -> Nkey:
-    text = _text(file, key)
+    text = read_secret_lines(file, key)
     refuse_open(file, key)
     try:
         return read(text)
     except NoNkey as failure:
         raise ConfigurationError(f"{key}: {file} {failure}.") from failure
-
-
-def _text(file: Path, key: str) -> str:
-    try:
-        return file.read_text(encoding="utf-8").strip()
-    except OSError as failure:
-        raise ConfigurationError(f"{key}: {file} cannot be read ({failure.strerror}).") from failure
-    except UnicodeDecodeError:  # whose text quotes the file
-        raise ConfigurationError(f"{key}: {file} is no text in UTF-8.") from None

@@ -222,6 +222,18 @@ async def test_an_upstream_that_is_not_who_it_says_is_not_believed(log, papers, 
     assert not host.asked
 
 
+async def test_another_authority_is_believed_from_the_next_connection_on(log, papers, local, key, tmp_path):
+    (folder := tmp_path / "other").mkdir()
+    (trust := tmp_path / "trust.pem").write_bytes(issue_papers(folder).authority.read_bytes())
+    async with host_server(papers) as host, signing(log, host.url, key, trust=trust) as url:
+        async with local.get(url + USERS) as response:
+            assert response.status == 502
+        (right := tmp_path / "right.pem").write_bytes(papers.authority.read_bytes())
+        right.replace(trust)
+        async with local.get(url + USERS) as response:
+            assert response.status == 200
+
+
 async def test_a_body_over_the_limit_is_refused(pair, local):
     host, url = pair
     async with local.post(url + USERS, data=b"x" * 1_025) as response:

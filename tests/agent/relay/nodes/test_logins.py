@@ -154,3 +154,11 @@ def test_a_login_shows_none_of_its_secrets(tmp_path):
     assert KEY.public in shown
     assert KEY.seed not in shown
     assert "eyJ" not in shown
+
+
+@pytest.mark.parametrize("key", ["nkey_file", "credentials_file"])
+def test_a_file_with_a_nul_in_it_is_refused_and_not_quoted(tmp_path, key):
+    settings = NatsSettings(urls=("tls://localhost:4222",), **{key: put(tmp_path / "login", f"{KEY.seed}\0")})
+    with pytest.raises(ConfigurationError, match=rf"relay\.nats\.{key}: .*login has a NUL") as refused:
+        read_login(settings)
+    assert KEY.seed not in str(refused.value)

@@ -145,6 +145,16 @@ async def test_a_nats_server_of_another_authority_is_told_nothing(cluster, tmp_p
         assert "NATS, which leads to the other nodes" in (await response.json(content_type=None))["detail"]
 
 
+async def test_another_authority_of_nats_is_believed_from_the_next_connection_on(cluster, tmp_path):
+    (folder := tmp_path / "other").mkdir()
+    (trust := tmp_path / "trust.pem").write_bytes(issue_papers(folder, "localhost").authority.read_bytes())
+    await cluster.start("a", nats=cluster.settings(trust=trust))
+    assert "certificate verify failed" in (await cluster.log.wait_for(events.NATS_FAILED))["reason"]
+    (right := tmp_path / "right.pem").write_bytes(cluster.nats.authority.read_bytes())
+    right.replace(trust)
+    await cluster.log.wait_for(events.NATS_CONNECTED)
+
+
 USER = User()
 
 
