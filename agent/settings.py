@@ -134,7 +134,7 @@ class RelaySettings(Settings, frozen=True, kw_only=True):
     """What else SCIM clients may write in the Host header, `NAME` or `NAME:PORT`, where another name or port leads
     here; `name`, alone and with `port`, is always taken. Any other is answered with 421, so that no client can make the
     host name an address in `meta.location` that is not the relay's."""
-    listen: str = "127.0.0.1"
+    listen: Annotated[str, Meta(min_length=1)] = "127.0.0.1"
     """The address to listen on; `0.0.0.0` for all of IPv4, `::` for all of IPv6 and IPv4."""
     port: Port = 8443
     """The TLS port for SCIM clients and agents; 0 takes any free one, which the log then names."""

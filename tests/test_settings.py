@@ -82,6 +82,17 @@ def test_a_mistake_is_told_with_line_key_and_mend(write, old, new, told):
     assert told in mistakes(write(GOOD.replace(old, new, 1)))
 
 
+@pytest.mark.parametrize("listen", ["", " ", "hr..example", "0.0.0.0:8585", "https://hr", "a" * 64, "10.0.0.0/8"])
+def test_what_is_no_address_to_listen_on_is_refused(write, listen):
+    told = mistakes(write(GOOD.replace("[host]", f'[host]\nlisten = "{listen}"')))
+    assert told == [f"FILE:2: host.listen: {listen!r} is no address: write one of this machine, or 0.0.0.0 for all."]
+
+
+@pytest.mark.parametrize("listen", ["127.0.0.1", "::", "fe80::1%eth0", "localhost", "hr-1.example.org"])
+def test_addresses_and_names_are_listened_on(write, listen):
+    assert load(write(GOOD.replace("[host]", f'[host]\nlisten = "{listen}"')), {}).host.listen == listen
+
+
 def test_every_mistake_is_told_at_once(write):
     assert len(mistakes(write(GOOD.replace('key = "tls/key.pem"', "port = 70000\ncolour = 1\nstop_s = 0")))) == 4
 

@@ -64,9 +64,10 @@ class Port:
         """Listen, and return the port; raises ConfigurationError where that fails."""
         try:
             self._socket = _listen(address, port)
-        except OSError as failure:
+        except (OSError, UnicodeError) as failure:  # UnicodeError: a name with an empty part, or too long a one
             where = f"relay.listen and relay.port: {address}:{port}"
-            raise ConfigurationError(f"{where} cannot be opened ({failure.strerror or failure}).") from failure
+            reason = getattr(failure, "strerror", None) or failure
+            raise ConfigurationError(f"{where} cannot be opened ({reason}).") from failure
         self._accepting = asyncio.create_task(self._accept(self._socket))
         return int(self._socket.getsockname()[1])
 

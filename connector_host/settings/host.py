@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import sys
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import Field, field_validator
 
 from connector_host.settings.frozen import Settings
+
+_HOST_NAME: Final = re.compile(r"(?=.{1,253}$)[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*\.?")
 
 
 class HostSettings(Settings):
@@ -18,7 +21,7 @@ class HostSettings(Settings):
     name: str = "localhost"
     """The host name that clients use; the certificate's subject must match it."""
     listen: str = "127.0.0.1"
-    """The address to listen on; loopback is enough where the agent runs on the same machine."""
+    """The address to listen on, 0.0.0.0 for all; loopback is enough where the agent runs on the same machine."""
     port: int = Field(default=8585, ge=0, le=65_535)
     """The TLS port; 0 takes any free one, which the log then names."""
     certificate: Path = Field(examples=["tls/certificate.pem"])
@@ -63,6 +66,17 @@ class HostSettings(Settings):
         if workers > 1 and sys.platform != "linux":
             raise ValueError("several processes serve on Linux only: write workers = 1")
         return workers
+
+    @field_validator("listen")
+    @classmethod
+    def _can_be_an_address(cls, listen: str) -> str:
+        """Refuse what no system makes an address of; an empty text would be all of them, unasked."""
+        try:
+            ip_address(listen)
+        except ValueError:
+            if not _HOST_NAME.fullmatch(listen):
+                raise ValueError(f"{listen!r} is no address: write one of this machine, or 0.0.0.0 for all") from None
+        return listen
 
     @field_validator("allow")
     @classmethod

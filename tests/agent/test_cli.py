@@ -117,6 +117,14 @@ def peak_mib(pid):
     return int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM"))) / 1024
 
 
+async def test_a_relay_that_cannot_listen_says_so_in_one_line(relay_file):
+    relay_file.write_text(relay_file.read_text().replace("port = 0", 'port = 0\nlisten = "hr..example"'))
+    relay = await start("relay", "--config", str(relay_file))
+    _, words = await asyncio.wait_for(relay.communicate(), 15)
+    assert (relay.returncode, b"Traceback" in words) == (2, False)
+    assert b"relay.listen and relay.port: hr..example:0 cannot be opened" in words
+
+
 async def test_a_relay_does_not_start_with_a_certificate_for_another_name(relay_file):
     relay_file.write_text(relay_file.read_text().replace("port = 0", 'port = 0\nname = "relay.example.org"'))
     relay = await start("relay", "--config", str(relay_file))

@@ -62,6 +62,7 @@ def test_the_environment_lies_over_the_file(tmp_path):
         ("[relay]\n", "relay.certificate: is missing"),
         (RELAY.replace("[tenants", "ports = 1\n[tenants"), "relay.ports: there is no such key"),
         (RELAY.replace("[tenants", "port = 70000\n[tenants"), "relay.port: expected `int` <= 65535"),
+        (RELAY.replace("[tenants", 'listen = ""\n[tenants'), "relay.listen: expected `str` of length >= 1"),
         (RELAY.replace(HASH, "secret"), "tenants[...].agent_token_hashes[0]: write sha256: and 64 hex digits"),
         (
             RELAY.replace("[tenants", 'log_level = "loud"\n[tenants'),
