@@ -193,6 +193,7 @@ class Work:
 
     def settle(self, turn: Turn, link: Link | None, before: Failure | None, changes: Changes) -> None:
         """Count a turn, and note what it leaves behind."""
+        self.parts.on_progress(self.report)
         self.unanswered.discard(turn.key)
         turn.note(changes)
         self._take_over(turn, changes)

@@ -17,6 +17,7 @@ import sys
 
 import pytest
 
+from connector_host.provisioning.sources.contract import BATCH
 from connector_host.provisioning.state.leading import lead
 from tests.endpoint.service import TOKEN
 from tests.provisioning import jobs_in_files
@@ -239,8 +240,14 @@ async def test_the_first_cycle_shows_time_left_where_the_source_can_count(rig, c
     rig.people(*(person(n) for n in range(750)))
     code, shown = await asyncio.to_thread(run_on_terminal, config, "run", "--once")
     assert code == 0
-    assert "250/750" in shown
+    assert [count for count in re.findall(r"(\d+)/750", shown) if int(count) % BATCH]  # not batch by batch only
     assert re.search(r"users/s\S* \S*0:00:\d\d", shown)
+
+
+async def test_a_dry_run_shows_its_progress_on_a_terminal(rig, config):
+    rig.people(*(person(n) for n in range(300)))
+    code, shown = await asyncio.to_thread(run_on_terminal, config, "dry-run", "staff")
+    assert (code, "300/300" in shown, rig.rows()) == (0, True, {})
 
 
 async def test_where_nobody_knows_how_many_users_come_the_bar_says_so_and_promises_no_time(rig, config):

@@ -364,6 +364,7 @@ async def test_mail_is_sent_where_an_address_is_given(rig):
     async with mail_server() as (smtp, received):
         await rig.run(notify={"email": "it@example.org", "smtp": smtp})
     assert "Subject: Provisioning job staff: initial cycle finished" in received
+    assert [name for name in ("Date: ", "Message-ID: <") if not any(line.startswith(name) for line in received)] == []
     assert "To: it@example.org" in received
 
 

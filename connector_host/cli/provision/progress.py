@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
     from connector_host.provisioning.reports import Report
     from connector_host.provisioning.settings import JobSettings
     from connector_host.provisioning.state.records import JobState
+
+MOVES_S: Final = 0.1
+"""Seconds between two moves of the bar: it is told of every user, and thousands a second would only cost time."""
 
 
 def is_watched() -> bool:
@@ -48,7 +52,14 @@ def bar(job: str, ahead: Forecast | None) -> Iterator[Callable[[Report], None]]:
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task(job, total=ahead.users, rate=0.0, failed=0, remark=ahead.remark)
 
+        moved = 0.0
+
         def move(report: Report) -> None:
+            nonlocal moved
+            now = time.monotonic()
+            if now - moved < MOVES_S and report.counts["read"] != ahead.users:
+                return
+            moved = now
             elapsed_s = progress.tasks[0].elapsed or 0.001
             read = report.counts["read"]
             more = ahead.users is not None and read > ahead.users

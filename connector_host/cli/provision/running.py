@@ -153,12 +153,11 @@ def dry_run(job: str, file: Path | None, config: Path, *, as_json: bool) -> None
 
     Exits with 1 unless the cycle could be shown to its end, and with 2 if users would fail.
     """
-    from connector_host.provisioning.cycles import Options
     from connector_host.provisioning.engine import Engine
 
     with state_of(config) as (settings, state):
         chosen(settings, (job,))
-        report = asyncio.run(Engine(settings, state).run_once(job, Options(dry=True, patient=False)))
+        report = asyncio.run(_rehearsed(Engine(settings, state), job))
     if file is not None:
         with text_file(file) as lines:
             for one in report.planned:
@@ -168,6 +167,15 @@ def dry_run(job: str, file: Path | None, config: Path, *, as_json: bool) -> None
     else:
         _show_plan(report)
     raise SystemExit(exit_code([report]))
+
+
+async def _rehearsed(engine: Engine, job: str) -> Report:
+    from connector_host.cli.provision.progress import bar, foreseen
+    from connector_host.provisioning.cycles import Options
+
+    ahead = await foreseen(engine.state.job(job), engine.settings.jobs[job])
+    with bar(job, ahead) as engine.on_progress:
+        return await engine.run_once(job, Options(dry=True, patient=False))
 
 
 def _show_plan(report: Report) -> None:
