@@ -6,7 +6,6 @@ Knows which headers belong to one hop only, and therefore never travel over a li
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -30,11 +29,13 @@ HOP_BY_HOP: Final = frozenset(
 FRAMING: Final = frozenset({b"content-length", b"expect", b"host"})
 """Each hop says these for itself."""
 
-_BLOCK: Final = re.compile(rb"(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+: [^\r\n\x00]*\r\n)*")
-_FORBIDDEN: Final = re.compile(
-    rb"^(?:" + b"|".join(sorted(re.escape(name) for name in HOP_BY_HOP | FRAMING)) + rb"):",
-    re.IGNORECASE | re.MULTILINE,
+_BLOCK: Final = re.compile(
+    rb"(?:(?!(?i:" + b"|".join(sorted(re.escape(name) for name in HOP_BY_HOP | FRAMING)) + rb"):)"
+    rb"[!#$%&'*+.^_`|~0-9A-Za-z-]++: [^\r\n\x00]*+\r\n)*+"
 )
+"""Lines whose names are none of those. Nothing is tried twice (`++`): each request passes here at both ends."""
+
+_SHOWN: Final = re.compile(rb"[\x21-\x7e]{1,128}")
 
 
 def to_block(pairs: Iterable[tuple[bytes, bytes]], without: Container[bytes] = ()) -> bytes:
@@ -59,7 +60,7 @@ def named_by_connection(pairs: Iterable[tuple[bytes, bytes]]) -> frozenset[bytes
 
 def is_block(block: bytes) -> bool:
     """Return whether these bytes are a header block, without any header that would change how a message is framed."""
-    return _BLOCK.fullmatch(block) is not None and _FORBIDDEN.search(block) is None
+    return _BLOCK.fullmatch(block) is not None
 
 
 def to_pairs(block: bytes) -> list[tuple[str, str]]:
@@ -70,10 +71,10 @@ def to_pairs(block: bytes) -> list[tuple[str, str]]:
 
 def said(block: bytes, name: str) -> str | None:
     """Return what one header of a block says, None where it is not there once, or is too long to be logged."""
-    found = _line_of(name).findall(block)
-    return found[0].decode() if len(found) == 1 else None
-
-
-@lru_cache(maxsize=16)
-def _line_of(name: str) -> re.Pattern[bytes]:
-    return re.compile(rb"^%b: ([\x21-\x7e]{1,128})\r$" % re.escape(name.encode()), re.IGNORECASE | re.MULTILINE)
+    # Found by hand: a pattern that ignores case is tried at each byte, which takes five times as long.
+    lowered, line = b"\r\n" + block.lower(), f"\r\n{name}: ".lower().encode()
+    if lowered.count(line) != 1:
+        return None
+    begin = lowered.index(line) + len(line) - len(b"\r\n")
+    value = block[begin : block.find(b"\r\n", begin)]
+    return value.decode() if _SHOWN.fullmatch(value) else None

@@ -13,6 +13,8 @@ _TARGET: Final = re.compile(
 )
 _PRINTABLE: Final = re.compile(r"[\x21-\x7e]+")
 _DOTS: Final = frozenset({".", ".."})
+_PLAIN: Final = re.compile(r"[A-Za-z0-9_/-]+")
+"""A path without dots, and without what may be another spelling of them."""
 
 
 def refusal(method: str, target: str) -> str | None:
@@ -25,6 +27,6 @@ def refusal(method: str, target: str) -> str | None:
     match = _TARGET.fullmatch(target)
     if match is None or not _PRINTABLE.fullmatch(target):
         return "The path is none of the connector host's: it begins with /ecma2host_NAME/scim."
-    if _DOTS.intersection(re.split(r"[/\\]", unquote(match["path"]))):
+    if not _PLAIN.fullmatch(match["path"]) and _DOTS.intersection(re.split(r"[/\\]", unquote(match["path"]))):
         return "The path has a segment that climbs to another one."
     return None
