@@ -162,10 +162,14 @@ class Link:
         if self.session.waiting_bytes > _HIGH_WATER_BYTES:
             self._room.clear()
 
+    @property
+    def has_room(self) -> bool:
+        """Return whether the socket keeps up."""
+        return self._room.is_set()
+
     async def room(self) -> None:
         """Return once the socket keeps up again."""
-        if not self._room.is_set():
-            await self._room.wait()
+        await self._room.wait()
 
     def forget(self, stream: Stream) -> None:
         """Give the stream up and keep no memory of it."""

@@ -28,6 +28,10 @@ class Outlet(Protocol):
     def flush(self) -> None:
         """Have everything that waits in the session sent soon."""
 
+    @property
+    def has_room(self) -> bool:
+        """Return whether the socket keeps up."""
+
     async def room(self) -> None:
         """Return once the socket keeps up again."""
 
@@ -80,6 +84,11 @@ class Stream:
         """Return whether nothing more is to be read."""
         return self._ended and not self._chunks
 
+    @property
+    def at_hand(self) -> bool:
+        """Return whether `read` returns at once."""
+        return bool(self._chunks) or self._ended
+
     async def read(self) -> bytes:
         """Return the next stretch of the body, empty at its end; raises LinkLost, StreamFailed or StreamCancelled."""
         while not self._chunks:
@@ -96,12 +105,17 @@ class Stream:
             self._outlet.flush()
         return data
 
+    def takes(self, size_bytes: int) -> bool:
+        """Return whether so much of the body would leave at once."""
+        return self._outlet.has_room and self._outlet.session.credit(self.number) >= size_bytes
+
     async def write(self, data: bytes, *, end: bool = False) -> None:
         """Send a stretch of the body as fast as the other end takes it; raises as `read` does."""
         session, position = self._outlet.session, 0
         while True:
             self._raise_fault()
-            await self._outlet.room()
+            if not self._outlet.has_room:
+                await self._outlet.room()
             rest = len(data) - position
             credit = session.credit(self.number)
             if credit >= rest:

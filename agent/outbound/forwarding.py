@@ -111,7 +111,7 @@ class _Exchange:
     request_id: str = ""
     traceparent: str | None = None
     violation: str | None = None
-    limit: asyncio.Timeout = field(default_factory=lambda: asyncio.timeout(None))
+    limit: asyncio.Timeout | None = None
     """Ends the exchange where the answer does not begin by the deadline, or does not go on."""
 
     @property
@@ -165,10 +165,8 @@ class _Exchange:
             writer.close()
 
     async def _carry(self, head: RequestHead) -> None:
-        where = self.pool.host.described
         try:
-            async with self.limit:
-                self._allow(min(head.deadline_ms, DEADLINE_LIMIT_MS) / 1000)
+            async with asyncio.timeout(min(head.deadline_ms, DEADLINE_LIMIT_MS) / 1000) as self.limit:
                 connection = await self.pool.borrow(head.record)
                 try:
                     await self._exchange(head, connection)
@@ -181,16 +179,18 @@ class _Exchange:
         except HostUnreachable as failure:
             self.give_up(Reason.HOST_UNREACHABLE, str(failure))
         except TimeoutError:
-            self.give_up(Reason.HOST_SLOW, f"{where} {self._lateness(head)}")
+            self.give_up(Reason.HOST_SLOW, f"{self.pool.host.described} {self._lateness(head)}")
         except BROKEN as failure:
             if self.violation is None:
+                where = self.pool.host.described
                 detail = f"{where} ended the connection before its answer was complete ({how_it_broke(failure)})"
                 self.give_up(Reason.HOST_DROPPED, detail)
             else:
                 self.give_up(Reason.MALFORMED, f"The relay sent {self.violation}.")
 
-    def _allow(self, time_s: float) -> None:
-        self.limit.reschedule(asyncio.get_running_loop().time() + time_s)
+    def _allow_stretch(self) -> None:
+        if self.limit is not None:
+            self.limit.reschedule(asyncio.get_running_loop().time() + STRETCH_S)
 
     def _lateness(self, head: RequestHead) -> str:
         if self.answered:
@@ -338,9 +338,14 @@ class _Exchange:
 
     async def _download(self, body: StreamReader) -> None:
         while True:
-            self._allow(STRETCH_S)
+            # A timer costs as much as all the rest of this, and a short answer is here whole and leaves at once.
+            is_here = body.is_eof()
+            if not is_here:
+                self._allow_stretch()
             data = await body.readany()
             over = body.at_eof()
+            if is_here and not self.stream.takes(len(data)):
+                self._allow_stretch()
             await self.stream.write(data, end=over)
             if over:
                 return

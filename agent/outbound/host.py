@@ -10,6 +10,7 @@ import asyncio
 import ssl
 from collections import deque
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 from aiohttp.client_proto import ResponseHandler
@@ -42,7 +43,7 @@ class HostCertificateRefused(AgentError):
     """The host showed a certificate that is not believed; nothing was sent."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Host:
     """Where the connector host is, and how to speak to it."""
 
@@ -50,12 +51,12 @@ class Host:
     tls: HostTls
     connect_s: float
 
-    @property
+    @cached_property
     def authority(self) -> str:
         """Return `name:port`, as in the Host header."""
         return f"[{self.name}]:{self.port}" if ":" in self.name else f"{self.name}:{self.port}"
 
-    @property
+    @cached_property
     def described(self) -> str:
         """Return what an error calls it."""
         return f"the connector host at {self.url.origin()}"

@@ -122,6 +122,8 @@ async def _stream(
 
 async def _next(stream: Stream, stall_s: float) -> bytes:
     """Return the next stretch of the host's answer; raises AgentError."""
+    if stream.at_hand:
+        return await stream.read()
     try:
         async with asyncio.timeout(stall_s):
             return await stream.read()
