@@ -19,7 +19,21 @@ from aiohttp import WSMsgType
 from agent import events, logs
 from agent.errors import LinkLost, ProtocolViolation, StreamCancelled
 from agent.link.messages import Health
-from agent.link.notices import Cancelled, Draining, Greeted, Noted, Opened, Ponged, RenewalAsked, Renewed, Told
+from agent.link.notices import (
+    Answered,
+    Cancelled,
+    Credited,
+    Draining,
+    Failed,
+    Greeted,
+    Noted,
+    Opened,
+    Ponged,
+    Received,
+    RenewalAsked,
+    Renewed,
+    Told,
+)
 from agent.link.streams import Stream
 from connector_host.clock import now
 
@@ -38,6 +52,9 @@ whole before anything of it is looked at, and so from visitors, too, who have pr
 
 _HIGH_WATER_BYTES: Final = 524_288
 _CLOSE_S: Final = 2.0
+_MEASURED: Final = 5
+"""Round trips that are measured at the start, one after the other: of a single one, two busy ends make a far line."""
+
 _TOKEN: Final = struct.Struct("!d")
 
 
@@ -86,6 +103,7 @@ class Link:
         self.deflate_beyond_s = math.inf
         """An agent deflates answers on a line whose shortest round trip so far is no shorter than this."""
         self._shortest_s = math.inf
+        self._measured = 0
         self.greeted = asyncio.Event()
         self.drains = asyncio.Event()
         """Set when either end wants no new streams here."""
@@ -241,13 +259,25 @@ class Link:
 
     def _notice(self, event: Notice, tasks: asyncio.TaskGroup) -> None:
         match event:
+            case Received() | Answered() | Credited() | Failed():
+                if (waiting := self._streams.get(event.stream)) is not None:
+                    waiting.notice(event)
             case Opened(number, head, end):
                 stream = self._streams[number] = Stream(self, number, ended=end)
                 serving = self._serving[number] = tasks.create_task(self._answer(stream, head))
                 # Not in the task itself, which never begins where its stream is cancelled in the same message.
                 serving.add_done_callback(lambda _: self._served(stream))
-            case Cancelled(number) if number in self._serving:
-                self._serving[number].cancel()
+            case Cancelled(number):
+                if number in self._serving:
+                    self._serving[number].cancel()
+                elif (given_up := self._streams.get(number)) is not None:
+                    given_up.notice(event)
+            case _:
+                self._notice_beside(event)
+
+    def _notice_beside(self, event: Notice) -> None:
+        """Take in what is said beside all streams."""
+        match event:
             case Greeted():
                 self.greeted.set()
                 # At once, so that the round trip is known before the first heartbeat.
@@ -263,14 +293,17 @@ class Link:
                 self.drain_reason = reason
                 self.drains.set()
             case Ponged(token):
-                self.round_trip_s = asyncio.get_running_loop().time() - float(_TOKEN.unpack(token)[0])
-                # The shortest: a busy end makes a near line look far for a while, and never a far one near.
-                self._shortest_s = min(self._shortest_s, self.round_trip_s)
-                self.session.deflates = self.deflate_beyond_s <= self._shortest_s < math.inf
-            case _:
-                stream_of_event = self._streams.get(event.stream)
-                if stream_of_event is not None:
-                    stream_of_event.notice(event)
+                self._measure(asyncio.get_running_loop().time() - float(_TOKEN.unpack(token)[0]))
+
+    def _measure(self, round_trip_s: float) -> None:
+        """Take in a round trip; the first few follow each other at once."""
+        self.round_trip_s = round_trip_s
+        # The shortest: a busy end makes a near line look far for a while, and never a far one near.
+        self._shortest_s = min(self._shortest_s, round_trip_s)
+        self.session.deflates = self.deflate_beyond_s <= self._shortest_s < math.inf
+        self._measured += 1
+        if self._measured < _MEASURED:
+            self._ping()
 
     async def _answer(self, stream: Stream, head: bytes) -> None:
         try:

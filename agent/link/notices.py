@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
+
+import msgspec
 
 from agent.link.frames import Kind
 from agent.link.messages import Health
@@ -16,15 +17,13 @@ if TYPE_CHECKING:
 PING_BYTES: Final = 8
 
 
-@dataclass(frozen=True, slots=True)
-class Greeted:
+class Greeted(msgspec.Struct, frozen=True):
     """The other end said who it is; streams may be opened from now on."""
 
     hello: Hello
 
 
-@dataclass(frozen=True, slots=True)
-class Opened:
+class Opened(msgspec.Struct, frozen=True):
     """The relay asks for something."""
 
     stream: int
@@ -32,8 +31,7 @@ class Opened:
     end: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Answered:
+class Answered(msgspec.Struct, frozen=True):
     """The agent has the head of an answer."""
 
     stream: int
@@ -41,8 +39,7 @@ class Answered:
     end: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Received:
+class Received(msgspec.Struct, frozen=True):
     """A stretch of a body."""
 
     stream: int
@@ -50,65 +47,56 @@ class Received:
     end: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Credited:
+class Credited(msgspec.Struct, frozen=True):
     """More may be sent on this stream."""
 
     stream: int
 
 
-@dataclass(frozen=True, slots=True)
-class Failed:
+class Failed(msgspec.Struct, frozen=True):
     """There is no answer, or no more of it."""
 
     stream: int
     payload: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Cancelled:
+class Cancelled(msgspec.Struct, frozen=True):
     """Nobody at the other end wants this stream any more."""
 
     stream: int
 
 
-@dataclass(frozen=True, slots=True)
-class Draining:
+class Draining(msgspec.Struct, frozen=True):
     """The other end wants no new streams on this link."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Ponged:
+class Ponged(msgspec.Struct, frozen=True):
     """The other end answered a ping."""
 
     token: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
+class Told(msgspec.Struct, frozen=True):
     """The agent says how its host is."""
 
     health: Health
 
 
-@dataclass(frozen=True, slots=True)
-class RenewalAsked:
+class RenewalAsked(msgspec.Struct, frozen=True):
     """The agent asks for its next certificate."""
 
     request: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Renewed:
+class Renewed(msgspec.Struct, frozen=True):
     """The relay sends the agent's next certificate."""
 
     certificate: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Noted:
+class Noted(msgspec.Struct, frozen=True):
     """The other end says something that the programs above understand."""
 
     payload: bytes

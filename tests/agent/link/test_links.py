@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import struct
 
 import aiohttp
 import pytest
@@ -27,14 +28,21 @@ class Peer:
     def __init__(self, socket, link, running):
         self.socket, self.link, self.running = socket, link, running
 
-    async def hears(self, kind):
-        """Return once a frame of this kind has come."""
+    async def hears(self, *kinds):
+        """Return the kind of the first frame that is one of these."""
         async with asyncio.timeout(10):
             while True:
                 message = await self.socket.receive()
                 assert message.type is aiohttp.WSMsgType.BINARY
-                if any(frame.kind == kind for frame in unpack(message.data)):
-                    return
+                for frame in unpack(message.data):
+                    if frame.kind in kinds:
+                        return frame.kind
+
+    async def answers_ping(self, took_s):
+        """Let a round trip seem to have taken so long."""
+        assert await self.hears(Kind.PING) == Kind.PING
+        began = struct.pack("!d", asyncio.get_running_loop().time() - took_s)
+        await self.socket.send_bytes(pack(Kind.PONG, 0, began))
 
 
 @pytest.fixture
@@ -48,7 +56,7 @@ async def peer():
         socket = web.WebSocketResponse(compress=False, max_msg_size=0)
         await socket.prepare(request)
         session = Session(Hello(VERSIONS, WINDOW_BYTES, "one", "1"), opens=False)
-        link = Link(socket, session, Heartbeat(), never)
+        link = Link(socket, session, Heartbeat(every_s=60.0, dead_s=60.0), never)
         running = asyncio.create_task(link.run())
         begun.set_result((link, running))
         await asyncio.wait({running})
@@ -94,3 +102,20 @@ async def test_a_stream_that_is_cancelled_in_the_message_that_opens_it_leaves_no
     await asyncio.sleep(0)
     gc.collect()
     assert not [thing for thing in gc.get_objects() if isinstance(thing, Stream)]
+
+
+async def test_one_slow_round_trip_at_the_start_makes_no_far_line(peer):
+    peer.link.deflate_beyond_s = 0.5
+    await peer.answers_ping(took_s=1.0)
+    assert await peer.hears(Kind.PING)
+    assert peer.link.session.deflates
+    await peer.socket.send_bytes(pack(Kind.PONG, 0, struct.pack("!d", asyncio.get_running_loop().time())))
+    await peer.answers_ping(took_s=1.0)
+    assert not peer.link.session.deflates
+
+
+async def test_only_a_few_round_trips_are_measured_at_the_start(peer):
+    for _ in range(5):
+        await peer.answers_ping(took_s=1.0)
+    await peer.socket.send_bytes(PING)
+    assert await peer.hears(Kind.PING, Kind.PONG) == Kind.PONG
