@@ -59,7 +59,8 @@ class Trace:
 
 def begin() -> Trace:
     """Return the first hop of a new trace."""
-    return Trace(os.urandom(16).hex(), os.urandom(8).hex(), begun_here=True)
+    drawn = os.urandom(24).hex()
+    return Trace(drawn[:32], drawn[32:], begun_here=True)
 
 
 def go_on(given: Sequence[str]) -> Trace:

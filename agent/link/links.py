@@ -115,7 +115,8 @@ class Link:
         self._serve = serve
         self._streams: dict[int, Stream] = {}
         self._serving: dict[int, asyncio.Task[None]] = {}
-        self._outgoing = asyncio.Event()
+        self._idle: asyncio.Future[None] | None = None
+        """What the writing task waits for while nothing is to be sent."""
         self._room = asyncio.Event()
         self._room.set()
         self._seen_s = 0.0
@@ -176,7 +177,9 @@ class Link:
 
     def flush(self) -> None:
         """Have everything that waits in the session sent soon."""
-        self._outgoing.set()
+        idle, self._idle = self._idle, None
+        if idle is not None and not idle.done():
+            idle.set_result(None)
         if self.session.waiting_bytes > _HIGH_WATER_BYTES:
             self._room.clear()
 
@@ -332,8 +335,8 @@ class Link:
                 continue
             if self.session.drained:
                 raise LinkLost("drained")
-            self._outgoing.clear()
-            await self._outgoing.wait()
+            self._idle = asyncio.get_running_loop().create_future()
+            await self._idle
 
     async def _end_when_cut(self) -> None:
         await self._cut.wait()

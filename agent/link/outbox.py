@@ -46,8 +46,10 @@ class Outbox:
         """Return whether the stream's REQUEST still waits here."""
         return stream in self._unsent
 
-    def put(self, kind: Kind, stream: int, payload: bytes, *, end: bool, deflated: bool) -> None:
-        """Add a frame at the end."""
+    def put(
+        self, kind: Kind, stream: int = 0, payload: bytes = b"", *, end: bool = False, deflated: bool = False
+    ) -> None:
+        """Add a frame at the end; the payload has at most PAYLOAD_BYTES."""
         frame = pack(kind, stream, payload, end=end, deflated=deflated)
         self._frames.append(frame)
         self.waiting_bytes += len(frame)

@@ -89,6 +89,7 @@ class Session:
         self._streams: dict[int, _Stream] = {}
         self._last = 0
         self._outbox = Outbox()
+        self._put = self._outbox.put
         self._received: dict[int, Callable[[Frame], Notice | None]] = {
             Kind.REQUEST: self._on_request,
             Kind.RESPONSE: self._on_response,
@@ -243,11 +244,6 @@ class Session:
             # What does not shrink once is a picture, or was compressed by somebody who did not say so.
             state.deflates = False
         self._put(Kind.DATA, stream, stretch, end=end)
-
-    def _put(
-        self, kind: Kind, stream: int = 0, payload: bytes = b"", *, end: bool = False, deflated: bool = False
-    ) -> None:
-        self._outbox.put(kind, stream, payload, end=end, deflated=deflated)
 
     def _end_sending(self, stream: int, state: _Stream) -> None:
         state.sending = False

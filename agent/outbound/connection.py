@@ -33,6 +33,7 @@ HOSTS: Final = 8
 """How often one connection is asked where several hosts take turns on it, until the one answers that is meant."""
 
 _LOOK_BYTES: Final = 65_536
+_OK: Final = HTTPStatus.OK
 _RECORD: Final = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 """It becomes a header."""
 
@@ -79,7 +80,7 @@ class Connection:
         """Return the head of the answer, past any 1xx, and its body; `bodiless` for the answer to a HEAD."""
         while True:
             message, body = await self._protocol.read()
-            if message.code >= HTTPStatus.OK:
+            if message.code >= _OK:
                 return message, body
             if message.code == HTTPStatus.SWITCHING_PROTOCOLS:
                 raise HttpProcessingError(message="it switched to a protocol that nobody asked for")

@@ -46,6 +46,7 @@ STRETCH_S: Final = DEADLINE_LIMIT_MS / 1000
 answer takes as long as it takes."""
 
 _SAID_BY_THE_RELAY: Final = frozenset({b"x-request-id"})
+_CODING: Final = b"content-encoding"
 _BODILESS: Final = frozenset({204, 304})
 _UNASKED: Final = (
     "it adds the host's token (host_token_file), but the relay does not say that it asked this client for one, so that "
@@ -299,18 +300,19 @@ class _Exchange:
             # nothing but what has the same effect twice (RFC 9110 §9.2.2).
             self.sent = False
             return other
-        if message.code == HTTPStatus.UNAUTHORIZED and head.known:
+        if head.known and message.code == HTTPStatus.UNAUTHORIZED:
             self._turned_away(connection)
             return None
         bodiless = head.method == "HEAD" or message.code in _BODILESS
         over = bodiless or body.at_eof()
-        packed = encode(_response(message))
+        response, encoded = _response(message)
+        packed = encode(response)
         if len(packed) > HEAD_BYTES:
             connection.close()
             self.give_up(Reason.HOST_DROPPED, "the connector host's answer has more headers than a link carries")
             return None
         self.answered = True
-        self.stream.respond(packed, end=over, encoded=_is_encoded(message))
+        self.stream.respond(packed, end=over, encoded=encoded)
         if not over:
             await self._download(body)
         self.forwarder.answered[message.code] += 1
@@ -376,13 +378,16 @@ def _chunk(data: bytes) -> bytes:
     return b"%x\r\n%b\r\n" % (len(data), data) if data else b""
 
 
-def _is_encoded(message: RawResponseMessage) -> bool:
-    """Return whether the host compressed the body, or did anything else to it (RFC 9110 §8.4)."""
-    said_to_be = (value for name, value in message.raw_headers if name.lower() == b"content-encoding")
-    return any(value.strip().lower() != b"identity" for value in said_to_be)
+def _response(message: RawResponseMessage) -> tuple[ResponseHead, bool]:
+    """Return the head of the answer, and whether the host compressed the body or did anything else to it.
 
-
-def _response(message: RawResponseMessage) -> ResponseHead:
+    RFC 9110 §8.4 has the latter.
+    """
     pairs = message.raw_headers
-    length = next((int(value) for name, value in pairs if name.lower() == b"content-length"), None)
-    return ResponseHead(message.code, to_block(pairs, _SAID_BY_THE_RELAY | named_by_connection(pairs)), length)
+    lowered = [name.lower() for name, _ in pairs]
+    without: frozenset[bytes] = _SAID_BY_THE_RELAY
+    if b"connection" in lowered:
+        without |= named_by_connection(pairs)
+    length = int(pairs[lowered.index(b"content-length")][1]) if b"content-length" in lowered else None
+    codings = [value.strip().lower() for name, (_, value) in zip(lowered, pairs, strict=True) if name == _CODING]
+    return ResponseHead(message.code, to_block(pairs, without), length), any(one != b"identity" for one in codings)

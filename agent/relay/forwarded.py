@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 REQUEST_ID: Final = "X-Request-Id"
 IDEMPOTENCY_KEY: Final = "Idempotency-Key"
 _KEY: Final = IDEMPOTENCY_KEY.lower().encode()
+_STATE: Final = traces.STATE_HEADER.encode()
 
 _SAID_BY_THE_RELAY: Final = frozenset(
     {
@@ -68,12 +69,13 @@ def onward(pairs: Sequence[tuple[bytes, bytes]], caller: Caller, *, keyed: bool)
 
     Where `keyed`, a request that brings no idempotency key of its own gets one, so that the relay may repeat it.
     """
-    kept = set(named_by_connection(pairs))
+    names = {name.lower() for name, _ in pairs}
+    kept = set(named_by_connection(pairs)) if b"connection" in names else set()
     if caller.known:
         kept.add(b"authorization")
     if caller.trace.begun_here:
-        kept.add(traces.STATE_HEADER.encode())
-    block = to_block(pairs, _SAID_BY_THE_RELAY | kept)
+        kept.add(_STATE)
+    block = to_block(pairs, _SAID_BY_THE_RELAY | kept if kept & names else _SAID_BY_THE_RELAY)
     said = (
         f"X-Forwarded-Proto: https\r\nX-Forwarded-Host: {caller.authority}\r\n"
         f"X-Forwarded-Prefix: /t/{caller.tenant}\r\n{REQUEST_ID}: {caller.request_id}\r\n"
@@ -82,6 +84,6 @@ def onward(pairs: Sequence[tuple[bytes, bytes]], caller: Caller, *, keyed: bool)
     if caller.address is not None:
         said += f"X-Forwarded-For: {caller.address}\r\n"
     # A key that the client declares to be for this hop only goes no further: it must not pass for one that does.
-    if keyed and (_KEY in kept or not any(name.lower() == _KEY for name, _ in pairs)):
+    if keyed and (_KEY in kept or _KEY not in names):
         said += f"{IDEMPOTENCY_KEY}: relay-{os.urandom(16).hex()}\r\n"
     return block + said.encode("ascii")

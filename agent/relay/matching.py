@@ -114,7 +114,7 @@ class Agents:
         before go first, then those that reach their host, then those that this node holds itself, because another node
         is one hop more; of equals the one that was picked longest ago is taken: it goes to the end of the line.
         """
-        asked = {route.peer.name for route in tried}
+        asked = frozenset({route.peer.name for route in tried} if tried else ())
         near = _best(self._links.get(tenant, []), tried, asked, record)
         if not self._far or (near is not None and not tried and near.health.reachable):
             return near
@@ -140,7 +140,7 @@ class Agents:
 Line = TypeVar("Line", bound=Route)
 
 
-def _best(line: list[Line], tried: Collection[Route], asked: set[str], record: str | None) -> Line | None:
+def _best(line: list[Line], tried: Collection[Route], asked: frozenset[str], record: str | None) -> Line | None:
     """Return the best usable route of this line, which goes to its end."""
     usable = [
         route
@@ -149,15 +149,15 @@ def _best(line: list[Line], tried: Collection[Route], asked: set[str], record: s
     ]
     if len(usable) < 2:  # noqa: PLR2004 - one, or none
         return usable[0] if usable else None
-    picked = min(usable, key=lambda route: (_demerits(route, asked), route.in_flight))
+    picked = min(usable, key=lambda route: (*_demerits(route, asked), route.in_flight))
     line.remove(picked)
     line.append(picked)
     return picked
 
 
-def _demerits(route: Route, asked: set[str]) -> tuple[bool, bool]:
+def _demerits(route: Route, asked: frozenset[str]) -> tuple[bool, bool]:
     """Return what speaks against a route: its agent was asked already, or does not reach its host."""
-    return route.peer.name in asked, not route.health.reachable
+    return bool(asked) and route.peer.name in asked, not route.health.reachable
 
 
 def _nothing() -> None:
