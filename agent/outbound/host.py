@@ -32,6 +32,10 @@ ends one just as a request goes out on it."""
 LOOK_S: Final = 5.0
 """Seconds that the host may take to say how it is."""
 
+DIALS: Final = 4
+"""Connections that are made at once, or a quarter of those that are wished for where that is more: under a burst the
+few that exist come back sooner than the handshakes of one for each request are done."""
+
 _HINT: Final = "; one that demands client certificates does so where host_client_certificate shows none that it knows"
 
 
@@ -72,6 +76,16 @@ class Host:
         return self.url.port or 443
 
 
+@dataclass(slots=True, eq=False)
+class _Wish:
+    """A request that waits for a connection."""
+
+    record: str
+    number: int
+    got: asyncio.Future[Connection]
+    dialled: bool = False
+
+
 class HostPool:
     """The connections to the host: reused while they are good, and never more alive than requests in hand."""
 
@@ -79,6 +93,10 @@ class HostPool:
         self.host = host
         self._reading = Reading()
         self._idle: deque[Connection] = deque()
+        self._wishes: deque[_Wish] = deque()
+        self._wished = 0
+        self._dials: set[asyncio.Task[None]] = set()
+        self._closed = False
 
     async def borrow(self, record: str = "") -> Connection:
         """Lend a connection; raises HostUnreachable or HostCertificateRefused with nothing sent.
@@ -86,7 +104,7 @@ class HostPool:
         Where a `record` is named, one to a host that keeps this record of outcomes, or else a new one, which may lead
         to any host: the caller looks.
         """
-        return self._reuse(record) or await self._connect(record)
+        return self._reuse(record) or await self._wait(record)
 
     async def look(self, record: str) -> str:
         """Return which record of outcomes the host keeps now, this one while it is found; raises as `borrow`."""
@@ -100,16 +118,76 @@ class HostPool:
 
     def give_back(self, connection: Connection) -> None:
         """Keep the connection for the next exchange where this one ended cleanly, else end it."""
-        if connection.reusable:
+        if not connection.reusable:
+            connection.close()
+        elif not self._hand_on(connection):
             connection.idle_since_s = asyncio.get_running_loop().time()
             self._idle.append(connection)
-        else:
-            connection.close()
 
     def close(self) -> None:
-        """End all idle connections."""
+        """End all idle connections, and make no more."""
+        self._closed = True
+        for dial in self._dials:
+            dial.cancel()
         while self._idle:
             self._idle.pop().close()
+
+    async def _wait(self, record: str) -> Connection:
+        """Return the fitting connection that comes first: one that is given back, or a new one."""
+        self._wished += 1
+        wish = _Wish(record, self._wished, asyncio.get_running_loop().create_future())
+        self._wishes.append(wish)
+        self._dial_for_some()
+        try:
+            return await wish.got
+        except asyncio.CancelledError:
+            if wish.got.done() and not wish.got.cancelled() and wish.got.exception() is None:
+                self.give_back(wish.got.result())
+            raise
+        finally:
+            if wish in self._wishes:
+                self._wishes.remove(wish)
+
+    def _hand_on(self, connection: Connection) -> bool:
+        """Give the connection to whom it fits and who waits longest; returns whether there is anybody."""
+        for wish in self._wishes:
+            if wish.record in {"", connection.record} and not wish.got.done():
+                wish.got.set_result(connection)
+                self._wishes.remove(wish)
+                return True
+        return False
+
+    def _dial_for_some(self) -> None:
+        """Make connections for those who wait longest, as many as may be made at once."""
+        while not self._closed and len(self._dials) < max(DIALS, len(self._wishes) // 4):
+            wish = next((wish for wish in self._wishes if not wish.dialled), None)
+            if wish is None:
+                return
+            wish.dialled = True
+            dial = asyncio.create_task(self._dial_for(wish))
+            self._dials.add(dial)
+            dial.add_done_callback(self._dialled)
+
+    def _dialled(self, dial: asyncio.Task[None]) -> None:
+        self._dials.discard(dial)
+        self._dial_for_some()
+
+    async def _dial_for(self, wish: _Wish) -> None:
+        last = self._wished
+        try:
+            connection = await self._connect(wish.record)
+        except Exception as failure:  # noqa: BLE001 - whoever waits for the connection hears of it
+            # Those who began to wait before this attempt did would have met the same.
+            waiting = [one for one in self._wishes if one.number <= last and not one.got.done()]
+            for one in waiting if wish in waiting else ():
+                one.got.set_exception(failure)
+                self._wishes.remove(one)
+            return
+        if wish.got.done():
+            self.give_back(connection)
+        else:
+            wish.got.set_result(connection)
+            self._wishes.remove(wish)
 
     def _reuse(self, record: str) -> Connection | None:
         """Return the fitting connection that was used last and is still good; those that idled too long are ended."""

@@ -1,0 +1,136 @@
+"""Connections to the host under a burst: few are made at once, and whoever waits takes the one that comes first."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from contextlib import asynccontextmanager
+
+import pytest
+from aiohttp import web
+from yarl import URL
+
+from agent.outbound.host import DIALS, Host, HostPool, HostUnreachable
+from agent.outbound.host_tls import HostTls
+
+
+class Looked:
+    """A host that says how it is once it may, and counts who asks."""
+
+    def __init__(self):
+        self.connections = set()
+        self.may_answer = asyncio.Event()
+        self.may_answer.set()
+        self._asked = asyncio.Condition()
+        self.asked = 0
+
+    async def serve(self, request):
+        self.connections.add(request.transport.get_extra_info("peername"))
+        async with self._asked:
+            self.asked += 1
+            self._asked.notify_all()
+        await self.may_answer.wait()
+        return web.json_response({"idempotency_record": "r"})
+
+    async def was_asked(self, count):
+        async with asyncio.timeout(20), self._asked:
+            await self._asked.wait_for(lambda: self.asked >= count)
+
+
+@asynccontextmanager
+async def pool_of(papers, port):
+    pool = HostPool(Host(URL(f"https://localhost:{port}"), HostTls(papers.authority, None, None), 20.0))
+    try:
+        yield pool
+    finally:
+        pool.close()
+
+
+@pytest.fixture
+async def host(papers):
+    looked = Looked()
+    runner = web.ServerRunner(web.Server(looked.serve, access_log=None), shutdown_timeout=0.1)
+    await runner.setup()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(papers.certificate, papers.key)
+    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
+    looked.port = runner.addresses[0][1]
+    yield looked
+    looked.may_answer.set()
+    await runner.cleanup()
+
+
+@pytest.fixture
+async def pool(host, papers):
+    async with pool_of(papers, host.port) as made:
+        yield made
+
+
+async def use(pool):
+    pool.give_back(await pool.borrow())
+
+
+async def test_a_burst_is_served_by_fewer_connections_than_it_has_requests(host, pool):
+    host.may_answer.clear()
+    burst = [asyncio.create_task(use(pool)) for _ in range(40)]
+    await host.was_asked(40 // 4)
+    host.may_answer.set()
+    async with asyncio.timeout(20):
+        await asyncio.gather(*burst)
+    assert 40 // 4 <= len(host.connections) < 40
+
+
+async def test_whoever_waits_for_a_new_connection_takes_one_that_is_given_back_first(host, pool):
+    first = await pool.borrow()
+    host.may_answer.clear()
+    waiting = asyncio.create_task(pool.borrow())
+    await host.was_asked(2)
+    pool.give_back(first)
+    async with asyncio.timeout(20):
+        assert await waiting is first
+
+
+async def test_a_connection_to_another_record_is_not_for_who_names_one(host, pool):
+    first = await pool.borrow()
+    host.may_answer.clear()
+    waiting = asyncio.create_task(pool.borrow("another"))
+    await host.was_asked(2)
+    pool.give_back(first)
+    host.may_answer.set()
+    async with asyncio.timeout(20):
+        assert await waiting is not first
+
+
+async def test_the_connection_of_a_request_that_was_given_up_serves_the_next(host, pool):
+    host.may_answer.clear()
+    given_up = asyncio.create_task(pool.borrow())
+    await host.was_asked(1)
+    given_up.cancel()
+    await asyncio.wait({given_up})
+    next_one = asyncio.create_task(pool.borrow())
+    host.may_answer.set()
+    async with asyncio.timeout(20):
+        connection = await next_one
+    assert connection.record == "r"
+    pool.give_back(connection)
+    host.may_answer.clear()
+    async with asyncio.timeout(20):
+        assert await pool.borrow()
+
+
+async def test_a_host_that_takes_no_connection_is_known_to_all_who_wait_at_once(papers):
+    attempts = []
+
+    def hang_up(_, writer):
+        attempts.append(writer)
+        writer.close()
+
+    async with (
+        await asyncio.start_server(hang_up, "127.0.0.1", 0) as listening,
+        pool_of(papers, listening.sockets[0].getsockname()[1]) as pool,
+        asyncio.timeout(20),
+    ):
+        burst = [asyncio.create_task(pool.borrow()) for _ in range(DIALS + 2)]
+        outcomes = await asyncio.gather(*burst, return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [HostUnreachable] * (DIALS + 2)
+    assert len(attempts) <= DIALS
