@@ -115,7 +115,9 @@ def _run(parsed: argparse.Namespace) -> int:
 
 def _relay(parsed: argparse.Namespace) -> int:
     from agent import logs  # noqa: PLC0415 - `--help` answers without the rooms that do the work
-    from agent.relay import service  # noqa: PLC0415
+
+    with memory.without_authorities():
+        from agent.relay import service  # noqa: PLC0415
     from agent.settings import load_relay  # noqa: PLC0415
 
     configuration = load_relay(parsed.config)

@@ -1,7 +1,8 @@
-"""Blocks as large as a connection's buffer go back to the system when they are freed, the second time, too."""
+"""What is freed goes back to the system, and what nobody uses is not read."""
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -41,3 +42,20 @@ def test_what_the_administrator_has_set_stays(monkeypatch):
 
     monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", "1")
     assert not memory.keep_blocks_apart()
+
+
+RELAY = """
+import os, ssl
+from agent.cli import main
+main(["relay", "--config", os.devnull])
+import aiohttp.connector
+print(aiohttp.connector._SSL_CONTEXT_VERIFIED.cert_store_stats()["x509"], os.environ.get("SSL_CERT_FILE"))
+print(ssl.create_default_context().cert_store_stats()["x509"])
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has a store of its own")
+def test_a_relay_does_not_read_the_systems_authorities_which_it_never_asks(papers):
+    given = {**os.environ, "SSL_CERT_FILE": str(papers.authority), "SSL_CERT_DIR": os.devnull}
+    done = subprocess.run([sys.executable, "-c", RELAY], capture_output=True, text=True, check=True, env=given)
+    assert done.stdout.split() == ["0", str(papers.authority), "1"]
