@@ -109,7 +109,7 @@ def _run(parsed: argparse.Namespace) -> int:
 
     settings = load_agent(parsed.config).agent
     logs.configure(settings.log_format, settings.log_level)
-    _serve(lambda stop: service.run(settings, stop, services.ready))
+    _serve(lambda stop: service.run(settings, stop, _ready))
     return 0
 
 
@@ -122,7 +122,7 @@ def _relay(parsed: argparse.Namespace) -> int:
 
     configuration = load_relay(parsed.config)
     logs.configure(configuration.relay.log_format, configuration.relay.log_level)
-    _serve(lambda stop: service.run(configuration, stop, services.ready))
+    _serve(lambda stop: service.run(configuration, stop, _ready))
     return 0
 
 
@@ -214,6 +214,11 @@ def _revoke_agent(parsed: argparse.Namespace) -> int:
         return 0
     print("There is no such agent: see `provisioning-agent relay agent list`.", file=sys.stderr)  # noqa: T201
     return EXIT_REFUSED
+
+
+def _ready() -> None:
+    memory.keep_what_stays()
+    services.ready()
 
 
 def _serve(serve: Callable[[asyncio.Event], Coroutine[object, object, None]]) -> None:

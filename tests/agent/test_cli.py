@@ -160,3 +160,22 @@ def test_a_file_that_holds_no_enrolment_token_is_told_and_not_quoted(tmp_path, p
     assert f"--token-file: {file} " in told
     assert words in told
     assert "7" not in told.replace(str(file), "")
+
+
+FROZEN = """
+import gc, os, signal, sys
+from agent import cli
+def ready():
+    print(gc.get_freeze_count(), len(gc.get_objects()))
+    os.kill(os.getpid(), signal.SIGTERM)
+cli.services.ready = ready
+cli.main(["relay", "--config", sys.argv[1]])
+"""
+
+
+async def test_what_a_program_consists_of_is_looked_through_no_more(relay_file):
+    command = (sys.executable, "-c", FROZEN, str(relay_file))
+    program = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+    output, _ = await asyncio.wait_for(program.communicate(), 30)
+    kept, looked_through = (int(number) for number in output.split())
+    assert kept > 20 * looked_through
