@@ -97,6 +97,8 @@ class HostPool:
         self._wished = 0
         self._dials: set[asyncio.Task[None]] = set()
         self._closed = False
+        self._keeps = True
+        """Whether the host was last seen to keep a connection once it has answered."""
 
     async def borrow(self, record: str = "") -> Connection:
         """Lend a connection; raises HostUnreachable or HostCertificateRefused with nothing sent.
@@ -159,7 +161,9 @@ class HostPool:
 
     def _dial_for_some(self) -> None:
         """Make connections for those who wait longest, as many as may be made at once."""
-        while not self._closed and len(self._dials) < max(DIALS, len(self._wishes) // 4):
+        # Where none comes back there is nothing to wait for.
+        most = max(DIALS, len(self._wishes) // 4) if self._keeps else len(self._wishes)
+        while not self._closed and len(self._dials) < most:
             wish = next((wish for wish in self._wishes if not wish.dialled), None)
             if wish is None:
                 return
@@ -211,7 +215,8 @@ class HostPool:
         """Return a new connection to a host that was looked at over it."""
         connection = await self._dial()
         await self._look(connection, record)
-        if connection.reusable:
+        self._keeps = connection.reusable
+        if self._keeps:
             return connection
         # Some hosts, and what stands in front of them, end a connection after each answer.
         connection.close()

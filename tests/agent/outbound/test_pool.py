@@ -23,6 +23,7 @@ class Looked:
         self.may_answer.set()
         self._asked = asyncio.Condition()
         self.asked = 0
+        self.keeps = True
 
     async def serve(self, request):
         self.connections.add(request.transport.get_extra_info("peername"))
@@ -30,7 +31,10 @@ class Looked:
             self.asked += 1
             self._asked.notify_all()
         await self.may_answer.wait()
-        return web.json_response({"idempotency_record": "r"})
+        response = web.json_response({"idempotency_record": "r"})
+        if not self.keeps:
+            response.force_close()
+        return response
 
     async def was_asked(self, count):
         async with asyncio.timeout(20), self._asked:
@@ -78,6 +82,19 @@ async def test_a_burst_is_served_by_fewer_connections_than_it_has_requests(host,
     async with asyncio.timeout(20):
         await asyncio.gather(*burst)
     assert 40 // 4 <= len(host.connections) < 40
+
+
+async def test_a_host_that_keeps_no_connection_is_dialled_for_each_request_at_once(host, pool):
+    host.keeps = False
+    await use(pool)
+    host.may_answer.clear()
+    burst = [asyncio.create_task(pool.borrow()) for _ in range(3 * DIALS)]
+    # The first of them takes the connection that was made, and not asked, for the request before.
+    await host.was_asked(3 * DIALS)
+    host.may_answer.set()
+    async with asyncio.timeout(20):
+        for connection in await asyncio.gather(*burst):
+            connection.close()
 
 
 async def test_whoever_waits_for_a_new_connection_takes_one_that_is_given_back_first(host, pool):
