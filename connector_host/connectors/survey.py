@@ -42,6 +42,8 @@ class ColumnFacts:
     """Computed by the database on each write; never exported."""
     identity: bool = False
     """Numbered by the database on insertion."""
+    filled: bool = False
+    """A trigger may fill it before a new row is kept."""
     always: bool = False
     """The database refuses a value of ours on insertion (identity ALWAYS, computed)."""
     length: int | None = None
@@ -75,7 +77,7 @@ class ColumnFacts:
     @property
     def required(self) -> bool:
         """Return whether an insertion fails without a value."""
-        return not (self.nullable or self.default is not None or self.generated or self.identity)
+        return not (self.nullable or self.default is not None or self.generated or self.identity or self.filled)
 
 
 @dataclass(frozen=True, slots=True)

@@ -178,3 +178,12 @@ async def test_a_value_that_stays_after_all_ends_the_probe(employees, monkeypatc
     monkeypatch.setattr("sqlalchemy.Connection.rollback", lambda connection: connection.commit())
     with pytest.raises(probing.Stayed, match="in the table nevertheless"):
         probed(employees)
+
+
+async def test_a_number_that_the_database_would_make_is_probed_where_it_may_be_given(platform):
+    kind = {"sqlite": "INTEGER", "postgresql": "serial", "mariadb": "int AUTO_INCREMENT"}[platform.database]
+    made = f'CREATE TABLE "Counted" (id {kind} PRIMARY KEY, login varchar(20) NOT NULL UNIQUE)'
+    platform.execute('DROP TABLE IF EXISTS "Counted"', made)
+    said = probed(platform, table="Counted", anchor="login", column={})
+    (finding,) = said["id"]
+    assert (finding.level, finding.fact[:10]) == (Level.OK, "survives: "), finding

@@ -241,7 +241,7 @@ def _columns(facts: TableFacts, shape: Shape, settings: SqlSettings) -> Iterator
         own = column.facts
         if own.left_out:
             yield Finding(Level.WARNING, own.name, f"The column is left out: {own.left_out}.")
-        if own.required and own.name not in shape.columns:
+        if own.required and own.name not in shape.columns and "create" not in shape.scripts:
             yield Finding(
                 Level.FAILURE,
                 own.name,

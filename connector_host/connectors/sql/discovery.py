@@ -92,6 +92,8 @@ def discover(connection: Connection, dialect: Dialect, table: str, schema: str |
     checks = _ask(connection, dialect, "checks", table=table, schema=schema)
     triggers = _ask(connection, dialect, "triggers", table=table, schema=schema)
     columns = tuple(_column(row, dialect, keys, checks) for row in rows)
+    if int(triggers[0].get("fills") or 0):
+        columns = tuple(replace(column, facts=replace(column.facts, filled=True)) for column in columns)
     names = [column.facts.name for column in columns]
     return TableFacts(
         relation=Relation(table, schema, "table"),

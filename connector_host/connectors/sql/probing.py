@@ -158,10 +158,12 @@ class _Probed:
         copied: Mapping[str, Value | None] = self._row.values if self._row is not None else {}
         for column in self._shape.columns.values():
             attribute, own = column.attribute, column.attribute.name
-            if attribute.mutability is Mutability.READ_ONLY or column.discovered.facts.identity:
+            if attribute.mutability is Mutability.READ_ONLY:
                 continue
             if own == name:
                 values[own] = value
+            elif column.discovered.facts.identity:
+                continue
             elif column is self._shape.anchor or (attribute.unique and attribute.required):
                 values[own] = awkward.plain(column)
             elif copied.get(own) is not None and not attribute.unique:

@@ -299,7 +299,8 @@ def _sql_column(
     attribute = Attribute(
         name=facts.name,
         type=codec.type,
-        required=facts.required,
+        # What the administrator's own statements need of a client, and what they make, is theirs to know.
+        required=facts.required and not settings.exports.create,
         nullable=facts.nullable,
         mutability=_mutability(column, is_anchor=facts.name == settings.anchor),
         case_exact=is_case_exact(facts.collation),

@@ -1,5 +1,7 @@
--- How many triggers fire on writes to the table, and its storage engine where that knows no transactions.
+-- How many triggers fire on writes to the table, how many may fill columns of a new row before it is kept, and its
+-- storage engine where that knows no transactions.
 SELECT count(*) AS triggers,
+       count(CASE WHEN action_timing = 'BEFORE' AND event_manipulation = 'INSERT' THEN 1 END) AS fills,
        (SELECT max(t.engine)
         FROM information_schema.tables AS t
         JOIN information_schema.engines AS e ON e.engine = t.engine
