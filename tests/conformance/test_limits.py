@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from connector_host.connectors.contract import Add, Comparator, Compare, Query
+from connector_host.connectors.contract import Add, Comparator, Compare, Modify, Query
 from connector_host.connectors.errors import InvalidValue
 
 COLUMNS = {
@@ -89,3 +89,26 @@ async def test_a_floating_column_with_digits_of_its_own_keeps_those(platform, li
     assert {name: entry.values[name] for name in kept} == kept
     for bound, total in ((Decimal("12345678.251"), 0), (Decimal("12345678.249"), 1)):
         assert (await limited.search(Query(Compare("cents", Comparator.GT, bound)))).total == total
+
+
+async def test_a_moment_that_is_none_reads_as_absent_and_spoils_no_row(platform):
+    """MariaDB keeps days of no month and times beyond a day; no driver has a word for them."""
+    platform.only("mariadb")
+    platform.execute(
+        "DROP TABLE IF EXISTS moments",
+        "CREATE TABLE moments (id int PRIMARY KEY NOT NULL, born date, seen datetime(6), clock time, name varchar(9))",
+        "INSERT INTO moments VALUES (2, '2024-02-29', '2024-02-29 12:13:14.5', '12:13:14', 'bob')",
+        "INSERT IGNORE INTO moments VALUES (1, '2020-00-00', '2020-01-00 00:00:00', '-25:00:00', 'anna')",
+    )
+    kept = platform.execute("SELECT concat_ws(' ', born, seen, clock) FROM moments WHERE id = 1")
+    update = "UPDATE moments SET born = :born, seen = :seen, clock = :clock, name = :name WHERE id = :id"
+    connector = platform.open(table="moments", anchor="id", column={}, exports={"update": [update]})
+    try:
+        page = await connector.search(Query())
+        assert {entry.anchor: entry.values["born"] is None for entry in page.entries} == {"1": True, "2": False}
+        assert (await connector.export(Modify("1", lambda _: {"name": "Anne"}))).entry.values["name"] == "Anne"
+        assert platform.execute("SELECT concat_ws(' ', born, seen, clock) FROM moments WHERE id = 1") == kept
+        warned = {finding.subject for finding in await connector.check() if "reads as absent" in finding.fact}
+        assert warned == {"born", "seen", "clock"}
+    finally:
+        await connector.close()

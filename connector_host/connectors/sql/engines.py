@@ -178,7 +178,7 @@ def _set_up_sessions(
             _read_infinity_as_absent(connection)
             _read_json_as_text(connection)
         if engine.driver == "pyodbc":
-            odbc.avoid_wide_text(connection)
+            odbc.adapt(connection)
         cursor = connection.cursor()
         for statement in statements:
             cursor.execute(statement)
