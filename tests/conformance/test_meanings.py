@@ -77,3 +77,16 @@ async def test_a_meaning_that_the_column_cannot_have_is_refused_by_name(platform
     with pytest.raises(ConfigurationError, match=rf"^column\.{column}: "):
         await connector.describe()
     await connector.close()
+
+
+async def test_a_moment_beyond_the_last_year_of_the_columns_zone_is_refused(legacy):
+    """Directories say so of whoever never leaves."""
+    with pytest.raises(InvalidValue, match="Europe/Berlin show no year"):
+        await legacy.export(Add({"id": 1, "hired": datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)}))
+
+
+async def test_a_moment_beyond_the_last_year_of_utc_reads_as_absent(platform, legacy):
+    platform.execute("""INSERT INTO "Legacy" (id, hired) VALUES (1, '9999-12-31 23:59:59')""")
+    west = platform.open(table="Legacy", anchor="id", column={**MEANINGS, "hired": {"zone": "America/New_York"}})
+    assert (await west.read("1")).values["hired"] is None
+    await west.close()

@@ -49,8 +49,12 @@ def naive(facts: ColumnFacts, parameters: Parameters, zone: str | None = None) -
 
     def encode(value: Value) -> object:
         moment = cut(_utc(value), digits)
-        there = moment.astimezone(local).replace(tzinfo=None, fold=0)
-        if there.replace(tzinfo=local).astimezone(UTC) != moment:
+        try:
+            there = moment.astimezone(local).replace(tzinfo=None, fold=0)
+            is_meant = there.replace(tzinfo=local).astimezone(UTC) == moment
+        except OverflowError:
+            raise Unfit(f"cannot keep this moment: clocks in {zone} show no year of 1 to 9999 then") from None
+        if not is_meant:
             # The second of two hours that the clock shows alike: it would read back an hour off.
             raise Unfit(f"cannot keep this moment: clocks in {zone} show it twice when summer time ends")
         return spelled(there)
