@@ -44,3 +44,16 @@ async def test_an_index_that_only_starts_elsewhere_does_not_count(employees):
 async def test_other_columns_need_none(employees):
     names = [finding.subject for finding in await lacking(employees, attributes={"Name": "displayName"})]
     assert "Name" not in names
+
+
+async def test_no_index_is_proposed_for_a_view(employees):
+    """No database of these makes one there."""
+    employees.execute("DROP VIEW IF EXISTS staff", 'CREATE VIEW staff AS SELECT * FROM "Employees"')
+    connector = employees.open(table="staff", accept_unenforced_anchor=True)
+    try:
+        findings = await connector.check()
+    finally:
+        await connector.close()
+        employees.execute("DROP VIEW staff")
+    assert not [one for one in findings if "INDEX" in one.mend]
+    assert "A view has no index" in " ".join(one.fact for one in findings)

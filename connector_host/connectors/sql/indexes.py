@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import String, bindparam, text
 
+from connector_host.connectors.sql import views
 from connector_host.connectors.sql.predicates import is_folded
 from connector_host.connectors.sql.statements import quoted
 from connector_host.errors import Finding, Level
@@ -46,8 +47,15 @@ def check_indexes(connection: Connection, shape: Shape, settings: SqlSettings) -
 
 def _unserved(connection: Connection, shape: Shape, settings: SqlSettings) -> Iterator[Finding]:
     """Yield what an index of the table should serve or refuse, and none does."""
+    is_view = views.passed_over(connection, shape, settings) is not None
     leading = _leading(connection, shape, settings)
     for column in _matched_by(shape, settings):
+        if is_view:
+            words = (
+                "A view has no index: see that one of the table behind it serves the lookup of users by this column."
+            )
+            yield Finding(Level.OK, column.attribute.name, words)
+            continue
         served = column.attribute.unique and not is_folded(column)
         if not served and not any(_serves(shape, column, expression, collation) for expression, collation in leading):
             yield Finding(
@@ -63,7 +71,9 @@ def _unserved(connection: Connection, shape: Shape, settings: SqlSettings) -> It
             "The database would take a second value that differs in case only. The host looks before each write, which "
             "reads the whole table where no index serves it; another program, or another host at that moment, is not "
             "held back.",
-            f"Let the database refuse it: {_statement(connection, shape, column, settings, unique=True)}",
+            "Let the database refuse it, by such a unique index on the table behind the view."
+            if is_view
+            else f"Let the database refuse it: {_statement(connection, shape, column, settings, unique=True)}",
         )
 
 
