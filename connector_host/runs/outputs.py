@@ -7,13 +7,35 @@ import sys
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING
 
+from connector_host.errors import HostError
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
 
+class OutputError(HostError):
+    """What was imported could not be written where it was to go; no file has any of it."""
+
+
 @contextmanager
 def delivered(path: Path | None) -> Iterator[IO[bytes]]:
+    """Give a stream to write to (see `_opened`); raises OutputError where it cannot be written."""
+    try:
+        with _opened(path) as stream:
+            yield stream
+    except BrokenPipeError:  # whoever read has had enough, and needs no telling
+        raise
+    except OSError as failure:
+        place = "standard output" if path is None else f"output: {path}"
+        raise OutputError(
+            f"{place}: cannot be written ({failure.strerror or failure}). What was read counts for nothing: the next "
+            "run delivers it again."
+        ) from failure
+
+
+@contextmanager
+def _opened(path: Path | None) -> Iterator[IO[bytes]]:
     """Give a stream to write to; it is delivered when the block ends well, and nothing of it is left otherwise.
 
     Without a path it is standard output, which cannot be taken back; neither can what went into a pipe or a device,

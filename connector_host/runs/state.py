@@ -14,15 +14,16 @@ import hashlib
 import json
 import secrets
 import sqlite3
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from connector_host import clock
-from connector_host.errors import ConfigurationError
+from connector_host.errors import ConfigurationError, HostError
 from connector_host.ownership import make_file
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
 VERSION = 1
@@ -61,10 +62,15 @@ class Run:
     error: str | None
 
 
+class StateError(HostError):
+    """The file can be read or written no more: its disk is full, or another import holds it."""
+
+
 class ImportState:
     """The file, for one run at a time: a second process waits a moment and is then refused."""
 
     def __init__(self, path: Path) -> None:
+        self._path = path
         try:
             make_file(path)
             self._file = sqlite3.connect(path, isolation_level=None, timeout=1)
@@ -87,35 +93,51 @@ class ImportState:
         elif version != VERSION:
             raise sqlite3.DatabaseError(f"made by another version: format {version}, not {VERSION}")
 
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.DatabaseError as failure:
+            raise StateError(
+                f"{self._path}: what imports remember cannot be kept there ({failure}). Look whether its disk has "
+                "room, and whether another import is running."
+            ) from failure
+
+    def _execute(self, statement: str, values: Sequence[object] = ()) -> sqlite3.Cursor:
+        with self._told():
+            return self._file.execute(statement, values)
+
     # ── runs ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def begin(self, profile: str) -> int:
         """Write down that a run begins, then open the transaction of all that it changes; returns its number."""
-        number = self._file.execute(
+        number = self._execute(
             "INSERT INTO runs (profile, started) VALUES (?, ?) RETURNING number", (profile, _now())
         ).fetchone()[0]
-        self._file.execute("BEGIN IMMEDIATE")
+        self._execute("BEGIN IMMEDIATE")
         return int(number)
 
     def succeed(self, number: int, counts: Counts) -> None:
         """Make true all that the run changed; called after its output was delivered."""
         self._end(number, counts, None)
-        self._file.execute("COMMIT")
+        self._execute("COMMIT")
 
     def fail(self, number: int, counts: Counts, error: str) -> None:
-        """Forget all that the run changed, and write down why."""
-        self._file.execute("ROLLBACK")
-        self._end(number, counts, error)
+        """Forget all that the run changed, and write down why, where there is room for that."""
+        with suppress(StateError):
+            if self._file.in_transaction:  # a disk that is full may have ended it
+                self._execute("ROLLBACK")
+            self._end(number, counts, error)
 
     def _end(self, number: int, counts: Counts, error: str | None) -> None:
-        self._file.execute(
+        self._execute(
             "UPDATE runs SET ended = ?, read = ?, adds = ?, modifies = ?, deletes = ?, error = ? WHERE number = ?",
             (_now(), counts.read, counts.adds, counts.modifies, counts.deletes, error, number),
         )
 
     def history(self, limit: int = 20) -> list[Run]:
         """Return the last runs, the latest first."""
-        rows = self._file.execute(
+        rows = self._execute(
             "SELECT number, profile, started, ended, read, adds, modifies, deletes, error "
             "FROM runs ORDER BY number DESC LIMIT ?",
             (limit,),
@@ -133,7 +155,7 @@ class ImportState:
 
     def known(self, anchors: Sequence[str]) -> Mapping[str, bytes]:
         """Return the digests of those anchors that were there before."""
-        rows = self._file.execute(
+        rows = self._execute(
             "SELECT anchor, digest FROM snapshot WHERE anchor IN (SELECT value FROM json_each(?))",
             (json.dumps(anchors),),
         )
@@ -141,19 +163,20 @@ class ImportState:
 
     def keep(self, number: int, digests: Iterable[tuple[str, bytes]]) -> None:
         """Remember rows as this run saw them."""
-        self._file.executemany(
-            "INSERT INTO snapshot VALUES (?, ?, ?) "
-            "ON CONFLICT (anchor) DO UPDATE SET digest = excluded.digest, seen = excluded.seen",
-            ((anchor, digest, number) for anchor, digest in digests),
-        )
+        with self._told():
+            self._file.executemany(
+                "INSERT INTO snapshot VALUES (?, ?, ?) "
+                "ON CONFLICT (anchor) DO UPDATE SET digest = excluded.digest, seen = excluded.seen",
+                ((anchor, digest, number) for anchor, digest in digests),
+            )
 
     def count(self) -> int:
         """Return how many rows are remembered."""
-        return int(self._file.execute("SELECT count(*) FROM snapshot").fetchone()[0])
+        return int(self._execute("SELECT count(*) FROM snapshot").fetchone()[0])
 
     def unseen(self, number: int, *, after: str | None = None) -> list[str]:
         """Return the next anchors that this run did not see any more; as many as a batch has rows, from the first."""
-        rows = self._file.execute(
+        rows = self._execute(
             "SELECT anchor FROM snapshot WHERE seen < ? AND (? IS NULL OR anchor > ?) ORDER BY anchor LIMIT 1000",
             (number, after, after),
         )
@@ -161,26 +184,27 @@ class ImportState:
 
     def count_unseen(self, number: int) -> int:
         """Return how many there are of them."""
-        return int(self._file.execute("SELECT count(*) FROM snapshot WHERE seen < ?", (number,)).fetchone()[0])
+        return int(self._execute("SELECT count(*) FROM snapshot WHERE seen < ?", (number,)).fetchone()[0])
 
     def forget_unseen(self, number: int) -> None:
         """Forget the rows that this run did not see."""
-        self._file.execute("DELETE FROM snapshot WHERE seen < ?", (number,))
+        self._execute("DELETE FROM snapshot WHERE seen < ?", (number,))
 
     def forget(self, anchors: Sequence[str]) -> None:
         """Forget rows that are gone."""
-        self._file.executemany("DELETE FROM snapshot WHERE anchor = ?", ((anchor,) for anchor in anchors))
+        with self._told():
+            self._file.executemany("DELETE FROM snapshot WHERE anchor = ?", ((anchor,) for anchor in anchors))
 
     # ── marks ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def mark(self, attribute: str) -> str | None:
         """Return the watermark of an attribute; None before its first run."""
-        row = self._file.execute("SELECT value FROM marks WHERE attribute = ?", (attribute,)).fetchone()
+        row = self._execute("SELECT value FROM marks WHERE attribute = ?", (attribute,)).fetchone()
         return None if row is None else str(row[0])
 
     def move_mark(self, attribute: str, value: str) -> None:
         """Move the watermark."""
-        self._file.execute(
+        self._execute(
             "INSERT INTO marks VALUES (?, ?) ON CONFLICT (attribute) DO UPDATE SET value = excluded.value",
             (attribute, value),
         )

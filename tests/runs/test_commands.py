@@ -8,6 +8,7 @@ import sqlite3
 import stat
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 import pytest
 from click.testing import CliRunner
@@ -95,6 +96,28 @@ def test_a_file_behind_a_link_is_replaced_and_the_link_stays(config, tmp_path):
     assert typed(config, "HR", "--output", str(tmp_path / "link")).exit_code == 0
     assert (tmp_path / "link").is_symlink()
     assert len((tmp_path / "there").read_bytes().splitlines()) == 30
+
+
+@pytest.mark.parametrize(
+    ("output", "why"), [("missing/out", "No such file or directory"), ("/dev/full", "No space left on device")]
+)
+def test_an_output_that_cannot_be_written_is_said_and_remembered_as_why(config, tmp_path, output, why):
+    done = typed(config, "--profile", "snapshot", "--output", str(tmp_path / output))
+    assert done.exit_code == 1
+    assert done.stderr.startswith(f"Error: output: {tmp_path / output}: cannot be written ({why}).")
+    (run,) = json.loads(typed(config, "--history", "--json").stdout)
+    assert why in run["error"]
+    assert "30 read, 30 adds" in typed(config, "--profile", "snapshot", "--output", str(tmp_path / "out")).stderr
+
+
+def test_a_second_import_at_once_is_refused_in_words(config, tmp_path):
+    assert typed(config, "HR").exit_code == 0
+    with closing(sqlite3.connect(tmp_path / "imports-HR.sqlite", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        done = typed(config, "HR", "--output", str(tmp_path / "out"))
+    assert done.exit_code == 1
+    assert "imports-HR.sqlite: what imports remember cannot be kept there (database is locked)." in done.stderr
+    assert not (tmp_path / "out").exists()
 
 
 def test_an_emptied_table_stops_the_run_and_says_what_to_do(config, tmp_path):

@@ -37,7 +37,7 @@ SUFFIX = "_changes"
 POSTGRESQL = (
     (
         "CREATE TABLE {log} (number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, anchor text NOT NULL, "
-        "at timestamptz NOT NULL DEFAULT now());"
+        "at timestamptz NOT NULL DEFAULT clock_timestamp());"
     ),
     "CREATE INDEX ON {log} (at);",
     (
