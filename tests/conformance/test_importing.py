@@ -58,6 +58,14 @@ async def test_a_full_import_delivers_every_row_with_every_attribute(people, imp
     assert "Photo" not in first["values"]
 
 
+async def test_who_reads_the_output_slowly_does_not_lose_the_connection(people):
+    people.only("postgresql", "mariadb")
+    asked = {"postgresql": "SHOW idle_in_transaction_session_timeout", "mariadb": "SELECT @@net_write_timeout"}
+    with open_importer("HR", people.settings()) as importer:
+        patience = importer._connection.exec_driver_sql(asked[people.database]).scalar()
+    assert str(patience) == {"postgresql": "1h", "mariadb": "3600"}[people.database]
+
+
 async def test_a_snapshot_sees_what_is_new_different_or_gone_and_nothing_twice(people, imported):
     assert len(imported("snapshot")) == 20
     assert imported("snapshot") == []

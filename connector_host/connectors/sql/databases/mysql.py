@@ -61,7 +61,11 @@ _MYSQL_SESSION = (
 
 _MYSQL_READS_ONLY = ("SET SESSION TRANSACTION READ ONLY",)
 
-_MYSQL_IMPORT = ("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ",)
+_MYSQL_IMPORT = (
+    "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ",
+    # Rows that nobody fetches yet wait in the socket for as long as whoever reads the output takes its time.
+    "SET SESSION net_write_timeout = {s}",
+)
 
 _MYSQL_PARAMETERS = Parameters(native_booleans=False, fraction_digits=0, plain=PLAIN)
 

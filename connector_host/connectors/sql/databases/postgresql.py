@@ -58,7 +58,11 @@ _POSTGRESQL_SESSION = (
     "SET SESSION idle_in_transaction_session_timeout = {idle_ms}",
 )
 
-_POSTGRESQL_IMPORT = ("SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY",)
+_POSTGRESQL_IMPORT = (
+    "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY",
+    # Between two batches the session is idle for as long as whoever reads the output takes its time.
+    "SET SESSION idle_in_transaction_session_timeout = {ms}",
+)
 
 _POSTGRESQL_READS_ONLY = ("SET SESSION default_transaction_read_only = on",)
 
