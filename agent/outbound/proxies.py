@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import aiohttp
 
-from agent.addresses import proxy_url
+from agent.addresses import judge_environment, proxy_url, relay_url
 from agent.secrets import read_secret
 
 if TYPE_CHECKING:
@@ -23,7 +23,10 @@ class Way:
     """The way to the relay, as arguments of aiohttp."""
 
     def __init__(self, settings: AgentSettings) -> None:
-        """Read the settings; raises ConfigurationError where the configured proxy is none."""
+        """Read the settings; raises ConfigurationError where the proxy, configured or of the environment, is none."""
+        if settings.proxy is None:
+            relays = (settings.relay,) if isinstance(settings.relay, str) else settings.relay
+            judge_environment(relay_url(url).host for url in relays)
         self.url, self.headers = _configured(settings)
 
     @property

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 import aiohttp
 from aiohttp import web
 
 from agent import __version__, events, logs
-from agent.addresses import upstream_url
+from agent.addresses import judge_environment, upstream_url
 from agent.errors import ConfigurationError
 from agent.link.followed import FollowedContext
 from agent.link.tls import trusting
@@ -28,6 +29,7 @@ CONNECT_S: Final = 10.0
 async def run(settings: SignerSettings, stop: asyncio.Event) -> None:
     """Serve until `stop` is set; raises ConfigurationError where the settings cannot be used."""
     upstream = upstream_url(settings.upstream)
+    judge_environment([urlsplit(upstream).hostname])
     try:
         key = load_key(settings.key)
     except UnusableKey as failure:

@@ -18,6 +18,7 @@ OUTSIDE = (":!tests", ":!scripts/requirements")
 
 REVIEWED = {
     ("connector_host/tls/files.py", "Private Key"): "the header by which a key is told from a certificate",
+    ("tests/agent/outbound/test_proxies.py", "Basic Auth Credentials"): "made-up proxies",
     ("tests/agent/relay/test_store.py", "Basic Auth Credentials"): "a made-up database URL",
     ("tests/agent/test_settings.py", "Basic Auth Credentials"): "made-up URLs of relays and proxies",
     ("tests/cli/test_commands.py", "Basic Auth Credentials"): "a made-up database URL",

@@ -10,7 +10,10 @@ import pytest
 from yarl import URL
 
 from agent import events
+from agent.errors import ConfigurationError
 from agent.outbound.credentials import enrol
+from agent.outbound.proxies import Way
+from agent.settings import AgentSettings
 from tests.agent.relay.test_enrolment import invite
 
 USER, PASSWORD = "agent", "a proxy's password"
@@ -110,3 +113,22 @@ async def test_a_proxy_that_is_down_is_named(chain, host):
     await chain.start_agent(host.url, proxy="http://127.0.0.1:1", connected=False)
     failed = await chain.log.wait_for(events.LINK_FAILED)
     assert "the proxy cannot be reached" in failed["reason"]
+
+
+@pytest.mark.parametrize(
+    "proxy", ["me:s3cret@proxy:3128", "proxy:3128", "http://me:s3cret@[::1", "socks5://me:s3cret@proxy:1", "http://p:x"]
+)
+def test_a_proxy_of_the_environment_that_is_none_is_refused_without_repeating_it(tmp_path, monkeypatch, proxy):
+    settings = AgentSettings(relay="https://relay.example", tenant="t", host="https://h", state=tmp_path)
+    monkeypatch.setenv("HTTPS_PROXY", proxy)
+    with pytest.raises(ConfigurationError, match=r"HTTPS_PROXY: .* write http://\[USER:PASSWORD@\]NAME:PORT") as caught:
+        Way(settings)
+    assert "s3cret" not in str(caught.value)
+    monkeypatch.setenv("NO_PROXY", "relay.example")
+    assert Way(settings).url is None
+
+
+def test_what_is_a_proxy_of_the_environment_is_taken(tmp_path, monkeypatch):
+    settings = AgentSettings(relay="https://relay.example", tenant="t", host="https://h", state=tmp_path)
+    monkeypatch.setenv("HTTPS_PROXY", "http://me:s3cret@proxy.example:3128/")
+    assert Way(settings).url is None
