@@ -129,6 +129,16 @@ class TokenGate:
         self._tell()
         return found
 
+    def demand_readable(self) -> None:
+        """Log what is wrong with the file; raises ConfigurationError where none of it can be read.
+
+        With that nobody could be told a valid token from a wrong one. A line that is none shuts out nobody else.
+        """
+        self._kept()
+        if self._mistakes and self._seen is None:
+            raise ConfigurationError(self._mistakes[0])
+        self._tell()
+
     def count(self) -> int:
         """Return how many tokens are valid now; raises ConfigurationError as `known` does."""
         now = clock.now()

@@ -39,13 +39,17 @@ class Builder:
     """Processes that share what a connector may ask of its database."""
 
     def build(self, name: str, settings: SqlSettings) -> Served:
-        """Return the connector as it is served; raises ConfigurationError as `open_connector` and `opened` do."""
+        """Return the connector as it is served.
+
+        Raises ConfigurationError as `open_connector` and `opened` do, and where its tokens cannot be read.
+        """
         demand = demand_of(name, settings.signing)
+        gate = TokenGate(settings.token_hashes, settings.token_hash_file)
+        gate.demand_readable()
         share = _share(opened(name, settings), self.workers)
         connector: Connector = Measured(open_connector(name, share, self.state), self.metrics)
         if self.trail is not None:
             connector = Audited(connector, self.trail, Disclosure(self.audit.values, frozenset(self.audit.redact)))
-        gate = TokenGate(settings.token_hashes, settings.token_hash_file)
         return Served(connector, settings, gate, demand)
 
 

@@ -1,13 +1,15 @@
-"""Each of several workers asks of a database its share, and no more."""
+"""A connector is built with its share of what may be asked of a database, and not where its tokens cannot be read."""
 
 import sqlite3
 from types import SimpleNamespace
 
 import pytest
+from structlog.testing import capture_logs
 
 from connector_host.app.building import Builder
 from connector_host.connectors.contract import Add, Query
 from connector_host.connectors.sql import pacing
+from connector_host.errors import ConfigurationError
 from connector_host.observability.metrics import Metrics
 from connector_host.settings import AuditSettings, SqlSettings
 
@@ -59,3 +61,22 @@ async def test_the_connections_of_a_connector_are_those_of_all_workers_together(
     text = metrics.text().decode()
     await connector.close()
     assert f'connector_host_database_connections_max{{connector="HR",purpose="reading"}} {readers}.0' in text
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe", None])
+def test_a_connector_whose_tokens_cannot_be_read_is_not_served(settings, tmp_path, content):
+    file = tmp_path / "HR.tokens"
+    file.mkdir() if content is None else file.write_bytes(content)
+    with pytest.raises(ConfigurationError, match=r"HR\.tokens: the tokens in it cannot be read \(.*\)\. Let the"):
+        Builder(Metrics(), None, AuditSettings()).build("HR", settings(token_hash_file=file))
+
+
+@pytest.mark.parametrize(("content", "told"), [("nonsense\n", ["tokens.unreadable"]), (None, [])])
+async def test_a_line_that_is_no_token_is_told_at_once_and_stops_nobody(settings, tmp_path, content, told):
+    file = tmp_path / "HR.tokens"
+    if content is not None:
+        file.write_text(content)
+    with capture_logs() as lines:
+        served = Builder(Metrics(), None, AuditSettings()).build("HR", settings(token_hash_file=file))
+    await served.connector.close()
+    assert [line["event"] for line in lines] == told

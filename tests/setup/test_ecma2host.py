@@ -172,6 +172,12 @@ def test_other_connectors_of_the_export_are_told(write):
         read_export(write(changed("GenericSql", "GenericLdap").replace(">SQL<", ">AD<")))
 
 
+def test_a_port_that_is_none_is_told(write):
+    [found] = read_export(write(changed("<Port>8586", "<Port>99999")))
+    assert found.port is None
+    assert any("The port 99999 is none" in note for note in found.notes)
+
+
 def test_namespaces_do_not_matter(write):
     assert read_export(write(changed("<Configuration>", '<Configuration xmlns="urn:x">')))[0].name == "SQL"
 

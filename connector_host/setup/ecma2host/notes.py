@@ -23,6 +23,7 @@ _KEPT: Final = re.compile(
 )
 """What is in force here, too, under another name, or has no meaning without the old product's connector space."""
 
+_PORT_MAX: Final = 65_535
 _OF_METHODS: Final = {"attribute detection", "operation method"}
 _TABLES: Final = {"table", "view", "table/view"}
 
@@ -147,6 +148,9 @@ def _on_host(root: ET.Element, connector: ET.Element) -> Iterator[str]:
         yield f"The secret token was exported empty: {keep}."
     if timer := text_of(connector, "AutosyncTimer"):
         yield f"The autosync timer ({timer} min) is gone: every read goes to the database, so nothing is out of date."
+    port = next((text_of(one, "Port") for one in all_of(root, "Setting")), "")
+    if port and not (port.isdecimal() and int(port) <= _PORT_MAX):
+        yield f"The port {port} is none, so the tenant URL has the port of this configuration: put it into Entra."
     if thumbprint := next((text_of(one, "Certificate") for one in all_of(root, "Setting")), ""):
         yield (
             f"The certificate {thumbprint} is in the store of Windows, and not in the export: one is issued, whose "
