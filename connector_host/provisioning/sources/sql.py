@@ -19,6 +19,7 @@ from connector_host.databases.queries import escaped
 from connector_host.provisioning.errors import MarkTooOld, SourceFailed
 from connector_host.provisioning.expressions.signatures import Kind
 from connector_host.provisioning.sources.contract import BATCH, SourceUser, spoilt
+from connector_host.provisioning.sources.keys import conditions
 from connector_host.provisioning.sources.refused_queries import failed
 from connector_host.provisioning.sources.threads import batches, in_thread
 
@@ -58,6 +59,7 @@ class SqlSource:
             raise _unusable(failure) from failure
         _read_only(self._engine)
         self._mark: str | None = None
+        self._like: object = None
 
     async def attributes(self) -> Mapping[str, Kind] | None:
         """Return the columns of the query."""
@@ -78,14 +80,7 @@ class SqlSource:
 
     async def fetch(self, key: str) -> SourceUser | None:
         """Return the row with this key."""
-        wrapped = self._wrapped()
-        # The key is compared as text: a number column must not be asked for 'abc', and '1' must find 1.
-        query = (
-            sa.select(sa.text("*"))
-            .select_from(wrapped)
-            .where(sa.cast(self._column(self._settings.key), sa.String) == key)
-        )
-        return await in_thread(lambda: next(self._users(query), None))
+        return await in_thread(lambda: self._found(key))
 
     async def lacks(self, key: str) -> bool:
         """Return whether no user has this key."""
@@ -94,6 +89,22 @@ class SqlSource:
     async def close(self) -> None:
         """Close the connections."""
         await in_thread(self._engine.dispose)
+
+    def _found(self, key: str) -> SourceUser | None:
+        column, rows = self._column(self._settings.key), sa.select(sa.text("*")).select_from(self._wrapped())
+        for condition in conditions(column, key, self._key_like()):
+            for number, row in enumerate(self._rows(rows.where(condition)), 1):
+                user = _user(row, number, self._settings.key)
+                if user.key == key:
+                    return user
+        return None
+
+    def _key_like(self) -> object:
+        """Return the key of some row as the driver gives it."""
+        if self._like is None:
+            one = sa.select(sa.text("*")).select_from(self._wrapped()).limit(1)
+            self._like = next((row[self._settings.key] for row in self._rows(one)), None)
+        return self._like
 
     def _query(self, mark: str | None) -> Executable:
         if mark is None or self._settings.mark is None:
@@ -130,15 +141,17 @@ class SqlSource:
         return {name: Kind.DATE if _is_date(driver, code) else Kind.ANY for name, code in types.items()}
 
     def _users(self, query: Executable) -> Iterator[SourceUser]:
-        settings = self._settings
+        for number, row in enumerate(self._rows(query), 1):
+            if self._settings.mark is not None:
+                self._advance(row[self._settings.mark])
+            yield _user(row, number, self._settings.key)
+
+    def _rows(self, query: Executable) -> Iterator[sa.RowMapping]:
         try:
             # Closed before its connection is given back: drivers that stream would trip over what is unread.
             with self._engine.connect() as connection, self._streamed(connection, query) as result:
                 self._demand_columns(list(result.keys()))
-                for number, row in enumerate(result.mappings(), 1):
-                    if settings.mark is not None:
-                        self._advance(row[settings.mark])
-                    yield _user(row, number, settings.key)
+                yield from result.mappings()
         except SQLAlchemyError as failure:
             raise self._failed(failure) from failure
 

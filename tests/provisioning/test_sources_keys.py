@@ -1,0 +1,79 @@
+"""A row is found by the text that its key became, whatever the database would write: who is not found is gone."""
+
+from __future__ import annotations
+
+import pytest
+import sqlalchemy as sa
+
+from tests.provisioning.test_sources import sql_source, users_of
+from tests.servers import PASSWORD
+
+KEYS = {
+    "sqlite": ["TEXT 'a '", "REAL 1", "BLOB x'01ff'", "REAL 1e300", "DATETIME '2020-01-01'", "INTEGER 7"],
+    "postgresql": [
+        "CHAR(5) 'ab'", "VARCHAR(9) 'a '", "FLOAT 1", "NUMERIC(9,2) 1.5", r"BYTEA '\x01ff'", "BIGINT 5000000000",
+        "TIMESTAMP '2020-01-01'", "TIMESTAMPTZ '2020-01-01 05:00+05'", "DATE '2020-01-01'", "TIME '10:00'",
+        "BOOLEAN true", "UUID '00000000-0000-0000-0000-00000000000A'",
+    ],
+    "mysql": [
+        "CHAR(5) 'ab'", "VARCHAR(9) 'a '", "FLOAT 1", "DECIMAL(9,2) 1.5", "BINARY(3) x'01ff00'", "BIGINT 5000000000",
+        "DATETIME '2020-01-01'", "DATE '2020-01-01'",
+    ],
+}  # fmt: skip
+
+
+@pytest.fixture
+def place(request, tmp_path):
+    """An empty database of the kind that is asked for."""
+    if request.param == "sqlite":
+        (tmp_path / "hr.sqlite").touch()
+        return f"sqlite:///{tmp_path / 'hr.sqlite'}"
+    kind, driver = {"postgresql": ("postgresql", "psycopg"), "mysql": ("mariadb", "pymysql")}[request.param]
+    server = request.getfixturevalue(f"{kind}_server")
+    where = (server.user, PASSWORD, server.host, server.port, server.database())
+    return sa.URL.create(f"{request.param}+{driver}", *where).render_as_string(hide_password=False)
+
+
+def run(url, *statements):
+    engine = sa.create_engine(url)
+    with engine.begin() as connection:
+        for statement in statements:
+            connection.exec_driver_sql(statement)
+    engine.dispose()
+
+
+@pytest.mark.parametrize("place", list(KEYS), indirect=True)
+async def test_whoever_is_read_is_found_by_its_key(place):
+    keys = KEYS[place.partition(":")[0].partition("+")[0]]
+    types = [key.partition(" ") for key in keys]
+    run(place, *(f"CREATE TABLE t{n} (id {kind})" for n, (kind, _, _) in enumerate(types)))
+    run(place, *(f"INSERT INTO t{n} VALUES ({value})" for n, (_, _, value) in enumerate(types)))
+    lost = []
+    for number, key in enumerate(keys):
+        source = sql_source(place, query=f"SELECT * FROM t{number}")
+        (user,), _ = await users_of(source)
+        if await source.fetch(user.key) != user or await source.fetch("nobody") is not None:
+            lost.append(key)
+        await source.close()
+    assert lost == []
+
+
+@pytest.mark.parametrize("place", ["mysql"], indirect=True)
+async def test_a_capital_letter_is_another_key_where_the_database_takes_it_for_the_same(place):
+    run(place, "CREATE TABLE staff (id VARCHAR(9) COLLATE utf8mb4_bin)", "INSERT INTO staff VALUES ('ABC'), ('abc')")
+    source = sql_source(place)
+    assert (await source.fetch("abc")).values == {"id": "abc"}
+    assert await source.fetch("Abc") is None
+    await source.close()
+
+
+@pytest.mark.parametrize("place", ["sqlite"], indirect=True)
+async def test_one_row_does_not_move_the_mark(place):
+    run(place, "CREATE TABLE staff (id INTEGER, version INTEGER)", "INSERT INTO staff VALUES (1, 1), (2, 2)")
+    source = sql_source(place, mark="version")
+    reading = source.read("number:1")
+    await anext(reading)
+    run(place, "INSERT INTO staff VALUES (3, 9)")
+    await source.fetch("3")
+    assert [batch.mark async for batch in reading] == ["number:2"]
+    await source.close()
