@@ -10,6 +10,7 @@ import json
 import re
 import types
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Union, get_args, get_origin
 
@@ -22,16 +23,47 @@ if TYPE_CHECKING:
 Key = tuple[str, ...]
 
 
-def explain(path: Path, failure: ValidationError, model: type[BaseModel], text: str = "") -> str:
+@dataclass(frozen=True, slots=True)
+class Origins:
+    """Where keys of a configuration came from."""
+
+    path: Path
+    lines: Mapping[Key, int]
+    """Of the file."""
+    variables: Mapping[Key, str]
+    """Of the environment, which stand above the file; their keys in lower case."""
+
+    def place_of(self, key: Key, *, is_missing: bool) -> str:
+        """Return where to look: at a variable that sets the key or a part of it, else at the nearest line."""
+        told = tuple(part.lower() for part in key)
+        for length in range(len(told), 0, -1):
+            if told[:length] in self.variables:
+                return self.variables[told[:length]]
+        if is_missing and key[:-1] not in self.lines:  # from a table that only variables make
+            made = (name for place, name in self.variables.items() if place[: len(told) - 1] == told[:-1])
+            if told[:-1] and (name := next(made, None)):
+                return name
+        near = (self.lines[key[:length]] for length in range(len(key), 0, -1) if key[:length] in self.lines)
+        number = next(near, None)
+        return f"{self.path}:{number}" if number is not None else str(self.path)
+
+
+def explain(
+    path: Path,
+    failure: ValidationError,
+    model: type[BaseModel],
+    text: str = "",
+    variables: Mapping[Key, str] = types.MappingProxyType({}),
+) -> str:
     """Return every mistake on a line of its own."""
-    lines = key_lines(text)
+    origins = Origins(path, key_lines(text), variables)
     found = [
         (tuple(map(str, error["loc"])), error["type"], error["msg"])
         for error in failure.errors(include_input=False, include_url=False)
     ]
     keys = [key for key, _, _ in found]
     return "\n".join(
-        _sentence(path, key, kind, message, model, lines)
+        f"{origins.place_of(key, is_missing=kind == 'missing')}: {_sentence(key, kind, message, model)}"
         for key, kind, message in found
         # A list is not too short for that an item of it is wrong.
         if kind != "too_short" or not any(other[: len(key)] == key and other != key for other in keys)
@@ -64,12 +96,8 @@ def _parts(dotted: str) -> Key:
     return tuple(part.strip("\"'") for part in re.findall(_PART, dotted))
 
 
-def _sentence(  # noqa: PLR0913, PLR0917 - the parts of one sentence
-    path: Path, key: Key, kind: str, message: str, model: type[BaseModel], lines: Mapping[Key, int]
-) -> str:
-    number = next((lines[key[:length]] for length in range(len(key), 0, -1) if key[:length] in lines), None)
-    where = f"{path}:{number}" if number is not None else str(path)
-    return f"{where}: {'.'.join(key)}: {words(kind, message)}{_hint(kind, key, model)}"
+def _sentence(key: Key, kind: str, message: str, model: type[BaseModel]) -> str:
+    return f"{'.'.join(key)}: {words(kind, message)}{_hint(kind, key, model)}"
 
 
 def words(kind: str, message: str) -> str:
@@ -81,6 +109,8 @@ def words(kind: str, message: str) -> str:
             return "is missing."
         case "tuple_type" | "list_type":
             return 'is a list: write ["…", "…"].'
+        case "model_type" | "model_attributes_type" | "dict_type":
+            return "is a table of keys, not one value."
         case _:
             return message.removeprefix("Value error, ").rstrip(".") + "."
 

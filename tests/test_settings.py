@@ -145,6 +145,33 @@ def test_every_key_may_be_set_by_the_environment(write, name, text, read):
     assert read(load(write(GOOD), {name: text}))
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "told"),
+    [
+        ("HOST__PORTT", "1", ["NAME: host.portt: there is no such key. Did you mean port?"]),
+        ("HOST__STOP_S", "0", ["NAME: host.stop_s: Input should be greater than 0. Example: stop_s = 20.0"]),
+        ("HOST", "5", ["NAME: host: is a table of keys, not one value."]),
+        (
+            "CONNECTORS__crm__READERS",
+            "4",
+            [
+                'NAME: connectors.crm.database: is missing. Example: database = "postgresql://scim@db.example.org/hr"',
+                'NAME: connectors.crm.anchor: is missing. Example: anchor = "ContosoLogin"',
+            ],
+        ),
+    ],
+)
+def test_a_mistake_of_the_environment_is_told_by_its_variable(write, name, text, told):
+    name = f"CONNECTOR_HOST__{name}"
+    assert mistakes(write(GOOD), {name: text}) == [line.replace("NAME", name) for line in told]
+
+
+def test_a_mistake_of_the_file_is_told_by_its_line_whatever_else_the_environment_sets(write):
+    path = write(GOOD.replace("key =", "prot = 1\nkey ="))
+    told = mistakes(path, {"CONNECTOR_HOST__HOST__PORT": "8586"})
+    assert told == ["FILE:3: host.prot: there is no such key. Did you mean port?"]
+
+
 @pytest.mark.parametrize("text", ["0123", "1234", "1e5", "true", '"quoted"', "[a]"])
 def test_a_password_is_taken_as_it_is(write, text):
     settings = load(write(GOOD), {"CONNECTOR_HOST__CONNECTORS__HR__PASSWORD": text})

@@ -89,7 +89,7 @@ def load(path: Path, environment: Mapping[str, str] | None = None) -> Configurat
     try:
         configuration = Configuration.model_validate(document)
     except ValidationError as failure:
-        raise ConfigurationError(explain(path, failure)) from failure
+        raise ConfigurationError(explain(path, failure, environment=environment)) from failure
     return _with_absolute_paths(configuration, path.resolve().parent)
 
 
@@ -127,7 +127,7 @@ def read_document(path: Path, environment: Mapping[str, str] | None = None) -> d
 
 def _overlay(document: dict[str, Any], name: str, text: str) -> None:
     """Put one environment variable into the document; keys are found without regard to case."""
-    *parents, last = name.removeprefix(ENVIRONMENT_PREFIX).split("__")
+    *parents, last = _parts(name)
     table = document
     for part in parents:
         table = table.setdefault(_spelled(table, part), {})
@@ -135,6 +135,10 @@ def _overlay(document: dict[str, Any], name: str, text: str) -> None:
             raise ConfigurationError(f"{name}: {part.lower()} is not a table of the configuration.")
     key = (*parents, last)
     table[_spelled(table, last)] = _value(text, mistakes.field_at(Configuration, tuple(part.lower() for part in key)))
+
+
+def _parts(name: str) -> list[str]:
+    return name.removeprefix(ENVIRONMENT_PREFIX).split("__")
 
 
 def _spelled(table: Mapping[str, Any], part: str) -> str:
@@ -154,13 +158,21 @@ def _value(text: str, field: FieldInfo | None) -> object:
     return text if wants_text and not isinstance(value, str) else value
 
 
-def explain(path: Path, failure: ValidationError, model: type[BaseModel] = Configuration) -> str:
-    """Say every mistake on a line of its own: file, line, key, what is wrong, what was meant or an example."""
+def explain(
+    path: Path,
+    failure: ValidationError,
+    model: type[BaseModel] = Configuration,
+    environment: Mapping[str, str] | None = None,
+) -> str:
+    """Say every mistake on a line of its own: file and line, or variable; key, what is wrong, what was meant."""
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
         text = ""
-    return mistakes.explain(path, failure, model, text)
+    environment = os.environ if environment is None else environment
+    names = [name for name in environment if name.startswith(ENVIRONMENT_PREFIX)]
+    variables = {tuple(part.lower() for part in _parts(name)): name for name in names}
+    return mistakes.explain(path, failure, model, text, variables)
 
 
 def _with_absolute_paths(settings: Configuration, folder: Path) -> Configuration:

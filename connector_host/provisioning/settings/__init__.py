@@ -106,7 +106,7 @@ def load(path: Path, environment: Mapping[str, str] | None = None) -> Provisioni
     try:
         settings = Provisioning.model_validate(mine)
     except ValidationError as failure:
-        raise ConfigurationError(explain(path, failure, Provisioning)) from failure
+        raise ConfigurationError(explain(path, failure, Provisioning, environment)) from failure
     return _with_absolute_paths(settings, path.resolve().parent)
 
 
