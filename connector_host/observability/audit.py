@@ -19,6 +19,7 @@ import sys
 import threading
 from contextlib import suppress
 from dataclasses import dataclass
+from io import FileIO
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, Protocol
 
 import msgspec
@@ -99,10 +100,12 @@ class AuditTrail:
         self._folder, self._rotate_bytes, self._keep_files = folder, rotate_bytes, keep_files
         self.is_broken = False
         """Whether the last record could not be written."""
+        self._half_from: int | None = None
+        """Where half a record begins that could not be cut away."""
         self._queue: queue.SimpleQueue[_Entry | None] = queue.SimpleQueue()
         try:
             self._link, dropped = _resume(folder)
-            self._file: BinaryIO | None = self._open()
+            self._file: FileIO | None = self._open()
         except BaseException:
             self._held.close()
             raise
@@ -186,7 +189,7 @@ class AuditTrail:
             return True
         return (named.st_dev, named.st_ino) != (open_file.st_dev, open_file.st_ino)
 
-    def _append(self, entries: list[_Entry]) -> BinaryIO:
+    def _append(self, entries: list[_Entry]) -> FileIO:
         """Return the file once the records are on disk in it; raises OSError with none of them left there."""
         file = self._file or self._open()
         self._file = file
@@ -199,8 +202,9 @@ class AuditTrail:
             lines.append(line)
         start = file.tell()
         try:
-            file.write(b"".join(lines))
-            file.flush()
+            rest = memoryview(b"".join(lines))
+            while rest:
+                rest = rest[file.write(rest) :]
             os.fsync(file.fileno())
         except OSError:
             self._undo(file, start)
@@ -208,14 +212,16 @@ class AuditTrail:
         self._link = link
         return file
 
-    def _undo(self, file: BinaryIO, start: int) -> None:
-        """Leave no half of a record behind where the disk allows it; opening anew would cut it away, too."""
-        self._file = None
+    def _undo(self, file: FileIO, start: int) -> None:
+        """Leave no half of a record behind; where the disk refuses that, too, it goes before anything is appended."""
+        self._file, self._half_from = None, start
         try:
             os.ftruncate(file.fileno(), start)
-            file.close()
+            self._half_from = None
         except OSError:
             structlog.get_logger().warning(events.AUDIT_FAILED, reason="a half-written record is left behind")
+        with suppress(OSError):
+            file.close()
 
     def _rotate(self) -> None:
         """Begin the next file; the oldest go where a number of files to keep is set."""
@@ -240,12 +246,21 @@ class AuditTrail:
         for path in old:
             path.unlink()
 
-    def _open(self) -> BinaryIO:
+    def _open(self) -> FileIO:
         files = files_of(self._folder)
         self._path = files[-1] if files else self._folder / FIRST
         descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        file = os.fdopen(descriptor, "ab")
-        file.seek(0, os.SEEK_END)
+        # Without a buffer: what a full disk did not take would be written when the file is closed.
+        file = FileIO(descriptor, "ab")
+        try:
+            size = file.seek(0, os.SEEK_END)
+            if self._half_from is not None and size > self._half_from:
+                os.ftruncate(descriptor, self._half_from)
+                file.seek(0, os.SEEK_END)
+        except OSError:
+            file.close()
+            raise
+        self._half_from = None
         return file
 
     def _fail(self, entries: list[_Entry], failure: Exception) -> None:

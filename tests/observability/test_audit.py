@@ -199,6 +199,54 @@ def test_no_acknowledged_record_is_lost_when_the_process_is_killed(tmp_path):
     assert verify(tmp_path)[0].level is Level.OK
 
 
+FULL = """
+import asyncio, pathlib, resource, sys
+from connector_host.observability.audit import AuditTrail, AuditUnavailable
+
+async def main(folder):
+    trail = AuditTrail(folder, rotate_bytes=1_000_000, keep_files=0)
+    await trail.record(event="export", number=0)
+    file = folder / "audit-000001.jsonl"
+    size, left = file.stat().st_size, []
+    for room in range(0, size, 20):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size + room, resource.RLIM_INFINITY))
+        try:
+            await trail.record(event="export", number=1)
+        except AuditUnavailable:
+            left.append(file.stat().st_size - size)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    await trail.record(event="export", number=2)
+    await trail.close()
+    print(left)
+
+asyncio.run(main(pathlib.Path(sys.argv[1])))
+"""
+"""The disk takes ever more of a record, and never the whole of it."""
+
+
+def test_nothing_is_left_of_a_record_that_the_disk_took_a_part_of(tmp_path):
+    done = subprocess.run([sys.executable, "-c", FULL, tmp_path], capture_output=True, text=True, check=True)
+    left = json.loads(done.stdout.splitlines()[-1])  # after what was logged
+    assert (len(left) > 5, set(left)) == (True, {0})
+    assert [content["number"] for _, content in read(tmp_path)] == [0, 2]
+    assert verify(tmp_path)[0].level is Level.OK
+
+
+async def test_a_record_that_cannot_be_taken_back_goes_before_the_next_one_is_written(tmp_path, monkeypatch):
+    trail = AuditTrail(tmp_path, **WHOLE)
+    await trail.record(event="export", number=1)
+    with monkeypatch.context() as patch:
+        for name in ("fsync", "ftruncate"):
+            patch.setattr(f"connector_host.observability.audit.os.{name}", _disk_full)
+        for number in (2, 3):
+            with pytest.raises(AuditUnavailable, match="No space left"):
+                await trail.record(event="export", number=number)
+    await trail.record(event="export", number=4)
+    await trail.close()
+    assert [content.get("number") for _, content in read(tmp_path)] == [1, 4]
+    assert verify(tmp_path)[0].level is Level.OK
+
+
 async def test_a_trail_that_cannot_be_written_says_so_and_recovers(tmp_path, monkeypatch):
     trail = AuditTrail(tmp_path, **WHOLE)
     await trail.record(event="export", number=1)
