@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections import deque
 from contextlib import contextmanager
-from itertools import islice
 from typing import TYPE_CHECKING
 
 import click
@@ -74,8 +74,8 @@ def show(  # noqa: PLR0913 - one parameter an option
 
     wanted = {"connector": connector, "anchor": anchor, "request_id": request_id}
     with _readable(folder := _folder(config)):
-        found = [one for one in exports(folder) if all(v is None or one.get(k) == v for k, v in wanted.items())]
-    chosen = list(islice(found, max(0, len(found) - last), None))
+        found = (one for one in exports(folder) if all(v is None or one.get(k) == v for k, v in wanted.items()))
+        chosen = list(deque(found, maxlen=last))  # a trail of years has more records than memory
     if as_json:
         print_json(chosen)
         return
