@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent import __version__, memory, services
-from agent.errors import ConfigurationError
+from agent.errors import CannotListen, ConfigurationError
 from agent.signer import commands as signing
 from connector_host import journald
 
@@ -24,10 +24,15 @@ if TYPE_CHECKING:
 _STDIN = "-"
 EXIT_REFUSED = 1
 EXIT_CONFIGURATION = 2
+EXIT_TEMPORARY = 75
+"""EX_TEMPFAIL of sysexits.h."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return the exit status: 0 after a graceful stop, 2 where the configuration is not usable."""
+    """Run one command and return the exit status: 0 after a graceful stop, 2 where the configuration is not usable.
+
+    75 where it may be later: a service manager tries again.
+    """
     command: Callable[[argparse.Namespace], int]
     parsed = _parser().parse_args(arguments)
     command = parsed.command
@@ -35,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return command(parsed)
     except ConfigurationError as failure:
         print(journald.spoken(sys.stderr, str(failure)), file=sys.stderr)  # noqa: T201 - for the person, or the journal
-        return EXIT_CONFIGURATION
+        return EXIT_TEMPORARY if isinstance(failure, CannotListen) else EXIT_CONFIGURATION
 
 
 def _parser() -> argparse.ArgumentParser:

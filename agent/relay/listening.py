@@ -15,7 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from agent import events, logs
-from agent.errors import ConfigurationError
+from agent.errors import CannotListen, ConfigurationError
 from agent.relay.sni import HELLO_BYTES, Incomplete, NameReader
 from connector_host.networks import spelled
 
@@ -61,13 +61,15 @@ class Port:
         self._socket: socket.socket | None = None
 
     def open(self, address: str, port: int) -> int:
-        """Listen, and return the port; raises ConfigurationError where that fails."""
+        """Listen, and return the port; raises CannotListen, or ConfigurationError for what is no address."""
         try:
             self._socket = _listen(address, port)
         except (OSError, UnicodeError) as failure:  # UnicodeError: a name with an empty part, or too long a one
             where = f"relay.listen and relay.port: {address}:{port}"
             reason = getattr(failure, "strerror", None) or failure
-            raise ConfigurationError(f"{where} cannot be opened ({reason}).") from failure
+            is_wrong = isinstance(failure, UnicodeError | socket.gaierror)
+            kind = ConfigurationError if is_wrong else CannotListen
+            raise kind(f"{where} cannot be opened ({reason}).") from failure
         self._accepting = asyncio.create_task(self._accept(self._socket))
         return int(self._socket.getsockname()[1])
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
+import socket
 import sys
 from pathlib import Path
 
@@ -138,6 +139,19 @@ async def test_a_configuration_that_is_missing_ends_with_2_and_a_sentence(tmp_pa
     _, words = await asyncio.wait_for(agent.communicate(), 15)
     assert agent.returncode == 2
     assert b"absent.toml: cannot be read" in words
+
+
+@pytest.mark.parametrize("key", ["port", "metrics_port"])
+async def test_a_port_that_is_taken_ends_with_a_code_after_which_a_service_manager_tries_again(relay_file, key):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        text = relay_file.read_text().replace("port = 0", f"port = 0\nmetrics_port = {taken.getsockname()[1]}")
+        if key == "port":
+            text = text.replace("port = 0\nmetrics_port", "port", 1)
+        relay_file.write_text(text)
+        relay = await start("relay", "--config", str(relay_file))
+        _, words = await asyncio.wait_for(relay.communicate(), 15)
+    assert relay.returncode == 75
+    assert b"cannot be opened" in words
 
 
 async def test_help_does_not_load_what_does_the_work():
