@@ -63,6 +63,9 @@ class AuditDamaged(HostError):
 class Trail(Protocol):
     """Where records go, wherever the files are: here, or at the process that started this one."""
 
+    is_broken: bool
+    """Whether the last record could not be written."""
+
     async def record(self, **fields: object) -> None:
         """Return once the record is on disk; raises AuditUnavailable."""
 

@@ -167,6 +167,14 @@ class Metrics:
         """Ask for the days left whenever somebody reads the metrics."""
         self._certificate_days.set_function(lambda: float("nan") if (days := days_left()) is None else float(days))
 
+    def watch_audit(self, is_broken: Callable[[], bool]) -> None:
+        """Ask whether the audit trail can be written whenever somebody reads the metrics."""
+        gauge = Gauge(
+            "connector_host_audit_up", "1 where the last audit record could be written; else exports are refused.",
+            registry=self._registry,
+        )  # fmt: skip
+        gauge.set_function(lambda: float(not is_broken()))
+
     def text(self) -> bytes:
         """Return everything in Prometheus' text format."""
         return generate_latest(self._registry)

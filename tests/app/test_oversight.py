@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import socket
 import sqlite3
 import urllib.request
@@ -179,6 +180,28 @@ def test_metrics_are_on_a_listener_of_their_own(configured):
     assert 'connector_host_database_errors_total{class="login",connector="Employees"} 0.0' in before
     assert "connector_host_certificate_days_left 39" in text
     assert "ada" not in text
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_metrics_tell_that_the_trail_cannot_be_written_and_exports_are_refused(configured, workers):
+    port = free_port()
+    add(configured, f"metrics_port = {port}\nworkers = {workers}")
+    trail = configured.path / "state" / "audit"
+    with configured.serve() as host:
+        host.wait_for("metrics.served")
+        assert figure(port, "connector_host_audit_up") == "1.0"
+        shutil.rmtree(trail)
+        assert host.ask("POST", "/Users", PERSON)[0] == 201  # committed, which stays the truth
+        assert host.ask("DELETE", "/Users/ada")[0] == 503
+        assert figure(port, "connector_host_audit_up") == "0.0"
+        trail.mkdir()
+        assert host.ask("DELETE", "/Users/ada")[0] == 204
+        assert figure(port, "connector_host_audit_up") == "1.0"
+
+
+def figure(port, name):
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+        return next(line.split()[1] for line in answer.read().decode().splitlines() if line.startswith(f"{name} "))
 
 
 def test_metrics_tell_queues_connections_and_what_the_database_refused(configured):

@@ -17,6 +17,7 @@ def test_every_metric_of_the_dashboard_exists():
     metrics.operation_begins("HR", "add")
     metrics.operation_ends("HR", "add", "Conflict", 0.1)
     metrics.watch_certificate(lambda: 10)
+    metrics.watch_audit(lambda: False)
     metrics.loads.watch("HR", lambda: Load({"read": 0}, {"reading": 0}, {"reading": 1}, {"unique": 1}))
     there = set(re.findall(r"^(connector_host_\w+)", metrics.text().decode(), re.MULTILINE))
     panels = json.loads(DASHBOARD.read_text(encoding="utf-8"))["panels"]
