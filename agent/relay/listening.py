@@ -7,6 +7,7 @@ of it.
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import socket
 from contextlib import ExitStack, suppress
@@ -50,6 +51,10 @@ class Doors:
     """Carries one connection of a tenant, asked for by a name, until it ends."""
 
 
+_MAY_PASS: Final = frozenset({errno.EADDRINUSE, errno.EADDRNOTAVAIL})
+"""Another program has the port, or the machine has not its address yet."""
+
+
 class Port:
     """One listening port and the connections that came in through it."""
 
@@ -67,8 +72,8 @@ class Port:
         except (OSError, UnicodeError) as failure:  # UnicodeError: a name with an empty part, or too long a one
             where = f"relay.listen and relay.port: {address}:{port}"
             reason = getattr(failure, "strerror", None) or failure
-            is_wrong = isinstance(failure, UnicodeError | socket.gaierror)
-            kind = ConfigurationError if is_wrong else CannotListen
+            may_pass = isinstance(failure, OSError) and failure.errno in _MAY_PASS
+            kind = CannotListen if may_pass else ConfigurationError
             raise kind(f"{where} cannot be opened ({reason}).") from failure
         self._accepting = asyncio.create_task(self._accept(self._socket))
         return int(self._socket.getsockname()[1])
