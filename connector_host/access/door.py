@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import structlog
 
@@ -22,12 +22,17 @@ if TYPE_CHECKING:
 Network: TypeAlias = IPv4Network | IPv6Network
 
 
+_BLIND_S: Final = 30
+"""Seconds after which to ask again where tokens cannot be read."""
+
+
 @dataclass(frozen=True, slots=True)
 class TurnedAway:
     """A request that may not come in."""
 
     status: int
-    """401 without a valid token, 403 from an address that is not allowed, 429 while it is locked out."""
+    """401 without a valid token, 403 from an address that is not allowed, 429 while it is locked out, 503 while nobody
+    can tell whether a token is valid."""
     retry_after_s: int = 0
 
 
@@ -49,11 +54,19 @@ class Door:
     lock_out: Counter = field(default_factory=LockOut)
 
     def let_in(
-        self, source: Source, authorization: str, gate: TokenGate, *, decoy: bool = False
+        self,
+        source: Source,
+        authorization: str,
+        gate: TokenGate,
+        *,
+        decoy: bool = False,
+        others: Iterable[TokenGate] = (),
     ) -> Caller | TurnedAway:
         """Return who it is, or why not; every way takes the same look at the token, so time tells nothing apart.
 
         A decoy is somebody else's gate, looked at in place of one that does not exist: no token is valid at it.
+        `others` are the gates of all connectors: while one of them is blind, no token is called wrong at any, since
+        that would tell which connector exists.
         """
         now_s = clock.monotonic_s()
         token = gate.recognise(authorization)
@@ -67,6 +80,8 @@ class Door:
         if wait_s and not (source.shared and token is not None):
             return TurnedAway(429, max(1, round(wait_s)))
         if token is None:
+            if authorization and any(one.is_blind for one in (gate, *others)):
+                return TurnedAway(503, _BLIND_S)
             if authorization and self.lock_out.count_failure(client, now_s):
                 structlog.get_logger().warning(events.SOURCE_LOCKED_OUT, source=client)
             return TurnedAway(401)

@@ -135,9 +135,14 @@ class TokenGate:
         With that nobody could be told a valid token from a wrong one. A line that is none shuts out nobody else.
         """
         self._kept()
-        if self._mistakes and self._seen is None:
+        if self.is_blind:
             raise ConfigurationError(self._mistakes[0])
         self._tell()
+
+    @property
+    def is_blind(self) -> bool:
+        """Return whether none of the file could be read when it was needed last, so that a valid token is not known."""
+        return bool(self._mistakes) and self._seen is None
 
     def count(self) -> int:
         """Return how many tokens are valid now; raises ConfigurationError as `known` does."""

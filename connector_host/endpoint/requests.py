@@ -152,9 +152,14 @@ def admit(served: Mapping[str, Served], door: Door, trusted_proxies: tuple[str, 
         gate = one.gate if one is not None else _decoy(served)
         source = client_of(request, trusted_proxies)
         request[_SOURCE] = source.address
-        verdict = door.let_in(source, request.headers.get("Authorization", ""), gate, decoy=one is None)
+        given = request.headers.getall("Authorization", ())
+        # Of two nobody knows which one the hop before has judged.
+        token, several = (given[0], False) if len(given) == 1 else ("", bool(given))
+        others = (other.gate for other in served.values())
+        verdict = door.let_in(source, token, gate, decoy=one is None, others=others)
         if isinstance(verdict, TurnedAway) or one is None:
-            return _turn_away(verdict if isinstance(verdict, TurnedAway) else TurnedAway(401), request[REQUEST_ID])
+            away = verdict if isinstance(verdict, TurnedAway) else TurnedAway(401)
+            return _turn_away(TurnedAway(400) if several and away.status == _UNKNOWN else away, request[REQUEST_ID])
         request[SERVED] = one
         with calling(verdict), working_for(verdict.token):
             return await handler(request)
@@ -167,10 +172,13 @@ def _decoy(served: Mapping[str, Served]) -> TokenGate:
     return next((one.gate for one in served.values()), _NOBODY)
 
 
+_UNKNOWN: Final = 401
 _AWAY_WORDS: Final = {
+    400: "There is more than one Authorization header.",
     401: "The bearer token is missing or not valid for this address: check the tenant URL and the secret token.",
     403: "Requests from this network are not allowed here.",
     429: "There were too many requests with a wrong token: wait, then check the secret token.",
+    503: "Tokens cannot be judged at the moment; the log of the host names the cause.",
 }
 
 

@@ -109,3 +109,17 @@ def test_no_token_is_valid_at_a_decoy_and_trying_counts_as_a_guess():
     door = Door(lock_out=LockOut(failures=2, period_s=60))
     answers = [door.let_in(HERE, "Bearer right", GATE, decoy=True).status for _ in range(3)]
     assert answers == [401, 401, 429]
+
+
+def test_while_tokens_cannot_be_read_none_is_called_wrong_and_nobody_is_locked_out(tmp_path):
+    door = Door(lock_out=LockOut(failures=2, period_s=60))
+    blind = TokenGate(file=tmp_path)  # a folder, which even root cannot read as a file
+    answers = [door.let_in(HERE, "Bearer one", blind) for _ in range(3)]
+    assert {(answer.status, answer.retry_after_s > 0) for answer in answers} == {(503, True)}
+    assert door.let_in(HERE, "", blind).status == 401
+    # Of other connectors, and of such as do not exist, the same is said: which one there is, is not told.
+    assert door.let_in(HERE, "Bearer wrong", GATE, others=[GATE, blind]).status == 503
+    assert door.let_in(HERE, "Bearer right", GATE, decoy=True, others=[GATE, blind]).status == 503
+    assert door.let_in(HERE, "Bearer right", GATE, others=[GATE, blind]) == Caller(
+        hash_token("right")[7:15], "192.0.2.1"
+    )

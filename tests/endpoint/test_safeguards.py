@@ -6,9 +6,12 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
+from connector_host.access.tokens import TokenGate
 from connector_host.endpoint.application import make_application
 from connector_host.endpoint.health import CertificateState
 from connector_host.endpoint.safeguards import HEADERS
+from connector_host.endpoint.served import Served
+from tests.endpoint.service import TOKEN
 
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
@@ -63,3 +66,22 @@ async def test_answers_of_a_host_that_is_about_to_stop_end_their_connection():
         assert "Connection" not in (await client.get("/healthz")).headers
         await application.shutdown()
         assert (await client.get("/healthz")).headers["Connection"] == "close"
+
+
+@pytest.mark.parametrize("other", ["wrong", TOKEN])
+@pytest.mark.parametrize("connector", ["HR", "Nowhere"])
+async def test_of_several_authorization_headers_none_is_chosen(scim, connector, other):
+    headers = [("Authorization", f"Bearer {TOKEN}"), ("Authorization", f"Bearer {other}")]
+    url = f"{scim.origin}/ecma2host_{connector}/scim/ServiceProviderConfig"
+    async with scim.session.get(url, headers=headers) as answer:
+        assert (answer.status, "more than one Authorization" in await answer.text()) == (400, True)
+
+
+async def test_tokens_that_cannot_be_read_any_more_are_a_fault_of_the_host_and_not_of_the_client(scim, tmp_path):
+    answers = []
+    for name in ("HR", "Nowhere"):
+        served = Served(scim.served.connector, scim.served.settings, TokenGate(file=tmp_path))
+        async with TestClient(TestServer(make_application({"HR": served}))) as client:
+            answer = await client.get(f"/ecma2host_{name}/scim/Users", headers={"Authorization": f"Bearer {TOKEN}"})
+            answers.append((answer.status, answer.headers["Retry-After"]))
+    assert answers == [(503, "30"), (503, "30")]
