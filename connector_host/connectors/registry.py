@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from connector_host.errors import ConfigurationError
+
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
@@ -30,10 +32,17 @@ def open_connector(name: str, settings: ConnectorSettings, state: Path | None = 
 
 
 def accept_types(name: str, state: Path) -> None:
-    """Let the types of columns be what they are now; a running host sees it when it looks at the table again."""
+    """Let the types of columns be what they are now; a running host sees it when it looks at the table again.
+
+    Raises ConfigurationError where the file that keeps them cannot be taken away.
+    """
     from connector_host.connectors.sql.known import file_of  # noqa: PLC0415 - the same
 
-    file_of(state, name).unlink(missing_ok=True)
+    file = file_of(state, name)
+    try:
+        file.unlink(missing_ok=True)
+    except OSError as failure:
+        raise ConfigurationError(f"state: {file} cannot be taken away ({failure.strerror}).") from failure
 
 
 def open_importer(

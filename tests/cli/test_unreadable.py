@@ -49,7 +49,12 @@ def hidden(configured):
 def test_the_check_says_what_this_account_may_not_read(hidden, name, fact, mend):
     done = run(hidden(name), "check")
     said = done.stdout + done.stderr
-    assert (done.returncode, fact in said, mend in said) == (1, True, True), said
+    assert (done.returncode, fact in said, mend in said, "--accept-types" in said) == (1, True, True, False), said
+
+
+def test_types_that_cannot_be_taken_away_are_told_in_a_line(hidden):
+    done = run(hidden("state"), "check", "--accept-types")
+    assert (done.returncode, "cannot be taken away (Permission denied)" in done.stderr) == (1, True), done.stderr
 
 
 def test_a_configuration_that_may_not_be_read_is_no_reason_to_start_again(hidden):

@@ -65,10 +65,14 @@ class KnownTypes:
             return {name: _column(kept) for name, kept in content["columns"].items()}
         except FileNotFoundError:
             return {}
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        except OSError as failure:
             raise ConfigurationError(
-                f"state: {self._path} cannot be read. Run `connector-host check --accept-types` to make it anew from "
-                "the table as it is."
+                f"state: {self._path} cannot be read ({failure.strerror}). Let the account that runs the host read it."
+            ) from failure
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise ConfigurationError(
+                f"state: {self._path} holds no types of columns. Run `connector-host check --accept-types` to make it "
+                "anew from the table as it is."
             ) from None
 
     def keep(self, columns: Mapping[str, Column]) -> None:
