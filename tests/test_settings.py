@@ -50,9 +50,7 @@ def test_a_relative_file_of_sqlite_is_beside_the_file(write, tmp_path, driver):
     assert load(write(text), variable).connectors["HR"].database == f"{driver}:///{tmp_path}/crm.db"
 
 
-@pytest.mark.parametrize(
-    "url", ["sqlite:////var/hr.db", "sqlite://", "sqlite:///:memory:", "sqlite:///file:x?uri=true", "db2://h/hr"]
-)
+@pytest.mark.parametrize("url", ["sqlite:////var/hr.db", "sqlite://", "sqlite:///:memory:", "db2://h/hr"])
 def test_a_database_that_is_no_relative_file_stays_what_it_is(write, url):
     assert load(write(GOOD.replace("sqlite:///hr.db", url)), {}).connectors["HR"].database == url
 
@@ -86,6 +84,13 @@ def test_a_mistake_is_told_with_line_key_and_mend(write, old, new, told):
 def test_what_is_no_address_to_listen_on_is_refused(write, listen):
     told = mistakes(write(GOOD.replace("[host]", f'[host]\nlisten = "{listen}"')))
     assert told == [f"FILE:2: host.listen: {listen!r} is no address: write one of this machine, or 0.0.0.0 for all."]
+
+
+@pytest.mark.parametrize("url", ["sqlite:///file:hr.db?uri=true", "sqlite+pysqlite:///FILE:/var/hr.db?mode=ro"])
+def test_a_file_of_sqlite_that_no_folder_can_be_put_before_is_refused(write, url):
+    [told] = mistakes(write(GOOD.replace("sqlite:///hr.db", url)))
+    assert told.startswith("FILE:6: connectors.HR.database: names its file by file:")
+    assert told.endswith("write sqlite:///PATH.")
 
 
 @pytest.mark.parametrize("listen", ["127.0.0.1", "::", "fe80::1%eth0", "localhost", "hr-1.example.org"])

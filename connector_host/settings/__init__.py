@@ -21,7 +21,7 @@ from connector_host.settings.connectors import (
     SigningSettings,
     SqlSettings,
 )
-from connector_host.settings.databases import placed_database
+from connector_host.settings.databases import placed_database, refuse_uri
 from connector_host.settings.frozen import Settings
 from connector_host.settings.host import AuditSettings, HostSettings
 from connector_host.settings.loading import (
@@ -58,4 +58,5 @@ __all__ = [
     "load",
     "placed_database",
     "read_document",
+    "refuse_uri",
 ]

@@ -10,6 +10,7 @@ from zoneinfo import available_timezones
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
+from connector_host.settings.databases import refuse_uri
 from connector_host.settings.frozen import Settings
 
 if TYPE_CHECKING:
@@ -284,6 +285,12 @@ class SqlSettings(Settings):
     """Seconds that one statement may take in the database."""
     rediscover_s: float = Field(default=60.0, ge=1)
     """Seconds after which the table's columns are looked at again, so that new ones appear by themselves."""
+
+    @field_validator("database")
+    @classmethod
+    def _has_a_place(cls, database: str) -> str:
+        refuse_uri(database)
+        return database
 
     @field_validator("token_hashes")
     @classmethod

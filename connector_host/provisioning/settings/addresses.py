@@ -6,6 +6,7 @@ import re
 from typing import Final
 from urllib.parse import urlsplit
 
+from connector_host.settings import refuse_uri
 from connector_host.urls import split
 
 LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -15,9 +16,6 @@ DATABASE_URL: Final = re.compile(
     r"[\w+]+://(?:[^:/@]*(?P<password>:[^@]*)?@)?(?:\[[^/?]+\]|[^/:?]+)?(?::(?P<port>[^/?]*))?(?:[/?]|$)"
 )
 """The beginning of a SQLAlchemy URL, split as SQLAlchemy does: a password goes on to the first `@`."""
-
-SQLITE_URI: Final = re.compile(r"sqlite(?:\+pysqlite)?:///file:", re.IGNORECASE)
-"""One that names a file of SQLite by an address within the address, which SQLite would read by rules of its own."""
 
 
 def is_loopback(url: str) -> bool:
@@ -30,8 +28,7 @@ def database_parts(url: str, example: str) -> re.Match[str]:
     parts = DATABASE_URL.match(url)
     if parts is None:
         raise ValueError(f"is no SQLAlchemy URL: write {example}")
-    if SQLITE_URI.match(url):
-        raise ValueError("names its file by file:, which is relative to wherever somebody starts: write sqlite:///PATH")
+    refuse_uri(url)
     port = parts["port"]
     if port and not (port.isdecimal() and 0 < int(port) <= PORT_MAX):
         raise ValueError(f"its port is none: write a number up to {PORT_MAX}, or leave it out ({example})")
