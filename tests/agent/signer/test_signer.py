@@ -253,6 +253,25 @@ async def test_an_upstream_that_does_not_answer_leaves_a_write_unknown(pair, loc
         assert ("unknown" in (await response.json(content_type=None))["detail"]) == (method == "POST")
 
 
+async def test_a_request_that_does_not_end_is_given_up_once_the_time_to_stop_is_over(log, papers, key, local):
+    asked = asyncio.Event()
+
+    async def never(_):
+        asked.set()
+        await asyncio.Event().wait()
+
+    async with host_server(papers) as host:
+        host.answer = never
+        async with signing(log, host.url, key, trust=papers.authority, stop_s=3.0) as url:
+            answer = asyncio.create_task(local.get(url + USERS))
+            await asked.wait()
+            told = asyncio.get_running_loop().time()
+        # Not after twice that time, as aiohttp would by itself: the service manager was told less.
+        assert 3.0 <= asyncio.get_running_loop().time() - told < 6.0
+        with pytest.raises(aiohttp.ClientError):
+            await answer
+
+
 @pytest.mark.parametrize(
     "upstream", ["http://relay.example.org", "relay", "https://a@relay.example.org", "https://x/?a"]
 )
