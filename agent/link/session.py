@@ -290,8 +290,8 @@ class Session:
         theirs, ours = hello.versions, self._hello.versions
         self.version = min(theirs[1], ours[1])
         if self.version < max(theirs[0], ours[0]):
-            self.drain(f"it speaks versions {_range(ours)} of the protocol, and was offered {_range(theirs)}")
-            raise ProtocolViolation(f"versions {_range(theirs)} of the protocol, and this end speaks {_range(ours)}")
+            self.drain(f"it speaks {_range(ours)} of the protocol, and was offered {_range(theirs)}")
+            raise ProtocolViolation(f"{_range(theirs)} of the protocol, and this end speaks {_range(ours)}")
         if not 0 < hello.window <= CREDIT_LIMIT:
             raise ProtocolViolation(f"a window of {hello.window} bytes")
         self.peer = hello
@@ -387,4 +387,5 @@ class Session:
 
 
 def _range(versions: tuple[int, int]) -> str:
-    return f"{versions[0]} to {versions[1]}"
+    oldest, newest = versions
+    return f"version {oldest}" if oldest == newest else f"versions {oldest} to {newest}"

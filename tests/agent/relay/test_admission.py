@@ -75,7 +75,7 @@ async def test_an_agent_of_another_version_hears_which_one_the_relay_speaks(chai
             while (message := await socket.receive()).type is aiohttp.WSMsgType.BINARY:
                 said += message.data
     assert [frame.kind for frame in unpack(said)] == [Kind.HELLO, Kind.GOAWAY]
-    assert said.endswith(b"it speaks version 1 of the protocol, and was offered 2 to 3")
+    assert said.endswith(b"it speaks version 1 of the protocol, and was offered versions 2 to 3")
 
 
 async def test_a_silent_link_is_given_up(chain, client):
