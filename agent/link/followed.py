@@ -35,9 +35,9 @@ class FollowedContext:
                 logs.event(events.CERTIFICATE_WARNING, level=logging.WARNING, fact=str(failure), mend=mend)
         return self._context
 
-    def _stamp(self) -> tuple[tuple[int, int, int], ...]:
+    def _stamp(self) -> tuple[tuple[int, int, int, int], ...]:
         try:
             facts = [file.stat() for file in self._files]
         except OSError:  # one of them is being exchanged just now, or loading says what is wrong
             return ()
-        return tuple((found.st_mtime_ns, found.st_ino, found.st_mode) for found in facts)
+        return tuple((found.st_mtime_ns, found.st_size, found.st_ino, found.st_mode) for found in facts)
