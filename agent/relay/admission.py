@@ -13,6 +13,7 @@ import secrets
 import ssl
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
@@ -32,6 +33,7 @@ from connector_host.clock import now
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
+    from datetime import datetime
 
     from agent.relay.enrolment import Enrolment
     from agent.relay.matching import Agents
@@ -39,6 +41,10 @@ if TYPE_CHECKING:
 
 _RENEWALS_PER_S: Final = 0.1
 """Certificates of one agent in a second; an agent asks again after half a minute, and for one a fortnight."""
+
+_EXPIRED: Final = "the agent's certificate has expired"
+_LINGER: Final = timedelta(minutes=10)
+"""What a link still carries when its agent's certificate is over gets this long to end."""
 
 HELLO_S: Final = 10.0
 """Seconds in which an agent that was let in must say hello."""
@@ -51,6 +57,8 @@ class _Visitor:
     tenant: str
     peer: str | None
     """The address."""
+    certificate: bytes
+    """What the agent showed in the TLS handshake, DER; empty for one that showed none."""
     name: AgentName | None
     """Whom the certificate names; None for an agent with a token, and for one that has still to prove itself."""
     challenge: bytes
@@ -74,6 +82,8 @@ class Admission:
     """When and why an agent was not let in, or a request that was let in was not carried; the last of both."""
     named: dict[Link, AgentName] = field(default_factory=dict)
     """The live links of agents with a certificate."""
+    _ends: dict[Link, datetime] = field(default_factory=dict)
+    """Until when each of them is good."""
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
     _renewals: Rates = field(default_factory=lambda: Rates(_RENEWALS_PER_S))
 
@@ -105,29 +115,35 @@ class Admission:
             if name.agent in revoked:
                 link.cut("the agent was revoked")
 
+    def end_expired(self) -> None:
+        """Have no more requests on links whose agent's certificate is over; they end with what they carry."""
+        moment = now()
+        for link, end in self._ends.items():
+            if moment < end:
+                continue
+            if not link.drains.is_set():
+                self.last_error = dated(f"the certificate of agent {link.peer.name} has expired")
+            link.drain(_EXPIRED)
+            if moment >= end + _LINGER:
+                link.cut(_EXPIRED)
+
     def _refused(self, peer: str | None, reason: str, tenant: str | None = None) -> None:
         logs.event(events.LINK_REFUSED, level=logging.WARNING, tenant=tenant, peer=peer, reason=reason)
         self.last_error = dated(f"an agent at {peer} was not let in: {reason}")
 
     async def _look_at(self, request: web.BaseRequest, tenant: str) -> _Visitor | None:
         """Return who asks to be let in, None where nobody knows them; raises StoreUnavailable."""
-        name = self._certified(request)
+        shown = _shown(request)
+        name = self.enrolment.authority.recognise(shown, now()) if shown else None
         if name is not None:
             welcome = name.tenant == tenant and await self.tenants.welcomes(tenant, name.agent)
-            return _Visitor(tenant, request.remote, name, b"") if welcome else None
+            return _Visitor(tenant, request.remote, shown, name, b"") if welcome else None
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() == "certificate":
-            return _Visitor(tenant, request.remote, None, secrets.token_bytes(CHALLENGE_BYTES))
+            return _Visitor(tenant, request.remote, b"", None, secrets.token_bytes(CHALLENGE_BYTES))
         if scheme.lower() == "bearer" and self.tenants.admits(tenant, token.strip()):
-            return _Visitor(tenant, request.remote, None, b"")
+            return _Visitor(tenant, request.remote, b"", None, b"")
         return None
-
-    def _certified(self, request: web.BaseRequest) -> AgentName | None:
-        """Return whom the client certificate of the TLS handshake names."""
-        transport = request.transport
-        session = None if transport is None else transport.get_extra_info("ssl_object")
-        shown = session.getpeercert(binary_form=True) if isinstance(session, ssl.SSLObject) else None
-        return self.enrolment.authority.recognise(shown, now()) if shown is not None else None
 
     async def _proven(self, visitor: _Visitor, hello: Hello) -> AgentName | None:
         """Return whom the hello proves to be; None where it proves nobody who is welcome, or nobody can tell."""
@@ -179,6 +195,9 @@ class Admission:
         )
         if name is not None:
             self.named[link] = name
+            self._ends[link] = x509.load_der_x509_certificate(
+                visitor.certificate or link.peer.certificate
+            ).not_valid_after_utc
             link.on_renewal = lambda request: self._on_renewal(link, name, request)
         self.agents.add(tenant, link)
         try:
@@ -186,10 +205,14 @@ class Admission:
         finally:
             self.agents.remove(tenant, link)
             self.named.pop(link, None)
+            self._ends.pop(link, None)
             logs.event(events.LINK_ENDED, tenant=tenant, agent=agent, id=identity, reason=link.end_reason)
 
     def _on_renewal(self, link: Link, name: AgentName, request: bytes) -> None:
-        """Begin to issue the agent's next certificate; a request that comes too soon is passed over, and not logged."""
+        """Begin to issue the agent's next certificate; one that comes too soon or too late is passed over, unlogged."""
+        end = self._ends.get(link)
+        if end is None or now() >= end:
+            return
         if self._renewals.take(name.agent, asyncio.get_running_loop().time()):
             self.last_error = dated(f"agent {link.peer.name} asks for certificates too often")
             return
@@ -202,6 +225,8 @@ class Admission:
             # The agent asks again in a minute.
             logs.event(events.ENROLMENT_REFUSED, level=logging.WARNING, agent=name.agent, reason=str(refused))
             return
+        end = x509.load_pem_x509_certificate(certificate).not_valid_after_utc
+        self._ends.update({one: end for one, other in self.named.items() if other == name})
         link.session.send_renewed(certificate)
         link.flush()
 
@@ -209,6 +234,13 @@ class Admission:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _shown(request: web.BaseRequest) -> bytes:
+    """Return the client certificate of the TLS handshake, DER, empty where there was none."""
+    transport = request.transport
+    session = None if transport is None else transport.get_extra_info("ssl_object")
+    return (session.getpeercert(binary_form=True) or b"") if isinstance(session, ssl.SSLObject) else b""
 
 
 _CHALLENGE: Final = {"WWW-Authenticate": 'Bearer realm="agents"'}

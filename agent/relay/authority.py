@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 CERTIFICATE_FILE: Final = "agent-authority.pem"
 KEY_FILE: Final = "agent-authority-key.pem"
 
+_MEND: Final = f"Take both files, {CERTIFICATE_FILE} and {KEY_FILE}, from the state of another node, or from a backup."
+"""Only a relay makes them, and another authority would be a stranger to every agent that is enrolled."""
+
 _BACKDATED: Final = timedelta(minutes=5)
 """So that an agent whose clock is a little behind accepts what was issued this minute."""
 
@@ -105,7 +108,7 @@ def load_authority(certificate: Path, key: Path) -> Authority:
         identity = load_pair(certificate, key)
     except UnusableFile as failure:
         field = "agent_authority_key" if failure.finding.subject == "key" else "agent_authority"
-        raise ConfigurationError(f"relay.{field}: {failure}") from failure
+        raise ConfigurationError(f"relay.{field}: {failure.finding.fact} {_MEND}") from failure
     if not isinstance(identity.key, ec.EllipticCurvePrivateKey):
         raise ConfigurationError(f"relay.agent_authority_key: {key} is not a key that this program made.")
     refuse_open(key, "relay.agent_authority_key")

@@ -13,11 +13,13 @@ from aiohttp import web
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from agent import events, logs
+from agent.errors import AgentError
 from agent.link.credentials import AgentName
 from agent.link.messages import EnrolmentAnswer, EnrolmentRequest
 from agent.relay.authority import RequestRefused
 from agent.relay.databases import StoreUnavailable
 from agent.relay.store import EnrolledAgent
+from agent.settings import TENANT_NAME
 from connector_host.clock import now
 
 if TYPE_CHECKING:
@@ -30,6 +32,10 @@ BODY_BYTES: Final = 16_384
 NAME_CHARS: Final = 100
 BODY_S: Final = 10.0
 """Seconds in which the whole of a request to enrol must come."""
+
+
+class _TokenRefused(AgentError):
+    """Nobody may enrol with this token."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,24 +54,27 @@ class Enrolment:
                 body = await request.content.readexactly(min(request.content_length or 0, BODY_BYTES))
             wanted = msgspec.json.decode(body, type=EnrolmentRequest)
         except (msgspec.MsgspecError, EOFError, TimeoutError):
-            return _refuse(400, "The enrolment request cannot be read.")
+            return _refuse(400, "The enrolment request cannot be read.", request.remote)
+        # Whoever stands at the door says it: it goes into the log where it can be a tenant's name, and nothing else.
+        tenant = wanted.tenant if TENANT_NAME.fullmatch(wanted.tenant) else None
         try:
-            return await self._enrol(wanted, request.remote)
+            return await self._enrol(wanted)
+        except _TokenRefused as refused:
+            return _refuse(403, str(refused), request.remote, tenant)
         except RequestRefused as refused:
-            return _refuse(400, str(refused))
+            return _refuse(400, str(refused), request.remote, tenant)
         except StoreUnavailable as failure:
-            logs.event(events.ENROLMENT_REFUSED, level=logging.WARNING, peer=request.remote, reason=str(failure))
-            return _refuse(503, "The relay's store cannot be asked just now: try again later.")
+            detail = "The relay's store cannot be asked just now: try again later."
+            return _refuse(503, detail, request.remote, tenant, reason=str(failure))
 
-    async def _enrol(self, wanted: EnrolmentRequest, peer: str | None) -> web.StreamResponse:
+    async def _enrol(self, wanted: EnrolmentRequest) -> web.StreamResponse:
         moment = now()
         if not wanted.name.isprintable() or not 0 < len(wanted.name) <= NAME_CHARS:
             raise RequestRefused(f"agent.name: an agent has a name of 1 to {NAME_CHARS} printable characters.")
         # The token is spent before anything is issued: one that was overheard and raced is worth one agent, not two.
         spent = await asyncio.to_thread(self.store.use_enrolment, wanted.tenant, wanted.token, int(moment.timestamp()))
         if not spent:
-            logs.event(events.ENROLMENT_REFUSED, level=logging.WARNING, peer=peer)
-            return _refuse(403, "This enrolment token is not valid: it was used, has expired, or is of another tenant.")
+            raise _TokenRefused("This enrolment token is not valid: it was used, has expired, or is of another tenant.")
         name = AgentName(wanted.tenant, uuid.uuid4().hex)
         certificate = self.authority.issue(wanted.request.encode(), name, wanted.name, moment, self.life)
         ends_s = int(certificate.not_valid_after_utc.timestamp())
@@ -86,5 +95,14 @@ class Enrolment:
         return certificate.public_bytes(Encoding.PEM)
 
 
-def _refuse(status: int, detail: str) -> web.Response:
+def _refuse(status: int, detail: str, peer: str | None, tenant: str | None = None, *, reason: str = "") -> web.Response:
+    """Answer with the detail, and log it, or another reason that is not for everybody."""
+    logs.event(
+        events.ENROLMENT_REFUSED,
+        level=logging.WARNING,
+        tenant=tenant,
+        peer=peer,
+        status=status,
+        reason=reason or detail,
+    )
     return web.Response(status=status, body=msgspec.json.encode({"detail": detail}), content_type="application/json")

@@ -151,10 +151,11 @@ def _agree(records: Store, authority: Authority) -> None:
 
 
 async def _look_at_store(records: Store, tenants: Tenants, admission: Admission) -> None:
-    """Take over what commands write: new tenants, and revocations, which end live links."""
+    """Take over what commands write: new tenants, and revocations, which end live links as certificates' ends do."""
     trouble = ""
     while True:
         await asyncio.sleep(LOOK_S)
+        admission.end_expired()
         try:
             await asyncio.to_thread(tenants.refresh)
             admission.cut_revoked(await asyncio.to_thread(records.revoked))

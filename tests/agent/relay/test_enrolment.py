@@ -21,7 +21,7 @@ from agent.link.messages import EnrolmentAnswer, Hello
 from agent.link.packing import encode
 from agent.outbound import credentials
 from agent.outbound.credentials import EnrolmentRefused, enrol, new_request
-from agent.relay.authority import KEY_FILE, RequestRefused, open_authority
+from agent.relay.authority import CERTIFICATE_FILE, KEY_FILE, RequestRefused, open_authority
 from agent.relay.databases import SQLite
 from agent.relay.store import FILE, Store
 from connector_host.clock import now
@@ -92,6 +92,22 @@ async def test_a_token_that_nobody_made_is_refused(chain, host, token):
     await chain.start_relay()
     with pytest.raises(EnrolmentRefused, match="not valid"):
         await enrolled(chain, host, token)
+    logged = await chain.log.wait_for(events.ENROLMENT_REFUSED, tenant="acme", status=403)
+    assert "it was used, has expired, or is of another tenant" in logged["reason"]
+    assert not token or token not in str(logged)
+
+
+async def test_the_log_says_why_a_request_to_enrol_is_refused_and_no_tenant_that_can_be_none(chain, client):
+    await chain.start_relay()
+    wanted = {"tenant": "two\nlines", "token": invite(chain), "name": "", "request": ""}
+    async with client.post(f"{chain.url}/enroll", data=msgspec.json.encode(wanted)) as response:
+        assert response.status == 400
+    logged = await chain.log.wait_for(events.ENROLMENT_REFUSED, status=400)
+    assert "agent.name: an agent has a name" in logged["reason"]
+    assert logged.get("tenant") is None
+    async with client.post(f"{chain.url}/enroll", data=b"{}") as response:
+        assert response.status == 400
+    await chain.log.wait_for(events.ENROLMENT_REFUSED, reason="The enrolment request cannot be read.")
 
 
 async def test_a_token_of_another_tenant_is_refused(chain, host):
@@ -213,6 +229,48 @@ async def test_an_expired_agent_says_what_to_do_and_recovers_without_a_restart(c
         await chain.relay_sees(1)
 
 
+async def test_a_link_ends_with_the_certificate_of_its_agent(chain, host):
+    await chain.start_relay(agent_days=60 / DAY_S)
+    settings, _ = await enrolled(chain, host)
+    chain.run_agent(settings)
+    await chain.relay_sees(1)
+    await chain.log.wait_for(events.CERTIFICATE_RENEWED)
+    with time_machine.travel(now() + timedelta(minutes=2), tick=True):
+        # What the agent itself logs names the relay.
+        await chain.log.wait_for(events.LINK_ENDED, relay=chain.url, reason="the agent's certificate has expired")
+        await chain.relay_sees(0)
+
+
+async def test_an_agent_that_stays_when_its_certificate_has_expired_is_cut_off(chain, host, client):
+    await chain.start_relay(agent_days=60 / DAY_S)
+    _, identity = await enrolled(chain, host)
+    context = chain.papers.context()
+    identity.add_to(context)
+    async with client.ws_connect(f"{chain.url}/link/acme", ssl=context) as socket:
+        await socket.send_bytes(pack(Kind.HELLO, 0, encode(Hello((1, 1), 65_536, "one", "0"))))
+        await chain.relay_sees(1)
+        with time_machine.travel(now() + timedelta(minutes=12), tick=True):
+            await socket.send_bytes(pack(Kind.RENEW, 0, credentials.new_request()[1]))
+            await chain.log.wait_for(events.LINK_ENDED, reason="the agent's certificate has expired")
+    assert events.AGENT_RENEWED not in [event for event, _ in chain.log.seen]
+
+
+async def test_links_of_an_agent_that_renewed_its_certificate_go_on(chain, host, client):
+    await chain.start_relay(agent_days=900 / DAY_S)
+    settings, _ = await enrolled(chain, host, links=2)
+    begin = now()
+    with time_machine.travel(begin + timedelta(minutes=9), tick=True):
+        chain.run_agent(settings)
+        await chain.log.wait_for(events.CERTIFICATE_RENEWED)
+        await chain.relay_sees(2)
+    with time_machine.travel(begin + timedelta(minutes=17), tick=True):
+        invite(chain, "late")
+        async with asyncio.timeout(5):
+            while (await client.get(chain.address(tenant="late"))).status == 404:  # noqa: ASYNC110 - a look once a second
+                await asyncio.sleep(0.05)
+    assert events.LINK_ENDED not in [event for event, _ in chain.log.seen]
+
+
 async def test_a_certificate_of_another_authority_is_not_taken(chain, host, tmp_path):
     await chain.start_relay()
     settings, identity = await enrolled(chain, host)
@@ -286,6 +344,16 @@ def test_an_authority_with_the_key_of_another_is_refused_by_the_key_that_is_wron
     (tmp_path / "b" / KEY_FILE).replace(tmp_path / "a" / KEY_FILE)
     with pytest.raises(ConfigurationError, match=r"relay\.agent_authority_key: .* is not the key of the certificate"):
         open_authority(tmp_path / "a", now())
+
+
+def test_a_missing_authority_sends_nobody_to_a_program_that_makes_another_thing(tmp_path):
+    made = open_authority(tmp_path, now())
+    (tmp_path / CERTIFICATE_FILE).unlink()
+    wanted = r"relay\.agent_authority: .* does not exist\. Take both files, .* from the state of another node"
+    with pytest.raises(ConfigurationError, match=wanted) as caught:
+        open_authority(tmp_path, now())
+    assert made.pem.decode() not in str(caught.value)
+    assert "connector-host" not in str(caught.value)
 
 
 def test_a_proof_fits_one_challenge(tmp_path):
