@@ -13,7 +13,7 @@ from sqlalchemy.exc import ArgumentError
 
 from connector_host.errors import ConfigurationError
 from connector_host.secret_files import read_secret_file
-from connector_host.settings import SqlSettings
+from connector_host.settings import SqlSettings, refuse_uri
 from connector_host.setup.ecma2host.procedures import text_for
 from connector_host.setup.plans import best_anchor
 from connector_host.setup.secrets import opened
@@ -59,10 +59,14 @@ def of_url(text: str, password_file: Path | None, environment: Mapping[str, str]
     """Return the login for a URL that a person typed; the password comes from the file, the URL, or the environment.
 
     The path of a SQLite database is made absolute, since the service runs in another folder. Raises
-    ConfigurationError for what is no URL, or where the file cannot be read.
+    ConfigurationError for what is no URL, or no place that stays the same, or where the file cannot be read.
     """
     environment = os.environ if environment is None else environment
     url = read_url(text)
+    try:
+        refuse_uri(text)
+    except ValueError as failure:
+        raise ConfigurationError(f"The URL of the database {failure}.") from failure
     within, url = _taken_out(url)
     given = (
         read_secret_file(password_file, "--password-file")
@@ -71,7 +75,7 @@ def of_url(text: str, password_file: Path | None, environment: Mapping[str, str]
     )
     if url.get_backend_name() == "sqlite" and not password_file and not within:
         given = None  # the variable is there for another database
-    if url.get_backend_name() == "sqlite" and url.database and not url.database.startswith((":", "file:")):
+    if url.get_backend_name() == "sqlite" and url.database and not url.database.startswith(":"):
         url = url.set(database=str(Path(url.database).absolute()))
     return Login(url.render_as_string(hide_password=False), given or None)
 

@@ -41,6 +41,11 @@ def test_the_path_of_a_database_file_becomes_absolute(tmp_path, monkeypatch):
     assert of_url("sqlite:///hr.db", None, {}).url == f"sqlite:///{tmp_path}/hr.db"
 
 
+def test_a_database_file_that_is_named_by_an_address_is_refused_before_anything_is_written():
+    with pytest.raises(ConfigurationError, match="write sqlite:///PATH"):
+        of_url("sqlite:///file:hr.db?uri=true", None, {})
+
+
 def test_a_person_is_asked_only_where_a_password_may_be_needed():
     assert of_url("postgresql://scim@db/hr", None, {}).may_need_password
     assert not of_url("postgresql://scim:p@db/hr", None, {}).may_need_password
