@@ -223,6 +223,8 @@ async def read_bounded(request: web.Request) -> bytes:
         raise ScimError(
             408, f"The request body did not come within {limits.request_s:g} s. Nothing was done."
         ) from failure
+    except web.RequestPayloadError as failure:
+        raise ScimError(400, "The request body is not coded as its headers say.", "invalidSyntax") from failure
     if len(body) > bound:
         raise web.HTTPRequestEntityTooLarge(bound, len(body))
     return body

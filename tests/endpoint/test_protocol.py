@@ -103,6 +103,17 @@ async def test_a_body_that_breaks_off_is_the_clients_fault_and_not_the_databases
         assert scim.rows() == []
 
 
+async def test_a_body_that_is_not_compressed_as_its_header_says_is_the_clients_fault(tmp_path):
+    async with serve(tmp_path) as scim, connected(scim) as (reader, writer):
+        writer.write(
+            f"POST {TARGET} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {TOKEN}\r\n"
+            'Content-Encoding: gzip\r\nContent-Length: 20\r\n\r\n{"userName": "anna"}'.encode()
+        )
+        head, error = await answer_to(reader)
+    assert head.startswith("HTTP/1.1 400 ")
+    assert (error["scimType"], "headers" in error["detail"]) == ("invalidSyntax", True)
+
+
 async def test_a_connection_that_brings_no_request_is_closed(tmp_path, monkeypatch):
     from connector_host.endpoint import protocol
 
