@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
-from urllib.request import getproxies_environment, proxy_bypass
+from urllib.request import getproxies, getproxies_environment, proxy_bypass
 
+from aiohttp import encode_basic_auth
 from yarl import URL
 
 from agent.errors import ConfigurationError
@@ -12,6 +14,15 @@ from connector_host.urls import split
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+
+@dataclass(frozen=True, slots=True)
+class Proxy:
+    """The HTTP proxy of a connection, as arguments of aiohttp; None where there is none."""
+
+    url: URL | None = None
+    headers: dict[str, str] | None = None
+
 
 _HTTPS: Final = frozenset({"https"})
 _BESIDE: Final = "and the password into agent.proxy_password_file"
@@ -32,16 +43,39 @@ def proxy_url(text: str) -> URL:
     return _origin(text, frozenset({"http"}), "agent.proxy", f"http://[USER@]NAME:PORT, {_BESIDE}", user=True)
 
 
-def judge_environment(hosts: Iterable[str | None]) -> None:
-    """Refuse what HTTPS_PROXY holds and is no proxy, where one of these hosts is reached through it.
+def proxy_with_login(url: URL, password: str) -> Proxy:
+    """Return the proxy at this URL, with the login of its user where it names one."""
+    if url.user is None:
+        return Proxy(url)
+    return Proxy(url.with_user(None), {"Proxy-Authorization": encode_basic_auth(url.user, password)})
 
-    aiohttp, which reads it for each connection, knows no better then than to repeat it, password and all.
+
+def environment_proxy(url: URL) -> Proxy:
+    """Return the proxy that the environment names for this URL.
+
+    aiohttp's own `trust_env` would take a login from ~/.netrc besides, for the relay, too, and pass over a port in
+    NO_PROXY.
     """
+    text = getproxies().get("https")
+    if text is None or _needs_none(url):
+        return Proxy()
+    proxy = URL(text)
+    # TLS to a proxy is nothing that aiohttp takes from the environment.
+    return proxy_with_login(proxy, proxy.password or "") if proxy.scheme == "http" else Proxy()
+
+
+def judge_environment(urls: Iterable[URL]) -> None:
+    """Refuse what HTTPS_PROXY holds and is no proxy, where one of these URLs is reached through it."""
     text = getproxies_environment().get("https")
-    if text is None or all(proxy_bypass(host or "") for host in hosts):
+    if text is None or all(_needs_none(url) for url in urls):
         return
     wanted = "http://[USER:PASSWORD@]NAME:PORT, or name what needs no proxy in NO_PROXY"
     _judged(text, _HTTPS | {"http"}, "HTTPS_PROXY", wanted, user=True, password=True)
+
+
+def _needs_none(url: URL) -> bool:
+    """Return whether NO_PROXY names this host, alone or with its port."""
+    return bool(proxy_bypass(url.host or "") or proxy_bypass(f"{url.host_subcomponent}:{url.port}"))
 
 
 def upstream_url(text: str) -> str:

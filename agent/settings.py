@@ -244,7 +244,7 @@ class AgentSettings(Settings, frozen=True, kw_only=True):
     sent. It is read again every few seconds."""
     proxy: str | None = None
     """An HTTP proxy that the way to the relay leads through, `http://[USER@]NAME:PORT`; left out, the environment's
-    HTTPS_PROXY and NO_PROXY count."""
+    HTTPS_PROXY and NO_PROXY (`NAME`, or `NAME:PORT`) count."""
     proxy_password_file: Path | None = None
     """A file that holds the password for the proxy and nothing else."""
     passthrough: bool = False

@@ -154,13 +154,13 @@ async def enrol(settings: AgentSettings, relay: URL, state: Path, token: str) ->
     """
     key, request = new_request()
     wanted = EnrolmentRequest(settings.tenant, token, settings.name, request.decode())
-    data, way = msgspec.json.encode(wanted), Way(settings)
+    data, url, way = msgspec.json.encode(wanted), relay / "enroll", Way(settings).to(relay)
     trust = trusting(settings.relay_trust, "agent.relay_trust")
     try:
         async with (
             asyncio.timeout(ANSWER_S),
-            way.client as client,
-            client.post(relay / "enroll", data=data, ssl=trust, proxy=way.url, proxy_headers=way.headers) as response,
+            aiohttp.ClientSession() as client,
+            client.post(url, data=data, ssl=trust, proxy=way.url, proxy_headers=way.headers) as response,
         ):
             body = await response.read()
     except aiohttp.ClientConnectorError as failure:

@@ -71,7 +71,7 @@ class Dialler:
 
     async def run(self) -> None:
         """Dial and dial again until `stop`; then return once the last link has ended."""
-        async with self._way.client as client, asyncio.TaskGroup() as tasks:
+        async with aiohttp.ClientSession() as client, asyncio.TaskGroup() as tasks:
             for number in range(self._settings.links):
                 tasks.create_task(self._hold(client, tasks, number))
             tasks.create_task(self._renew())
@@ -146,11 +146,13 @@ class Dialler:
             identity.add_to(trust)
         shown = "Certificate" if identity is not None else f"Bearer {read_token(self._settings)}"
         async with asyncio.timeout(self._settings.relay_connect_s):
+            # In a thread: some systems ask DNS for it.
+            way = await asyncio.to_thread(self._way.to, url)
             socket = await client.ws_connect(
                 url,
                 ssl=trust,
-                proxy=self._way.url,
-                proxy_headers=self._way.headers,
+                proxy=way.url,
+                proxy_headers=way.headers,
                 headers={"Authorization": shown},
                 max_msg_size=MESSAGE_BYTES,
                 timeout=aiohttp.ClientWSTimeout(ws_close=1.0),

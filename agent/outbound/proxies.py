@@ -1,6 +1,6 @@
 """How the relay is reached where the way out leads through an HTTP proxy: by configuration, else by environment.
 
-The environment's HTTPS_PROXY and NO_PROXY are read by aiohttp itself. The connection through the proxy is TLS with the
+The connection through the proxy is TLS with the
 relay, so the proxy sees no more than the relay's name.
 """
 
@@ -8,9 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import aiohttp
-
-from agent.addresses import judge_environment, proxy_url, relay_url
+from agent.addresses import Proxy, environment_proxy, judge_environment, proxy_url, proxy_with_login, relay_url
 from agent.secrets import read_secret
 
 if TYPE_CHECKING:
@@ -20,28 +18,22 @@ if TYPE_CHECKING:
 
 
 class Way:
-    """The way to the relay, as arguments of aiohttp."""
+    """The way to the relay."""
 
     def __init__(self, settings: AgentSettings) -> None:
         """Read the settings; raises ConfigurationError where the proxy, configured or of the environment, is none."""
         if settings.proxy is None:
             relays = (settings.relay,) if isinstance(settings.relay, str) else settings.relay
-            judge_environment(relay_url(url).host for url in relays)
-        self.url, self.headers = _configured(settings)
+            judge_environment(relay_url(url) for url in relays)
+        self._configured = None if settings.proxy is None else _configured(proxy_url(settings.proxy), settings)
 
-    @property
-    def client(self) -> aiohttp.ClientSession:
-        """Return a new session; the environment counts only where no proxy is configured."""
-        return aiohttp.ClientSession(trust_env=self.url is None)
+    def to(self, url: URL) -> Proxy:
+        """Return the proxy to this URL; the environment counts only where none is configured."""
+        return self._configured or environment_proxy(url)
 
 
-def _configured(settings: AgentSettings) -> tuple[URL | None, dict[str, str] | None]:
-    if settings.proxy is None:
-        return None, None
-    url = proxy_url(settings.proxy)
-    if url.user is None:
-        return url, None
-    return url.with_user(None), {"Proxy-Authorization": aiohttp.encode_basic_auth(url.user, _password(settings))}
+def _configured(url: URL, settings: AgentSettings) -> Proxy:
+    return Proxy(url) if url.user is None else proxy_with_login(url, _password(settings))
 
 
 def _password(settings: AgentSettings) -> str:

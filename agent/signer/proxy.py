@@ -26,6 +26,7 @@ from connector_host.signing.requests import Asked, CannotSign, sign
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from agent.addresses import Proxy
     from agent.link.followed import FollowedContext
     from connector_host.signing.keys import SigningKey
 
@@ -54,6 +55,8 @@ class Signer:
     session: aiohttp.ClientSession
     trust: FollowedContext
     """Whom it believes there."""
+    proxy: Proxy
+    """The way there."""
     body_bytes: int
 
     async def serve(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -103,6 +106,8 @@ class Signer:
                 headers=headers,
                 data=body or None,
                 ssl=self.trust.context(),
+                proxy=self.proxy.url,
+                proxy_headers=self.proxy.headers,
                 allow_redirects=False,
                 skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
             ) as answer:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
 
 import aiohttp
 from aiohttp import web
+from yarl import URL
 
 from agent import __version__, events, logs
-from agent.addresses import judge_environment, upstream_url
+from agent.addresses import environment_proxy, judge_environment, upstream_url
 from agent.errors import CannotListen, ConfigurationError
 from agent.link.followed import FollowedContext
 from agent.link.tls import trusting
@@ -41,7 +41,8 @@ class _Server(web.Server):
 async def run(settings: SignerSettings, stop: asyncio.Event) -> None:
     """Serve until `stop` is set; raises ConfigurationError where the settings cannot be used."""
     upstream = upstream_url(settings.upstream)
-    judge_environment([urlsplit(upstream).hostname])
+    judge_environment([URL(upstream)])
+    proxy = environment_proxy(URL(upstream))
     try:
         key = load_key(settings.key)
     except UnusableKey as failure:
@@ -50,9 +51,9 @@ async def run(settings: SignerSettings, stop: asyncio.Event) -> None:
     connector = aiohttp.TCPConnector(limit=0)
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S, sock_read=settings.request_s)
     async with aiohttp.ClientSession(
-        connector=connector, timeout=timeout, auto_decompress=False, trust_env=True, cookie_jar=aiohttp.DummyCookieJar()
+        connector=connector, timeout=timeout, auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar()
     ) as session:
-        signer = Signer(upstream, key, session, trust, settings.body_bytes)
+        signer = Signer(upstream, key, session, trust, proxy, settings.body_bytes)
         runner = web.ServerRunner(_Server(signer.serve, access_log=None), shutdown_timeout=settings.stop_s)
         await runner.setup()
         try:

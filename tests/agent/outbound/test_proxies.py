@@ -125,10 +125,42 @@ def test_a_proxy_of_the_environment_that_is_none_is_refused_without_repeating_it
         Way(settings)
     assert "s3cret" not in str(caught.value)
     monkeypatch.setenv("NO_PROXY", "relay.example")
-    assert Way(settings).url is None
+    assert Way(settings).to(URL("https://relay.example")).url is None
 
 
 def test_what_is_a_proxy_of_the_environment_is_taken(tmp_path, monkeypatch):
     settings = AgentSettings(relay="https://relay.example", tenant="t", host="https://h", state=tmp_path)
     monkeypatch.setenv("HTTPS_PROXY", "http://me:s3cret@proxy.example:3128/")
-    assert Way(settings).url is None
+    way = Way(settings).to(URL("https://relay.example"))
+    assert way.url == URL("http://proxy.example:3128/")
+    assert way.headers == {"Proxy-Authorization": "Basic bWU6czNjcmV0"}
+
+
+@pytest.mark.parametrize(
+    ("named", "relay", "through"),
+    [
+        ("relay.example:8443", "https://relay.example:8443", False),
+        ("relay.example:443", "https://relay.example", False),
+        (".example:8443", "https://relay.example:8443", False),
+        ("[::1]:8443", "https://[::1]:8443", False),
+        ("relay.example:8444", "https://relay.example:8443", True),
+        ("relay.example:8443", "https://relay.example", True),
+        ("lay.example", "https://relay.example", True),
+    ],
+)
+def test_a_name_that_needs_no_proxy_may_have_a_port(tmp_path, monkeypatch, named, relay, through):
+    settings = AgentSettings(relay=relay, tenant="t", host="https://h", state=tmp_path)
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example:3128")
+    monkeypatch.setenv("NO_PROXY", named)
+    assert (Way(settings).to(URL(relay)).url is not None) is through
+
+
+async def test_a_login_that_the_account_keeps_for_other_programs_goes_to_no_relay(chain, host, tmp_path, monkeypatch):
+    netrc = tmp_path / "netrc"
+    netrc.write_text("default login somebody password s3cret\n")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
+    await chain.start_relay()
+    await chain.start_agent(host.url)
+    settings = chain.agent_settings(host.url)
+    await enrol(settings, URL(chain.url), settings.state, invite(chain))

@@ -222,6 +222,23 @@ async def test_an_upstream_that_is_not_who_it_says_is_not_believed(log, papers, 
     assert not host.asked
 
 
+@pytest.fixture
+def login(tmp_path, monkeypatch):
+    """A login for every host, as the account keeps it for curl and ftp."""
+    (netrc := tmp_path / "netrc").write_text("default login somebody password s3cret\n")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
+
+
+@pytest.mark.usefixtures("login")
+async def test_a_login_that_the_account_keeps_for_other_programs_goes_nowhere(log, papers, local, key):
+    async with host_server(papers) as host, signing(log, host.url, key, trust=papers.authority) as url:
+        for headers in (HEADERS, {}):
+            async with local.get(url + USERS, headers=headers) as response:
+                assert response.status == 200
+    assert [headers.get("Authorization") for _, _, headers, _ in host.asked] == [HEADERS["Authorization"], None]
+
+
 async def test_another_authority_is_believed_from_the_next_connection_on(log, papers, local, key, tmp_path):
     (folder := tmp_path / "other").mkdir()
     (trust := tmp_path / "trust.pem").write_bytes(issue_papers(folder).authority.read_bytes())
