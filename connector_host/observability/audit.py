@@ -103,8 +103,8 @@ class AuditTrail:
         self._folder, self._rotate_bytes, self._keep_files = folder, rotate_bytes, keep_files
         self.is_broken = False
         """Whether the last record could not be written."""
-        self._half_from: int | None = None
-        """Where half a record begins that could not be cut away."""
+        self._half: tuple[Path, int] | None = None
+        """In which file, and where, half a record begins that could not be cut away."""
         self._queue: queue.SimpleQueue[_Entry | None] = queue.SimpleQueue()
         try:
             self._link, dropped = _resume(folder)
@@ -217,10 +217,10 @@ class AuditTrail:
 
     def _undo(self, file: FileIO, start: int) -> None:
         """Leave no half of a record behind; where the disk refuses that, too, it goes before anything is appended."""
-        self._file, self._half_from = None, start
+        self._file, self._half = None, (self._path, start)
         try:
             os.ftruncate(file.fileno(), start)
-            self._half_from = None
+            self._half = None
         except OSError:
             structlog.get_logger().warning(events.AUDIT_FAILED, reason="a half-written record is left behind")
         with suppress(OSError):
@@ -257,13 +257,14 @@ class AuditTrail:
         file = FileIO(descriptor, "ab")
         try:
             size = file.seek(0, os.SEEK_END)
-            if self._half_from is not None and size > self._half_from:
-                os.ftruncate(descriptor, self._half_from)
+            # Where that file was taken away meanwhile, another one is the last, and whole.
+            if self._half is not None and self._half[0] == self._path and size > self._half[1]:
+                os.ftruncate(descriptor, self._half[1])
                 file.seek(0, os.SEEK_END)
         except OSError:
             file.close()
             raise
-        self._half_from = None
+        self._half = None
         return file
 
     def _fail(self, entries: list[_Entry], failure: Exception) -> None:

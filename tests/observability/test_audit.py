@@ -247,6 +247,22 @@ async def test_a_record_that_cannot_be_taken_back_goes_before_the_next_one_is_wr
     assert verify(tmp_path)[0].level is Level.OK
 
 
+async def test_of_another_file_nothing_is_taken_back(tmp_path, monkeypatch):
+    trail = AuditTrail(tmp_path, rotate_bytes=100, keep_files=0)
+    await trail.record(event="export", number=1)
+    first = (tmp_path / "audit-000001.jsonl").read_bytes()
+    with monkeypatch.context() as patch:
+        for name in ("fsync", "ftruncate"):
+            patch.setattr(f"connector_host.observability.audit.os.{name}", _disk_full)
+        with pytest.raises(AuditUnavailable, match="No space left"):
+            await trail.record(event="export", number=2)
+    (tmp_path / "audit-000002.jsonl").unlink()
+    await trail.record(event="export", number=3)
+    await trail.close()
+    assert first
+    assert (tmp_path / "audit-000001.jsonl").read_bytes().startswith(first)
+
+
 async def test_a_trail_that_cannot_be_written_says_so_and_recovers(tmp_path, monkeypatch):
     trail = AuditTrail(tmp_path, **WHOLE)
     await trail.record(event="export", number=1)
