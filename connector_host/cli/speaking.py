@@ -101,12 +101,12 @@ def findings_document(sections: Mapping[str, Iterable[Finding]]) -> dict[str, li
 
 
 def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]], *, indent: int = 2) -> None:
-    """Print rows in aligned columns; the last column may be as long as it likes."""
+    """Print rows in aligned columns, under headings if there are any; the last one may be as long as it likes."""
     widths = [max(len(row[place]) for row in (headings, *rows)) for place in range(len(headings))]
-    lines = [headings, *rows]
-    for number, line in enumerate(lines):
+    lines = [headings, *rows] if any(headings) else rows
+    for line in lines:
         text = "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-        click.secho(" " * indent + text, bold=number == 0)
+        click.secho(" " * indent + text, bold=line is headings)
 
 
 def fail(text: str, code: int = 1) -> NoReturn:

@@ -1,1 +1,1 @@
-"""What databases say and take, whoever asks them: their errors by code, and a query by its grammar."""
+"""What databases say and take, whoever asks them: errors by code, a query by its grammar, what a driver cannot read."""

@@ -64,8 +64,13 @@ async def provision(job: Opened, state: State, key: str, *, dry: bool = False) -
 async def _imported(job: Opened, key: str, shown: Shown) -> SourceUser | None:
     try:
         user = await job.source.fetch(key)
+        is_sure = user is not None or await job.source.lacks(key)
     except ProvisioningError as failure:
         shown.steps.append(Step("import", Status.FAILURE, str(failure)))
+        return None
+    if not is_sure:
+        detail = "no record has this key, but one whose key cannot be read may be this user; nobody is taken for gone"
+        shown.steps.append(Step("import", Status.FAILURE, detail))
         return None
     if user is None:
         shown.steps.append(Step("import", Status.WARNING, "the source has no user with this key"))

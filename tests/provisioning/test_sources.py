@@ -118,6 +118,12 @@ async def test_a_row_that_is_no_user_is_told_of_and_the_others_are_read(tmp_path
     assert users[1].flaw.startswith(f"people.csv, {flaw}")
 
 
+async def test_rows_of_empty_cells_are_nobody(tmp_path):
+    (tmp_path / "people.csv").write_text('id,name\n1,A\n,\n"",""\n,,,\n9,Z\n')
+    users, _ = await users_of(csv_source(tmp_path / "people.csv"))
+    assert [(user.key, user.flaw) for user in users] == [("1", ""), ("9", "")]
+
+
 async def test_a_value_without_an_end_is_told_of(tmp_path):
     (tmp_path / "people.csv").write_text('id,name\n1,A\n2,"x\n3,C\n')
     users, _ = await users_of(csv_source(tmp_path / "people.csv"))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import pytest
 import sqlalchemy as sa
 
@@ -76,4 +78,47 @@ async def test_one_row_does_not_move_the_mark(place):
     run(place, "INSERT INTO staff VALUES (3, 9)")
     await source.fetch("3")
     assert [batch.mark async for batch in reading] == ["number:2"]
+    await source.close()
+
+
+@pytest.mark.parametrize("place", ["sqlite", "postgresql"], indirect=True)
+async def test_a_row_without_a_key_hides_no_other_row_and_may_be_anybody(place):
+    blob, value = ("BLOB", "x'01ff'") if "sqlite" in place else ("BYTEA", r"'\x01ff'")
+    run(
+        place,
+        f"CREATE TABLE staff (id {blob})",
+        "INSERT INTO staff VALUES (NULL)",
+        f"INSERT INTO staff VALUES ({value})",
+    )
+    source = sql_source(place)
+    assert (await source.fetch("01ff")).key == "01ff"
+    assert [await source.lacks(key) for key in ("01ff", "02ff")] == [False, False]
+    run(place, "DELETE FROM staff WHERE id IS NULL")
+    assert [await source.lacks(key) for key in ("01ff", "02ff")] == [False, True]
+    await source.close()
+
+
+@pytest.mark.parametrize("place", ["sqlite"], indirect=True)
+async def test_a_query_that_ends_in_a_comment_finds_and_counts(place):
+    run(place, "CREATE TABLE staff (id TEXT, version INTEGER)", "INSERT INTO staff VALUES ('a', 1)")
+    source = sql_source(place, query="SELECT * FROM staff -- all of them", mark="version")
+    assert ((await source.fetch("a")).key, await source.count()) == ("a", 1)
+    assert len((await users_of(source, "number:1"))[0]) == 1
+    await source.close()
+
+
+@pytest.mark.parametrize("place", ["mysql"], indirect=True)
+async def test_days_of_no_month_are_read_over_odbc_too(place):
+    run(
+        place,
+        "CREATE TABLE staff (id DECIMAL(9,2), born DATE, clock TIME, name VARCHAR(9))",
+        "INSERT IGNORE INTO staff VALUES (1, '2020-00-00', '-25:00:00', 'Ж')",
+    )
+    native = sa.make_url(place)
+    query = {"driver": "MariaDB Unicode", "port": str(native.port)}
+    url = native._replace(drivername="mariadb+pyodbc", port=None, query=query)
+    source = sql_source(url.render_as_string(hide_password=False))
+    (user,), _ = await users_of(source)
+    assert user.values == {"id": Decimal("1.00"), "born": "2020-00-00", "clock": "-25:00:00", "name": "Ж"}
+    assert await source.fetch("1.00") == user
     await source.close()

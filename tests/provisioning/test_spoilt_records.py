@@ -111,3 +111,14 @@ async def test_records_that_cannot_be_read_are_told_of_before_a_job_runs(rig, pe
     spoil(rig, "2")
     found = [one for one in await check_job(rig.settings().jobs["staff"]) if "cannot be read" in one.fact]
     assert [(one.level, "people.csv, line" in one.fact) for one in found] == [(level, True)]
+
+
+async def test_on_demand_nobody_counts_as_gone_while_a_key_cannot_be_read(rig):
+    rig.people(person(1), person(2))
+    await rig.run()
+    rig.people(person(1))
+    spoil(rig, "2,too,few")
+    async with opened("staff", rig.settings().jobs["staff"]) as ready:
+        shown = await on_demand.provision(ready, rig.state, "2")
+    assert (shown.steps[-1].name, shown.steps[-1].status) == ("import", "failure")
+    assert "nobody is taken for gone" in shown.steps[-1].detail

@@ -18,6 +18,7 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 from connector_host.connectors.sql import answers, odbc, portable  # noqa: F401 - registers its dialects
 from connector_host.connectors.sql.connecting import mistakes_told, tell_mistakes
 from connector_host.connectors.sql.dialects import DEFAULT_DRIVERS, EXTRAS, dialect_of, driver_of
+from connector_host.databases.odbc import adapt
 from connector_host.errors import ConfigurationError
 from connector_host.observability import events
 
@@ -178,7 +179,7 @@ def _set_up_sessions(
             _read_infinity_as_absent(connection)
             _read_json_as_text(connection)
         if engine.driver == "pyodbc":
-            odbc.adapt(connection)
+            adapt(connection)
         cursor = connection.cursor()
         for statement in statements:
             cursor.execute(statement)

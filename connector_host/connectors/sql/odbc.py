@@ -8,9 +8,6 @@ from __future__ import annotations
 import codecs
 import configparser
 import re
-from datetime import date, datetime, time
-from decimal import Decimal
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +19,7 @@ from sqlalchemy.dialects.sqlite.base import SQLiteDialect
 from connector_host.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from sqlalchemy import URL
     from sqlalchemy.engine.interfaces import DBAPIConnection
@@ -35,17 +32,6 @@ DEFAULT_ODBC_DRIVERS: Mapping[str, str] = {
     "mssql": "ODBC Driver 18 for SQL Server",
     "db2": "IBM DB2 ODBC DRIVER",
 }
-
-DRIVER_NAME = 6
-"""What SQLGetInfo is asked for: https://learn.microsoft.com/en-us/sql/odbc/reference/syntax/sqlgetinfo-function"""
-DECIMAL_CODES = (2, 3)
-"""SQL_NUMERIC and SQL_DECIMAL."""
-MOMENTS: Mapping[int, Callable[[str], object]] = {
-    91: date.fromisoformat,
-    92: lambda text: time.fromisoformat(text).replace(microsecond=0),
-    93: datetime.fromisoformat,
-}
-"""SQL_TYPE_DATE, SQL_TYPE_TIME and SQL_TYPE_TIMESTAMP. The driver cuts the fractions of a time that is written."""
 
 
 class PostgreSQLOverODBC(PyODBCConnector, PGDialect):
@@ -96,33 +82,6 @@ def _say(connection: Any, statement: str) -> None:  # noqa: ANN401 - the driver'
     cursor = connection.cursor()
     cursor.execute(statement)
     cursor.close()
-
-
-def adapt(connection: Any) -> None:  # noqa: ANN401 - the driver's door
-    """Speak UTF-8 with MariaDB's driver, read decimals and moments as plain bytes; leave every other driver as it is.
-
-    pyodbc has no word for 2020-00-00 or 25:00:00, and fails the whole row; as bytes they are the text that they are.
-    Of wide text, which pyodbc prefers, its version 3.1.15 loses letters where it comes in pieces, and in a decimal it
-    writes beyond the end of a buffer where sign, digits and point come to forty signs, and the process dies of it.
-    """
-    if "maodbc" in str(connection.getinfo(DRIVER_NAME)).lower():
-        connection.setencoding("utf-8")
-        for code in DECIMAL_CODES:
-            connection.add_output_converter(code, _decimal)
-        for code, read in MOMENTS.items():
-            connection.add_output_converter(code, partial(_moment, read))
-
-
-def _moment(read: Callable[[str], object], raw: bytes) -> object:
-    text = raw.decode("ascii")
-    try:
-        return read(text)
-    except ValueError:
-        return text
-
-
-def _decimal(raw: bytes) -> Decimal:
-    return Decimal(raw.decode("ascii"))
 
 
 registry.register("postgresql.pyodbc", __name__, "PostgreSQLOverODBC")

@@ -176,7 +176,7 @@ def _csv_users(file: Iterator[str], settings: CsvSettings) -> Iterator[SourceUse
         if settings.key not in heading:
             raise SourceFailed(f"{settings.path.name} has no column {settings.key}.")
         while (row := _next_row(rows)) is not None:
-            if row:
+            if any(row):  # spreadsheets leave rows of nothing but empty cells behind
                 yield _csv_user(row, heading, rows.line_num, settings)
     except csv.Error as failure:
         raise SourceFailed(f"{settings.path.name}, line {rows.line_num}: {failure}.") from failure

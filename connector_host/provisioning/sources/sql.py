@@ -15,6 +15,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.exc import NoSuchModuleError, SQLAlchemyError
 
+from connector_host.databases.odbc import adapt
 from connector_host.databases.queries import escaped
 from connector_host.provisioning.errors import MarkTooOld, SourceFailed
 from connector_host.provisioning.expressions.signatures import Kind
@@ -57,7 +58,7 @@ class SqlSource:
             )
         except (SQLAlchemyError, ImportError, ValueError, TypeError) as failure:
             raise _unusable(failure) from failure
-        _read_only(self._engine)
+        _set_up_sessions(self._engine)
         self._mark: str | None = None
         self._like: object = None
 
@@ -83,8 +84,8 @@ class SqlSource:
         return await in_thread(lambda: self._found(key))
 
     async def lacks(self, key: str) -> bool:
-        """Return whether no user has this key."""
-        return await self.fetch(key) is None
+        """Return whether no user has this key, and no row is without one."""
+        return await self.fetch(key) is None and not await in_thread(self._has_nameless)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -102,9 +103,17 @@ class SqlSource:
     def _key_like(self) -> object:
         """Return the key of some row as the driver gives it."""
         if self._like is None:
-            one = sa.select(sa.text("*")).select_from(self._wrapped()).limit(1)
+            known = self._column(self._settings.key).is_not(None)
+            one = sa.select(sa.text("*")).select_from(self._wrapped()).where(known).limit(1)
             self._like = next((row[self._settings.key] for row in self._rows(one)), None)
         return self._like
+
+    def _has_nameless(self) -> bool:
+        """Return whether the key of some row has no value: it may be anybody's."""
+        column = self._column(self._settings.key)
+        empty = sa.or_(column.is_(None), sa.cast(column, sa.String) == "")  # also of blanks alone, for some databases
+        rows = self._rows(sa.select(sa.text("*")).select_from(self._wrapped()).where(empty))
+        return any(not _user(row, 0, self._settings.key).key for row in rows)
 
     def _query(self, mark: str | None) -> Executable:
         if mark is None or self._settings.mark is None:
@@ -117,7 +126,8 @@ class SqlSource:
         )
 
     def _wrapped(self) -> sa.TextClause:
-        return sa.text(f"({escaped(self._settings.query.rstrip().rstrip(';'))}) source_users")
+        # On a line of its own, where the query ends in a comment.
+        return sa.text(f"({escaped(self._settings.query.rstrip().rstrip(';'))}\n) source_users")
 
     def _column(self, name: str) -> sa.ColumnClause[Any]:
         return sa.column(name)
@@ -191,9 +201,9 @@ class SqlSource:
 
 
 def _user(row: sa.RowMapping, number: int, key: str) -> SourceUser:
-    if row[key] in (None, ""):
-        return spoilt(f"row {number} of the query: the key {key} has no value (leave such rows out by WHERE).")
     values = {name: _value(value) for name, value in row.items()}
+    if values[key] in (None, ""):
+        return spoilt(f"row {number} of the query: the key {key} has no value (leave such rows out by WHERE).")
     return SourceUser(str(values[key]), values)
 
 
@@ -275,14 +285,16 @@ def _never_made(url: sa.URL) -> sa.URL:
     return url.set(database=f"file:{quote(url.database)}").update_query_dict({"mode": "rw", "uri": "true"})
 
 
-def _read_only(engine: sa.Engine) -> None:
-    """Have the database refuse to change anything, where it can be told so."""
+def _set_up_sessions(engine: sa.Engine) -> None:
+    """Have the database refuse to change anything, where it can be told so, and its driver read what it holds."""
     statement = READS_ONLY.get(engine.dialect.name)
-    if statement is None:
-        return
 
     @sa.event.listens_for(engine, "connect")
     def set_up(connection: Any, _: object) -> None:  # noqa: ANN401 - the driver's door
+        if engine.driver == "pyodbc":
+            adapt(connection)
+        if statement is None:
+            return
         cursor = connection.cursor()
         cursor.execute(statement)
         cursor.close()
