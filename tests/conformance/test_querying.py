@@ -364,7 +364,8 @@ def test_imports_of_a_query_follow_what_changes(people, tmp_path):
     )
     people.execute("UPDATE person SET version = 6 WHERE login = 'carl'")
     assert run("snapshot", accept_deletions=True) == [("delete", "bob"), ("modify", "anna"), ("modify", "carl")]
-    assert run("watermark", **marked) == [("modify", "carl")]
+    # So few rows are all read again, and anna is no more what her digest says, though her version is the same.
+    assert run("watermark", **marked) == [("modify", "anna"), ("modify", "carl")]
 
 
 def test_a_change_log_of_a_query_is_refused_by_name(people):
