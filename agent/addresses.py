@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from urllib.request import getproxies, getproxies_environment, proxy_bypass
@@ -60,17 +61,22 @@ def environment_proxy(url: URL) -> Proxy:
     if text is None or _needs_none(url):
         return Proxy()
     proxy = URL(text)
-    # TLS to a proxy is nothing that aiohttp takes from the environment.
+    # What a system's own settings name is judged by nobody.
     return proxy_with_login(proxy, proxy.password or "") if proxy.scheme == "http" else Proxy()
 
 
 def judge_environment(urls: Iterable[URL]) -> None:
-    """Refuse what HTTPS_PROXY holds and is no proxy, where one of these URLs is reached through it."""
+    """Refuse what HTTPS_PROXY or https_proxy holds and is no HTTP proxy, where one of these URLs is reached so.
+
+    TLS to the proxy is refused, too: a connection that passed it by would be a surprise.
+    """
     text = getproxies_environment().get("https")
     if text is None or all(_needs_none(url) for url in urls):
         return
     wanted = "http://[USER:PASSWORD@]NAME:PORT, or name what needs no proxy in NO_PROXY"
-    _judged(text, _HTTPS | {"http"}, "HTTPS_PROXY", wanted, user=True, password=True)
+    # Where both are set the lower-case one counts.
+    key = "https_proxy" if os.environ.get("https_proxy") else "HTTPS_PROXY"
+    _judged(text, frozenset({"http"}), key, wanted, user=True, password=True)
 
 
 def _needs_none(url: URL) -> bool:

@@ -82,8 +82,18 @@ class _Wish:
 
     record: str
     number: int
+    since_s: float
     got: asyncio.Future[Connection]
     dialled: bool = False
+    """Whether a connection is being made for it."""
+    doubted: int | None = None
+    """The last of the dials that may still show that the host takes connections, once one has failed."""
+    hope: bool = False
+    """Whether the host took a connection since it began to wait, which is good for one more dial."""
+
+
+def _served(wish: _Wish) -> bool:
+    return wish.got.done() and not wish.got.cancelled() and wish.got.exception() is None
 
 
 class HostPool:
@@ -95,7 +105,8 @@ class HostPool:
         self._idle: deque[Connection] = deque()
         self._wishes: deque[_Wish] = deque()
         self._wished = 0
-        self._dials: set[asyncio.Task[None]] = set()
+        self._dials: dict[int, asyncio.Task[None]] = {}
+        self._dialled = 0
         self._closed = False
         self._keeps = True
         """Whether the host was last seen to keep a connection once it has answered."""
@@ -129,7 +140,7 @@ class HostPool:
     def close(self) -> None:
         """End all idle connections, and make no more."""
         self._closed = True
-        for dial in self._dials:
+        for dial in self._dials.values():
             dial.cancel()
         while self._idle:
             self._idle.pop().close()
@@ -137,13 +148,14 @@ class HostPool:
     async def _wait(self, record: str) -> Connection:
         """Return the fitting connection that comes first: one that is given back, or a new one."""
         self._wished += 1
-        wish = _Wish(record, self._wished, asyncio.get_running_loop().create_future())
+        loop = asyncio.get_running_loop()
+        wish = _Wish(record, self._wished, loop.time(), loop.create_future())
         self._wishes.append(wish)
         self._dial_for_some()
         try:
             return await wish.got
         except asyncio.CancelledError:
-            if wish.got.done() and not wish.got.cancelled() and wish.got.exception() is None:
+            if _served(wish):
                 self.give_back(wish.got.result())
             raise
         finally:
@@ -164,34 +176,53 @@ class HostPool:
         # Where none comes back there is nothing to wait for.
         most = max(DIALS, len(self._wishes) // 4) if self._keeps else len(self._wishes)
         while not self._closed and len(self._dials) < most:
-            wish = next((wish for wish in self._wishes if not wish.dialled), None)
+            wish = next((wish for wish in self._wishes if not wish.dialled and wish.doubted is None), None)
             if wish is None:
                 return
             wish.dialled = True
-            dial = asyncio.create_task(self._dial_for(wish))
-            self._dials.add(dial)
-            dial.add_done_callback(self._dialled)
+            self._dialled += 1
+            self._dials[self._dialled] = asyncio.create_task(self._dial_for(wish, self._dialled))
 
-    def _dialled(self, dial: asyncio.Task[None]) -> None:
-        self._dials.discard(dial)
-        self._dial_for_some()
-
-    async def _dial_for(self, wish: _Wish) -> None:
+    async def _dial_for(self, wish: _Wish, dial: int) -> None:
         last = self._wished
         try:
             connection = await self._connect(wish.record)
         except Exception as failure:  # noqa: BLE001 - whoever waits for the connection hears of it
-            # Those who began to wait before this attempt did would have met the same.
-            waiting = [one for one in self._wishes if one.number <= last and not one.got.done()]
-            for one in waiting if wish in waiting else ():
-                one.got.set_exception(failure)
-                self._wishes.remove(one)
-            return
-        if wish.got.done():
-            self.give_back(connection)
+            del self._dials[dial]
+            wish.dialled = False
+            if _served(wish):
+                self._take_heart()
+            else:
+                self._doubt(failure, last)
         else:
-            wish.got.set_result(connection)
-            self._wishes.remove(wish)
+            del self._dials[dial]
+            if wish.got.done():
+                self.give_back(connection)
+            else:
+                wish.got.set_result(connection)
+                self._wishes.remove(wish)
+            self._take_heart()
+        self._dial_for_some()
+
+    def _take_heart(self) -> None:
+        """Have those whose dials failed dialled for again: the host takes connections, or one of its hosts does."""
+        for wish in self._wishes:
+            wish.doubted, wish.hope = None, True
+
+    def _doubt(self, failure: Exception, last: int) -> None:
+        """Let those who waited when this dial began wait for the others in flight; without any, they fail as it did."""
+        late_s = asyncio.get_running_loop().time() - self.host.connect_s
+        # Whoever began to wait later may meet another host.
+        for wish in [one for one in self._wishes if one.number <= last and not one.got.done()]:
+            if wish.doubted is None:
+                wish.doubted = max(self._dials, default=0)
+            if any(dial <= wish.doubted for dial in self._dials):
+                continue
+            if wish.hope and wish.since_s > late_s:
+                wish.doubted, wish.hope = None, False
+            else:
+                wish.got.set_exception(failure)
+                self._wishes.remove(wish)
 
     def _reuse(self, record: str) -> Connection | None:
         """Return the fitting connection that was used last and is still good; those that idled too long are ended."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from itertools import count
 
 import pytest
 from aiohttp import web
@@ -36,9 +37,9 @@ class Looked:
             response.force_close()
         return response
 
-    async def was_asked(self, count):
+    async def was_asked(self, times):
         async with asyncio.timeout(20), self._asked:
-            await self._asked.wait_for(lambda: self.asked >= count)
+            await self._asked.wait_for(lambda: self.asked >= times)
 
 
 @asynccontextmanager
@@ -151,3 +152,61 @@ async def test_a_host_that_takes_no_connection_is_known_to_all_who_wait_at_once(
         outcomes = await asyncio.gather(*burst, return_exceptions=True)
     assert [type(outcome) for outcome in outcomes] == [HostUnreachable] * (DIALS + 2)
     assert len(attempts) <= DIALS
+
+
+@asynccontextmanager
+async def balancer(host, takes):
+    """Something before the host that passes on the connections whose number, from 0, it takes, and resets the rest."""
+    numbers, serving = count(), set()
+
+    async def pump(reader, writer):
+        with suppress(OSError):
+            while data := await reader.read(65_536):
+                writer.write(data)
+        writer.close()
+        with suppress(OSError):
+            await writer.wait_closed()
+
+    async def serve(reader, writer):
+        serving.add(asyncio.current_task())
+        if not takes(next(numbers)):
+            writer.transport.abort()
+            return
+        inner_reader, inner_writer = await asyncio.open_connection("127.0.0.1", host.port)
+        await asyncio.gather(pump(reader, inner_writer), pump(inner_reader, writer))
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as listening:
+        yield listening.sockets[0].getsockname()[1]
+        await asyncio.gather(*serving)
+
+
+@pytest.mark.parametrize("keeps", [True, False])
+async def test_a_burst_is_served_where_one_of_two_hosts_behind_a_balancer_takes_no_connection(host, papers, keeps):
+    host.keeps = keeps
+    async with (
+        balancer(host, lambda number: number % 4 < 2) as port,
+        pool_of(papers, port) as pool,
+        asyncio.timeout(20),
+    ):
+        outcomes = await asyncio.gather(*(use(pool) for _ in range(64)), return_exceptions=True)
+    failed = [outcome for outcome in outcomes if outcome is not None]
+    assert len(failed) <= 8, failed
+
+
+async def test_those_who_wait_hear_of_a_failure_once_no_connection_is_being_made_that_may_serve_them(host, papers):
+    host.may_answer.clear()
+    async with (
+        balancer(host, lambda number: number == 0) as port,
+        pool_of(papers, port) as pool,
+        asyncio.timeout(20),
+    ):
+        burst = [asyncio.create_task(pool.borrow()) for _ in range(DIALS)]
+        await host.was_asked(1)
+        late = asyncio.create_task(pool.borrow())
+        host.may_answer.set()
+        outcomes = await asyncio.gather(*burst, late, return_exceptions=True)
+        for connection in outcomes:
+            if not isinstance(connection, Exception):
+                connection.close()
+    # The one connection, and each of the others was dialled for again after it and failed with its cause.
+    assert sorted(isinstance(outcome, HostUnreachable) for outcome in outcomes) == [False] + [True] * DIALS

@@ -115,13 +115,25 @@ async def test_a_proxy_that_is_down_is_named(chain, host):
     assert "the proxy cannot be reached" in failed["reason"]
 
 
+@pytest.mark.parametrize("variable", ["HTTPS_PROXY", "https_proxy"])
 @pytest.mark.parametrize(
-    "proxy", ["me:s3cret@proxy:3128", "proxy:3128", "http://me:s3cret@[::1", "socks5://me:s3cret@proxy:1", "http://p:x"]
+    "proxy",
+    [
+        "me:s3cret@proxy:3128",
+        "proxy:3128",
+        "http://me:s3cret@[::1",
+        "socks5://me:s3cret@proxy:1",
+        "https://me:s3cret@proxy:3128",
+        "http://p:x",
+    ],
 )
-def test_a_proxy_of_the_environment_that_is_none_is_refused_without_repeating_it(tmp_path, monkeypatch, proxy):
+def test_a_proxy_of_the_environment_that_is_none_is_refused_without_repeating_it(
+    tmp_path, monkeypatch, variable, proxy
+):
     settings = AgentSettings(relay="https://relay.example", tenant="t", host="https://h", state=tmp_path)
-    monkeypatch.setenv("HTTPS_PROXY", proxy)
-    with pytest.raises(ConfigurationError, match=r"HTTPS_PROXY: .* write http://\[USER:PASSWORD@\]NAME:PORT") as caught:
+    monkeypatch.setenv(variable, proxy)
+    wanted = rf"{variable}: .* write http://\[USER:PASSWORD@\]NAME:PORT"
+    with pytest.raises(ConfigurationError, match=wanted) as caught:
         Way(settings)
     assert "s3cret" not in str(caught.value)
     monkeypatch.setenv("NO_PROXY", "relay.example")
