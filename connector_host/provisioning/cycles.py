@@ -149,8 +149,11 @@ async def _retry(work: Work) -> None:
         if not await _batch(work, await work.unless_stopped(_fetched(work, keys)) or ()):
             return
     after = ""
-    while due := await asyncio.to_thread(work.parts.state.due, work.parts.name, work.due_until, after):
+    # Before accounts are deleted, those who could not have one are asked again, whether their time has come or not.
+    until = float("inf") if work.staged or work.staged_now else work.due_until
+    while due := await asyncio.to_thread(work.parts.state.due, work.parts.name, until, after):
         after = due[-1].source_key
+        due = [one for one in due if one.next_try <= work.due_until or one.code == "DuplicateSourceEntries"]
         again = [one.source_key for one in due if one.source_key not in work.failed_keys]
         users = await work.unless_stopped(_fetched(work, again))
         if not await _batch(work, users or ()):

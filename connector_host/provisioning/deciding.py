@@ -91,6 +91,8 @@ class Judge:
     claims: dict[tuple[str, str], str] = field(default_factory=dict)
     """What users of the batch in hand have for themselves, before state or target know of it: path and value, to key.
     Under OBJECT stands the id of an object of the target."""
+    contested: set[str] = field(default_factory=set)
+    """Keys of users whose object somebody else has matched, and was refused."""
 
     async def decide(self, user: SourceUser, link: Link | None, trace: list[Step], *, compare: bool) -> Decision:
         """Return what is to be done; `compare` looks at everything in the target, not only at what has changed.
@@ -205,6 +207,8 @@ class Judge:
                 raise Refused("DuplicateSourceEntries", f"another user of the source has the same {flow.path.text}")
             found = await self.target.find(flow.path.text, mappings.to_json(value))
             if len(found) > 1:
+                for one in found:
+                    self._contest(await self.link_of_target(str(one.get("id"))))
                 raise Refused("DuplicateTargetEntries", f"{len(found)} users of the target have this {flow.path.text}")
             if found:
                 left = await self._unclaimed(found[0], user)
@@ -229,8 +233,13 @@ class Judge:
         left = other if other is not None and await self.is_gone(other) else None
         free = other is None or left is not None
         if not free or self.claims.setdefault((OBJECT, target_id), user.key) != user.key:
+            self._contest(other)
             raise Refused("DuplicateSourceEntries", "another user of the source has this user of the target already")
         return left
+
+    def _contest(self, other: Link | None) -> None:
+        if other is not None:
+            self.contested.add(other.source_key)
 
     def _claimed(self, flow: Flow, value: Any, key: str) -> bool:  # noqa: ANN401 - JSON
         """Claim a value for a user while nobody can be found by it yet; returns whether nobody else has."""

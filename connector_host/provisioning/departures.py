@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from connector_host.provisioning.work import Work
 
 GONE: Final = "the user is gone from the source"
+CONTESTED: Final = "another user matches this account and was refused, so the next cycle decides whether it is deleted"
 EARLIER: Final = "an earlier cycle has staged this"
 
 
@@ -60,6 +61,7 @@ async def deprovision(work: Work) -> str | None:
     await _drop_forbidden(work)
     if work.parts.options.dry:
         return await _foresee(work)
+    await _log_contested(work)
     reason = _held_back(work, await _not_allowed(work))
     if reason is not None:
         await _log_staged(work)
@@ -94,7 +96,13 @@ def _skipped(work: Work, staged: Staged, link: Link | None) -> LogEntry:
 
 async def _foresee(work: Work) -> str | None:
     """Say in a dry run's plan which disables and deletes would be held back, and which an earlier cycle has left."""
+    # In a reading of changes, `dry_seen` has those whose accounts went over to somebody else, and nobody besides.
+    away = work.context.judge.contested | (set() if work.is_full else work.dry_seen)
+    work.report.planned.drop(lambda one: one.reason == GONE and one.source_key in away)
     keys = {one.source_key for one in work.report.planned if one.source_key in work.staged}
+    for key in away - keys:
+        if work.staged.get(key) is Action.DELETE:
+            del work.staged[key]
     left = {key: work.staged[key] for key in sorted(work.staged.keys() - keys) if _is_sure(work, key)}
     links = await asyncio.to_thread(work.parts.state.links, work.parts.name, list(left))
     for key in (key for key in left if key in links):
@@ -146,7 +154,30 @@ async def _staged(work: Work) -> AsyncIterator[list[Staged]]:
     after = ""
     while stretch := await asyncio.to_thread(work.parts.state.staged, work.parts.name, after):
         after = stretch[-1].source_key
-        yield stretch
+        yield [one for one in stretch if not _is_contested(work, one)]
+
+
+def _is_contested(work: Work, staged: Staged) -> bool:
+    """Return whether a user who seems gone may only have another key: who matches the account could not have it."""
+    return staged.reason == GONE and staged.source_key in work.context.judge.contested
+
+
+async def _log_contested(work: Work) -> None:
+    """Log which accounts stay for now; they stay staged, so that the next cycle looks at their users."""
+    after = ""
+    while work.context.judge.contested and (
+        stretch := await asyncio.to_thread(work.parts.state.staged, work.parts.name, after)
+    ):
+        after = stretch[-1].source_key
+        kept = [one for one in stretch if _is_contested(work, one)]
+        links = await _links(work, kept)
+        await work.write(Changes(log=[_kept(work, one, links.get(one.source_key)) for one in kept]))
+
+
+def _kept(work: Work, staged: Staged, link: Link | None) -> LogEntry:
+    turn = Turn(staged.source_key, action=staged.action, target_id=link.target_id if link else None)
+    turn.decision = Leave(CONTESTED, in_scope=False)
+    return turn.entry(work.context)
 
 
 async def _links(work: Work, staged: Sequence[Staged]) -> dict[str, Link]:

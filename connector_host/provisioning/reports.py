@@ -60,6 +60,8 @@ class Plan:
         self._latest: list[Planned] = []
         self.view: Callable[[Planned], Planned] = lambda one: one
         """How a change is to be told, once it is known what becomes of all."""
+        self._dropped: Callable[[Planned], bool] = lambda _one: False
+        self._dropped_count = 0
 
     def append(self, one: Planned) -> None:
         """Add a change."""
@@ -71,13 +73,20 @@ class Plan:
 
     def __len__(self) -> int:
         """Return how many changes there are."""
-        return BLOCK * len(self._pressed) + len(self._latest)
+        return BLOCK * len(self._pressed) + len(self._latest) - self._dropped_count
 
     def __iter__(self) -> Iterator[Planned]:
         """Yield the changes."""
+        return (self.view(one) for one in self._all() if not self._dropped(one))
+
+    def drop(self, dropped: Callable[[Planned], bool]) -> None:
+        """Leave out what turned out not to come."""
+        self._dropped, self._dropped_count = dropped, sum(map(dropped, self._all()))
+
+    def _all(self) -> Iterator[Planned]:
         for block in self._pressed:
-            yield from (self.view(_planned(one)) for one in json.loads(zlib.decompress(block)))
-        yield from map(self.view, self._latest)
+            yield from map(_planned, json.loads(zlib.decompress(block)))
+        yield from self._latest
 
 
 def _planned(document: Mapping[str, Any]) -> Planned:

@@ -5,7 +5,11 @@ from __future__ import annotations
 import pytest
 
 from connector_host.provisioning import on_demand
+from connector_host.provisioning.departures import GONE
+from connector_host.provisioning.errors import SourceFailed
 from connector_host.provisioning.opening import opened
+from connector_host.provisioning.sources.sql import SqlSource
+from connector_host.provisioning.state.records import Action, Changes, Failure, Staged
 from tests.provisioning.rig import person
 from tests.provisioning.test_incremental import Staff
 from tests.provisioning.test_sources import csv_source
@@ -106,6 +110,47 @@ async def test_a_reading_of_changes_asks_the_source_whether_the_old_key_is_gone(
     report = await staff.cycle()
     assert (report.kind, report.failures, rig.link("9").target_id) == ("incremental", 0, "u1")
     assert (are_the_same(rig), len(rig.rows())) == (True, 2)
+
+
+@pytest.fixture
+def unsure(monkeypatch):
+    """Break the statement by which a source of SQL tells whether some row is without a key, until it is undone."""
+
+    def broken(_source):
+        raise SourceFailed("cannot be asked")
+
+    monkeypatch.setattr(SqlSource, "_has_nameless", broken)
+    return monkeypatch
+
+
+@pytest.mark.parametrize("full_every", [1, 24])
+async def test_an_account_is_not_deleted_while_nobody_can_tell_whether_its_user_has_another_key(
+    rig, unsure, full_every
+):
+    staff = Staff(rig)
+    for number in range(5):
+        staff.put(number)
+    await staff.cycle(full_every=full_every)
+    mark(rig)
+    rig.state.write("staff", Changes(staged=[Staged("1", Action.DELETE, GONE, 1)]))
+    staff.run("UPDATE staff SET id = '9', version = 9 WHERE id = '1'")
+    staff.run("DELETE FROM staff WHERE id = '2'")
+    rig.state.write("staff", Changes(staged=[Staged("2", Action.DELETE, GONE, 1)]))
+    dry = await staff.cycle(full_every=full_every, dry=True)
+    assert [one.source_key for one in dry.planned if one.action is Action.DELETE] == ["2"]
+    assert len(dry.planned) == len(list(dry.planned)) == 2
+    report = await staff.cycle(full_every=full_every, accidental_deletions=1)
+    assert (report.ending, report.failures, report.counts["deleted"]) == ("finished", 1, 1)
+    assert (sorted(rig.rows()), rig.link("1").target_id) == (["u0", "u1", "u3", "u4"], "u1")
+    line = rig.log(action="delete", status="skipped")[0]
+    assert (line["sourceIdentity"], "next cycle" in line["reason"]) == ("1", True)
+    rig.state.write("staff", Changes(failures=[Failure("9", 5, 1e12, "DuplicateSourceEntries", "r")]))
+    unsure.undo()
+    dry = await staff.cycle(full_every=full_every, dry=True, patient=True)
+    assert list(dry.planned) == []
+    report = await staff.cycle(full_every=full_every, patient=True)
+    assert (report.failures, report.counts["deleted"], rig.link("9").target_id) == (0, 0, "u1")
+    assert (are_the_same(rig), rig.state.counts("staff")["staged"]) == (True, 0)
 
 
 @pytest.mark.parametrize("gone", [True, False])
