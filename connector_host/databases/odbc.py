@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from datetime import date, datetime, time
 from decimal import Decimal
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
+
+    from sqlalchemy import Connection
 
 DRIVER_NAME = 6
 """What SQLGetInfo is asked for: https://learn.microsoft.com/en-us/sql/odbc/reference/syntax/sqlgetinfo-function"""
@@ -35,6 +38,26 @@ def adapt(connection: Any) -> None:  # noqa: ANN401 - the driver's door
             connection.add_output_converter(code, _decimal)
         for code, read in MOMENTS.items():
             connection.add_output_converter(code, partial(_moment, read))
+
+
+@contextmanager
+def as_declared(connection: Connection) -> Iterator[None]:
+    """Have a query that is executed meanwhile described by the types of its columns; read no row of it.
+
+    pyodbc describes a column as text where something else reads its values, as adapt() has it.
+    """
+    raw: Any = connection.connection.dbapi_connection
+    reading = {}
+    if connection.dialect.driver == "pyodbc":
+        reading = {code: raw.get_output_converter(code) for code in (*DECIMAL_CODES, *MOMENTS)}
+    for code in reading:
+        raw.remove_output_converter(code)
+    try:
+        yield
+    finally:
+        for code, read in reading.items():
+            if read is not None and not connection.invalidated:
+                raw.add_output_converter(code, read)
 
 
 def _moment(read: Callable[[str], object], raw: bytes) -> object:

@@ -128,15 +128,17 @@ async def test_columns_keep_what_their_tables_say_of_them(connector):
     assert not attributes["email"].unique
 
 
-TYPED = "SELECT p.login, count(c.login) AS mails, cast(max(p.name) AS {text}) AS name, {moment} AS seen"
-TYPED += " FROM person AS p LEFT JOIN contact AS c ON c.login = p.login GROUP BY p.login"
+TYPED = "SELECT p.login, count(c.login) AS mails, cast(max(p.name) AS {text}) AS name, {moment} AS seen, "
+TYPED += "cast(max(p.version) AS {number}) AS pay FROM person AS p "
+TYPED += "LEFT JOIN contact AS c ON c.login = p.login GROUP BY p.login"
 
 
 async def test_what_no_table_tells_the_database_or_the_configuration_does(people):
-    words = {"sqlite": ("text", "max(p.hired)"), "mariadb": ("char(20)", "max(p.hired)")}
-    text, moment = words.get(people.database, ("text", "max(p.hired)"))
+    text = "char(20)" if people.database == "mariadb" else "text"
+    number = "int" if people.database == "sqlite" else "decimal(9, 2)"
     filled(people)
-    query = TYPED.format(text=text, moment=moment)
+    people.execute("UPDATE person SET version = 7")
+    query = TYPED.format(text=text, number=number, moment="max(p.hired)")
     stated = {"seen": {"type": "date"}} if people.database == "sqlite" else {}
     connector = open_connector("HR", settings_of(people, query, column=stated, exports=EXPORTS_OF_NAME))
     types = {attribute.name: attribute.type for attribute in (await connector.describe()).attributes}
@@ -144,7 +146,7 @@ async def test_what_no_table_tells_the_database_or_the_configuration_does(people
     assert types["seen"] is AttributeType.DATE_TIME
     anna = await connector.read("anna")
     assert (anna.values["mails"], anna.values["name"]) == (1, "Anna")
-    assert anna.values["seen"].date().isoformat() == "2020-01-02"
+    assert (anna.values["seen"].date().isoformat(), anna.values["pay"]) == ("2020-01-02", 7)
     assert logins(await connector.search(Query(Compare("mails", Comparator.LT, 1)))) == ["bob", "dora"]
     await connector.close()
 

@@ -7,6 +7,7 @@ from decimal import Decimal
 import pytest
 import sqlalchemy as sa
 
+from connector_host.provisioning.expressions.signatures import Kind
 from tests.provisioning.test_sources import sql_source, users_of
 from tests.servers import PASSWORD
 
@@ -118,6 +119,7 @@ async def test_days_of_no_month_are_read_over_odbc_too(place):
     query = {"driver": "MariaDB Unicode", "port": str(native.port)}
     url = native._replace(drivername="mariadb+pyodbc", port=None, query=query)
     source = sql_source(url.render_as_string(hide_password=False))
+    assert [(await source.attributes())[name] for name in ("born", "name")] == [Kind.DATE, Kind.ANY]
     (user,), _ = await users_of(source)
     assert user.values == {"id": Decimal("1.00"), "born": "2020-00-00", "clock": "-25:00:00", "name": "Ж"}
     assert await source.fetch("1.00") == user

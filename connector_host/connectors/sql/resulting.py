@@ -36,6 +36,7 @@ from connector_host.connectors.sql.dialect import (
     UUID,
 )
 from connector_host.connectors.sql.dialects import kind_of
+from connector_host.databases.odbc import as_declared
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -132,7 +133,7 @@ def _described(connection: Connection, selection: Selection) -> Sequence[Sequenc
     """Return how the driver describes the columns (PEP 249, Cursor.description)."""
     never = sa.literal_column("1") == sa.literal_column("0")
     everything: sa.Select[Any] = sa.select(sa.literal_column("*")).select_from(selection.rows())
-    with closing(connection.execute(everything.where(never))) as result:
+    with as_declared(connection), closing(connection.execute(everything.where(never))) as result:
         return result.cursor.description or ()
 
 

@@ -15,7 +15,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.exc import NoSuchModuleError, SQLAlchemyError
 
-from connector_host.databases.odbc import adapt
+from connector_host.databases.odbc import adapt, as_declared
 from connector_host.databases.queries import escaped
 from connector_host.provisioning.errors import MarkTooOld, SourceFailed
 from connector_host.provisioning.expressions.signatures import Kind
@@ -141,7 +141,11 @@ class SqlSource:
 
     def _columns(self) -> dict[str, Kind]:
         try:
-            with self._engine.connect() as connection, self._streamed(connection, self._query(None)) as result:
+            with (
+                self._engine.connect() as connection,
+                as_declared(connection),
+                self._streamed(connection, self._query(None)) as result,
+            ):
                 names = list(result.keys())
                 types = dict(zip(names, (column[1] for column in result.cursor.description), strict=False))
         except SQLAlchemyError as failure:
