@@ -1,4 +1,4 @@
-"""Outputs: where an import delivers. A file appears whole and on the disk, or not at all."""
+"""Outputs: where an import delivers, and files like it. A file appears whole and on the disk, or not at all."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class OutputError(HostError):
 
 @contextmanager
 def delivered(path: Path | None) -> Iterator[IO[bytes]]:
-    """Give a stream to write to (see `_opened`); raises OutputError where it cannot be written."""
+    """Give a stream to write to (see `written`); raises OutputError where it cannot be written."""
     try:
-        with _opened(path) as stream:
+        with written(path) as stream:
             yield stream
     except BrokenPipeError:  # whoever read has had enough, and needs no telling
         raise
@@ -35,11 +35,11 @@ def delivered(path: Path | None) -> Iterator[IO[bytes]]:
 
 
 @contextmanager
-def _opened(path: Path | None) -> Iterator[IO[bytes]]:
+def written(path: Path | None) -> Iterator[IO[bytes]]:
     """Give a stream to write to; it is delivered when the block ends well, and nothing of it is left otherwise.
 
     Without a path it is standard output, which cannot be taken back; neither can what went into a pipe or a device,
-    which is written to as it is, and never replaced by a file.
+    which is written to as it is, and never replaced by a file. Raises OSError.
     """
     if path is None:
         yield sys.stdout.buffer

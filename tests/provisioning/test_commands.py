@@ -55,6 +55,9 @@ async def test_the_first_steps_of_an_administrator(rig, config):
     assert stat.S_IMODE((rig.folder / "log.csv").stat().st_mode) == 0o600
     with (rig.folder / "log.csv").open(newline="") as file:
         assert {row["sourceIdentity"] for row in csv.DictReader(file)} == {"0", "1", "2"}
+    lost = await run_beside(config, "log", "staff", "--format", "csv", "--output", rig.folder / "nodir" / "log.csv")
+    assert lost.returncode == 1
+    assert lost.stderr.endswith("log.csv cannot be written (No such file or directory).\n")
 
 
 async def test_a_dry_run_that_comes_to_no_end_says_so_by_its_exit_code(rig, config):

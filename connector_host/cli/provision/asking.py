@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from connector_host.cli.provision.opening import chosen, state_of, text_file
+from connector_host.cli.provision.opening import chosen, resting, state_of, text_file
 from connector_host.cli.speaking import config_option, json_option, print_json, print_table
 
 if TYPE_CHECKING:
@@ -43,13 +43,14 @@ def _status(state: State, name: str, job: JobSettings) -> dict[str, Any]:
 
     where = state.job(name)
     failing = [one for one in state.due(name, float("inf"), "") if one.attempts]
+    rest, due = resting(where), _moment(due_at(job, where) or None) or "as soon as an engine runs"
     last = json.loads(where.last_report) if where.last_report else {}
     return {
         "job": name,
-        "condition": _condition(where),
+        "condition": rest[0] if rest else _condition(where),
         "quarantine": f"{where.quarantine_code}: {where.quarantine_reason}" if where.quarantine_code else "",
         "unavailable since": _moment(where.unavailable_since),
-        "next cycle": _told_to_go_on(where) or _moment(due_at(job, where) or None) or "as soon as an engine runs",
+        "next cycle": f"none until: {rest[1]}" if rest else due,
         "cycle under way or interrupted": where.open_kind or "",
         "last cycle": f"{last['kind']} {last['ending']} {last['detail']}".strip() if last else "none yet",
         "last counts": ", ".join(f"{count} {what}" for what, count in last.get("counts", {}).items()),
@@ -59,16 +60,7 @@ def _status(state: State, name: str, job: JobSettings) -> dict[str, Any]:
 
 
 def _condition(where: JobState) -> str:
-    if where.rests:
-        return "stopped" if where.stopped else "switched off"
     return "in quarantine" if where.quarantined_at else "unavailable" if where.unavailable_since else "well"
-
-
-def _told_to_go_on(where: JobState) -> str:
-    """Return what makes a resting job run, empty where it runs by itself."""
-    if not where.rests:
-        return ""
-    return f"none until: connector-host provision {'start' if where.stopped else 'restart'} {where.name}"
 
 
 def _moment(at: float | None) -> str:

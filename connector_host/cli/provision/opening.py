@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from connector_host.provisioning.settings import Provisioning
+    from connector_host.provisioning.state.records import JobState
     from connector_host.provisioning.state.store import State
 
 
@@ -34,16 +35,24 @@ def state_of(config: Path) -> Iterator[tuple[Provisioning, State]]:
 @contextmanager
 def text_file(path: Path) -> Iterator[TextIO]:
     """Open a file that names people for writing: only its owner may read it, and it appears whole or not at all."""
-    from connector_host.runs.outputs import delivered
+    from connector_host.runs.outputs import written
 
     try:
-        with delivered(path) as stream:
+        with written(path) as stream:
             text = io.TextIOWrapper(stream, encoding="utf-8", newline="")
             yield text
             text.flush()
             text.detach()
     except OSError as failure:
         raise ConfigurationError(f"{path} cannot be written ({failure.strerror}).") from failure
+
+
+def resting(where: JobState) -> tuple[str, str] | None:
+    """Return how a job rests and what makes it run again; None for one that runs by itself."""
+    if not where.rests:
+        return None
+    how, verb = ("stopped", "start") if where.stopped else ("switched off", "restart")
+    return how, f"connector-host provision {verb} {where.name}"
 
 
 def chosen(settings: Provisioning, names: tuple[str, ...]) -> list[str]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from connector_host.cli.provision.opening import chosen, state_of
+from connector_host.cli.provision.opening import chosen, resting, state_of
 from connector_host.cli.speaking import config_option
 
 if TYPE_CHECKING:
@@ -103,9 +103,5 @@ def allow_deletes(job: str, config: Path) -> None:
 
 def _when(state: State, job: str) -> str:
     """Return when the next cycle is, now that a job was told something."""
-    where = state.job(job)
-    if where.stopped:
-        return f"it is stopped, and stays so until: connector-host provision start {job}"
-    if where.switched_off:
-        return f"it is switched off, and stays so until: connector-host provision restart {job}"
-    return "the next cycle is due now"
+    rest = resting(state.job(job))
+    return f"it is {rest[0]}, and stays so until: {rest[1]}" if rest else "the next cycle is due now"
