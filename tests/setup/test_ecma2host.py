@@ -105,6 +105,12 @@ def test_each_setting_that_says_something_is_told(write, name, value, told):
     assert not [note for note in found.notes if "s3cret" in note]
 
 
+def test_a_secret_in_an_element_that_nobody_knows_is_not_shown(write):
+    [found] = read_export(write(changed("<AutosyncTimer>", "<ApiPassword>s3cret</ApiPassword><AutosyncTimer>")))
+    assert any("ECMAConfig ApiPassword = (withheld)" in note for note in found.notes)
+    assert not any("s3cret" in note for note in found.notes)
+
+
 @pytest.mark.parametrize(
     ("kind", "value"), [("String", ""), ("CheckBox", "0"), ("DropDown", "None"), ("CheckBox", "False")]
 )

@@ -42,6 +42,11 @@ class Parameter:
         bare = self.name.rpartition(":")[2].strip().lower()
         return next((bare.removesuffix(page) for page in _PAGES if bare.endswith(page)), bare)
 
+    @property
+    def says(self) -> bool:
+        """Return whether the value says something; a box that is not ticked, and `None`, do not."""
+        return self.value.lower() not in _OFF
+
     def __str__(self) -> str:
         """Return run, name and value for a note."""
         text = self.shown
@@ -75,7 +80,7 @@ def parse(path: Path) -> ET.Element:
 
 
 def parameters(connector: ET.Element) -> Iterator[Parameter]:
-    """Yield every setting that says something; a box that is not ticked, and `None`, say nothing."""
+    """Yield every setting that says something."""
     runs = all_of(connector, "RunConfiguration")
     of_runs = {id(element): text_of(run, "Name") for run in runs for element in all_of(run, "Parameter")}
     for element in all_of(connector, "Parameter"):
@@ -85,7 +90,7 @@ def parameters(connector: ET.Element) -> Iterator[Parameter]:
             of_runs.get(id(element), ""),
             encrypted=is_true(element, "Encrypted") or text_of(element, "Type") == "EncryptedString",
         )
-        if parameter.name and parameter.value.lower() not in _OFF:
+        if parameter.name and parameter.says:
             yield parameter
 
 

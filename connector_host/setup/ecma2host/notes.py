@@ -9,13 +9,11 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from connector_host.setup.ecma2host import procedures
-from connector_host.setup.ecma2host.document import all_of, is_true, local, text_of
+from connector_host.setup.ecma2host.document import Parameter, all_of, is_true, local, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from xml.etree import ElementTree as ET
-
-    from connector_host.setup.ecma2host.document import Parameter
 
 _KEPT: Final = re.compile(
     r"table/view.*|attribute detection|operation method|object type detection( method)?|fixed value.*"
@@ -105,11 +103,12 @@ def _on_parameters(settings: Sequence[Parameter]) -> Iterator[str]:
         )
 
 
-def _sentence(one: Parameter) -> str:
+def _sentence(one: Parameter) -> str | None:
+    """Return what is said of a setting, empty where it is not needed here; None where nobody knows it."""
     for pattern, sentence in _TOLD:
         if re.fullmatch(pattern, one.key):
             return sentence.replace("{name}", one.name).replace("{}", one.shown)
-    return ""
+    return None
 
 
 def _on_attributes(entry: ET.Element) -> Iterator[str]:
@@ -170,24 +169,21 @@ _KNOWN: Final = {
 
 
 def _on_the_rest(root: ET.Element, connector: ET.Element, settings: Sequence[Parameter]) -> Iterator[str]:
-    needless = [str(one) for one in settings if any(re.fullmatch(key, one.key) and not say for key, say in _TOLD)]
+    needless = [str(one) for one in settings if _sentence(one) == ""]
     if needless:
         yield f"Not needed here: {'; '.join(needless)}."
     unknown = [
-        str(one)
+        one
         for one in settings
-        if not (_sentence(one) or _KEPT.fullmatch(one.key) or procedures.is_about_exports(one))
-        and not any(re.fullmatch(key, one.key) for key, _ in _TOLD)
+        if _sentence(one) is None and not (_KEPT.fullmatch(one.key) or procedures.is_about_exports(one))
     ]
     parts = [*all_of(connector, "ECMAConfig"), *all_of(connector, "RunStep"), *all_of(root, "Setting")]
-    unknown += [f"{local(part)} {local(one)} = {(one.text or '').strip()[:60]}" for part in parts for one in _odd(part)]
+    unknown += [one for part in parts for one in _odd(part)]
     if unknown:
-        yield f"Not taken over, look whether you need it: {'; '.join(unknown)}."
+        yield f"Not taken over, look whether you need it: {'; '.join(map(str, unknown))}."
 
 
-def _odd(part: ET.Element) -> list[ET.Element]:
-    return [
-        one
-        for one in part
-        if local(one) not in _KNOWN[local(part)] and (one.text or "").strip().lower() not in {"", "0", "false", "none"}
-    ]
+def _odd(part: ET.Element) -> list[Parameter]:
+    found = [one for one in part if local(one) not in _KNOWN[local(part)]]
+    settings = [Parameter(local(one), (one.text or "").strip(), local(part)) for one in found]
+    return [one for one in settings if one.says]
