@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
-from urllib.parse import quote
 
 import structlog
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
@@ -19,6 +18,7 @@ from connector_host.connectors.sql import answers, odbc, portable  # noqa: F401 
 from connector_host.connectors.sql.connecting import mistakes_told, tell_mistakes
 from connector_host.connectors.sql.dialects import DEFAULT_DRIVERS, EXTRAS, dialect_of, driver_of
 from connector_host.databases.odbc import adapt
+from connector_host.databases.opening import never_made
 from connector_host.errors import ConfigurationError
 from connector_host.observability import events
 
@@ -151,10 +151,7 @@ def _driver_url(url: URL, dialect: Dialect, statement_s: float, purpose: Purpose
     if dialect.name == "oracle" and url.database:
         # SQLAlchemy takes the path for a SID, which only old databases have.
         return url._replace(database=None).update_query_dict({"service_name": url.database})
-    if dialect.name == "sqlite" and url.database and not url.database.startswith(("file:", ":memory:")):
-        # Without mode=rw a path with a mistake in it makes an empty database.
-        return url.set(database=f"file:{quote(url.database)}").update_query_dict({"mode": "rw", "uri": "true"})
-    return url
+    return never_made(url)
 
 
 def _limits(statement_s: float) -> dict[str, int]:

@@ -8,14 +8,15 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import quote, unquote
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.exc import NoSuchModuleError, SQLAlchemyError
 
 from connector_host.databases.odbc import adapt, as_declared
+from connector_host.databases.opening import READS_ONLY, never_made
 from connector_host.databases.queries import escaped
 from connector_host.provisioning.errors import MarkTooOld, SourceFailed
 from connector_host.provisioning.expressions.signatures import Kind
@@ -33,13 +34,6 @@ if TYPE_CHECKING:
     from connector_host.provisioning.sources.contract import Batch
     from connector_host.provisioning.values import Value
 
-READS_ONLY: Final = {
-    "sqlite": "PRAGMA query_only = ON",
-    "mysql": "SET SESSION TRANSACTION READ ONLY",
-    "mariadb": "SET SESSION TRANSACTION READ ONLY",
-}
-"""What has a session change nothing; PostgreSQL is told for each transaction, which a pooler before it understands."""
-
 
 class SqlSource:
     """One query; with a mark column it gives changes, and a full read every so often finds rows that are gone."""
@@ -49,11 +43,12 @@ class SqlSource:
         self.gives_changes = settings.mark is not None
         self.full_every = settings.full_every if settings.mark else 0
         try:
-            url = _never_made(sa.make_url(settings.database))
+            url = never_made(sa.make_url(settings.database))
             self._engine = sa.create_engine(
                 url if password is None else url.set(password=password),
                 pool_pre_ping=True,
                 pool_size=1,
+                # PostgreSQL is told for each transaction, which a pooler before it understands.
                 execution_options={"postgresql_readonly": True},
             )
         except (SQLAlchemyError, ImportError, ValueError, TypeError) as failure:
@@ -280,13 +275,6 @@ def _value(value: Any) -> Value:  # noqa: ANN401, PLR0911 - a driver's value, a 
             return value
         case _:
             return str(value)
-
-
-def _never_made(url: sa.URL) -> sa.URL:
-    """Return the URL so that SQLite makes no empty database where its path has a mistake in it."""
-    if url.get_backend_name() != "sqlite" or not url.database or url.database.startswith(":memory:"):
-        return url
-    return url.set(database=f"file:{quote(url.database)}").update_query_dict({"mode": "rw", "uri": "true"})
 
 
 def _set_up_sessions(engine: sa.Engine) -> None:

@@ -21,6 +21,7 @@ from connector_host.connectors.sql.dialect import (
     Dialect,
     questions,
 )
+from connector_host.databases.opening import READS_ONLY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -59,7 +60,7 @@ _MYSQL_SESSION = (
     "SET SESSION innodb_lock_wait_timeout = {s}",
 )
 
-_MYSQL_READS_ONLY = ("SET SESSION TRANSACTION READ ONLY",)
+_MYSQL_READS_ONLY = (READS_ONLY["mysql"],)
 
 _MYSQL_IMPORT = (
     "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ",

@@ -19,6 +19,7 @@ from connector_host.connectors.sql.dialect import (
     Dialect,
     questions,
 )
+from connector_host.databases.opening import READS_ONLY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -48,7 +49,7 @@ SQLITE = Dialect(
     types=SQLITE_TYPES,
     parameters=_SQLITE_PARAMETERS,
     session=("PRAGMA busy_timeout = {ms}", "PRAGMA foreign_keys = ON"),
-    reads_only=("PRAGMA query_only = ON",),
+    reads_only=(READS_ONLY["sqlite"],),
     text_comparison="nocase",
     row_locks=False,
     single_writer=True,
@@ -60,7 +61,7 @@ SQLITE_ODBC = Dialect(
     types=SQLITE_TYPES,
     parameters=replace(_SQLITE_PARAMETERS, clock_digits=0),
     session=("PRAGMA busy_timeout = {ms}", "PRAGMA foreign_keys = ON"),
-    reads_only=("PRAGMA query_only = ON",),
+    reads_only=(READS_ONLY["sqlite"],),
     text_comparison="nocase",
     driver_from="Debian's package libsqliteodbc",
     generated_key="last_insert_rowid",  # RETURNING yields no rows there (§3.4)
