@@ -17,7 +17,7 @@ from connector_host.provisioning.state import intents
 from connector_host.provisioning.state.records import Action, Changes, Link, LogEntry, Staged
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Sequence
 
     from connector_host.provisioning.errors import ProvisioningError
     from connector_host.provisioning.work import Work
@@ -150,11 +150,12 @@ def _held_back(work: Work, waiting: int) -> str | None:
     return None
 
 
-async def _staged(work: Work) -> AsyncIterator[list[Staged]]:
+async def _staged(work: Work, *, contested: bool = False) -> AsyncIterator[list[Staged]]:
+    """Yield what is staged, a stretch at a time: what may be carried out, or else what is contested."""
     after = ""
     while stretch := await asyncio.to_thread(work.parts.state.staged, work.parts.name, after):
         after = stretch[-1].source_key
-        yield [one for one in stretch if not _is_contested(work, one)]
+        yield [one for one in stretch if _is_contested(work, one) is contested]
 
 
 def _is_contested(work: Work, staged: Staged) -> bool:
@@ -164,20 +165,10 @@ def _is_contested(work: Work, staged: Staged) -> bool:
 
 async def _log_contested(work: Work) -> None:
     """Log which accounts stay for now; they stay staged, so that the next cycle looks at their users."""
-    after = ""
-    while work.context.judge.contested and (
-        stretch := await asyncio.to_thread(work.parts.state.staged, work.parts.name, after)
-    ):
-        after = stretch[-1].source_key
-        kept = [one for one in stretch if _is_contested(work, one)]
-        links = await _links(work, kept)
-        await work.write(Changes(log=[_kept(work, one, links.get(one.source_key)) for one in kept]))
-
-
-def _kept(work: Work, staged: Staged, link: Link | None) -> LogEntry:
-    turn = Turn(staged.source_key, action=staged.action, target_id=link.target_id if link else None)
-    turn.decision = Leave(CONTESTED, in_scope=False)
-    return turn.entry(work.context)
+    if not work.context.judge.contested:
+        return
+    async for kept in _staged(work, contested=True):
+        await _log_left(work, kept, lambda one: (one.action, CONTESTED))
 
 
 async def _links(work: Work, staged: Sequence[Staged]) -> dict[str, Link]:
@@ -188,14 +179,19 @@ async def _log_staged(work: Work) -> None:
     """Log what this cycle has staged; what an earlier one did is in the log already."""
     async for staged in _staged(work):
         fresh = [one for one in staged if one.cycle == work.report.cycle]
-        links = await _links(work, fresh)
-        await work.write(Changes(log=[_entry(work, one, links.get(one.source_key)) for one in fresh]))
+        await _log_left(work, fresh, lambda one: (Action.STAGED_DELETE, f"{one.action} is held back: {one.reason}"))
 
 
-def _entry(work: Work, staged: Staged, link: Link | None) -> LogEntry:
-    turn = Turn(staged.source_key, action=Action.STAGED_DELETE, target_id=link.target_id if link else None)
-    turn.decision = Leave(f"{staged.action} is held back: {staged.reason}", in_scope=False)
-    return turn.entry(work.context)
+async def _log_left(work: Work, staged: Sequence[Staged], told: Callable[[Staged], tuple[Action, str]]) -> None:
+    """Log staged actions that are not carried out, each as `told` names it, with the reason."""
+    links, log = await _links(work, staged), []
+    for one in staged:
+        action, reason = told(one)
+        link = links.get(one.source_key)
+        turn = Turn(one.source_key, action=action, target_id=link.target_id if link else None)
+        turn.decision = Leave(reason, in_scope=False)
+        log.append(turn.entry(work.context))
+    await work.write(Changes(log=log))
 
 
 async def _carry_out(work: Work, staged: Sequence[Staged]) -> None:
