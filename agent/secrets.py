@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import stat
 from typing import TYPE_CHECKING
 
 from agent.errors import ConfigurationError
 from connector_host.errors import ConfigurationError as Unusable
+from connector_host.ownership import is_open
 from connector_host.secret_files import read_secret_file, read_secret_text
 
 if TYPE_CHECKING:
@@ -34,5 +33,5 @@ def _read(read: Callable[[Path, str], str], file: Path, key: str) -> str:
 
 def refuse_open(file: Path, key: str) -> None:
     """Raise ConfigurationError that names `key` where everybody on this machine may read or write the file."""
-    if os.name == "posix" and file.stat().st_mode & (stat.S_IROTH | stat.S_IWOTH):
+    if is_open(file):
         raise ConfigurationError(f"{key}: everybody on this machine may use {file}: chmod 600 {file}")

@@ -63,6 +63,11 @@ def may_write(account: str, path: Path) -> bool:
         return bool(facts.st_mode & stat.S_IWOTH)
 
 
+def is_open(path: Path) -> bool:
+    """Return whether everybody on this machine may read or write it; Windows says that by other means."""
+    return os.name == "posix" and bool(path.stat().st_mode & (stat.S_IROTH | stat.S_IWOTH))
+
+
 def make_folder(folder: Path, mode: int = 0o777) -> None:
     """Make the folder and those above it that are missing, each as its parent's owner's; raises OSError."""
     if folder.is_dir():

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from agent import events, logs
 from agent.errors import ConfigurationError
+from connector_host.tls.files import stamp_of
 
 if TYPE_CHECKING:
     import ssl
@@ -35,9 +36,5 @@ class FollowedContext:
                 logs.event(events.CERTIFICATE_WARNING, level=logging.WARNING, fact=str(failure), mend=mend)
         return self._context
 
-    def _stamp(self) -> tuple[tuple[int, int, int, int], ...]:
-        try:
-            facts = [file.stat() for file in self._files]
-        except OSError:  # one of them is being exchanged just now, or loading says what is wrong
-            return ()
-        return tuple((found.st_mtime_ns, found.st_size, found.st_ino, found.st_mode) for found in facts)
+    def _stamp(self) -> tuple[tuple[int, ...], ...]:
+        return tuple(map(stamp_of, self._files))

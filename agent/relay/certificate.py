@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from agent import events, logs
 from agent.errors import ConfigurationError
 from agent.link.tls import ask_for_certificates, showing
+from connector_host.tls.files import stamp_of
 
 if TYPE_CHECKING:
     import ssl
@@ -68,14 +69,5 @@ class LiveCertificate:
     def _choose(self, connection: ssl.SSLObject | ssl.SSLSocket, _name: str | None, _context: ssl.SSLContext) -> None:
         connection.context = self._current
 
-    def _stamp(self) -> tuple[tuple[int, int, int, int] | None, ...]:
-        """Return what changes with the files; None for one that is not there just now."""
-        stamps: list[tuple[int, int, int, int] | None] = []
-        for file in (self._settings.certificate, self._settings.key):
-            try:
-                found = file.stat()
-            except OSError:
-                stamps.append(None)
-            else:
-                stamps.append((found.st_mtime_ns, found.st_size, found.st_ino, found.st_mode))
-        return tuple(stamps)
+    def _stamp(self) -> tuple[tuple[int, ...], ...]:
+        return stamp_of(self._settings.certificate), stamp_of(self._settings.key)

@@ -16,7 +16,14 @@ from connector_host import clock
 from connector_host.endpoint.health import CertificateState
 from connector_host.errors import HostError, failures
 from connector_host.observability import events
-from connector_host.tls.files import UnusableFile, check_authority, exposure_findings, judge_identity, load_identity
+from connector_host.tls.files import (
+    UnusableFile,
+    check_authority,
+    exposure_findings,
+    judge_identity,
+    load_identity,
+    stamp_of,
+)
 from connector_host.tls.identity import EXPIRY_WARNING_DAYS, days_left, warning_days
 from connector_host.tls.renewal import is_due, own_authority, renew
 
@@ -33,8 +40,6 @@ LOOK_S = 10.0
 _EXPIRED: Final = -1
 """The days that are left once a certificate has ended."""
 
-_Stamp = tuple[int, int, int, int]
-
 
 @dataclass(slots=True)
 class CertificateWatch:
@@ -48,7 +53,7 @@ class CertificateWatch:
     """Whether it renews and warns; where several processes serve one certificate, one of them does."""
     days_left: int | None = field(default=None, init=False)
     """Of the certificate that is served; None before the first look."""
-    _stamps: tuple[_Stamp, ...] | None = field(default=None, init=False)
+    _stamps: tuple[tuple[int, ...], ...] | None = field(default=None, init=False)
     _looked: bool = field(default=False, init=False)
     _identity: Identity | None = field(default=None, init=False)
     _warned_at: int | None = field(default=None, init=False)
@@ -158,19 +163,11 @@ class CertificateWatch:
         else:
             structlog.get_logger().warning(events.CERTIFICATE_EXPIRES, days_left=left)
 
-    def _stamps_now(self) -> tuple[_Stamp, ...]:
+    def _stamps_now(self) -> tuple[tuple[int, ...], ...]:
         files = (self.certificate, self.key, self.live.client_authority)
-        return tuple(_stamp(path) for path in files if path is not None)
+        return tuple(stamp_of(path) for path in files if path is not None)
 
 
 def renews_itself(certificate: Path) -> bool:
     """Return whether this product issued the certificate and can renew it by itself."""
     return own_authority(certificate) is not None
-
-
-def _stamp(path: Path) -> _Stamp:
-    try:
-        facts = path.stat()
-    except OSError:
-        return (0, 0, 0, 0)
-    return (facts.st_mtime_ns, facts.st_size, facts.st_ino, facts.st_mode)

@@ -5,9 +5,7 @@ Knows no configuration: the caller says which file is which.
 
 from __future__ import annotations
 
-import os
 import re
-import stat
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -17,6 +15,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 
 from connector_host.errors import ConfigurationError, Finding, Level
+from connector_host.ownership import is_open
 from connector_host.tls.chains import verify_chain
 from connector_host.tls.identity import (
     HOST_SECTION,
@@ -98,13 +97,21 @@ def check_authority(path: Path | None, subject: str, now: datetime) -> list[Find
     return [Finding(Level.OK, subject, f"{path} holds {len(authorities)} that may be believed.")]
 
 
+def stamp_of(path: Path) -> tuple[int, ...]:
+    """Return what changes with a file and with who may read it; empty where there is none just now."""
+    try:
+        facts = path.stat()
+    except OSError:
+        return ()
+    return (facts.st_mtime_ns, facts.st_size, facts.st_ino, facts.st_mode)
+
+
 def exposure_findings(key: Path) -> list[Finding]:
     """Return a FAILURE where everybody on this machine may use the key; Windows says that by other means."""
     try:
-        mode = key.stat().st_mode
+        if not is_open(key):
+            return []
     except OSError:  # gone since it was read
-        return []
-    if os.name != "posix" or not mode & (stat.S_IROTH | stat.S_IWOTH):
         return []
     mend = f"Run: chmod 600 {key}. If it has been so for long, get a new key, too."
     return [Finding(Level.FAILURE, "key", f"Everybody on this machine may use {key}.", mend)]
