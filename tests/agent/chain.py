@@ -17,6 +17,7 @@ from agent.outbound import service as outbound_service
 from agent.relay import service as relay_service
 from agent.settings import AgentSettings, LimitSettings, RelayConfiguration, RelaySettings, TenantSettings
 from connector_host.tls.issuing import issue_authority, issue_leaf
+from tests.agent.serving import served
 
 TOKEN = "the agent's token"
 USERS = "/ecma2host_HR/scim/Users"
@@ -83,19 +84,9 @@ class Host:
 @asynccontextmanager
 async def host_server(papers, *, port=0, clients=None):
     host = Host("")
-    runner = web.ServerRunner(web.Server(host.serve, access_log=None), shutdown_timeout=0.1)
-    await runner.setup()
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(papers.certificate, papers.key)
-    if clients is not None:
-        context.load_verify_locations(clients)
-        context.verify_mode = ssl.CERT_REQUIRED
-    await web.TCPSite(runner, "127.0.0.1", port, ssl_context=context).start()
-    host.url = f"https://localhost:{runner.addresses[0][1]}"
-    try:
+    async with served(host.serve, papers, port=port, clients=clients) as opened:
+        host.url = f"https://localhost:{opened}"
         yield host
-    finally:
-        await runner.cleanup()
 
 
 class Chain:

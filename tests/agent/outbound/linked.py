@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
 from contextlib import asynccontextmanager
 
 from aiohttp import web
@@ -11,6 +10,7 @@ from aiohttp import web
 from agent.link.links import Heartbeat, Link
 from agent.link.messages import VERSIONS, Hello
 from agent.link.session import WINDOW_BYTES, Session
+from tests.agent.serving import served
 
 
 @asynccontextmanager
@@ -25,16 +25,10 @@ async def linked(chain, host_url, papers):
         await arrived.result().run()
         return socket
 
-    runner = web.ServerRunner(web.Server(serve, access_log=None), shutdown_timeout=0.1)
-    await runner.setup()
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(papers.certificate, papers.key)
-    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
-    relay = f"https://localhost:{runner.addresses[0][1]}"
-    await chain.start_agent(host_url, relay=relay, connected=False, probe_s=60.0)
-    async with asyncio.timeout(10):
-        taken = await arrived
-        await taken.greeted.wait()
-    yield taken
-    await chain.stop("one")
-    await runner.cleanup()
+    async with served(serve, papers) as port:
+        await chain.start_agent(host_url, relay=f"https://localhost:{port}", connected=False, probe_s=60.0)
+        async with asyncio.timeout(10):
+            taken = await arrived
+            await taken.greeted.wait()
+        yield taken
+        await chain.stop("one")

@@ -9,6 +9,8 @@ from contextlib import asynccontextmanager
 import aiohttp
 from aiohttp import web
 
+from tests.agent.serving import served
+
 HOP = frozenset({"host", "connection", "keep-alive", "transfer-encoding", "content-length"})
 
 
@@ -51,13 +53,5 @@ async def spreading(papers, hosts):
     connector = aiohttp.TCPConnector(ssl=trust)
     async with aiohttp.ClientSession(connector=connector, skip_auto_headers={"User-Agent"}) as session:
         spread = Spread(hosts, session)
-        runner = web.ServerRunner(web.Server(spread.serve, access_log=None), shutdown_timeout=0.1)
-        await runner.setup()
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(papers.certificate, papers.key)
-        await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
-        spread.port = runner.addresses[0][1]
-        try:
+        async with served(spread.serve, papers) as spread.port:
             yield spread
-        finally:
-            await runner.cleanup()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
 from contextlib import asynccontextmanager, suppress
 from itertools import count
 
@@ -13,6 +12,7 @@ from yarl import URL
 
 from agent.outbound.host import DIALS, Host, HostPool, HostUnreachable
 from agent.outbound.host_tls import HostTls
+from tests.agent.serving import served
 
 
 class Looked:
@@ -54,15 +54,9 @@ async def pool_of(papers, port):
 @pytest.fixture
 async def host(papers):
     looked = Looked()
-    runner = web.ServerRunner(web.Server(looked.serve, access_log=None), shutdown_timeout=0.1)
-    await runner.setup()
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(papers.certificate, papers.key)
-    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
-    looked.port = runner.addresses[0][1]
-    yield looked
-    looked.may_answer.set()
-    await runner.cleanup()
+    async with served(looked.serve, papers) as looked.port:
+        yield looked
+        looked.may_answer.set()
 
 
 @pytest.fixture
