@@ -1,7 +1,8 @@
-"""What MariaDB's ODBC driver has to be told before pyodbc can read all that it holds."""
+"""What MariaDB's and SQLite's ODBC drivers need before pyodbc can read all that they hold."""
 
 from __future__ import annotations
 
+import sys
 from contextlib import contextmanager
 from datetime import date, datetime, time
 from decimal import Decimal
@@ -15,6 +16,10 @@ if TYPE_CHECKING:
 
 DRIVER_NAME = 6
 """What SQLGetInfo is asked for: https://learn.microsoft.com/en-us/sql/odbc/reference/syntax/sqlgetinfo-function"""
+SQL_WMETADATA = -888
+SQL_WCHAR = -8
+"""What pyodbc decodes the names of columns as: https://github.com/mkleehammer/pyodbc/wiki/Unicode"""
+UTF_16 = f"utf-16-{sys.byteorder[0]}e"
 DECIMAL_CODES = (2, 3)
 """SQL_NUMERIC and SQL_DECIMAL."""
 MOMENTS: Mapping[int, Callable[[str], object]] = {
@@ -41,23 +46,36 @@ def adapt(connection: Any) -> None:  # noqa: ANN401 - the driver's door
 
 
 @contextmanager
-def as_declared(connection: Connection) -> Iterator[None]:
-    """Have a query that is executed meanwhile described by the types of its columns; read no row of it.
+def as_declared(connection: Connection) -> Iterator[Callable[[str], str]]:
+    """Have a query that is executed meanwhile described by its columns' types; yield what reads their names.
 
-    pyodbc describes a column as text where something else reads its values, as adapt() has it.
+    No row of it may be read. pyodbc describes a column as text where something else reads its values, as adapt() has
+    it. SQLite's driver (0.9998) counts a name in bytes of UTF-8 where ODBC wants units of UTF-16, so that pyodbc reads
+    on behind the final NUL, into what is no UTF-16 now and then, and fails; as Latin-1 it takes whatever is there.
     """
     raw: Any = connection.connection.dbapi_connection
     reading = {}
+    counts_bytes = False
     if connection.dialect.driver == "pyodbc":
         reading = {code: raw.get_output_converter(code) for code in (*DECIMAL_CODES, *MOMENTS)}
+        counts_bytes = "sqlite" in str(raw.getinfo(DRIVER_NAME)).lower()
     for code in reading:
         raw.remove_output_converter(code)
+    if counts_bytes:
+        raw.setdecoding(SQL_WMETADATA, encoding="latin-1", ctype=SQL_WCHAR)
     try:
-        yield
+        yield _up_to_the_end if counts_bytes else str
     finally:
+        if counts_bytes and not connection.invalidated:
+            raw.setdecoding(SQL_WMETADATA, encoding=UTF_16, ctype=SQL_WCHAR)
         for code, read in reading.items():
             if read is not None and not connection.invalidated:
                 raw.add_output_converter(code, read)
+
+
+def _up_to_the_end(name: str) -> str:
+    units = memoryview(name.encode("latin-1")).cast("H").tolist()
+    return name.encode("latin-1")[: units.index(0) * 2 if 0 in units else None].decode(UTF_16)
 
 
 def _moment(read: Callable[[str], object], raw: bytes) -> object:

@@ -85,6 +85,8 @@ class Dialect:
     """Text types that know LIKE, but neither equality nor order."""
     driver_limits: bool = False
     """Whether the driver enforces the time limit of a statement, since the database has none."""
+    labels_columns: bool = False
+    """Whether names in results stay within ASCII: no other can be read from SQLite's driver (see databases.odbc)."""
     single_writer: bool = False
     """Whether only one connection may write at a time."""
     like_signs: str = "%_"

@@ -79,4 +79,4 @@ def _owners(
 def _looking(shape: Shape, column: SqlColumn, size: int) -> sa.Select[*tuple[object, ...]]:
     names = [f"d{number}" for number in range(size)]
     found = predicates.is_alike(column, shape, names)
-    return sa.select(shape.anchor.sql, column.sql).select_from(shape.source).where(found)
+    return sa.select(shape.anchor.sql.label("key_"), column.sql.label("text_")).select_from(shape.source).where(found)

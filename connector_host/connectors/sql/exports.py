@@ -193,7 +193,8 @@ def _insert_and_learn(
         case "last_insert_rowid":
             connection.execute(statement, parameters)
             number = sa.literal_column("rowid") == sa.func.last_insert_rowid()
-            return connection.execute(sa.select(anchor).select_from(shape.table).where(number)).scalar_one()
+            made = sa.select(anchor.label("key_")).select_from(shape.table).where(number)
+            return connection.execute(made).scalar_one()
         case "final_table":
             return (
                 db2.insertion(
@@ -222,7 +223,8 @@ def _key_by_values(connection: Connection, shape: Shape, parameters: Mapping[str
         for name, value in parameters.items()
         if value is not None and _is_comparable(shape, shape.columns[name])
     ]
-    found = connection.execute(sa.select(shape.anchor.sql).where(sa.true(), *same), dict(parameters)).scalars().all()
+    made = sa.select(shape.anchor.sql.label("key_")).where(sa.true(), *same)
+    found = connection.execute(made, dict(parameters)).scalars().all()
     if not found:
         raise WrongRowCount(
             "No user has the values that were written, so all was undone: the database keeps one of them otherwise, "

@@ -108,7 +108,7 @@ OF_GRAMMAR: Mapping[str, Kind] = {
 def told(connection: Connection, dialect: Dialect, selection: Selection) -> tuple[Told, ...]:
     """Return the columns of a query in order; raises a driver's error where the database refuses the query."""
     described = _described(connection, selection)
-    names = [str(column[0]) for column in described]
+    names = [column[0] for column in described]
     match dialect.name:
         case "postgresql":
             return _postgresql(connection, selection, names)
@@ -133,8 +133,8 @@ def _described(connection: Connection, selection: Selection) -> Sequence[Sequenc
     """Return how the driver describes the columns (PEP 249, Cursor.description)."""
     never = sa.literal_column("1") == sa.literal_column("0")
     everything: sa.Select[Any] = sa.select(sa.literal_column("*")).select_from(selection.rows())
-    with as_declared(connection), closing(connection.execute(everything.where(never))) as result:
-        return result.cursor.description or ()
+    with as_declared(connection) as name_of, closing(connection.execute(everything.where(never))) as result:
+        return [(name_of(str(column[0])), *column[1:]) for column in result.cursor.description or ()]
 
 
 def _by_driver(name: str, code: object) -> Told:
@@ -162,8 +162,8 @@ def _of_postgresql(name: str, declared: str, labels: str | None) -> Told:
 
 
 def _mysql(connection: Connection, selection: Selection, described: Sequence[Sequence[Any]]) -> tuple[Told, ...]:
-    collations = connection.execute(nothing_of(selection, [str(one[0]) for one in described], "collation")).one()
-    return tuple(_of_mysql(str(one[0]), one[1], str(found)) for one, found in zip(described, collations, strict=True))
+    collations = connection.execute(nothing_of(selection, [one[0] for one in described], "collation")).one()
+    return tuple(_of_mysql(one[0], one[1], str(found)) for one, found in zip(described, collations, strict=True))
 
 
 def _of_mysql(name: str, code: object, collation: str) -> Told:

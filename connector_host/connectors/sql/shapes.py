@@ -135,7 +135,10 @@ class Shape:
     @cached_property
     def selected(self) -> sa.Select[*tuple[object, ...]]:
         """Return `SELECT` of every exposed column, in order."""
-        return sa.select(*(column.sql for column in self.columns.values()))
+        columns = [column.sql for column in self.columns.values()]
+        if self.dialect.labels_columns:
+            columns = [column.label(f"c{number}_") for number, column in enumerate(columns)]
+        return sa.select(*columns)
 
     def entry(self, row: Sequence[object], on_unreadable: Callable[[str], None]) -> Entry:
         """Return a row as an entry; a value that its column should not hold is null and reported by name."""

@@ -51,7 +51,7 @@ SELECT 1 FROM `HR`.`Employees` WHERE `HR`.`Employees`.`Login` = %(key_)s
     key_
 
 -- double
-SELECT `HR`.`Employees`.`Login`, `HR`.`Employees`.`Login` AS `Login__1` FROM `HR`.`Employees` WHERE lower(CAST(`HR`.`Employees`.`Login` AS CHAR)) IN (lower(%(d0)s), lower(%(d1)s))
+SELECT `HR`.`Employees`.`Login` AS key_, `HR`.`Employees`.`Login` AS text_ FROM `HR`.`Employees` WHERE lower(CAST(`HR`.`Employees`.`Login` AS CHAR)) IN (lower(%(d0)s), lower(%(d1)s))
     d0, d1
 
 -- log

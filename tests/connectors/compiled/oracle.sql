@@ -51,7 +51,7 @@ SELECT 1 FROM "HR"."Employees" WHERE "HR"."Employees"."Login" = :key_
     key_
 
 -- double
-SELECT "HR"."Employees"."Login", "HR"."Employees"."Login" AS "Login__1" FROM "HR"."Employees" WHERE lower("HR"."Employees"."Login") IN (lower(:d0), lower(:d1))
+SELECT "HR"."Employees"."Login" AS key_, "HR"."Employees"."Login" AS text_ FROM "HR"."Employees" WHERE lower("HR"."Employees"."Login") IN (lower(:d0), lower(:d1))
     d0, d1
 
 -- log

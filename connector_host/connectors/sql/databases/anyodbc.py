@@ -58,6 +58,7 @@ ANYODBC = Dialect(
     generated_key="by_values",
     inserts_return=False,
     counts_many=False,
+    labels_columns=True,
     row_locks=False,
     paging="cursor",
     savepoints=False,

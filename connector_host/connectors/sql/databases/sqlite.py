@@ -67,6 +67,7 @@ SQLITE_ODBC = Dialect(
     generated_key="last_insert_rowid",  # RETURNING yields no rows there (§3.4)
     inserts_return=False,
     counts_many=False,
+    labels_columns=True,
     row_locks=False,
     single_writer=True,
     # The driver hands out 32 bits of a column that is declared INTEGER, whatever stands there; of text, all.
