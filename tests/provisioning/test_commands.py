@@ -50,7 +50,7 @@ async def test_the_first_steps_of_an_administrator(rig, config):
     assert rig.rows()["u00001"]["LastName"] == "FAMILY1"
     shown = json.loads((await run_beside(config, "status", "--json")).stdout)[0]
     assert (shown["condition"], shown["links"]) == ("well", 3)
-    exported = await run_beside(config, "log", "staff", "--format", "csv", "--output", rig.folder / "log.csv")
+    exported = await run_beside(config, "log", "staff", "--output", rig.folder / "log.csv")
     assert exported.returncode == 0, exported.stderr
     assert stat.S_IMODE((rig.folder / "log.csv").stat().st_mode) == 0o600
     with (rig.folder / "log.csv").open(newline="") as file:
@@ -58,6 +58,10 @@ async def test_the_first_steps_of_an_administrator(rig, config):
     lost = await run_beside(config, "log", "staff", "--format", "csv", "--output", rig.folder / "nodir" / "log.csv")
     assert lost.returncode == 1
     assert lost.stderr.endswith("log.csv cannot be written (No such file or directory).\n")
+    for unclear in (("--output", rig.folder / "log.txt"), ("--format", "table", "--output", rig.folder / "log.csv")):
+        refused = await run_beside(config, "log", "staff", *unclear)
+        assert (refused.returncode, "give --format csv or --format ndjson" in refused.stderr) == (2, True)
+    assert not (rig.folder / "log.txt").exists()
 
 
 async def test_a_dry_run_that_comes_to_no_end_says_so_by_its_exit_code(rig, config):

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from connector_host.provisioning.state.records import JobState
     from connector_host.provisioning.state.store import State
 
+FORMS = {".csv": "csv", ".ndjson": "ndjson", ".jsonl": "ndjson"}
+"""How an export is written, by the end of its file's name."""
+
 MOMENT = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"])
 
 
@@ -77,21 +80,27 @@ def _moment(at: float | None) -> str:
 @click.option("--code", help="An error code.")
 @click.option("--cycle", type=int, help="The number of a cycle.")
 @click.option("--limit", type=click.IntRange(1), help="No more lines than these.")
-@click.option("--format", "form", type=click.Choice(["table", "ndjson", "csv"]), default="table", show_default=True)
-@click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Write here instead of printing.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["table", "ndjson", "csv"]),
+    help="Default: by the name of --output (.csv, .ndjson, .jsonl), else a table.",
+)
+@click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Export to this file.")
 @config_option
-def log(config: Path, job: str, *, form: str, output: Path | None, outcome: str | None, **asked: Any) -> None:  # noqa: ANN401 - what click read
+def log(config: Path, job: str, *, form: str | None, output: Path | None, outcome: str | None, **asked: Any) -> None:  # noqa: ANN401 - what click read
     """Ask the provisioning log of JOB, newest first in a table, oldest first in an export.
 
     \b
     Examples:
       connector-host provision log staff --status failure
-      connector-host provision log staff --since 2026-11-01 --format csv --output november.csv
+      connector-host provision log staff --since 2026-11-01 --output november.csv
     """
     from connector_host.provisioning.state import logbook
 
     for name in ("since", "until"):
         asked[name] = asked[name] and asked[name].replace(tzinfo=UTC).timestamp()
+    form = _form_of(form, output)
     as_table = form == "table"
     if as_table and asked["limit"] is None:
         asked["limit"] = 50
@@ -109,6 +118,16 @@ def log(config: Path, job: str, *, form: str, output: Path | None, outcome: str 
         with text_file(output) as file:
             count = write(found, file)
         click.echo(f"{count} lines written to {output}")
+
+
+def _form_of(form: str | None, output: Path | None) -> str:
+    """Return the form that is asked for, by the file's name where nothing else says it; a file has no table."""
+    if output is None:
+        return form or "table"
+    form = form or FORMS.get(output.suffix.lower())
+    if form in (None, "table"):
+        raise click.UsageError(f"{output.name} can be written as CSV or NDJSON: give --format csv or --format ndjson.")
+    return form
 
 
 def _row(document: dict[str, Any]) -> tuple[str, ...]:
