@@ -21,6 +21,7 @@ from agent.addresses import host_url, proxy_url, relay_url
 from agent.errors import ConfigurationError
 from agent.logs import LogFormat, LogLevel  # noqa: TC001 - msgspec reads these annotations when the program runs
 from agent.mistakes import WANTED, named, outlasts, words
+from connector_host.small_files import read_small
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -342,7 +343,7 @@ def _judge(agent: AgentSettings) -> None:
 def load(path: Path, model: type[Model], prefix: str, environment: Mapping[str, str]) -> Model:
     """Read a file with the environment laid over it; raises ConfigurationError that names file, key and mend."""
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        document = tomllib.loads(read_small(path).decode())
     except OSError as failure:
         raise ConfigurationError(f"{path}: cannot be read ({failure.strerror}).") from failure
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as failure:

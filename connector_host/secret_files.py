@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from connector_host.errors import ConfigurationError
+from connector_host.small_files import read_small
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,7 +25,7 @@ def read_secret_file(file: Path, key: str) -> str:
 def read_secret_text(file: Path, key: str) -> str:
     """Return a secret of several lines; raises as `read_secret_file` does, save for the number of its lines."""
     try:
-        text = file.read_bytes().decode("utf-8-sig")
+        text = read_small(file).decode("utf-8-sig")
     except OSError as failure:
         mend = "Name the file that holds it, and let the account that runs this read it."
         raise ConfigurationError(f"{key}: {file} cannot be read ({failure.strerror}). {mend}") from failure

@@ -23,6 +23,7 @@ import structlog
 from connector_host import clock
 from connector_host.errors import ConfigurationError
 from connector_host.observability import events
+from connector_host.small_files import read_small
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -170,7 +171,7 @@ class TokenGate:
             facts = self.file.stat()
             seen = (facts.st_mtime_ns, facts.st_size, facts.st_ino)
             if seen != self._seen:
-                self._from_file, self._mistakes = _parse(self.file, self.file.read_text("utf-8").splitlines())
+                self._from_file, self._mistakes = _parse(self.file, read_small(self.file).decode().splitlines())
                 self._seen = seen
         except FileNotFoundError:
             self._from_file, self._mistakes, self._seen = (), (), None

@@ -13,6 +13,7 @@ from connector_host import traces
 from connector_host.errors import ConfigurationError
 from connector_host.provisioning.answers import whole
 from connector_host.provisioning.errors import SourceFailed
+from connector_host.small_files import demand_small
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,7 +32,9 @@ MISSING: Final = 404
 def tls(trust: Path | None) -> ssl.SSLContext:
     """Return what verifies the service: the given authority, or the system's."""
     try:
-        return ssl.create_default_context(cafile=None if trust is None else str(trust))
+        if trust is not None:
+            demand_small(trust)
+        return ssl.create_default_context(cafile=trust)
     except (OSError, ssl.SSLError) as failure:
         raise ConfigurationError(f"{trust}: is no readable PEM file of an authority.") from failure
 

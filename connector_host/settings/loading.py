@@ -16,6 +16,7 @@ from connector_host.settings.connectors import ConnectorSettings, SigningSetting
 from connector_host.settings.databases import placed_database
 from connector_host.settings.frozen import Settings
 from connector_host.settings.host import AuditSettings, HostSettings
+from connector_host.small_files import read_small
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -110,7 +111,7 @@ def read_document(path: Path, environment: Mapping[str, str] | None = None) -> d
     """
     environment = os.environ if environment is None else environment
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        document = tomllib.loads(read_small(path).decode())
     except FileNotFoundError as failure:
         mend = "Write one with `connector-host init`, or name it with --config."
         raise ConfigurationError(f"{path}: cannot be read ({failure.strerror}). {mend}") from failure

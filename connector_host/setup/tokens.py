@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from connector_host import clock
 from connector_host.access.tokens import KnownToken, TokenGate, hash_token, make_token
 from connector_host.errors import ConfigurationError
+from connector_host.small_files import read_small
 from connector_host.tls.issuing import write_private
 from connector_host.vault.keys import KEY_NAME
 
@@ -126,7 +127,7 @@ def revoke_token(settings: SqlSettings, connector: str, token_id: str) -> KnownT
 def _lines(file: Path) -> list[str]:
     """Return the lines of the file as they stand, comments included."""
     try:
-        return file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+        return read_small(file).decode().splitlines() if file.exists() else []
     except OSError as failure:
         raise ConfigurationError(f"{file}: cannot be read ({failure.strerror}).") from failure
 

@@ -25,6 +25,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from connector_host.errors import ConfigurationError
+from connector_host.small_files import read_small
 from connector_host.tls.issuing import write_private, write_public
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def load_key(file: Path) -> SigningKey:
     try:
         if os.name == "posix" and stat.S_IMODE(file.stat().st_mode) & 0o077:
             raise ConfigurationError(f"{file}: others may read this private key: chmod 600 {file}")
-        key = load_pem_private_key(file.read_bytes(), password=None)
+        key = load_pem_private_key(read_small(file), password=None)
     except OSError as failure:
         raise ConfigurationError(f"{file}: cannot be read ({failure.strerror}).") from failure
     except (ValueError, TypeError, UnsupportedAlgorithm) as failure:
@@ -84,7 +85,7 @@ def load_key(file: Path) -> SigningKey:
 def load_public_key(file: Path) -> Ed25519PublicKey:
     """Return the public key in this file; raises ConfigurationError where it is none."""
     try:
-        key = load_pem_public_key(file.read_bytes())
+        key = load_pem_public_key(read_small(file))
     except OSError as failure:
         raise ConfigurationError(f"{file}: cannot be read ({failure.strerror}).") from failure
     except (ValueError, UnsupportedAlgorithm) as failure:

@@ -8,6 +8,8 @@ from __future__ import annotations
 import ssl
 from typing import TYPE_CHECKING
 
+from connector_host.small_files import demand_small
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -20,6 +22,8 @@ def server_context(certificate: Path, key: Path, *, client_authority: Path | Non
 
     Raises ssl.SSLError or OSError for files that `tls.files` would not accept.
     """
+    for file in filter(None, (certificate, key, client_authority)):
+        demand_small(file)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     _restrict(context)
     context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION | ssl.OP_CIPHER_SERVER_PREFERENCE
@@ -38,6 +42,8 @@ def client_context(anchor: Path | None = None) -> ssl.SSLContext:
 
     Raises OSError where the anchor cannot be read, ssl.SSLError where it is no certificate.
     """
+    if anchor is not None:
+        demand_small(anchor)
     context = ssl.create_default_context(cafile=anchor)
     _restrict(context)
     # An anchor may be an issuing authority, or a single host's own certificate, not only a root.

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 
 from connector_host.errors import ConfigurationError, Finding, Level
 from connector_host.ownership import is_open
+from connector_host.small_files import read_small
 from connector_host.tls.chains import verify_chain
 from connector_host.tls.identity import (
     HOST_SECTION,
@@ -184,7 +185,7 @@ def load_key(path: Path, passphrase: bytes | None = None) -> PrivateKey:
 def read_file(path: Path, subject: str) -> bytes:
     """Return the content; raises UnusableFile that says why it cannot be read."""
     try:
-        return path.read_bytes()
+        return read_small(path)
     except FileNotFoundError as failure:
         mend = "Name the right file, or make one with `connector-host cert issue`."
         raise _unusable(subject, f"{path} does not exist.", mend) from failure

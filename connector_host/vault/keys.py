@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from connector_host.ownership import make_folder
+from connector_host.small_files import read_small
 from connector_host.tls.issuing import write_private
 from connector_host.vault.errors import LET_READ, SecretUnusable
 
@@ -87,7 +88,7 @@ def _read(path: Path, *, strict: bool) -> Key:
     try:
         if strict:
             _demand_private(path)
-        material = _unprotected(base64.b64decode(path.read_bytes(), validate=False), strict=strict)
+        material = _unprotected(base64.b64decode(read_small(path), validate=False), strict=strict)
     except OSError as failure:
         raise SecretUnusable(f"{path}: the key cannot be read ({failure.strerror}). {LET_READ}") from failure
     except (binascii.Error, ValueError) as failure:

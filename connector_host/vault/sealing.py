@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from connector_host.small_files import read_small
 from connector_host.vault.errors import LET_READ, SecretUnusable
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def seal(secret: str, purpose: str, key: Key) -> bytes:
 def unseal(path: Path, purpose: str, key: Key | None) -> str:
     """Return the secret in the file; raises SecretUnusable with the cause and the mend."""
     try:
-        lines = path.read_text(encoding="ascii").splitlines()
+        lines = read_small(path).decode("ascii").splitlines()
     except FileNotFoundError as failure:
         raise SecretUnusable(f"{path}: there is no sealed secret. {_ANEW}") from failure
     except OSError as failure:

@@ -17,6 +17,7 @@ from agent.errors import ConfigurationError
 from agent.link.followed import FollowedContext
 from agent.link.tls import trusting
 from agent.relay.nodes.logins import arguments, demand_encryption, read_login
+from connector_host.small_files import demand_small
 
 if TYPE_CHECKING:
     import ssl
@@ -181,6 +182,8 @@ def _context(settings: NatsSettings) -> ssl.SSLContext:
         raise ConfigurationError("relay.nats.certificate and relay.nats.key: give both, or neither.")
     if settings.certificate is not None:
         try:
+            for file in filter(None, (settings.certificate, settings.key)):
+                demand_small(file)
             context.load_cert_chain(settings.certificate, settings.key)
         except OSError as failure:  # ssl.SSLError, too
             raise ConfigurationError(f"relay.nats.certificate: cannot be used ({failure}).") from failure

@@ -110,11 +110,12 @@ async def _from_source(config: Path, job: str, key: str | None) -> tuple[Values,
 
 def _sample(file: Path | None) -> Values:
     from connector_host.provisioning.sources.files import json_values
+    from connector_host.small_files import read_small
 
     document = {}
     if file is not None:
         try:
-            document = json.loads(file.read_text(encoding="utf-8"))
+            document = json.loads(read_small(file))
         except (OSError, ValueError) as failure:
             fail(f"{file}: is no JSON ({failure}).")
         if not isinstance(document, dict):

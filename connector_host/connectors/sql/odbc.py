@@ -17,6 +17,7 @@ from sqlalchemy.dialects.postgresql.base import PGDialect
 from sqlalchemy.dialects.sqlite.base import SQLiteDialect
 
 from connector_host.errors import ConfigurationError
+from connector_host.small_files import read_small
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -132,7 +133,7 @@ def read_file_dsn(path: Path) -> dict[str, str]:
     unixODBC reads neither UTF-16 nor a byte order mark, so the file is read here. Raises ConfigurationError.
     """
     try:
-        content = path.read_bytes()
+        content = read_small(path)
     except OSError as failure:
         raise ConfigurationError(f"database: the File DSN {path} cannot be read ({failure.strerror}).") from failure
     is_wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))

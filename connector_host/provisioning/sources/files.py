@@ -16,6 +16,7 @@ from connector_host.provisioning.resources import flattened
 from connector_host.provisioning.settings import CsvSettings, NdjsonSettings
 from connector_host.provisioning.sources.contract import SourceUser, spoilt
 from connector_host.provisioning.sources.threads import batches, in_thread
+from connector_host.small_files import demand_regular
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator, Mapping
@@ -100,6 +101,7 @@ class FileSource:
     def _users(self, *, noted: bool = False) -> Iterator[SourceUser]:
         settings = self._settings
         try:
+            demand_regular(settings.path)
             with settings.path.open(encoding=settings.encoding, newline="") as file:
                 before = os.fstat(file.fileno())
                 if isinstance(settings, CsvSettings):
@@ -141,6 +143,7 @@ def _stamp(one: os.stat_result) -> tuple[int, ...]:
 
 def _lines(settings: CsvSettings | NdjsonSettings) -> int | None:
     try:
+        demand_regular(settings.path)
         with settings.path.open("rb") as file:
             count = sum(1 for line in file if line.strip())
     except OSError:
@@ -150,6 +153,7 @@ def _lines(settings: CsvSettings | NdjsonSettings) -> int | None:
 
 def _heading(settings: CsvSettings) -> list[str]:
     try:
+        demand_regular(settings.path)
         with settings.path.open(encoding=settings.encoding, newline="") as file:
             return _distinct(next(csv.reader(file, delimiter=settings.delimiter), []), settings)
     except OSError as failure:

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Final
 from xml.etree import ElementTree as ET
 
 from connector_host.errors import ConfigurationError
+from connector_host.small_files import read_small
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-_LONGEST: Final = 16 * 1024 * 1024
 _OFF: Final = frozenset({"", "0", "false", "none"})
 _SHOWN_CHARS: Final = 60
 _SECRET: Final = re.compile(r"(pwd|password|passwd|secret|token)\s*=", re.IGNORECASE)
@@ -67,11 +67,11 @@ _PAGES: Final = ("_global", "_partition", "_runstep")
 def parse(path: Path) -> ET.Element:
     """Return the document's root; raises ConfigurationError where the file is no export."""
     try:
-        content = path.read_bytes()
+        content = read_small(path)
     except OSError as failure:
         raise ConfigurationError(f"{path}: cannot be read ({failure.strerror}).") from failure
     # No export has a document type; one that has is after entities, and is not parsed at all.
-    if len(content) > _LONGEST or b"<!" in content.replace(b"\0", b"").replace(b"<!--", b""):
+    if b"<!" in content.replace(b"\0", b"").replace(b"<!--", b""):
         raise ConfigurationError(f"{path}: is no export of the configuration wizard.")
     try:
         return ET.fromstring(content)  # noqa: S314 - without a document type there are no entities to expand
