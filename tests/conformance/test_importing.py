@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import sqlite3
+from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
@@ -224,18 +225,94 @@ async def test_the_log_has_both_sides_of_a_rename_in_case_only(logged, imported)
     assert found == {"USER1": "add", "user1": "delete"}
 
 
-async def test_a_change_that_was_committed_late_is_found_in_the_log(logged, imported):
+EARLIER = {
+    "sqlite": "datetime(at, '-{seconds} seconds')",
+    "postgresql": "at - interval '{seconds} seconds'",
+    "mariadb": "at - interval {seconds} second",
+}
+
+
+def set_back(logged, seconds, anchor):
+    """Return what gives a row of the log an earlier time."""
+    earlier = EARLIER[logged.database].format(seconds=seconds)
+    return f"""UPDATE "Employees_changes" SET at = {earlier} WHERE anchor = '{anchor}'"""
+
+
+def unstamp(logged):
+    """Make a log of PostgreSQL what it was before its rows were stamped."""
+    if logged.database == "postgresql":
+        logged.execute('ALTER TABLE "Employees_changes" DROP COLUMN stamp')
+
+
+@contextmanager
+def open_for(logged, seconds):
+    """Change user2 in a transaction that began so long ago, and commit after what happens in the block."""
+    connection = logged.connect()
+    for statement in (
+        # Else MariaDB locks the end of the log.
+        "SET TRANSACTION ISOLATION LEVEL READ COMMITTED",
+        "BEGIN",
+        """UPDATE "Employees" SET "Name" = 'slow' WHERE "Login" = 'user2'""",
+        set_back(logged, seconds, "user2"),
+    ):
+        connection.cursor().execute(logged.spelled(statement))
+    yield
+    connection.cursor().execute("COMMIT")
+    connection.close()
+
+
+async def test_a_change_that_was_committed_late_is_found_in_a_log_by_its_time(logged, imported):
+    logged.only("postgresql", "mariadb")
+    unstamp(logged)
+    imported("changes")
+    with open_for(logged, 60):
+        logged.execute("""UPDATE "Employees" SET "Name" = 'quick' WHERE "Login" = 'user3'""")
+        assert [row["anchor"] for row in imported("changes")] == ["user3"]
+    assert imported("changes", overlap=1) == []
+    assert [row["anchor"] for row in imported("changes", overlap=300)] == ["user2"]
+
+
+async def test_a_change_that_was_written_down_after_the_clock_was_set_back_is_found_in_the_log(logged, imported):
+    unstamp(logged)
+    logged.execute("""UPDATE "Employees" SET "Name" = 'first' WHERE "Login" = 'user1'""")
+    imported("changes")
+    logged.execute(
+        """UPDATE "Employees" SET "Name" = 'late' WHERE "Login" = 'user2'""", set_back(logged, 3600, "user2")
+    )
+    assert [row["anchor"] for row in imported("changes")] == ["user2"]
+
+
+async def test_a_change_that_was_open_for_longer_than_any_overlap_is_found_in_a_stamped_log(logged, imported):
+    logged.only("postgresql")
     imported("changes")
     logged.execute("""UPDATE "Employees" SET "Name" = 'first' WHERE "Login" = 'user1'""")
     imported("changes")
-    logged.execute("""UPDATE "Employees" SET "Name" = 'late' WHERE "Login" = 'user2'""")
-    earlier = {
-        "sqlite": "datetime(at, '-60 seconds')",
-        "postgresql": "at - interval '60 seconds'",
-        "mariadb": "at - interval 60 second",
-    }
-    logged.execute(f"""UPDATE "Employees_changes" SET at = {earlier[logged.database]} WHERE anchor = 'user2'""")
-    assert [row["anchor"] for row in imported("changes", overlap=300)] == ["user2"]
+    with open_for(logged, 3600):
+        logged.execute("""UPDATE "Employees" SET "Name" = 'quick' WHERE "Login" = 'user3'""")
+        assert [row["anchor"] for row in imported("changes")] == ["user3"]
+    assert [row["anchor"] for row in imported("changes")] == ["user2"]
+    assert imported("changes") == []
+
+
+async def test_a_log_that_was_made_before_is_stamped_by_what_is_printed(logged, imported, tmp_path):
+    logged.only("postgresql")
+    unstamp(logged)
+    logged.execute("""UPDATE "Employees" SET "Name" = 'first' WHERE "Number" < 9""")
+    imported("changes")
+    logged.execute(*change_log(logged.settings())[1:3])
+    logged.execute("""UPDATE "Employees" SET "Name" = 'next' WHERE "Login" = 'user2'""")
+    assert [row["anchor"] for row in imported("changes")] == ["user2"]
+    logged.execute("""UPDATE "Employees" SET "Name" = 'last' WHERE "Login" = 'user3'""")
+    assert [row["anchor"] for row in imported("changes")] == ["user3"]
+    assert read_last(tmp_path) == 1
+
+
+async def test_an_overlap_for_a_stamped_log_is_refused(logged, imported):
+    logged.only("postgresql")
+    logged.execute("""UPDATE "Employees" SET "Name" = 'first' WHERE "Login" = 'user1'""")
+    imported("changes")
+    with pytest.raises(ConfigurationError, match="overlap: the change log has row versions"):
+        imported("changes", overlap=60)
 
 
 async def test_a_change_log_can_be_taken_away_again(logged, imported):

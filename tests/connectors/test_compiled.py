@@ -26,6 +26,7 @@ from connector_host.connectors.sql import (
     exports,
     guarding,
     lineage,
+    logtables,
     mssql,
     predicates,
     privileges,
@@ -109,7 +110,7 @@ def spoken(database):
         "count": queries._count(shape, Present("Name")),
         "is the anchor taken": guarding.taken(shape, "x"),
         "double": doubles._looking(shape, shape.columns[login], 2),
-        "log": changelog.page_of(shape, "2026-11-25 03:00:00.000000", 7),
+        "log": changelog.page_of(shape, 5, 7, by_stamp=False),
         "end of the log": changelog.end_of(shape),
         "both ends of the log": changelog.ends_of(shape),
         "time of a row of the log": changelog.moment_of(shape, 7),
@@ -117,6 +118,7 @@ def spoken(database):
     if database.dialect.row_versions:
         said["horizon"] = rowversions.asking(shape)
         said["stamped since"] = rowversions.selecting(shape, "Version")
+        said["stamped log"] = changelog.page_of(shape, 5, 7, by_stamp=True)
     if database.dialect.multirow_insert:
         said["insert two"] = bulk._insertion(shape, (login, "Name"), 2)
     for name in shape.columns:
@@ -130,7 +132,7 @@ def spoken(database):
     found["lock for an anchor that nothing enforces"] = locking(database, shape)
     for remove in (False, True):
         found["change log " + ("away" if remove else "made")] = "\n".join(
-            changelog.statements(database.connection, shape, remove=remove)
+            logtables.statements(database.connection, shape, remove=remove)
         )
     if "tracking" in database.dialect.catalogue:
         found |= of_tracking(database, numbered, shape)

@@ -171,7 +171,7 @@ class Odbc(Exception):
         ),
         (
             "HY000",
-            "[HY000] The sequence object 'S' has reached its maximum. (11728) (SQLExecDirectW)",
+            "[HY000] The sequence object 'S' has reached its minimum or maximum value. (11728) (SQLExecDirectW)",
             Happened.EXHAUSTED,
         ),
     ],

@@ -1,27 +1,19 @@
-"""A change log that triggers feed: the statements that make one, the statements that take it away, and reading it.
-
-    log table   number, anchor, at      one row for each change of a row, and for each deletion
-
-The statements are printed for an administrator to run, never run by us. Only the anchor is written down; what became
-of a row is read from the table itself. The time is the database's own. A change writes down the anchor as it was and as
-it is: only exact comparison could tell that they are the same, and a collation may know none.
-"""
+"""A change log that triggers feed (logtables), as it is read."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
 from connector_host.connectors.contract import to_text
-from connector_host.connectors.sql import discovery
+from connector_host.connectors.sql import discovery, rowversions
 from connector_host.connectors.sql.columns import AsDriver, Family, Unfit
+from connector_host.connectors.sql.logtables import STAMP, SUFFIX
 from connector_host.connectors.sql.moments import to_moment
 from connector_host.connectors.sql.sqlstate import translated
-from connector_host.connectors.sql.statements import quoted
 from connector_host.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -32,173 +24,55 @@ if TYPE_CHECKING:
     from connector_host.connectors.sql.shapes import Shape
 
 PAGE = 1_000
-SUFFIX = "_changes"
-
-POSTGRESQL = (
-    (
-        "CREATE TABLE {log} (number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, anchor text NOT NULL, "
-        "at timestamptz NOT NULL DEFAULT clock_timestamp());"
-    ),
-    "CREATE INDEX ON {log} (at);",
-    (
-        "CREATE FUNCTION {routine}() RETURNS trigger LANGUAGE plpgsql "
-        "SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$ BEGIN IF TG_OP = 'TRUNCATE' THEN "
-        "INSERT INTO {log} (anchor) VALUES (''); DELETE FROM {log}; INSERT INTO {log} (anchor) VALUES (''); "
-        "RETURN NULL; END IF; "
-        "IF TG_OP <> 'INSERT' THEN INSERT INTO {log} (anchor) VALUES (OLD.{anchor}); END IF; "
-        "IF TG_OP <> 'DELETE' THEN INSERT INTO {log} (anchor) VALUES (NEW.{anchor}); END IF; RETURN NULL; END $$;"
-    ),
-    "CREATE TRIGGER {trigger} AFTER INSERT OR UPDATE OR DELETE ON {table} FOR EACH ROW EXECUTE FUNCTION {routine}();",
-    "CREATE TRIGGER {truncate} AFTER TRUNCATE ON {table} FOR EACH STATEMENT EXECUTE FUNCTION {routine}();",
-)
-"""A TRUNCATE names nobody, so it leaves a gap in the numbers, after which an import reads the table. Nobody else's
-triggers fire for it."""
-MYSQL = (
-    (
-        "CREATE TABLE {log} (number bigint AUTO_INCREMENT PRIMARY KEY, anchor varchar(450) NOT NULL, "
-        "at timestamp(6) NOT NULL DEFAULT current_timestamp(6), KEY (at)) ENGINE=InnoDB;"
-    ),
-    "CREATE TRIGGER {insert} AFTER INSERT ON {table} FOR EACH ROW INSERT INTO {log} (anchor) VALUES (NEW.{anchor});",
-    (
-        "CREATE TRIGGER {update} AFTER UPDATE ON {table} FOR EACH ROW "
-        "INSERT INTO {log} (anchor) VALUES (OLD.{anchor}), (NEW.{anchor});"
-    ),
-    "CREATE TRIGGER {delete} AFTER DELETE ON {table} FOR EACH ROW INSERT INTO {log} (anchor) VALUES (OLD.{anchor});",
-)
-SQLITE = (
-    (
-        "CREATE TABLE {log} (number INTEGER PRIMARY KEY AUTOINCREMENT, anchor text NOT NULL, "
-        "at datetime NOT NULL DEFAULT (strftime('%Y-%m-%d %H:%M:%f', 'now')));"
-    ),
-    "CREATE TRIGGER {insert} AFTER INSERT ON {table} BEGIN INSERT INTO {log} (anchor) VALUES (NEW.{anchor}); END;",
-    (
-        "CREATE TRIGGER {update} AFTER UPDATE ON {table} "
-        "BEGIN INSERT INTO {log} (anchor) VALUES (OLD.{anchor}), (NEW.{anchor}); END;"
-    ),
-    "CREATE TRIGGER {delete} AFTER DELETE ON {table} BEGIN INSERT INTO {log} (anchor) VALUES (OLD.{anchor}); END;",
-)
-# Of each of the following, the columns are quoted since the names that we ask for are in lower case.
-MSSQL = (
-    (
-        "CREATE TABLE {log} ([number] bigint IDENTITY PRIMARY KEY, [anchor] nvarchar(450) NOT NULL, "
-        "[at] datetime2(6) NOT NULL DEFAULT sysutcdatetime());"
-    ),
-    "CREATE INDEX {index} ON {log} ([at]);\nGO",
-    (
-        "CREATE TRIGGER {routine} ON {table} AFTER INSERT, UPDATE, DELETE AS BEGIN SET NOCOUNT ON; "
-        "INSERT INTO {log} ([anchor]) SELECT {anchor} FROM inserted UNION ALL SELECT {anchor} FROM deleted; END;\nGO"
-    ),
-)
-ORACLE = (
-    (
-        'CREATE TABLE {log} ("number" number(19) GENERATED ALWAYS AS IDENTITY PRIMARY KEY, '
-        '"anchor" varchar2(450 CHAR) NOT NULL, "at" timestamp(6) DEFAULT sys_extract_utc(systimestamp) NOT NULL);'
-    ),
-    'CREATE INDEX {schema}{index} ON {log} ("at");',
-    (
-        "CREATE TRIGGER {routine} AFTER INSERT OR UPDATE OR DELETE ON {table} FOR EACH ROW BEGIN "
-        'IF NOT INSERTING THEN INSERT INTO {log} ("anchor") VALUES (:OLD.{anchor}); END IF; '
-        'IF NOT DELETING THEN INSERT INTO {log} ("anchor") VALUES (:NEW.{anchor}); END IF; END;\n/'
-    ),
-)
-# The default of a column of DB2 cannot be computed, and its CURRENT TIMESTAMP is the server's own clock.
-DB2 = (
-    (
-        'CREATE TABLE {log} ("number" bigint NOT NULL GENERATED ALWAYS AS IDENTITY PRIMARY KEY, '
-        '"anchor" varchar(450) NOT NULL, "at" timestamp(6) NOT NULL);'
-    ),
-    'CREATE INDEX {schema}{index} ON {log} ("at");',
-    (
-        "CREATE TRIGGER {insert} AFTER INSERT ON {table} REFERENCING NEW AS n FOR EACH ROW "
-        'INSERT INTO {log} ("anchor", "at") VALUES (varchar(n.{anchor}), CURRENT TIMESTAMP - CURRENT TIMEZONE);'
-    ),
-    (
-        "CREATE TRIGGER {update} AFTER UPDATE ON {table} REFERENCING OLD AS o NEW AS n FOR EACH ROW "
-        'INSERT INTO {log} ("anchor", "at") VALUES (varchar(o.{anchor}), CURRENT TIMESTAMP - CURRENT TIMEZONE), '
-        "(varchar(n.{anchor}), CURRENT TIMESTAMP - CURRENT TIMEZONE);"
-    ),
-    (
-        "CREATE TRIGGER {delete} AFTER DELETE ON {table} REFERENCING OLD AS o FOR EACH ROW "
-        'INSERT INTO {log} ("anchor", "at") VALUES (varchar(o.{anchor}), CURRENT TIMESTAMP - CURRENT TIMEZONE);'
-    ),
-)
-INSTALL = {
-    "postgresql": POSTGRESQL,
-    "mysql": MYSQL,
-    "sqlite": SQLITE,
-    "mssql": MSSQL,
-    "oracle": ORACLE,
-    "db2": DB2,
-}
-REMOVE = {
-    "postgresql": (
-        "DROP TRIGGER {trigger} ON {table};",
-        "DROP TRIGGER {truncate} ON {table};",
-        "DROP FUNCTION {routine}();",
-        "DROP TABLE {log};",
-    ),
-    "mysql": ("DROP TRIGGER {insert};", "DROP TRIGGER {update};", "DROP TRIGGER {delete};", "DROP TABLE {log};"),
-    "sqlite": ("DROP TRIGGER {insert};", "DROP TRIGGER {update};", "DROP TRIGGER {delete};", "DROP TABLE {log};"),
-    "mssql": ("DROP TRIGGER {routine};", "DROP TABLE {log};"),
-    "oracle": ("DROP TRIGGER {routine};", "DROP TABLE {log} PURGE;"),
-    "db2": ("DROP TRIGGER {insert};", "DROP TRIGGER {update};", "DROP TRIGGER {delete};", "DROP TABLE {log};"),
-}
 
 
-def statements(connection: Connection, shape: Shape, *, remove: bool) -> tuple[str, ...]:
-    """Return what makes the log, or takes it away; empty where none is known for the database.
+@dataclass(frozen=True, slots=True)
+class _Mark:
+    """How far the log was read."""
 
-    Names are quoted by SQLAlchemy's own rules for the database, whatever they hold.
-    """
-    if shape.anchor.discovered.kind.family is Family.BINARY_UUID and not remove:
-        raise ConfigurationError(
-            f"{shape.object_type.anchor} is kept as bytes, and a change log keeps text: import by snapshot instead."
-        )
-    templates = (REMOVE if remove else INSTALL).get(shape.dialect.name, ())
-    name = shape.table.schema
-    if name is None and shape.dialect.name == "postgresql":
-        # The routine runs with its owner's rights, so nothing in it may depend on the caller's search path.
-        name = str(connection.scalar(sa.text("SELECT current_schema()")))
-    schema = "" if name is None else quoted(connection, name) + "."
-    log = shape.table.name + SUFFIX
-    spelled = partial(quoted, connection)
-    names = {
-        "table": schema + spelled(shape.table.name),
-        "log": schema + spelled(log),
-        "routine": schema + spelled(f"{log}_log"),
-        "trigger": spelled(f"{log}_log"),
-        "schema": schema,
-        "index": spelled(f"{log}_at"),
-        "anchor": spelled(shape.object_type.anchor),
-        **{event: schema * (shape.dialect.name in ("mysql", "db2")) + spelled(f"{log}_{event}") for event in _EVENTS},
-    }
-    return tuple(template.format(**names) for template in templates)
+    latest: datetime
+    """The latest time in it; a slow transaction commits late with an earlier one."""
+    number: int
+    """The greatest number in it: what was pruned unread shows by the first that is left."""
+    moment: str
+    """The time of the row with that number, which shows whether it is a row of this log; empty where it is gone."""
+    horizon: int | None = None
+    """The row version below which everything is committed; None where the log has none."""
 
+    @classmethod
+    def read(cls, text: str) -> _Mark:
+        latest, number, moment, horizon = [*text.split(" "), "", ""][:4]
+        return cls(datetime.fromisoformat(latest), int(number), moment, int(horizon) if horizon else None)
 
-_EVENTS = ("insert", "update", "delete", "truncate")
+    @property
+    def text(self) -> str:
+        horizon = "" if self.horizon is None else str(self.horizon)
+        return f"{self.latest.isoformat()} {self.number} {self.moment} {horizon}".rstrip()
 
 
 @dataclass(frozen=True, slots=True)
 class TriggerLog:
-    """The log as it is read (see contract.ChangeLog).
+    """The log as it is read (see contract.ChangeLog): from a horizon on where its rows are stamped, else by their time.
 
-    A mark is the latest time, the greatest number, and the time of the row with that. By the first the log is read
-    again from a while before, since a slow transaction commits late with an early time; by the number it is known
-    whether rows were pruned unread, and by its row's own time whether it is a row of this log.
+    By the time it is read again from a while before the mark, since a slow transaction commits late with an early one.
     """
 
     connection: Connection
     shape: Shape
+    stamped: bool
+    """Whether its rows have row versions."""
     # No attribute has a blank at its start.
     name: str = " change log"
 
     def end(self, kept: str | None) -> str:
         """Return the mark of the end of the log; one of a log that never had a row is before all times."""
         with translated(self.shape.dialect.name):
-            moment, number = self.connection.execute(end_of(self.shape)).one()
-        if moment is None:
-            return f"{NEVER.isoformat()} 0" if kept is None else kept
-        return f"{to_moment(moment).isoformat()} {number} {self._moment_of(int(number))}"
+            # Before anything is read: what is committed from now on is at the horizon or beyond it.
+            horizon = rowversions.horizon(self.connection, self.shape) if self.stamped else None
+            latest, number = self.connection.execute(end_of(self.shape)).one()
+        if latest is not None:
+            return _Mark(to_moment(latest), int(number), self._moment_of(int(number)), horizon).text
+        return _Mark(NEVER, 0, "", horizon).text if kept is None else kept
 
     def reaches(self, mark: str) -> bool:
         """Return whether the first row that is left follows the mark's, or the mark's is still there.
@@ -209,12 +83,12 @@ class TriggerLog:
         """
         with translated(self.shape.dialect.name):
             first, last = self.connection.execute(ends_of(self.shape)).one()
-        _, number, *rest = mark.split(" ")
-        if first is None or number == "0":
-            return first is None and number == "0"
-        if int(first) > int(number):
-            return int(first) == int(number) + 1
-        return int(last) >= int(number) and rest == [self._moment_of(int(number))]
+        read = _Mark.read(mark)
+        if first is None or read.number == 0:
+            return first is None and read.number == 0
+        if int(first) > read.number:
+            return int(first) == read.number + 1
+        return int(last) >= read.number and read.moment == self._moment_of(read.number)
 
     def _moment_of(self, number: int) -> str:
         """Return the time of a row; empty where it is gone."""
@@ -224,10 +98,21 @@ class TriggerLog:
 
     def anchors(self, mark: str, overlap: float | None) -> Iterator[list[str]]:
         """Yield what was written down since, a page at a time, each anchor once a page."""
-        since = datetime.fromisoformat(mark.split(" ", maxsplit=1)[0])
-        since -= timedelta(seconds=OVERLAP_S if overlap is None else overlap)
-        with translated(self.shape.dialect.name):
-            yield from _anchors(self.connection, self.shape, since)
+        read = _Mark.read(mark)
+        if self.stamped and overlap:
+            raise ConfigurationError("overlap: the change log has row versions, which need none; leave it out.")
+        by_stamp = self.stamped and read.horizon is not None
+        since = read.latest - timedelta(seconds=OVERLAP_S if overlap is None else overlap)
+        bound = str(read.horizon) if by_stamp else _bound(self.shape, since)
+        number = 0
+        while True:
+            asked = page_of(self.shape, read.number, number, by_stamp=by_stamp)
+            with translated(self.shape.dialect.name):
+                page: Sequence[Any] = self.connection.execute(asked, {rowversions.SINCE: bound}).all()
+            if not page:
+                return
+            number = page[-1][0]
+            yield list(dict.fromkeys(_canonical(self.shape, str(anchor)) for _, anchor in page))
 
 
 NEVER = datetime(1970, 1, 1, tzinfo=UTC)
@@ -238,8 +123,9 @@ OVERLAP_S = 300.0
 def opened(connection: Connection, shape: Shape) -> TriggerLog | None:
     """Return the log of a table; None where there is none that the login may see."""
     with translated(shape.dialect.name):
-        there = discovery.exists(connection, shape.dialect, shape.table.name + SUFFIX, shape.table.schema)
-    return TriggerLog(connection, shape) if there else None
+        columns = discovery.columns_of(connection, shape.dialect, shape.table.name + SUFFIX, shape.table.schema)
+    stamped = any(column.name == STAMP and rowversions.is_kept_in(column, shape.dialect) for column in columns)
+    return TriggerLog(connection, shape, stamped) if columns else None
 
 
 def end_of(shape: Shape) -> sa.Select[*tuple[Any, ...]]:
@@ -260,26 +146,23 @@ def moment_of(shape: Shape, number: int) -> sa.Select[*tuple[Any, ...]]:
     return sa.select(log.c.at).where(log.c.number == number)
 
 
-def _anchors(connection: Connection, shape: Shape, since: datetime) -> Iterator[list[str]]:
-    """Yield the anchors that were written down at this time or later."""
-    parameters = shape.dialect.parameters
-    bound: object = since
-    if not parameters.native_moments or shape.dialect.name != "postgresql":
-        bound = since.replace(tzinfo=None) if shape.dialect.name != "postgresql" else since
-        bound = bound.isoformat(" ", "microseconds" if shape.dialect.name != "sqlite" else "milliseconds")
-    number = 0
-    while True:
-        page: Sequence[Any] = connection.execute(page_of(shape, bound, number)).all()
-        if not page:
-            return
-        number = page[-1][0]
-        yield list(dict.fromkeys(_canonical(shape, str(anchor)) for _, anchor in page))
+def _bound(shape: Shape, since: datetime) -> object:
+    """Return a time as it is compared with the log's own."""
+    if shape.dialect.name == "postgresql":
+        return since if shape.dialect.parameters.native_moments else since.isoformat(" ", "microseconds")
+    digits = "microseconds" if shape.dialect.name != "sqlite" else "milliseconds"
+    return since.replace(tzinfo=None).isoformat(" ", digits)
 
 
-def page_of(shape: Shape, bound: object, number: int) -> sa.Select[*tuple[object, ...]]:
-    """Return what reads the next page of the log behind a number, from a time on."""
+def page_of(shape: Shape, read: int, behind: int, *, by_stamp: bool) -> sa.Select[*tuple[object, ...]]:
+    """Return what reads the next page of the log behind a number: what is new, and what may have been committed late.
+
+    New is what has a greater number than was read: a clock may be set back, and a copy of the database may count its
+    transactions anew. Late is what has the bound row version, or else the bound time, or a later one.
+    """
     log = _log(shape)
-    asked = sa.select(log.c.number, log.c.anchor).where(log.c.at >= bound, log.c.number > number)
+    late = rowversions.since(shape, log.c[STAMP]) if by_stamp else log.c.at >= sa.bindparam(rowversions.SINCE)
+    asked = sa.select(log.c.number, log.c.anchor).where(sa.or_(log.c.number > read, late), log.c.number > behind)
     asked = asked.order_by(log.c.number)
     return asked.fetch(PAGE) if shape.dialect.paging == "fetch" else asked.limit(PAGE)
 
@@ -296,7 +179,7 @@ def _log(shape: Shape) -> sa.Table:
     return sa.Table(
         shape.table.name + SUFFIX,
         sa.MetaData(),
-        *(sa.Column(name, AsDriver(), quote=True) for name in ("number", "anchor")),
+        *(sa.Column(name, AsDriver(), quote=True) for name in ("number", "anchor", STAMP)),
         sa.Column("at", shape.dialect.conversions.get(Family.NAIVE_MOMENT, AsDriver()), quote=True),
         schema=shape.table.schema,
         quote=True,

@@ -113,9 +113,10 @@ def _place(connection: Connection, table: str, schema: str | None) -> str:
     return ".".join(quote(part) for part in (schema, table) if part is not None)
 
 
-def exists(connection: Connection, dialect: Dialect, table: str, schema: str | None) -> bool:
-    """Return whether there is such a table or view, and the login sees it."""
-    return bool(_ask(connection, dialect, "columns", table=table, schema=schema))
+def columns_of(connection: Connection, dialect: Dialect, table: str, schema: str | None) -> tuple[ColumnFacts, ...]:
+    """Return what the catalogue says of each column alone; none where there is no such table that the login sees."""
+    rows = _ask(connection, dialect, "columns", table=table, schema=schema)
+    return tuple(READERS[dialect.name](row, dialect)[0] for row in rows)
 
 
 def tracked(connection: Connection, dialect: Dialect, relation: Relation) -> Row | None:

@@ -19,18 +19,22 @@ from connector_host.connectors.sql.statements import compiled
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+    from connector_host.connectors.sql.dialect import Dialect
     from connector_host.connectors.sql.shapes import Shape
     from connector_host.connectors.sql.statements import Statement
+    from connector_host.connectors.survey import ColumnFacts
 
 SINCE = "since"
 
 
 def is_stamp(shape: Shape, name: str) -> bool:
     """Return whether the table has a column of this name, exposed or not, that holds row versions."""
-    stamps = shape.dialect.row_versions
-    return stamps is not None and any(
-        column.facts.name == name and column.facts.declared.lower() in stamps.types for column in shape.facts.columns
-    )
+    return any(column.facts.name == name and is_kept_in(column.facts, shape.dialect) for column in shape.facts.columns)
+
+
+def is_kept_in(column: ColumnFacts, dialect: Dialect) -> bool:
+    """Return whether a column holds the database's row versions."""
+    return dialect.row_versions is not None and column.declared.lower() in dialect.row_versions.types
 
 
 def asking(shape: Shape) -> sa.Select[*tuple[object, ...]]:
@@ -47,13 +51,17 @@ def horizon(connection: Connection, shape: Shape) -> int:
 
 def selecting(shape: Shape, name: str) -> sa.Select[*tuple[object, ...]]:
     """Return what reads every row whose stamp is the bound one or later; a row without a stamp is among them."""
+    return shape.selected.where(since(shape, sa.column(quoted_name(name, quote=True))))
+
+
+def since(shape: Shape, column: sa.ColumnElement[Any]) -> sa.ColumnElement[bool]:
+    """Return whether a stamp is the bound one or later, or missing."""
     stamps = shape.dialect.row_versions
     assert stamps is not None  # noqa: S101 - the same
     bound: sa.ColumnElement[Any] = sa.bindparam(SINCE, type_=sa.String())
     for spelling in stamps.spelled:
         bound = sa.cast(bound, Spelled(spelling))
-    column: sa.ColumnElement[Any] = sa.column(quoted_name(name, quote=True))
-    return shape.selected.where(sa.or_(column >= bound, column.is_(None)))
+    return sa.or_(column >= bound, column.is_(None))
 
 
 def statement(connection: Connection, shape: Shape, name: str) -> Statement:

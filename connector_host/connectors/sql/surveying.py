@@ -10,6 +10,7 @@ from connector_host.connectors.sql import (
     anchors,
     changelog,
     discovery,
+    logtables,
     privileges,
     reading_rights,
     sampling,
@@ -126,7 +127,7 @@ def grants(settings: SqlSettings, login: str) -> tuple[str, ...]:
         granted = privileges.grants(connection, shape, settings, login, tracked=followed)
         if changelog.opened(connection, shape) is None:
             return granted
-        log = selecting.Named(shape.table.name + changelog.SUFFIX, shape.table.schema)
+        log = selecting.Named(shape.table.name + logtables.SUFFIX, shape.table.schema)
         return tuple(dict.fromkeys((*granted, *reading_rights.grants(connection, dialect, [log], login))))
 
 
@@ -141,7 +142,7 @@ def change_log(settings: SqlSettings, *, remove: bool, by_tracking: bool) -> tup
         shape = shapes.build(sources.facts_of(connection, dialect, settings), settings, dialect, None)
         if by_tracking:
             return tracking.statements(connection, shape, remove=remove)
-        return changelog.statements(connection, shape, remove=remove)
+        return logtables.statements(connection, shape, remove=remove)
 
 
 @contextmanager

@@ -55,8 +55,8 @@ SELECT [HR].[Employees].[Login] AS key_, [HR].[Employees].[Login] AS text_ FROM 
     d0, d1
 
 -- log
-SELECT TOP __[POSTCOMPILE_param_1] [HR].[Employees_changes].[number], [HR].[Employees_changes].[anchor] FROM [HR].[Employees_changes] WHERE [HR].[Employees_changes].[at] >= ? AND [HR].[Employees_changes].[number] > ? ORDER BY [HR].[Employees_changes].[number]
-    param_1, at_1, number_1
+SELECT TOP __[POSTCOMPILE_param_1] [HR].[Employees_changes].[number], [HR].[Employees_changes].[anchor] FROM [HR].[Employees_changes] WHERE ([HR].[Employees_changes].[number] > ? OR [HR].[Employees_changes].[at] >= ?) AND [HR].[Employees_changes].[number] > ? ORDER BY [HR].[Employees_changes].[number]
+    param_1, number_1, since, number_2
 
 -- end of the log
 SELECT max([HR].[Employees_changes].[at]) AS latest_at, max([HR].[Employees_changes].[number]) AS last_number FROM [HR].[Employees_changes]
@@ -77,6 +77,10 @@ SELECT CAST(MIN_ACTIVE_ROWVERSION() AS bigint) AS horizon
 -- stamped since
 SELECT [HR].[Employees].[Id], [HR].[Employees].[Login], [HR].[Employees].[Name], [HR].[Employees].[Code], [HR].[Employees].[Number], [HR].[Employees].[Salary], [HR].[Employees].[Hired], [HR].[Employees].[Notes], [HR].[Employees].[Small], [HR].[Employees].[Guid] FROM [HR].[Employees] WHERE [Version] >= CAST(CAST(? AS bigint) AS binary(8)) OR [Version] IS NULL
     since
+
+-- stamped log
+SELECT TOP __[POSTCOMPILE_param_1] [HR].[Employees_changes].[number], [HR].[Employees_changes].[anchor] FROM [HR].[Employees_changes] WHERE ([HR].[Employees_changes].[number] > ? OR [HR].[Employees_changes].[stamp] >= CAST(CAST(? AS bigint) AS binary(8)) OR [HR].[Employees_changes].[stamp] IS NULL) AND [HR].[Employees_changes].[number] > ? ORDER BY [HR].[Employees_changes].[number]
+    param_1, number_1, since, number_2
 
 -- insert two
 INSERT INTO [HR].[Employees] ([Login], [Name]) VALUES (?, ?), (?, ?)
@@ -242,8 +246,9 @@ SET NOCOUNT ON; DECLARE @got int, @name nvarchar(255) = CONCAT('connector-host:'
     schema, table
 
 -- change log made
-CREATE TABLE [HR].[Employees_changes] ([number] bigint IDENTITY PRIMARY KEY, [anchor] nvarchar(450) NOT NULL, [at] datetime2(6) NOT NULL DEFAULT sysutcdatetime());
+CREATE TABLE [HR].[Employees_changes] ([number] bigint IDENTITY PRIMARY KEY, [anchor] nvarchar(450) NOT NULL, [at] datetime2(6) NOT NULL DEFAULT sysutcdatetime(), [stamp] rowversion);
 CREATE INDEX [Employees_changes_at] ON [HR].[Employees_changes] ([at]);
+CREATE INDEX [Employees_changes_stamp] ON [HR].[Employees_changes] ([stamp]);
 GO
 CREATE TRIGGER [HR].[Employees_changes_log] ON [HR].[Employees] AFTER INSERT, UPDATE, DELETE AS BEGIN SET NOCOUNT ON; INSERT INTO [HR].[Employees_changes] ([anchor]) SELECT [Login] FROM inserted UNION ALL SELECT [Login] FROM deleted; END;
 GO

@@ -55,8 +55,8 @@ SELECT `HR`.`Employees`.`Login` AS key_, `HR`.`Employees`.`Login` AS text_ FROM 
     d0, d1
 
 -- log
-SELECT `HR`.`Employees_changes`.`number`, `HR`.`Employees_changes`.`anchor` FROM `HR`.`Employees_changes` WHERE `HR`.`Employees_changes`.`at` >= %(at_1)s AND `HR`.`Employees_changes`.`number` > %(number_1)s ORDER BY `HR`.`Employees_changes`.`number` LIMIT %(param_1)s
-    at_1, number_1, param_1
+SELECT `HR`.`Employees_changes`.`number`, `HR`.`Employees_changes`.`anchor` FROM `HR`.`Employees_changes` WHERE (`HR`.`Employees_changes`.`number` > %(number_1)s OR `HR`.`Employees_changes`.`at` >= %(since)s) AND `HR`.`Employees_changes`.`number` > %(number_2)s ORDER BY `HR`.`Employees_changes`.`number` LIMIT %(param_1)s
+    number_1, number_2, param_1, since
 
 -- end of the log
 SELECT max(`HR`.`Employees_changes`.`at`) AS latest_at, max(`HR`.`Employees_changes`.`number`) AS last_number FROM `HR`.`Employees_changes`
