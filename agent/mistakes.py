@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from contextlib import contextmanager
+from ipaddress import ip_network
 from typing import TYPE_CHECKING, Final
 
 from msgspec import inspect
@@ -14,7 +15,7 @@ from msgspec import inspect
 from agent.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     import msgspec
@@ -53,6 +54,16 @@ def outlasts(dead_s: float, every_s: float, dead: str, every: str) -> None:
     """Refuse a silence that ends a line before a sign of life can come."""
     if dead_s <= every_s:
         raise ConfigurationError(f"{dead}: must be more than {every}, {every_s:g}: write two or three times that.")
+
+
+def networks(texts: Iterable[str], key: str) -> None:
+    """Refuse what is neither an address nor a network."""
+    for number, text in enumerate(texts):
+        try:
+            ip_network(text, strict=False)
+        except ValueError as failure:
+            wanted = 'write addresses or networks, as in ["10.0.0.0/8", "192.0.2.7"]'
+            raise ConfigurationError(f"{key}[{number}]: {wanted}.") from failure
 
 
 def _key(place: str, key: str) -> str:

@@ -20,7 +20,7 @@ from msgspec import Meta
 from agent.addresses import host_url, proxy_url, relay_url
 from agent.errors import ConfigurationError
 from agent.logs import LogFormat, LogLevel  # noqa: TC001 - msgspec reads these annotations when the program runs
-from agent.mistakes import WANTED, named, outlasts, words
+from agent.mistakes import WANTED, named, networks, outlasts, words
 from connector_host.small_files import read_small
 
 if TYPE_CHECKING:
@@ -74,8 +74,8 @@ class LimitSettings(Settings, frozen=True, kw_only=True):
     bodies: Count = 2_048
     """Request bodies that may be awaited at once, of all clients; more are answered with 429."""
     bodies_per_address: Count = 128
-    """Request bodies of one address, for IPv6 of one /64, that may be awaited at once; raise it where a load balancer
-    stands in front."""
+    """Request bodies of one address, for IPv6 of one /64, that may be awaited at once; behind a load balancer see
+    `trusted_proxies`."""
     connections_per_address: Count = 1_024
     """Connections that one address, for IPv6 one /64, may hold at once, from the first packet on; raise it where a load
     balancer stands in front."""
@@ -83,8 +83,8 @@ class LimitSettings(Settings, frozen=True, kw_only=True):
     """Requests of one tenant in a second; more are answered with 429 and Retry-After. For a moment it may be twice as
     many. Left out, only what is under way is bounded. Requests that are refused at the relay do not count."""
     requests_per_s_and_address: Annotated[float, Meta(gt=0)] | None = None
-    """Requests of one client address in a second, refused ones, enrolments and links, too; for IPv6 of one /64. Leave
-    it out where a load balancer stands in front."""
+    """Requests of one client address in a second, refused ones, enrolments and links, too; for IPv6 of one /64.
+    Behind a load balancer see `trusted_proxies`."""
     idle_s: Seconds = 75.0
     """Seconds in which a connection must bring a request, its headers complete; then it is closed."""
 
@@ -135,6 +135,9 @@ class RelaySettings(Settings, frozen=True, kw_only=True):
     """What else SCIM clients may write in the Host header, `NAME` or `NAME:PORT`, where another name or port leads
     here; `name`, alone and with `port`, is always taken. Any other is answered with 421, so that no client can make the
     host name an address in `meta.location` that is not the relay's."""
+    trusted_proxies: tuple[str, ...] = ()
+    """Addresses and networks of the load balancers in front of the relay: whom one of them names in X-Forwarded-For (or
+    Forwarded) is the client, for bounds by address, for the log, and for the host, which locks out who guesses."""
     listen: Annotated[str, Meta(min_length=1)] = "127.0.0.1"
     """The address to listen on; `0.0.0.0` for all of IPv4, `::` for all of IPv6 and IPv4."""
     port: Port = 8443
@@ -308,6 +311,7 @@ def load_relay(path: Path, environment: Mapping[str, str] | None = None) -> Rela
             wanted = "use lower-case letters, digits and hyphens, 63 at most"
             raise ConfigurationError(f"{path}: tenants.{name}: is no name for a tenant: {wanted}.")
     with named(path):
+        networks(settings.relay.trusted_proxies, "relay.trusted_proxies")
         outlasts(settings.relay.dead_s, settings.relay.heartbeat_s, "relay.dead_s", "relay.heartbeat_s")
         if (nats := settings.relay.nats) is not None:
             outlasts(nats.dead_s, nats.beat_s, "relay.nats.dead_s", "relay.nats.beat_s")

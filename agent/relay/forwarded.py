@@ -58,6 +58,7 @@ class Caller:
     """`name:port` of the relay, as the client used it."""
     request_id: str
     address: str | None
+    """None, or empty, where nobody can tell whose it is."""
     trace: Trace
     """Our own hop of the trace that the client began, or that begins here."""
     known: bool = False
@@ -81,7 +82,7 @@ def onward(pairs: Sequence[tuple[bytes, bytes]], caller: Caller, *, keyed: bool)
         f"X-Forwarded-Prefix: /t/{caller.tenant}\r\n{REQUEST_ID}: {caller.request_id}\r\n"
         f"{traces.HEADER}: {caller.trace.header}\r\n"
     )
-    if caller.address is not None:
+    if caller.address:
         said += f"X-Forwarded-For: {caller.address}\r\n"
     # A key that the client declares to be for this hop only goes no further: it must not pass for one that does.
     if keyed and (_KEY in kept or _KEY not in names):

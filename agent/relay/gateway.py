@@ -28,7 +28,7 @@ from agent.relay.forwarded import REQUEST_ID, Caller, is_authority, onward, requ
 from agent.relay.waiting import TooManyBodies, WaitingRoom
 from agent.status import dated
 from connector_host import traces
-from connector_host.networks import network_of
+from connector_host.networks import client_behind, is_among, network_of
 
 if TYPE_CHECKING:
     from agent.relay.admission import Admission
@@ -71,6 +71,8 @@ class Gateway:
     """Requests under way, of all tenants, those whose body is awaited included."""
     authorities: frozenset[str] = frozenset()
     """What clients may write in the Host header, in lower case: the host names it in `meta.location`."""
+    proxies: tuple[str, ...] = ()
+    """Who is believed about its clients' addresses."""
     _idle: asyncio.Event = field(default_factory=asyncio.Event)
     slowed: Counter[str] = field(default_factory=Counter)
     """Requests refused because they came too fast, by tenant; those of an address that did are nobody's."""
@@ -92,6 +94,8 @@ class Gateway:
 
     async def serve(self, request: web.BaseRequest) -> web.StreamResponse:
         """Return the answer to one request."""
+        if is_among(request.remote, self.proxies):
+            request = _from_client(request, self.proxies)
         # The target as the client sent it: clients send quotes and blanks that a parsed URL would spell differently.
         target = request.raw_path
         if match := _TENANT_TARGET.fullmatch(target):
@@ -246,3 +250,10 @@ class Gateway:
         if problem.close or self.admission.draining:
             response.force_close()
         return response
+
+
+def _from_client(request: web.BaseRequest, proxies: tuple[str, ...]) -> web.BaseRequest:
+    """Return the request as one of the client that a proxy names; of nobody, where it names none."""
+    said = request.headers.getall("Forwarded", ()), request.headers.getall("X-Forwarded-For", ())
+    client = client_behind(request.remote or "", *said, proxies)
+    return request.clone(remote="" if client.shared else client.address)

@@ -68,6 +68,7 @@ async def run(
     try:
         number = port.open(settings.listen, settings.port)
         gateway.authorities = authorities_of(settings, number)
+        gateway.proxies = settings.trusted_proxies
         url = f"https://{settings.name}:{number}"
         neighbours = neighbours_of(settings, url, authority, admission)
         reporter = Reporter(gateway, admission, settings.certificate, Place(settings.node, url, neighbours))

@@ -82,6 +82,10 @@ def test_the_environment_lies_over_the_file(tmp_path):
         ),
         (RELAY + 'passthrough = ["A B"]', "tenants[...].passthrough[0]: write a host name, in lower case"),
         (RELAY.replace("tenants.acme", "tenants.Acme_1"), "tenants.Acme_1: is no name for a tenant"),
+        (
+            RELAY.replace("[tenants", 'trusted_proxies = ["10.0.0.0/8", "balancer"]\n[tenants'),
+            "relay.trusted_proxies[1]: write addresses or networks, as in",
+        ),
         (RELAY.replace("[tenants", "dead_s = 5\n[tenants"), "relay.dead_s: must be more than relay.heartbeat_s, 5"),
         (
             RELAY.replace("[tenants", '[relay.nats]\nurls = ["tls://n"]\nbeat_s = 4\n[tenants'),

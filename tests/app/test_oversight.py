@@ -247,6 +247,13 @@ def test_the_last_proxy_says_who_calls_and_not_what_the_client_wrote_before(conf
         assert {header: host.ask("GET", "/Users", headers=[header])[0] for header in said} == said
 
 
+def test_a_proxy_that_passes_on_whom_the_client_names_elsewhere_is_not_believed(configured):
+    add(configured, 'allow = ["192.0.2.0/24", "127.0.0.1"]')
+    spoofed = [("Forwarded", "for=192.0.2.1"), ("X-Forwarded-For", "203.0.113.9")]
+    with configured.serve() as host:
+        assert host.ask("GET", "/Users", headers=spoofed)[0] == 403
+
+
 def test_a_database_that_is_gone_is_counted_and_named(configured):
     with configured.serve() as host:
         assert host.ask("GET", "/Users")[0] == 200
