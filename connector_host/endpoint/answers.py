@@ -54,6 +54,7 @@ MISCONFIGURED: Final = "This connector cannot serve its table as configured; see
 NO_HTTP: Final = "The request cannot be read as HTTP (RFC 9112)."
 LINE_TOO_LONG: Final = "The URL is longer than this service accepts: send a long filter to /.search."
 HEADER_TOO_LONG: Final = "A header is longer than this service accepts."
+CODING: Final = "A body may be sent as it is, or coded with gzip or deflate: no other Content-Encoding is read here."
 UNFORESEEN: Final = "An internal error happened; the log names it under this request id."
 
 UNKNOWN_OUTCOME: Final = (

@@ -61,7 +61,7 @@ def make_application(  # noqa: PLR0913 - what the parts of one application are t
     application[health.WANTED] = wanted
     application[health.READINESS] = health.Readiness()
     application[health.CERTIFICATE] = certificate
-    application.add_routes([*_users(), *_health(), *_documents(), *_refused()])
+    application.add_routes(map(_patient, (*_users(), *_health(), *_documents(), *_refused())))
     application[safeguards.LEAVING] = asyncio.Event()
     application.on_shutdown.append(safeguards.leave)
     application.on_shutdown.append(_finish_exports)
@@ -70,6 +70,11 @@ def make_application(  # noqa: PLR0913 - what the parts of one application are t
 
 async def _finish_exports(application: web.Application) -> None:
     await application[users.EXPORTS].finish()
+
+
+def _patient(route: web.RouteDef) -> web.RouteDef:
+    """Have a route ask for a body only once it is wanted; aiohttp would before anybody knows who sends it."""
+    return web.RouteDef(route.method, route.path, route.handler, {**route.kwargs, "expect_handler": requests.postpone})
 
 
 def _health() -> list[web.RouteDef]:

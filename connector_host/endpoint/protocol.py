@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 from aiohttp import HttpVersion11, web
-from aiohttp.http_exceptions import LineTooLong
+from aiohttp.http_exceptions import ContentEncodingError, LineTooLong
+from aiohttp.web_protocol import _ErrInfo
 
 from connector_host.endpoint import answers
 from connector_host.endpoint.requests import request_id_of
@@ -71,6 +72,22 @@ class _Protocol(web.RequestHandler):
 
     __slots__ = ()
 
+    def data_received(self, data: bytes) -> None:
+        """Take what came; where it spoils a body that somebody waits for, they hear of it at once.
+
+        aiohttp would let them wait, and then answer a request that nobody has sent.
+        """
+        super().data_received(data)
+        if not self._messages or not isinstance(self._messages[-1][0], _ErrInfo):
+            return
+        body = self._messages[-2][1] if len(self._messages) > 1 else getattr(self._current_request, "content", None)
+        if body is None or body.is_eof():
+            return  # the request before it is whole
+        self._messages.pop()
+        self._lingering_time = 0
+        body.set_exception(web.RequestPayloadError("the body is not framed as its headers say"))
+        self.close()
+
     async def shutdown(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 - aiohttp's own signature
         """Let the request in hand end, for so long at the most, and hang up.
 
@@ -113,6 +130,8 @@ class _Protocol(web.RequestHandler):
         """Return the status and the words for what could not be read, or failed unforeseen."""
         if status != _MALFORMED:
             return 500, answers.UNFORESEEN
+        if isinstance(failure, ContentEncodingError):
+            return 415, answers.CODING
         if not isinstance(failure, LineTooLong):
             return 400, answers.NO_HTTP
         is_line = isinstance(self._manager, _Server) and failure.args[1] == self._manager.line_bytes

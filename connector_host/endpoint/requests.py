@@ -8,7 +8,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 import structlog
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 
 from connector_host import clock, traces
 from connector_host.access.callers import calling
@@ -38,6 +38,7 @@ REQUEST_ID: Final = web.RequestKey("request_id", str)
 SERVED: Final = web.RequestKey("served", Served)
 _SOURCE: Final = web.RequestKey("source", str)
 """The client's address, once it was looked at."""
+_ENCOURAGED: Final = web.RequestKey("encouraged", bool)
 DEADLINE_S: Final = web.RequestKey("deadline_s", float)
 """When the request must be answered, by the monotonic clock."""
 
@@ -208,11 +209,18 @@ _GRACE_S: Final = 1.0
 
 
 async def read_bounded(request: web.Request) -> bytes:
-    """Return the body; raise 413 where it is larger than the connector accepts, and 408 where it does not come."""
+    """Return the body.
+
+    Raises 413 where it is larger than the connector accepts, 408 where it does not come, 415 where it is coded in a
+    way that nobody here reads, and 417 where more is expected of us than to go on.
+    """
     limits = request[SERVED].settings.limits
     bound = limits.body_bytes
     if request.content_length is not None and request.content_length > bound:
         raise web.HTTPRequestEntityTooLarge(bound, request.content_length)
+    if ", ".join(request.headers.getall("Content-Encoding", ())).strip().lower() not in _CODINGS:
+        raise ScimError(415, answers.CODING)
+    await _encourage(request)
     try:
         if request.content.is_eof():  # all of it came with the header, as small bodies do
             body = await request.read()
@@ -228,3 +236,23 @@ async def read_bounded(request: web.Request) -> bytes:
     if len(body) > bound:
         raise web.HTTPRequestEntityTooLarge(bound, len(body))
     return body
+
+
+_CODINGS: Final = frozenset({"", "identity", "gzip", "deflate"})
+"""What a body may be coded in; aiohttp has undone it already."""
+
+
+async def postpone(_request: web.Request) -> None:
+    """Leave a client that asks first without a word until somebody wants its body: its token is judged before."""
+
+
+async def _encourage(request: web.Request) -> None:
+    """Tell a client that asked first to go on and send its body (RFC 9110 §10.1.1), once."""
+    expected = request.headers.get("Expect", "").strip().lower()
+    if not expected or request.version < HttpVersion11 or request.content.is_eof() or request.get(_ENCOURAGED):
+        return
+    if expected != "100-continue":
+        raise ScimError(417, "Of the header Expect this service knows 100-continue only.")
+    request[_ENCOURAGED] = True
+    await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+    request.writer.output_size = 0  # the answer itself has not begun

@@ -48,6 +48,7 @@ async def guard(
         headers.setdefault(name, value)
     headers[traces.HEADER] = trace.header
     headers["Server"] = "connector-host"
-    if request.app[LEAVING].is_set():
+    # Who asked before it sent a body, and was not told to, may never send it: what comes next is no request for sure.
+    if request.app[LEAVING].is_set() or ("Expect" in request.headers and not request.content.is_eof()):
         response.force_close()
     return response

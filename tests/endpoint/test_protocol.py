@@ -114,6 +114,63 @@ async def test_a_body_that_is_not_compressed_as_its_header_says_is_the_clients_f
     assert (error["scimType"], "headers" in error["detail"]) == ("invalidSyntax", True)
 
 
+@pytest.mark.parametrize("coding", ["br", "zstd", "x-secret", "gzip, gzip"])
+async def test_a_body_in_a_coding_that_nobody_reads_is_refused_as_such(tmp_path, coding):
+    async with serve(tmp_path) as scim, connected(scim) as (reader, writer):
+        writer.write(
+            f"POST {TARGET} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {TOKEN}\r\n"
+            f'Content-Encoding: {coding}\r\nContent-Length: 20\r\n\r\n{{"userName": "anna"}}'.encode()
+        )
+        head, error = await answer_to(reader)
+        assert scim.rows() == []
+    assert head.startswith("HTTP/1.1 415 ")
+    assert "gzip or deflate" in error["detail"]
+
+
+async def test_a_chunk_that_is_none_is_told_at_once_and_ends_the_connection(tmp_path):
+    async with serve(tmp_path) as scim, connected(scim) as (reader, writer):
+        begin = (
+            f"POST {TARGET} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {TOKEN}\r\n"
+            "Expect: 100-continue\r\nTransfer-Encoding: chunked\r\n\r\n"
+        )
+        writer.write(begin.encode())
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 100 ")  # somebody waits for the body
+        writer.write(b'5\r\n{"use\r\nno number\r\n')
+        head, error = await answer_to(reader)
+        assert await reader.read() == b""
+        assert scim.rows() == []
+    assert head.startswith("HTTP/1.1 400 ")
+    assert "not coded as its headers say" in error["detail"]
+
+
+async def test_a_body_is_asked_for_only_once_its_sender_is_known(tmp_path):
+    asked = b'{"schemas": ["urn:ietf:params:scim:api:messages:2.0:SearchRequest"]}'
+    begin = (
+        f"POST {TARGET}/.search HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(asked)}\r\nExpect: 100-continue\r\n"
+    )
+    async with serve(tmp_path) as scim:
+        async with connected(scim) as (reader, writer):
+            writer.write(f"{begin}Authorization: Bearer {SECRET}\r\n\r\n".encode())
+            head, _ = await answer_to(reader)
+            assert (head.startswith("HTTP/1.1 401 "), "Connection: close" in head) == (True, True)
+        async with connected(scim) as (reader, writer):
+            writer.write(f"{begin}Authorization: Bearer {TOKEN}\r\n\r\n".encode())
+            assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 100 ")
+            writer.write(asked)
+            head, _ = await answer_to(reader)
+            assert (head.startswith("HTTP/1.1 200 "), "Connection: close" in head) == (True, False)
+
+
+async def test_what_else_a_client_expects_is_refused_in_scim(tmp_path):
+    async with serve(tmp_path) as scim, connected(scim) as (reader, writer):
+        writer.write(
+            f"POST {TARGET} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {TOKEN}\r\n"
+            "Expect: miracles\r\nContent-Length: 20\r\n\r\n".encode()
+        )
+        head, error = await answer_to(reader)
+    assert (head.split()[1], error["status"]) == ("417", "417")
+
+
 async def test_a_connection_that_brings_no_request_is_closed(tmp_path, monkeypatch):
     from connector_host.endpoint import protocol
 
