@@ -309,7 +309,7 @@ class Work:
         if self.parts.options.dry:
             for key in changes.unstaged:
                 self.staged.pop(key, None)
-            self.staged |= {one.source_key: one.action for one in changes.staged}
+            self.staged |= {one.source_key: one.action for one in changes.still_staged}
             return
         changes.answered += self.context.intents.void
         self.context.intents.void.clear()

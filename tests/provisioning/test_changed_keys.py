@@ -13,6 +13,7 @@ from connector_host.provisioning.state.records import Action, Changes, Failure, 
 from tests.provisioning.rig import person
 from tests.provisioning.test_incremental import Staff
 from tests.provisioning.test_sources import csv_source
+from tests.provisioning.test_sources_web import graph_source, job_of
 
 
 def mark(rig):
@@ -110,6 +111,28 @@ async def test_a_reading_of_changes_asks_the_source_whether_the_old_key_is_gone(
     report = await staff.cycle()
     assert (report.kind, report.failures, rig.link("9").target_id) == ("incremental", 0, "u1")
     assert (are_the_same(rig), len(rig.rows())) == (True, 2)
+
+
+@pytest.mark.parametrize("newcomer_first", [False, True])
+async def test_whoever_comes_with_another_key_beside_the_end_of_the_old_one_is_no_deletion(rig, newcomer_first):
+    async with graph_source() as (graph, source):
+        job = job_of(source) | {
+            "mappings": [
+                {"target": "userName", "source": "displayName", "match": 1},
+                {"target": "name.givenName", "source": "displayName"},
+            ]
+        }
+        await rig.run(**job)
+        mark(rig)
+        users = [graph.users.pop(key) for key in ("id-0", "id-1", "id-2")]
+        news = [{"id": user["id"], "@removed": {"reason": "deleted"}} for user in users]
+        newcomers = [user | {"id": f"new-{user['id']}"} for user in users]
+        graph.users |= {user["id"]: user for user in newcomers}
+        graph.changes = newcomers + news if newcomer_first else news + newcomers
+        report = await rig.run(accidental_deletions=0, **job)
+        assert (report.kind, report.ending, report.failures) == ("incremental", "finished", 0)
+        assert (are_the_same(rig), len(rig.rows()), rig.state.counts("staff")["staged"]) == (True, 5, 0)
+        assert (rig.link("id-0"), rig.link("new-id-0").target_id) == (None, "Name 0")
 
 
 @pytest.fixture

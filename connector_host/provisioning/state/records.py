@@ -180,9 +180,17 @@ class Changes:
     answered: list[str] = field(default_factory=list)
     """Users of whose last write it is known what became of it: their intents are dropped."""
     log: list[LogEntry] = field(default_factory=list)
+    left: set[str] = field(default_factory=set)
+    """Users whose object of the target somebody else has now."""
+
+    @property
+    def still_staged(self) -> list[Staged]:
+        """Return what is to be staged; of who has left the object to somebody else there is nothing to delete."""
+        return [one for one in self.staged if one.source_key not in self.left]
 
     def leave(self, key: str) -> None:
         """Forget a user who is gone, and whose object of the target somebody else has now."""
+        self.left.add(key)
         self.unlinked.append(key)
         self.unstaged.append(key)
         self.healed.append(key)

@@ -236,7 +236,7 @@ class State:
             self.upsert(connection, FAILURES, [{"job": job, **asdict(failure)} for failure in changes.failures])
             for chunk in chunks(changes.unstaged):
                 connection.execute(sa.delete(STAGED).where(STAGED.c.job == job, STAGED.c.source_key.in_(chunk)))
-            self.upsert(connection, STAGED, [{"job": job, **asdict(one)} for one in changes.staged])
+            self.upsert(connection, STAGED, [{"job": job, **asdict(one)} for one in changes.still_staged])
             if changes.log:
                 connection.execute(sa.insert(LOG), [row_of(entry) for entry in changes.log])
             for chunk in chunks(changes.answered):
