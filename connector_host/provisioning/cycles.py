@@ -129,6 +129,7 @@ async def _finish(work: Work, mark: str | None) -> None:
         "open_kind": None,
         # A record without a key is read again, whatever the source says has changed, until it is mended.
         "mark": None if work.nameless else mark,
+        "deletes_suspended": bool(work.nameless),
         "fingerprint": fingerprint_of(work.parts.job),
         "initial_due": False,
         "since_full": 0 if work.is_full else work.where.since_full + 1,

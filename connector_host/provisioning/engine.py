@@ -17,7 +17,7 @@ from connector_host.provisioning import faults
 from connector_host.provisioning.cycles import Options, Parts, run_cycle
 from connector_host.provisioning.errors import JobHeld, StateUnavailable
 from connector_host.provisioning.lanes import lanes
-from connector_host.provisioning.news import absence_after, notice_of
+from connector_host.provisioning.news import absence_after, notices_of
 from connector_host.provisioning.notices import tell
 from connector_host.provisioning.opening import opened
 from connector_host.provisioning.reports import Ending, Kind, Report
@@ -201,8 +201,7 @@ class Engine:
         _LOG.info(
             events.PROVISIONING_CYCLE, key=name, kind=report.kind, outcome=report.ending, **why, **_numbers(report)
         )
-        notice = notice_of(before, replace(after, **absence), report, over=over)
-        if notice is not None:
+        for notice in notices_of(before, replace(after, **absence), report, over=over):
             await tell(name, job.notify, notice)
 
     def _job(self, name: str) -> JobSettings:

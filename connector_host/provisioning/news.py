@@ -29,15 +29,17 @@ def absence_after(where: JobState, report: Report, now: float) -> dict[str, Any]
             return {"unavailable_since": None, "unavailable_told": False}
 
 
-def notice_of(before: JobState, after: JobState, report: Report, *, over: bool) -> Notice | None:
-    """Return what people must be told about a cycle, None where nothing is new."""
+def notices_of(before: JobState, after: JobState, report: Report, *, over: bool) -> list[Notice]:
+    """Return what people must be told about a cycle; nothing where nothing is new."""
     if over:
-        return Notice("disabled", "The job was in quarantine for so long that it is switched off.")
-    if notice := _of_quarantine(before, after) or _of_absence(before, after, report):
-        return notice
-    if report.kind is Kind.INITIAL and report.ending is Ending.FINISHED:
-        return Notice("initial cycle finished", "The first cycle over all users is finished.")
-    return None
+        return [Notice("disabled", "The job was in quarantine for so long that it is switched off.")]
+    news = [
+        _of_quarantine(before, after) or _of_absence(before, after, report),
+        _of_suspension(before, after),
+    ]
+    if news == [None, None] and report.kind is Kind.INITIAL and report.ending is Ending.FINISHED:
+        news = [Notice("initial cycle finished", "The first cycle over all users is finished.")]
+    return [notice for notice in news if notice is not None]
 
 
 def _of_quarantine(before: JobState, after: JobState) -> Notice | None:
@@ -59,4 +61,13 @@ def _of_absence(before: JobState, after: JobState, report: Report) -> Notice | N
         return Notice("unavailable", f"For a day the job could do nothing: {report.detail.removesuffix('.')}.")
     if before.unavailable_told and not after.unavailable_told:
         return Notice("recovered", "The job can read its source and reach its target again.")
+    return None
+
+
+def _of_suspension(before: JobState, after: JobState) -> Notice | None:
+    if after.deletes_suspended and not before.deletes_suspended:
+        fact = "The source has records without a readable key, so nobody is taken for gone, and nobody deleted."
+        return Notice("deletes suspended", f"{fact} Mend them, or leave them out by the query or filter.")
+    if before.deletes_suspended and not after.deletes_suspended:
+        return Notice("recovered", "Every record of the source has a readable key: who is gone is deleted again.")
     return None

@@ -324,6 +324,19 @@ async def test_a_webhook_is_told_what_is_held_back_and_that_it_is_over_once_it_i
     assert told[1:] == [("deletes staged", ["2 users"]), ("deletes staged", ["3 users"]), ("recovered", [])]
 
 
+async def test_a_webhook_is_told_that_nobody_is_taken_for_gone_and_that_this_is_over(rig):
+    rig.people(person(1), person(2))
+    async with webhook() as (url, received):
+        job = {"notify": {"webhook": url}}
+        await rig.run(**job)
+        for people in ([person(1), person(2, id="")], [person(1), person(3, id="")], [person(1), person(2)]):
+            rig.people(*people)
+            await rig.run(**job)
+    told = [json.loads(text) for _, text in received]
+    assert [one["event"] for one in told] == ["initial cycle finished", "deletes suspended", "recovered"]
+    assert "without a readable key" in told[1]["text"]
+
+
 async def test_a_webhook_is_told_of_a_source_that_is_away_for_a_day_and_back_again(rig, monkeypatch):
     rig.people(person(1))
     async with webhook() as (url, received):

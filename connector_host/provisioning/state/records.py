@@ -54,6 +54,8 @@ class JobState:
     """Since when source or target has been away; None where they are not."""
     unavailable_told: bool = False
     """Whether people have been told of that."""
+    deletes_suspended: bool = False
+    """Whether the last cycle took nobody for gone, since the source has records without a readable key."""
     next_run: float | None = None
     begun_at: float | None = None
     """When the last cycle began."""

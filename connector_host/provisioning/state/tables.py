@@ -29,6 +29,7 @@ JOBS: Final = sa.Table(
     # By an administrator, and by the engine after too long a quarantine: a restart ends the second, not the first.
     sa.Column("stopped", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("switched_off", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("deletes_suspended", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("quarantined_at", sa.Float),
     sa.Column("quarantine_code", sa.String(64)),
     sa.Column("quarantine_reason", sa.Text),
