@@ -50,17 +50,33 @@ def as_declared(connection: Connection) -> Iterator[Callable[[str], str]]:
     """Have a query that is executed meanwhile described by its columns' types; yield what reads their names.
 
     No row of it may be read. pyodbc describes a column as text where something else reads its values, as adapt() has
-    it. SQLite's driver (0.9998) counts a name in bytes of UTF-8 where ODBC wants units of UTF-16, so that pyodbc reads
-    on behind the final NUL, into what is no UTF-16 now and then, and fails; as Latin-1 it takes whatever is there.
+    it.
     """
     raw: Any = connection.connection.dbapi_connection
     reading = {}
-    counts_bytes = False
     if connection.dialect.driver == "pyodbc":
         reading = {code: raw.get_output_converter(code) for code in (*DECIMAL_CODES, *MOMENTS)}
-        counts_bytes = "sqlite" in str(raw.getinfo(DRIVER_NAME)).lower()
     for code in reading:
         raw.remove_output_converter(code)
+    try:
+        with any_names(connection) as name_of:
+            yield name_of
+    finally:
+        for code, read in reading.items():
+            if read is not None and not connection.invalidated:
+                raw.add_output_converter(code, read)
+
+
+@contextmanager
+def any_names(connection: Connection) -> Iterator[Callable[[str], str]]:
+    """Take whatever names the columns of a result have meanwhile; yield what reads them.
+
+    SQLite's driver (0.9998) counts a name in bytes of UTF-8 where ODBC wants units of UTF-16, so that pyodbc reads on
+    behind the final NUL, into what is no UTF-16 now and then, and fails; as Latin-1 it takes whatever is there.
+    The words of an error come as the names do: only its number can be read of it.
+    """
+    raw: Any = connection.connection.dbapi_connection
+    counts_bytes = connection.dialect.driver == "pyodbc" and "sqlite" in str(raw.getinfo(DRIVER_NAME)).lower()
     if counts_bytes:
         raw.setdecoding(SQL_WMETADATA, encoding="latin-1", ctype=SQL_WCHAR)
     try:
@@ -68,9 +84,6 @@ def as_declared(connection: Connection) -> Iterator[Callable[[str], str]]:
     finally:
         if counts_bytes and not connection.invalidated:
             raw.setdecoding(SQL_WMETADATA, encoding=UTF_16, ctype=SQL_WCHAR)
-        for code, read in reading.items():
-            if read is not None and not connection.invalidated:
-                raw.add_output_converter(code, read)
 
 
 def _up_to_the_end(name: str) -> str:

@@ -94,6 +94,22 @@ async def test_the_anchor_is_taken_from_the_row_that_the_last_statement_hands_ou
     await connector.close()
 
 
+async def test_the_row_that_hands_out_the_anchor_may_have_columns_of_any_name(joined):
+    # SQLite's ODBC driver tells a name with what lies behind it in memory, which is no text now and then.
+    joined.execute("DROP TABLE IF EXISTS odd", 'CREATE TABLE odd ("Größe €" int, "ß" int)')
+    joined.execute("INSERT INTO odd VALUES (0, 0)")
+    last = "SELECT p.id, o.* FROM person p, odd o WHERE p.login = :login"
+    exports = {**EXPORTS, "create": ["INSERT INTO person (login, name) VALUES (:login, :name)", last]}
+    connector = joined.open(table="joined", anchor="id", accept_unenforced_anchor=True, exports=exports)
+    try:
+        created = await connector.export(Add({"login": "anna"}))
+        assert created.entry.values["login"] == "anna"
+        with pytest.raises(Conflict):
+            await connector.export(Add({"login": "anna"}))
+    finally:
+        await connector.close()
+
+
 @pytest.mark.parametrize(
     ("operation", "statements", "words"),
     [

@@ -6,10 +6,13 @@ that an error among them is the statement's own, wrapped and understood like any
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import event
+
+from connector_host.databases.odbc import any_names
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,10 +38,14 @@ def attend(engine: Engine) -> None:
     event.listen(engine, "after_cursor_execute", _walk)
 
 
-def ask(connection: Connection, statement: Executable, values: Mapping[str, object]) -> Answers:
-    """Execute a statement and return what it answered; raises whatever error stands among its answers."""
+def ask(connection: Connection, statement: Executable, values: Mapping[str, object], *, reads: bool) -> Answers:
+    """Execute a statement and return what it answered; raises whatever error stands among its answers.
+
+    `reads` says that it is a SELECT.
+    """
     answers = Answers()
-    connection.execute(statement, dict(values), execution_options={WALKED: answers}).close()
+    with any_names(connection) if reads else nullcontext():
+        connection.execute(statement, dict(values), execution_options={WALKED: answers}).close()
     return answers
 
 

@@ -77,7 +77,8 @@ class Script:
         key: object | None = None
         met: list[int] = []
         for statement, parameters in self.statements:
-            answers = ask(connection, statement, {name: values.get(of) for name, of in parameters.items()})
+            given = {name: values.get(of) for name, of in parameters.items()}
+            answers = ask(connection, statement, given, reads=first_word(statement.text) == "SELECT")
             counts = COUNTED.match(statement.text) is not None
             if counts and answers.met > 1 and not any_rows:
                 raise NotOneRow

@@ -138,10 +138,10 @@ class SqlSource:
         try:
             with (
                 self._engine.connect() as connection,
-                as_declared(connection),
+                as_declared(connection) as name_of,
                 self._streamed(connection, self._query(None)) as result,
             ):
-                names = list(result.keys())
+                names = [name_of(name) for name in list(result.keys())]
                 types = dict(zip(names, (column[1] for column in result.cursor.description), strict=False))
         except SQLAlchemyError as failure:
             raise self._failed(failure) from failure
