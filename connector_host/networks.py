@@ -27,6 +27,7 @@ def spelled(address: str) -> str:
     return address.removeprefix("::ffff:") if "." in address else address
 
 
+@lru_cache(maxsize=1_024)
 def network_of(address: str | None) -> str:
     """Return what counts as one client, however it is spelled: an IPv4 address, or the /64 of one site in IPv6.
 

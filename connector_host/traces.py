@@ -8,10 +8,11 @@ A client's own `X-Request-Id` goes on beside it, where each hop agrees that it i
 
 from __future__ import annotations
 
-import os
+import random
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+
+import msgspec
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,8 +35,7 @@ def is_request_id(text: str | None) -> bool:
     return text is not None and _REQUEST_ID.fullmatch(text) is not None
 
 
-@dataclass(frozen=True, slots=True)
-class Trace:
+class Trace(msgspec.Struct, frozen=True):
     """One hop of a trace."""
 
     id: str
@@ -54,13 +54,12 @@ class Trace:
 
     def next_span(self) -> Trace:
         """Return another hop, or another request, of the same trace."""
-        return Trace(self.id, os.urandom(8).hex(), self.flags)
+        return Trace(self.id, _drawn(16), self.flags)
 
 
 def begin() -> Trace:
     """Return the first hop of a new trace."""
-    drawn = os.urandom(24).hex()
-    return Trace(drawn[:32], drawn[32:], begun_here=True)
+    return Trace(_drawn(32), _drawn(16), begun_here=True)
 
 
 def go_on(given: Sequence[str]) -> Trace:
@@ -69,7 +68,7 @@ def go_on(given: Sequence[str]) -> Trace:
     if found is None or (found["version"] == "00" and found["more"]):
         return begin()
     known = _FLAGS if found["version"] == "00" else _SAMPLED
-    return Trace(found["trace"], os.urandom(8).hex(), f"{int(found['flags'], 16) & known:02x}")
+    return Trace(found["trace"], _drawn(16), f"{int(found['flags'], 16) & known:02x}")
 
 
 _PARENT: Final = re.compile(
@@ -77,3 +76,8 @@ _PARENT: Final = re.compile(
     r"(?P<more>-.{0,400})?"
 )
 """§3.2.2 and §4.3: of a later version the known beginning is read; all-zero ids and version ff are none."""
+
+
+def _drawn(digits: int) -> str:
+    """Return so many hex digits by chance: no secret, and to ask the system for them would cost each request a wait."""
+    return f"{random.getrandbits(4 * digits):0{digits}x}"

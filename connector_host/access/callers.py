@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+import msgspec
+
+from connector_host.scopes import Scope
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(msgspec.Struct, frozen=True):
     """Whoever sent the request that is being answered."""
 
     token: str = ""
@@ -29,11 +26,6 @@ def current_caller() -> Caller:
     return _CALLER.get()
 
 
-@contextmanager
-def calling(caller: Caller) -> Iterator[None]:
+def calling(caller: Caller) -> Scope[Caller]:
     """Say for the block, and for the tasks that it starts, who is calling."""
-    previous = _CALLER.set(caller)
-    try:
-        yield
-    finally:
-        _CALLER.reset(previous)
+    return Scope(_CALLER, caller)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+import msgspec
 import structlog
 
 from connector_host import clock
@@ -36,8 +37,7 @@ class TurnedAway:
     retry_after_s: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(msgspec.Struct, frozen=True):
     """Where a request came from."""
 
     address: str

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
@@ -35,6 +35,10 @@ if TYPE_CHECKING:
     from connector_host.endpoint.served import Served
     from connector_host.observability.audit import Trail
     from connector_host.settings import Configuration, HostSettings
+
+
+_GARBAGE: Final = 10_000
+"""Objects that may come to be before somebody looks for cycles among them: with 700 that is every few requests."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +104,7 @@ def host(  # noqa: PLR0913 - who closes it, what it is made from, and which of s
         await asyncio.gather(*(_warm(one) for one in tuple(served.values())))
         # What is there now lives as long as the host: a collection that walks over all of it stops every request.
         gc.freeze()
+        gc.set_threshold(_GARBAGE)
 
     return Hosting(application, served, metrics, reloading, live.context, (watch.keep, warm))
 

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from connector_host.scopes import Scope
 
 _ORIGIN: ContextVar[str] = ContextVar("origin", default="")
 
@@ -17,11 +14,6 @@ def current_origin() -> str:
     return _ORIGIN.get()
 
 
-@contextmanager
-def working_for(origin: str) -> Iterator[None]:
+def working_for(origin: str) -> Scope[str]:
     """Say for the block, and for the tasks that it starts, for whom the work is; never a secret, never a person."""
-    previous = _ORIGIN.set(origin)
-    try:
-        yield
-    finally:
-        _ORIGIN.reset(previous)
+    return Scope(_ORIGIN, origin)

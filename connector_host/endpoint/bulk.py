@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from connector_host.connectors.errors import ConnectorError
 from connector_host.connectors.origins import current_origin, working_for

@@ -16,6 +16,7 @@ from connector_host.observability import events
 
 if TYPE_CHECKING:
     from connector_host.connectors.contract import Connector, Export, Exported
+    from connector_host.endpoint.deadlines import Deadlines
 
 _LOG = structlog.stdlib.get_logger()
 
@@ -23,8 +24,9 @@ _LOG = structlog.stdlib.get_logger()
 class Exports:
     """The exports in hand of one application."""
 
-    def __init__(self) -> None:
+    def __init__(self, deadlines: Deadlines) -> None:
         self._tasks: set[asyncio.Task[Exported]] = set()
+        self._deadlines = deadlines
 
     async def carry_out(self, connector: Connector, export: Export, limit_s: float) -> Exported:
         """Carry out one export, and wait for it no longer than the limit.
@@ -33,15 +35,24 @@ class Exports:
         """
         task = asyncio.create_task(connector.export(export))
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def end(task: asyncio.Task[Exported]) -> None:
+            self._tasks.discard(task)
+            if not ended.done():
+                ended.set_result(None)
+
+        task.add_done_callback(end)
         try:
-            done, _ = await asyncio.wait({task}, timeout=limit_s)
+            with self._deadlines.within(limit_s):
+                await ended  # and not the task: what ends the waiting must not end the export
+        except TimeoutError as failure:
+            if not task.done():
+                task.add_done_callback(_log_late)
+                raise InDoubt("The export was not committed within the time limit of the request.") from failure
         except asyncio.CancelledError:
             task.add_done_callback(_log_late)
             raise
-        if not done:
-            task.add_done_callback(_log_late)
-            raise InDoubt("The export was not committed within the time limit of the request.")
         return task.result()
 
     async def finish(self) -> None:

@@ -5,8 +5,9 @@ A single request and an operation of a Bulk request both come through here, so t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from connector_host import clock
 from connector_host.connectors.contract import Delete, Modify, Query
@@ -31,8 +32,7 @@ if TYPE_CHECKING:
     from connector_host.scim.resources import Replacement
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(msgspec.Struct, frozen=True):
     """What every operation needs to know of its request."""
 
     served: Served

@@ -18,6 +18,7 @@ from connector_host.connectors.errors import Busy, ConnectorError
 from connector_host.connectors.origins import working_for
 from connector_host.endpoint import answers
 from connector_host.endpoint.addresses import client_of
+from connector_host.endpoint.deadlines import DEADLINES
 from connector_host.endpoint.safeguards import guard
 from connector_host.endpoint.served import Served
 from connector_host.errors import HostError
@@ -198,7 +199,7 @@ async def limit(request: web.Request, handler: Handler) -> web.StreamResponse:
         return await handler(request)
     request[DEADLINE_S] = clock.monotonic_s() + one.settings.limits.request_s
     try:
-        async with asyncio.timeout(one.settings.limits.request_s + _GRACE_S):
+        with request.app[DEADLINES].within(one.settings.limits.request_s + _GRACE_S):
             return await handler(request)
     except TimeoutError as failure:
         raise Busy("The database did not answer within the time limit of the request.") from failure

@@ -20,6 +20,7 @@ HEADERS: Final = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "Referrer-Policy": "no-referrer",
+    "Server": "connector-host",
     "Strict-Transport-Security": "max-age=31536000",
     "X-Content-Type-Options": "nosniff",
 }
@@ -44,10 +45,8 @@ async def guard(
     with trace_scope(trace):
         response = await handler(request)
     headers = response.headers
-    for name, value in HEADERS.items():
-        headers.setdefault(name, value)
+    headers.update(HEADERS)
     headers[traces.HEADER] = trace.header
-    headers["Server"] = "connector-host"
     # Who asked before it sent a body, and was not told to, may never send it: what comes next is no request for sure.
     if request.app[LEAVING].is_set() or ("Expect" in request.headers and not request.content.is_eof()):
         response.force_close()

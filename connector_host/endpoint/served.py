@@ -40,8 +40,10 @@ class Served:
         Raises what `Connector.describe` raises, and ConfigurationError for a mapping that cannot exist.
         """
         object_type = await self.connector.describe()
-        if self._renderer is None or self._renderer.flows.object_type != object_type:
-            self._renderer = self._compile(object_type)
+        known = self._renderer
+        if known is not None and (known.flows.object_type is object_type or known.flows.object_type == object_type):
+            return known
+        self._renderer = self._compile(object_type)
         return self._renderer
 
     def _compile(self, object_type: ObjectType) -> Renderer:

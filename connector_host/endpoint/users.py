@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace as but
 from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
+from msgspec.structs import replace as but
 
 from connector_host.endpoint import answers, operations
 from connector_host.endpoint.addresses import public_origin

@@ -15,18 +15,20 @@ import logging
 import sys
 import traceback
 from collections import deque
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from contextvars import ContextVar
 from enum import Enum
 from pathlib import Path
+from types import NoneType
 from typing import TYPE_CHECKING, Final, Literal, TextIO, cast
 
 import msgspec
 import structlog
 
-from connector_host import journald
+from connector_host import clock, journald
 from connector_host.errors import HostError
 from connector_host.observability import events
+from connector_host.scopes import Scope
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -75,18 +77,14 @@ def configure(
     stream = stream or cast("TextIO", _STANDARD_ERROR)
     as_json = log_format == "json" or (log_format == "auto" and not stream.isatty())
     renderer = _to_json if as_json else _console(colours=stream.isatty())
+    logger = structlog.WriteLogger(stream)
     structlog.configure(
         processors=[
-            _say_whose,
-            *(() if worker is None else [_saying("worker", worker)]),
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            *(() if values else [_withhold]),
-            _ExceptionText(values=values),
+            _Composing(values=values, worker=worker),
             _marking(renderer) if journald.reads(stream) else renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.WriteLoggerFactory(file=stream),
+        logger_factory=lambda *_: logger,
         cache_logger_on_first_use=False,
     )
     logging.basicConfig(handlers=[_Forwarding()], level=logging.WARNING, force=True)
@@ -163,24 +161,14 @@ _STANDARD_ERROR: Final = _StandardError()
 atexit.register(_STANDARD_ERROR.flush)
 
 
-@contextmanager
-def request_scope(request_id: str) -> Iterator[None]:
+def request_scope(request_id: str) -> Scope[str | None]:
     """Put the request id on every line that is logged inside the block, in tasks that it starts, too."""
-    before = _REQUEST_ID.set(request_id)
-    try:
-        yield
-    finally:
-        _REQUEST_ID.reset(before)
+    return Scope(_REQUEST_ID, request_id)
 
 
-@contextmanager
-def trace_scope(trace: Trace) -> Iterator[None]:
+def trace_scope(trace: Trace) -> Scope[Trace | None]:
     """Put our hop of the trace on every line, as `request_scope` does with the request's id."""
-    before = _TRACE.set(trace)
-    try:
-        yield
-    finally:
-        _TRACE.reset(before)
+    return Scope(_TRACE, trace)
 
 
 def current_trace() -> Trace | None:
@@ -193,23 +181,31 @@ def current_request_id() -> str | None:
     return _REQUEST_ID.get()
 
 
-def _say_whose(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Add the request; structlog's own way looks through every variable of the context, for each line anew."""
-    if (request_id := _REQUEST_ID.get()) is not None:
-        event.setdefault("request_id", request_id)
-    if (trace := _TRACE.get()) is not None:
-        event.setdefault("traceparent", trace.header)
-    return event
+class _Composing:
+    """Puts a line together: when, how bad, what happened, in which request, and no text but that of named fields.
 
+    One step in place of several of structlog's: every request logs a line.
+    """
 
-def _saying(name: str, value: int) -> Processor:
-    """Return what adds a fact to each line."""
+    def __init__(self, *, values: bool, worker: int | None) -> None:
+        self._values, self._worker = values, worker
+        self._words = _ExceptionText(values=values)
 
-    def say(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-        event[name] = value
-        return event
-
-    return say
+    def __call__(self, _logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+        moment = clock.now().isoformat().replace("+00:00", "Z")
+        line: EventDict = {"timestamp": moment, "level": method, "event": event.pop("event")}
+        failure = _exception(event.pop("exc_info")) if "exc_info" in event else None
+        for name, value in event.items():
+            line[name] = value if self._values or name in TEXT_FIELDS or _is_harmless(value) else WITHHELD
+        if (request_id := _REQUEST_ID.get()) is not None:
+            line.setdefault("request_id", request_id)
+        if (trace := _TRACE.get()) is not None:
+            line.setdefault("traceparent", trace.header)
+        if self._worker is not None:
+            line["worker"] = self._worker
+        if failure is not None:
+            line["exception"] = self._words(failure)
+        return line
 
 
 class _Forwarding(logging.Handler):
@@ -232,29 +228,18 @@ def _template(record: logging.LogRecord) -> str:
     return str(record.msg).partition("\n")[0]
 
 
-def _withhold(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    return {name: value if name in TEXT_FIELDS or _is_harmless(value) else WITHHELD for name, value in event.items()}
-
-
 def _is_harmless(value: object) -> bool:
-    return isinstance(value, bool | int | float | Enum | BaseException | None) or _is_exception_info(value)
-
-
-def _is_exception_info(value: object) -> bool:
-    return isinstance(value, tuple) and len(value) == 3 and isinstance(value[1], BaseException)  # noqa: PLR2004 - sys.exc_info()
+    return isinstance(value, (bool, int, float, Enum, NoneType))
 
 
 class _ExceptionText:
-    """Replaces `exc_info` by text that has every frame, but an exception's own words only where they are ours."""
+    """Makes a text that has every frame of an exception, but its own words only where they are ours."""
 
     def __init__(self, *, values: bool) -> None:
         self._values = values
 
-    def __call__(self, _logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-        failure = _exception(event.pop("exc_info", None))
-        if failure is not None:
-            event["exception"] = "\n".join(self._lines(failure))
-        return event
+    def __call__(self, failure: BaseException) -> str:
+        return "\n".join(self._lines(failure))
 
     def _lines(self, failure: BaseException) -> Iterator[str]:
         cause = failure.__cause__ or (None if failure.__suppress_context__ else failure.__context__)
@@ -288,8 +273,10 @@ def _exception(info: object) -> BaseException | None:
 
 
 def _to_json(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
-    head = {name: event.pop(name) for name in ("timestamp", "level", "event")}
-    return msgspec.json.encode({**head, **event}, enc_hook=str).decode()
+    return _ENCODER.encode(event).decode()
+
+
+_ENCODER: Final = msgspec.json.Encoder(enc_hook=str)
 
 
 def _marking(render: Processor) -> Processor:

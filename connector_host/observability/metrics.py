@@ -78,9 +78,10 @@ class Metrics:
             "connector_host_request_seconds", "Requests, by how they were answered.",
             ["connector", "method", "status"], buckets=_SECONDS, registry=registry,
         )  # fmt: skip
-        self._requests_in_hand = Gauge(
+        self._requests_in_hand = 0
+        Gauge(
             "connector_host_requests_in_hand", "Requests that are being answered now.", registry=registry
-        )
+        ).set_function(lambda: self._requests_in_hand)
         self._operations = Histogram(
             "connector_host_operation_seconds", "What connectors were asked for, and what came of it.",
             ["connector", "operation", "outcome"], buckets=_SECONDS, registry=registry,
@@ -116,6 +117,7 @@ class Metrics:
         self._exports_begun: _Kept[str, Gauge] = _Kept(self._exports_in_hand.labels)
         self._connectors_up: _Kept[str, Gauge] = _Kept(self._connector_up.labels)
         self._seen_s: dict[str, float] = {}
+        self._is_up: dict[str, bool] = {}
         self._expected: dict[str, frozenset[str]] = {}
         for reason in _DENIED.values():
             self._denied.labels(reason)
@@ -128,11 +130,11 @@ class Metrics:
 
     def request_begins(self) -> None:
         """Count a request that is being answered."""
-        self._requests_in_hand.inc()
+        self._requests_in_hand += 1
 
     def request_ends(self, connector: str, method: str, status: int, seconds: float) -> None:
         """Count a request that was answered."""
-        self._requests_in_hand.dec()
+        self._requests_in_hand -= 1
         self._request_kinds[connector, method, status].observe(seconds)
         if status in _DENIED:
             self._denied.labels(_DENIED[status]).inc()
@@ -150,16 +152,21 @@ class Metrics:
         if outcome != OK:
             known = outcome in self._expected.get(connector, ())
             self._errors.labels(connector, outcome if known else UNFORESEEN).inc()
-        self._connectors_up[connector].set(outcome not in _DOWN)
-        self._seen_s[connector] = clock.monotonic_s()
+        self._say_up(connector, is_up=outcome not in _DOWN)
 
     def connector_is_down(self, connector: str) -> None:
         """Say that a connector does not reach its database, or cannot be served at all."""
-        self._connectors_up[connector].set(0)
+        self._say_up(connector, is_up=False)
+
+    def _say_up(self, connector: str, *, is_up: bool) -> None:
+        if self._is_up.get(connector) is not is_up:  # what stays as it is costs the next request nothing
+            self._is_up[connector] = is_up
+            self._connectors_up[connector].set(is_up)
         self._seen_s[connector] = clock.monotonic_s()
 
     def forget_connector(self, connector: str) -> None:
         """Say no more about a connector that is configured no longer, so that no alarm stays on for it."""
+        self._is_up.pop(connector, None)
         if self._connectors_up.pop(connector, None) is not None:
             self._connector_up.remove(connector)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from connector_host import clock
@@ -94,17 +93,25 @@ class Measured:
         if self._load is not None:
             self._metrics.loads.forget(self.name, self._load)
 
-    @contextmanager
-    def _measuring(self, operation: str) -> Iterator[None]:
-        began_s, outcome = clock.monotonic_s(), OK
-        self._metrics.operation_begins(self.name, operation)
-        try:
-            yield
-        except BaseException as failure:
-            outcome = type(failure).__name__
-            raise
-        finally:
-            self._metrics.operation_ends(self.name, operation, outcome, clock.monotonic_s() - began_s)
+    def _measuring(self, operation: str) -> _Measuring:
+        return _Measuring(self._metrics, self.name, operation)
+
+
+class _Measuring:
+    """One operation, as long as the block lasts."""
+
+    __slots__ = ("_began_s", "_connector", "_metrics", "_operation")
+
+    def __init__(self, metrics: Metrics, connector: str, operation: str) -> None:
+        self._metrics, self._connector, self._operation = metrics, connector, operation
+
+    def __enter__(self) -> None:
+        self._began_s = clock.monotonic_s()
+        self._metrics.operation_begins(self._connector, self._operation)
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        outcome = OK if kind is None else kind.__name__
+        self._metrics.operation_ends(self._connector, self._operation, outcome, clock.monotonic_s() - self._began_s)
 
 
 def operation_of(export: Export) -> str:
