@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 import sqlglot
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
+from sqlglot.tokenizer_core import Token, TokenType
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from sqlglot.tokenizer_core import Token
 
 GRAMMARS: Mapping[str, str] = {
     "sqlite": "sqlite",
@@ -46,6 +46,51 @@ def statements(query: str, database: str) -> list[exp.Expr]:
     """Return what the text holds; raises SqlglotError where the grammar does not know it."""
     parsed = sqlglot.parse(query, dialect=GRAMMARS.get(database))
     return [one for one in parsed if one and not isinstance(one, exp.Semicolon)]
+
+
+def nested(query: str, database: str) -> str:
+    """Return the query as it may stand within another one: without what ends a statement, and without its order.
+
+    No row depends on an order that nothing limits, and SQL Server takes none there. What no grammar of its own reads
+    keeps its order.
+    """
+    grammar = GRAMMARS.get(database)
+    try:
+        tokens = sqlglot.tokenize(query, dialect=grammar)
+    except SqlglotError:
+        return query.rstrip().rstrip(";")
+    while tokens and tokens[-1].token_type is TokenType.SEMICOLON:
+        tokens.pop()
+    if not tokens:
+        return query
+    whole = query[: tokens[-1].end + 1]
+    order = _order(tokens)
+    if grammar is None or order is None or not _is_only_ordered(whole, grammar):
+        return whole
+    return query[: order.start].rstrip()
+
+
+def _order(tokens: Sequence[Token]) -> Token | None:
+    """Return where the order of the whole query begins: the last ORDER BY outside of all parentheses."""
+    depth, found = 0, None
+    for token in tokens:
+        depth += (token.token_type is TokenType.L_PAREN) - (token.token_type is TokenType.R_PAREN)
+        if depth == 0 and token.token_type is TokenType.ORDER_BY:
+            found = token
+    return found
+
+
+def _is_only_ordered(query: str, grammar: str) -> bool:
+    """Return whether the order comes last, and decides of no row whether it is there."""
+    try:
+        tree = sqlglot.parse_one(query, dialect=grammar)
+    except SqlglotError:
+        return False
+    distinct = tree.args.get("distinct")
+    if isinstance(distinct, exp.Distinct) and distinct.args.get("on"):
+        return False
+    asked = {name for name, part in tree.args.items() if part}
+    return "order" in asked and not asked & {"limit", "offset", "locks", "options", "for_"}
 
 
 def begins_as_select(tokens: Sequence[Token]) -> bool:

@@ -6,8 +6,10 @@ from decimal import Decimal
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.dialects import mssql
 
 from connector_host.provisioning.expressions.signatures import Kind
+from connector_host.provisioning.sources.keys import conditions
 from tests.provisioning.test_sources import sql_source, users_of
 from tests.servers import PASSWORD
 
@@ -59,6 +61,23 @@ async def test_whoever_is_read_is_found_by_its_key(place):
             lost.append(key)
         await source.close()
     assert lost == []
+
+
+@pytest.mark.parametrize("place", list(KEYS), indirect=True)
+async def test_a_query_with_an_order_and_a_comment_after_its_end_is_read_counted_and_asked_for_a_key(place):
+    run(place, "CREATE TABLE staff (id VARCHAR(9))", "INSERT INTO staff VALUES ('b'), ('ä'), ('a')")
+    source = sql_source(place, query="SELECT id FROM staff ORDER BY id DESC ; -- all of them; yes\n")
+    users, _ = await users_of(source)
+    assert {user.key for user in users} == {"a", "b", "ä"}
+    assert await source.count() == 3
+    assert (await source.fetch("ä")).key == "ä"
+    assert await source.lacks("c")
+    await source.close()
+
+
+def test_sql_server_compares_keys_as_letters_of_every_script():
+    text = next(conditions(sa.column("id"), "Ж", "Ж")).compile(dialect=mssql.dialect())
+    assert "CAST(id AS NVARCHAR(max))" in str(text)
 
 
 @pytest.mark.parametrize("place", ["mysql"], indirect=True)

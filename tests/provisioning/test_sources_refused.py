@@ -7,6 +7,7 @@ import sqlite3
 import pytest
 import sqlalchemy as sa
 
+from connector_host.databases.queries import nested
 from connector_host.provisioning.checking import check_job
 from connector_host.provisioning.errors import SourceFailed
 from connector_host.provisioning.settings import JobSettings, SqlSettings
@@ -108,6 +109,30 @@ def test_a_query_that_does_more_than_read_is_refused_before_it_runs(query, reaso
 def test_a_query_that_the_grammar_cannot_read_is_left_to_the_database():
     query = "SELECT id FROM staff SOMEHOW ((SAMPLED 10))"
     assert SqlSettings(type="sql", database="duckdb:///x", query=query, key="id").query == query
+
+
+@pytest.mark.parametrize(
+    ("database", "query", "inner"),
+    [
+        ("mssql", "SELECT a FROM t ORDER BY a", "SELECT a FROM t"),
+        ("mssql", "SELECT é, 'ü;' b FROM t ORDER\n BY é ; -- x", "SELECT é, 'ü;' b FROM t"),
+        ("mssql", "SELECT a FROM t UNION SELECT b FROM u ORDER BY 1", "SELECT a FROM t UNION SELECT b FROM u"),
+        ("mssql", "SELECT TOP 5 a FROM t ORDER BY a;", "SELECT TOP 5 a FROM t ORDER BY a"),
+        ("mssql", "SELECT a FROM t ORDER BY a OFFSET 2 ROWS", "SELECT a FROM t ORDER BY a OFFSET 2 ROWS"),
+        ("mysql", "SELECT a FROM t ORDER BY a LIMIT 3;;", "SELECT a FROM t ORDER BY a LIMIT 3"),
+        ("postgresql", "SELECT DISTINCT ON (a) a FROM t ORDER BY a", "SELECT DISTINCT ON (a) a FROM t ORDER BY a"),
+        ("postgresql", "SELECT f(a ORDER BY a) FROM t", "SELECT f(a ORDER BY a) FROM t"),
+        ("sqlite", "SELECT a FROM (SELECT a FROM t ORDER BY a)", "SELECT a FROM (SELECT a FROM t ORDER BY a)"),
+        (
+            "oracle",
+            "SELECT a FROM t ORDER BY a FETCH FIRST 1 ROWS ONLY",
+            "SELECT a FROM t ORDER BY a FETCH FIRST 1 ROWS ONLY",
+        ),
+        ("informix", "SELECT FIRST 9 a FROM t ORDER BY a;", "SELECT FIRST 9 a FROM t ORDER BY a"),
+    ],
+)
+def test_within_another_a_query_has_no_end_and_no_order_that_says_nothing(database, query, inner):
+    assert nested(query, database) == inner
 
 
 def test_a_query_that_cannot_stand_within_another_is_refused_where_that_is_so():

@@ -14,6 +14,9 @@ import sqlalchemy as sa
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+TEXT: Final = sa.String().with_variant(sa.Unicode(), "mssql")
+"""What a column is cast to as text; SQL Server's VARCHAR would make question marks of letters outside its code page."""
+
 BITS_MAX: Final = 63
 """Of a whole number that a parameter takes."""
 
@@ -30,7 +33,7 @@ def conditions(column: sa.ColumnClause[Any], key: str, like: object) -> Iterator
     if typed is not None:
         yield column == typed
     # As text: '1' has to find a 1, and a number column must not be asked for 'abc'.
-    yield sa.cast(column, sa.String).in_({key, key.rstrip(" ")})
+    yield sa.cast(column, TEXT).in_({key, key.rstrip(" ")})
 
 
 def _typed(key: str, like: object) -> sa.BindParameter[Any] | None:

@@ -17,11 +17,11 @@ from sqlalchemy.exc import NoSuchModuleError, SQLAlchemyError
 
 from connector_host.databases.odbc import adapt, as_declared
 from connector_host.databases.opening import READS_ONLY, never_made
-from connector_host.databases.queries import escaped
+from connector_host.databases.queries import escaped, nested
 from connector_host.provisioning.errors import MarkTooOld, SourceFailed
 from connector_host.provisioning.expressions.signatures import Kind
 from connector_host.provisioning.sources.contract import BATCH, SourceUser, spoilt
-from connector_host.provisioning.sources.keys import conditions
+from connector_host.provisioning.sources.keys import TEXT, conditions
 from connector_host.provisioning.sources.refused_queries import failed
 from connector_host.provisioning.sources.threads import batches, in_thread
 
@@ -106,7 +106,7 @@ class SqlSource:
     def _has_nameless(self) -> bool:
         """Return whether the key of some row has no value: it may be anybody's."""
         column = self._column(self._settings.key)
-        empty = sa.or_(column.is_(None), sa.cast(column, sa.String) == "")  # also of blanks alone, for some databases
+        empty = sa.or_(column.is_(None), sa.cast(column, TEXT) == "")  # also of blanks alone, for some databases
         rows = self._rows(sa.select(sa.text("*")).select_from(self._wrapped()).where(empty))
         return any(not _user(row, 0, self._settings.key).key for row in rows)
 
@@ -121,8 +121,9 @@ class SqlSource:
         )
 
     def _wrapped(self) -> sa.TextClause:
+        query = nested(self._settings.query, self._engine.dialect.name)
         # On a line of its own, where the query ends in a comment.
-        return sa.text(f"({escaped(self._settings.query.rstrip().rstrip(';'))}\n) source_users")
+        return sa.text(f"({escaped(query)}\n) source_users")
 
     def _column(self, name: str) -> sa.ColumnClause[Any]:
         return sa.column(name)
@@ -132,7 +133,7 @@ class SqlSource:
             with self._engine.connect() as connection:
                 return connection.execute(sa.select(sa.func.count()).select_from(self._wrapped())).scalar_one()
         except SQLAlchemyError:
-            return None  # such as ORDER BY in a subquery of SQL Server: the query itself may well run
+            return None  # such as WITH in a subquery of SQL Server: the query itself may well run
 
     def _columns(self) -> dict[str, Kind]:
         try:
