@@ -145,6 +145,12 @@ class TokenGate:
             raise ConfigurationError(self._mistakes[0])
         self._tell()
 
+    def is_readable(self) -> bool:
+        """Look at the file now, and return whether it can be read; what is wrong with it is logged, once."""
+        self._kept()
+        self._tell()
+        return not self.is_blind
+
     @property
     def is_blind(self) -> bool:
         """Return whether none of the file could be read when it was needed last, so that a valid token is not known."""

@@ -88,6 +88,7 @@ def host(  # noqa: PLR0913 - who closes it, what it is made from, and which of s
     stack.push_async_callback(reloading.close)
     watch = CertificateWatch(settings.certificate, settings.key, settings.name, live, cares=not worker)
     metrics.watch_certificate(lambda: watch.days_left)
+    metrics.watch_tokens(lambda: {name: one.gate.is_readable() for name, one in dict(served).items()})
     if (trail := kept.trail) is not None:
         metrics.watch_audit(lambda: trail.is_broken)
     application = make_application(

@@ -48,7 +48,7 @@ class Readiness:
     _seen_s: float = field(default=0.0, init=False)
 
     async def count(self, served: Mapping[str, Served]) -> int:
-        """Return how many of these connectors can read their table, or could a moment ago."""
+        """Return how many of these connectors can read their table and tokens, or could a moment ago."""
         if self._looking is None or self._is_old(self._looking, served):
             self._served = served
             self._looking = asyncio.create_task(self._look())
@@ -76,7 +76,7 @@ async def healthz(request: web.Request) -> web.Response:
 
 
 async def readyz(request: web.Request) -> web.Response:
-    """Answer 200 where every connector that is configured can read its table and the certificate is valid, else 503.
+    """Answer 200 where every connector can read its table and its tokens and the certificate is valid, else 503.
 
     Says how many, but neither names nor reasons, since anybody may ask: those are in the log, `check` and the metrics.
     """
@@ -95,7 +95,12 @@ async def readyz(request: web.Request) -> web.Response:
 
 
 async def _is_ready(one: Served) -> bool:
-    """Return whether the connector answers a read: one that cannot match anybody, so that it costs next to nothing."""
+    """Return whether a connector knows its tokens, and answers a read.
+
+    That is one that cannot match anybody, so that it costs next to nothing.
+    """
+    if not one.gate.is_readable():
+        return False
     try:
         async with asyncio.timeout(_PATIENCE_S):
             await one.renderer()

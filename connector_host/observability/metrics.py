@@ -5,19 +5,24 @@ Knows no connector and no endpoint: they say what happened, and this counts it.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.gc_collector import GCCollector
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.registry import Collector
 
 from connector_host import __version__, clock
 from connector_host.observability.loads import Loads
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from prometheus_client.core import Metric
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 
@@ -182,6 +187,10 @@ class Metrics:
         )  # fmt: skip
         gauge.set_function(lambda: float(not is_broken()))
 
+    def watch_tokens(self, readable: Callable[[], Mapping[str, bool]]) -> None:
+        """Ask which connectors can read their tokens whenever somebody reads the metrics."""
+        self._registry.register(_Tokens(readable))
+
     def text(self) -> bytes:
         """Return everything in Prometheus' text format."""
         return generate_latest(self._registry)
@@ -189,6 +198,24 @@ class Metrics:
     def families(self) -> list[Family]:
         """Return everything for a process that joins it with what others measured."""
         return _families(self._registry, self._seen_s)
+
+
+@dataclass(frozen=True, slots=True)
+class _Tokens(Collector):
+    """Which connectors can read their tokens."""
+
+    readable: Callable[[], Mapping[str, bool]]
+
+    def collect(self) -> Iterator[Metric]:
+        """Return how it is at this moment."""
+        gauge = GaugeMetricFamily(
+            "connector_host_tokens_up",
+            "1 where the file of tokens can be read; else requests are answered by 503.",
+            labels=("connector",),
+        )
+        for name, is_readable in self.readable().items():
+            gauge.add_metric((name,), float(is_readable))
+        yield gauge
 
 
 def families_of_process() -> list[Family]:

@@ -24,7 +24,8 @@ _Key: TypeAlias = tuple[str, tuple[tuple[str, str], ...]]
 
 LEAST: Final = frozenset(
     {
-        *("connector_host_audit_up", "connector_host_certificate_days_left", "connector_host_info"),
+        *("connector_host_audit_up", "connector_host_tokens_up"),
+        *("connector_host_certificate_days_left", "connector_host_info"),
         *("process_start_time_seconds", "process_max_fds", "python_info"),
     }
 )

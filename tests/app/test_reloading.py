@@ -3,6 +3,7 @@
 import json
 import signal
 import sqlite3
+import time
 import urllib.error
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
@@ -173,6 +174,33 @@ def test_a_database_out_of_reach_is_logged_once_and_by_the_name_of_its_connector
     bad = [line for line in host.lines if line.get("level") in {"warning", "error"}]
     about = [(line["event"], line.get("connector")) for line in bad]
     assert about == [("database.error", "Second"), ("connector.unavailable", "Second")]
+
+
+def test_tokens_that_cannot_be_read_are_told_in_readiness_and_figures(configured):
+    port = free_port()
+    add(configured, f"metrics_port = {port}")
+    tokens, aside = configured.path / "Employees.tokens", configured.path / "aside"
+    up = 'connector_host_tokens_up{connector="Employees"}'
+    with configured.serve() as host:
+        host.wait_for("metrics.served")
+        assert f"{up} 1.0" in figures(port)
+        tokens.rename(aside)
+        tokens.mkdir()  # which even root cannot read as a file
+        assert f"{up} 0.0" in figures(port)
+        assert host.ask("GET", "/Users")[0] == 503
+        document = until_ready(host, 0)
+        tokens.rmdir()
+        aside.rename(tokens)
+        assert f"{up} 1.0" in figures(port)
+        assert until_ready(host, 1)["status"] == "ready"
+    assert document["status"] == "unavailable"
+
+
+def until_ready(host, count):
+    """Ask until so many connectors are ready: one look is good for a second."""
+    while (document := readiness(host))["connectors"]["ready"] != count:
+        time.sleep(0.1)
+    return document
 
 
 def test_a_database_that_was_down_at_the_start_is_told_in_the_figures(configured):
