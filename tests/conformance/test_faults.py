@@ -121,6 +121,29 @@ async def test_a_locked_row_is_busy_with_nothing_done_and_soon_free_again(employ
     await connector.close()
 
 
+async def test_exports_that_all_meet_a_lock_hear_in_time_that_nothing_was_done(employees):
+    employees.only("postgresql", "mariadb")
+    connector = employees.open(writers=1, statement_s=3, limits={"request_s": 1.5})
+    await connector.export(ANNA)
+    logins = [f"user{number}" for number in range(8)]
+    await asyncio.gather(*(connector.export(Add({"Login": login, "Name": "x"})) for login in logins))
+    other = employees.connect()
+    cursor = other.cursor()
+    cursor.execute("BEGIN")
+    cursor.execute(employees.spelled('SELECT * FROM "Employees" FOR UPDATE'))
+    cursor.fetchall()
+    changes = (connector.export(Modify(login, lambda _: {"Name": "y"})) for login in ("anna", *logins))
+    outcomes = await asyncio.gather(*changes, return_exceptions=True)
+    assert {type(outcome) for outcome in outcomes} == {Busy}
+    cursor.execute("ROLLBACK")
+    other.close()
+    await connector.close()
+    errors = connector.load().errors
+    assert errors["time limit"] == 0, "a lock is not waited for as long as a statement may take"
+    assert 0 < errors["locked"] < len(logins), "nobody waits for it once it is too late"
+    assert employees.execute("""SELECT count(*) FROM "Employees" WHERE "Name" = 'y'""")[0][0] == 0
+
+
 async def test_two_sessions_that_deadlock_both_get_through(employees):
     employees.only("postgresql", "mariadb")
     connector = employees.open(writers=1)

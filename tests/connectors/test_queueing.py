@@ -15,6 +15,7 @@ from connector_host.connectors.origins import working_for
 from connector_host.connectors.registry import open_connector
 from connector_host.connectors.sql import writer
 from connector_host.connectors.sql.lanes import Full, Lanes
+from connector_host.connectors.sql.pacing import Pace
 from connector_host.connectors.sql.sizing import GROUP_MAX, GROUP_REFUSED_MIN, GroupSize
 from connector_host.connectors.sql.statements import KEPT_MAX
 from connector_host.settings import SqlSettings
@@ -86,6 +87,13 @@ def test_groups_that_are_refused_become_smaller_but_still_share_a_commit():
     assert limits[-1] == GROUP_REFUSED_MIN
 
 
+def test_groups_that_take_longer_than_a_statement_may_become_as_small_as_it_takes():
+    size = GroupSize()
+    for _ in range(8):
+        size.refused(size.limit, too_slow=True)
+    assert size.limit == 1
+
+
 def test_a_single_export_that_is_refused_says_nothing_of_groups():
     size = GroupSize()
     size.refused(1)
@@ -98,6 +106,7 @@ def test_the_client_is_told_to_come_back_when_what_waits_will_be_done():
     size.committed(100, work_s=0.9, commit_s=0.1)
     assert size.retry_after_s(1_000) == 10
     assert size.retry_after_s(1_000_000) == 60
+    assert size.retry_after_s(10, Pace(0.5).seconds_for(10)) == 20, "the pace allows no more"
 
 
 @pytest.fixture

@@ -115,6 +115,36 @@ async def test_an_export_that_waited_too_long_is_withdrawn_and_not_run(connector
     other.close()
 
 
+async def test_an_export_that_waits_too_long_is_withdrawn_while_its_writer_is_held_up(file, held):
+    connector = open_connector("HR", settings(file, limits={"request_s": 0.5}))
+    held.execute("ROLLBACK")
+    await connector.describe()
+    held.execute("BEGIN EXCLUSIVE")
+    first = asyncio.create_task(connector.export(user(1)))
+    await asyncio.sleep(0.1)
+    with pytest.raises(Busy, match="nothing was done"):
+        await connector.export(user(2))
+    assert held.in_transaction
+    held.execute("ROLLBACK")
+    await first
+    await connector.close()
+    with sqlite3.connect(file) as other:
+        assert other.execute("SELECT login FROM users").fetchall() == [("user1",)]
+    other.close()
+
+
+async def test_exports_that_were_given_up_take_none_of_the_pace(file):
+    connector = open_connector("HR", settings(file, exports_per_s=10, limits={"request_s": 5}))
+    await connector.describe()
+    given_up = [asyncio.create_task(connector.export(user(number))) for number in range(100)]
+    await asyncio.sleep(0.1)
+    for task in given_up:
+        task.cancel()
+    # All of them would take ten seconds, longer than anybody waits.
+    assert (await connector.export(user(100))).written
+    await connector.close()
+
+
 async def test_an_export_whose_caller_gave_up_while_it_waited_is_not_run(connector, held, file):
     first = asyncio.create_task(connector.export(user(1)))
     await asyncio.sleep(0.1)

@@ -130,9 +130,10 @@ class SqlConnector:
         shape = await self._shape()
         promise: asyncio.Future[Exported] = asyncio.get_running_loop().create_future()
         deadline_s = clock.monotonic_s() + self._settings.limits.request_s * QUEUE_SHARE
-        self._writer_of(export, shape).submit(Job(export, shape, promise, deadline_s, current_origin()))
+        job = Job(export, shape, promise, deadline_s, current_origin())
+        self._writer_of(export, shape).submit(job)
         try:
-            done = await promise
+            done = await job.done()
         except Unavailable as failure:
             self._note(failure)
             raise

@@ -56,7 +56,8 @@ class Dialect:
     """The database's type names, in lower case and without arguments."""
     parameters: Parameters = field(default_factory=Parameters)
     session: tuple[str, ...] = ()
-    """Statements for each new connection; {ms} and {s} stand for the time limit of a statement."""
+    """Statements for each new connection; {ms} and {s} stand for the time limit of a statement, {lock_ms} and
+    {lock_s} for that of waiting for a lock."""
     import_session: tuple[str, ...] = ()
     """More of them for an import: one consistent moment, however long it takes."""
     reads_only: tuple[str, ...] = ()

@@ -34,6 +34,8 @@ Purpose: TypeAlias = Literal["reading", "writing", "importing"]
 
 CONNECT_S = 10
 """Seconds that a connection may take to come up."""
+LOCK_SHARE = 1 / 3
+"""How much of a statement's time may be spent on waiting for a lock: whoever is queued behind waits, too."""
 IDLE_IN_TRANSACTION_S = 60
 """Seconds after which a server may end a transaction of ours that does nothing: a process that froze."""
 RECYCLE_S = 1_500
@@ -159,6 +161,8 @@ def _limits(statement_s: float) -> dict[str, int]:
     return {
         "ms": max(1, round(statement_s * 1_000)),
         "s": max(1, round(statement_s)),
+        "lock_ms": max(1, round(statement_s * 1_000 * LOCK_SHARE)),
+        "lock_s": max(1, round(statement_s * LOCK_SHARE)),
         "idle_ms": IDLE_IN_TRANSACTION_S * 1_000,
     }
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import asyncio
+import threading
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
 import structlog
@@ -13,8 +15,6 @@ from connector_host.connectors.errors import Busy
 from connector_host.observability import events
 
 if TYPE_CHECKING:
-    import asyncio
-
     from connector_host.connectors.contract import Export
     from connector_host.connectors.sql.shapes import Shape
 
@@ -34,6 +34,38 @@ class Job:
     """On the monotonic clock; an export that still waits then is withdrawn."""
     origin: str = ""
     """For whom it is: each origin waits in a lane of its own."""
+    _claim: threading.Lock = field(default_factory=threading.Lock, init=False)
+    """Taken once: by the writer that begins with the export, or by whoever withdraws it before that."""
+
+    async def done(self) -> Exported:
+        """Wait for what becomes of the export; raises Busy at its deadline where no writer began with it by then.
+
+        A writer may be held up for longer, by a lock or by a server that does not answer, and whoever waits behind it
+        need not be left in doubt.
+        """
+        waiting = asyncio.get_running_loop().call_later(self.deadline_s - clock.monotonic_s(), self._withdraw)
+        try:
+            return await self.promise
+        finally:
+            waiting.cancel()
+
+    @property
+    def is_late(self) -> bool:
+        """Whether it is too late to begin with it."""
+        return clock.monotonic_s() > self.deadline_s
+
+    def claim(self) -> bool:
+        """Return whether a writer may begin with it, which nobody can withdraw then."""
+        return self._claim.acquire(blocking=False)
+
+    @property
+    def is_claimed(self) -> bool:
+        """Whether it was begun or withdrawn."""
+        return self._claim.locked()
+
+    def _withdraw(self) -> None:
+        if self.claim():
+            self.deliver(late())
 
     def deliver(self, outcome: Outcome) -> None:
         """Tell whoever waits what became of the export; runs in the event loop."""
@@ -48,14 +80,25 @@ class Job:
 Outcomes: TypeAlias = dict[Job, Outcome]
 
 
-def starts(job: Job, outcomes: Outcomes) -> bool:
-    """Return whether the export is to be run now; one that was given up or came too late is not."""
-    if job.promise.cancelled():
+def waits(job: Job, outcomes: Outcomes) -> bool:
+    """Return whether somebody still waits for the export; one that was given up or comes too late is not run."""
+    if job.promise.cancelled() or job.is_claimed:
         return False
-    if clock.monotonic_s() > job.deadline_s:
-        outcomes[job] = Busy("The database was too busy to begin with this in time; nothing was done.")
+    if job.is_late:
+        if job.claim():
+            outcomes[job] = late()
         return False
     return True
+
+
+def starts(job: Job, outcomes: Outcomes) -> bool:
+    """Return whether the export is to be run now, which nobody can withdraw any more."""
+    return waits(job, outcomes) and job.claim()
+
+
+def late() -> Busy:
+    """Return what whoever waited too long is told."""
+    return Busy("The database was too busy to begin with this in time; nothing was done.")
 
 
 def deliver(outcomes: Outcomes) -> None:

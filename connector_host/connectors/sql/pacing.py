@@ -21,9 +21,13 @@ class Pace:
         """Return how many exports may go together: no more than the rate of one second; None is any number."""
         return None if self._per_second is None else max(1, int(self._per_second))
 
+    def seconds_for(self, count: int) -> float:
+        """Return how long so many exports take at the least."""
+        return 0.0 if self._per_second is None else count / self._per_second
+
     def wait(self, count: int) -> None:
         """Wait until so many exports may begin. Blocks."""
-        if self._per_second is None:
+        if self._per_second is None or not count:
             return
         with self._lock:
             now_s = clock.monotonic_s()

@@ -37,13 +37,13 @@ class GroupSize:
         elif count >= self.limit:
             self.limit = min(GROUP_MAX, self.limit * 2)
 
-    def refused(self, count: int) -> None:
-        """Learn from a group of which the database refused something, so that it was run twice."""
-        if count > GROUP_REFUSED_MIN:
-            self.limit = min(self.limit, max(GROUP_REFUSED_MIN, count // 2))
+    def refused(self, count: int, *, too_slow: bool = False) -> None:
+        """Learn from a group of which the database refused something, or ended all of it, so that it was run twice."""
+        least = 1 if too_slow else GROUP_REFUSED_MIN
+        if count > least:
+            self.limit = min(self.limit, max(least, count // 2))
 
-    def retry_after_s(self, waiting: int) -> int:
+    def retry_after_s(self, waiting: int, least_s: float = 0.0) -> int:
         """Return in how many seconds what waits now will have been done, as far as anybody can tell."""
-        if not self._per_second:
-            return 2
-        return min(RETRY_AFTER_MAX_S, max(1, math.ceil(waiting / self._per_second)))
+        likely_s = waiting / self._per_second if self._per_second else 2
+        return min(RETRY_AFTER_MAX_S, max(1, math.ceil(max(likely_s, least_s))))

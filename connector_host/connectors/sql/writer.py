@@ -24,7 +24,7 @@ from connector_host.connectors.errors import Busy, InDoubt, Unavailable
 from connector_host.connectors.sql import guarding
 from connector_host.connectors.sql.bulk import Disagreement
 from connector_host.connectors.sql.engines import discard
-from connector_host.connectors.sql.jobs import Job, Outcome, Outcomes, deliver, starts
+from connector_host.connectors.sql.jobs import Job, Outcome, Outcomes, deliver, late, starts, waits
 from connector_host.connectors.sql.lanes import Full, Lanes
 from connector_host.connectors.sql.sizing import GROUP_MAX, GroupSize
 from connector_host.connectors.sql.sqlstate import ENDS_TRANSACTION, to_error
@@ -117,7 +117,7 @@ class Writer:
         try:
             self._queue.put(job, job.origin, QUEUE_MAX)
         except Full:
-            wait_s = self._size.retry_after_s(self.waiting)
+            wait_s = self._size.retry_after_s(self.waiting, self._pace.seconds_for(self.waiting))
             raise Busy("Too many exports are waiting for the database.", retry_after_s=wait_s) from None
 
     def close(self) -> None:
@@ -130,9 +130,10 @@ class Writer:
 
     def _serve(self) -> None:
         while group := self._queue.take(min(self._size.limit, self._pace.group_max or GROUP_MAX)):
-            self._pace.wait(len(group))
             outcomes: Outcomes = {}
-            running = [job for job in group if starts(job, outcomes)]
+            waiting = [job for job in group if waits(job, outcomes)]
+            self._pace.wait(len(waiting))
+            running = [job for job in waiting if starts(job, outcomes)]
             if running:
                 try:
                     outcomes |= self._run(running)
@@ -157,6 +158,8 @@ class Writer:
 
     def _run_alone(self, job: Job) -> Outcome:
         """Run one export in a transaction of its own, again after a pause where the database undid it."""
+        if job.is_late:
+            return late()
         pause_s = BACKOFF_S
         for attempt in range(1, ATTEMPTS_MAX + 1):
             try:
@@ -170,7 +173,10 @@ class Writer:
         raise AssertionError
 
     def _transact_or_reconnect(self, group: list[Job]) -> Outcomes:
-        """Run a group, and once more on a new connection where an old one was of no use before the commit."""
+        """Run a group, and once more on a new connection where an old one was of no use before the commit.
+
+        Not where a server that did not answer used up the time: nothing was done, which somebody still waits to hear.
+        """
         is_fresh = self._connection is None
         try:
             return self._transact(group)
@@ -178,7 +184,7 @@ class Writer:
             if undone.failure.happened not in RECONNECTS:
                 raise
             self._disconnect()
-            if is_fresh:
+            if is_fresh or all(job.is_late for job in group):
                 raise
         try:
             return self._transact(group)
@@ -201,7 +207,7 @@ class Writer:
             if len(group) == 1:
                 return {group[0]: to_error(failure, group[0].shape.facts)}
             refused = True
-            self._size.refused(len(group))
+            self._size.refused(len(group), too_slow=failure.happened is Happened.TIME_LIMIT)
             outcomes = self._one_by_one(group)
         except Disagreement:
             self._roll_back()
@@ -231,10 +237,13 @@ class Writer:
         return dict(zip(group, done, strict=True))
 
     def _one_by_one(self, group: list[Job]) -> Outcomes:
-        """Run a group with each export in a savepoint, so that a bad one fails alone."""
+        """Run a group with each export in a savepoint, so that a bad one fails alone.
+
+        Several may wait for a lock, one after the other: those whose turn comes too late are not begun.
+        """
         connection = self._begin()
         try:
-            return {job: self._one(connection, job, alone=len(group) == 1) for job in group}
+            return {job: late() if job.is_late else self._one(connection, job, alone=len(group) == 1) for job in group}
         except BaseException:
             self._roll_back()
             raise

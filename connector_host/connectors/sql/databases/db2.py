@@ -46,7 +46,7 @@ DB2 = Dialect(
     catalogue=questions("db2") | {"beneath": "db2_beneath.sql"},
     types=DB2_TYPES,
     parameters=Parameters(clock_digits=0, plain=PLAIN),
-    session=("SET CURRENT LOCK TIMEOUT {s}",),
+    session=("SET CURRENT LOCK TIMEOUT {lock_s}",),
     generated_key="final_table",
     inserts_return=False,
     counts_many=False,

@@ -47,7 +47,7 @@ MSSQL = Dialect(
     catalogue=questions("mssql") | {"tracking": "mssql_tracking.sql"},
     types=MSSQL_TYPES,
     parameters=Parameters(plain=PLAIN),
-    session=("SET LOCK_TIMEOUT {ms}", "SET LANGUAGE us_english", "SET XACT_ABORT OFF"),
+    session=("SET LOCK_TIMEOUT {lock_ms}", "SET LANGUAGE us_english", "SET XACT_ABORT OFF"),
     text_comparison="collation",
     generated_key="output_into",
     row_versions=_ROW_VERSIONS,

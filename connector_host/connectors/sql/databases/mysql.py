@@ -57,7 +57,9 @@ _MYSQL_SESSION = (
         "',STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO')"
     ),
     "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
-    "SET SESSION innodb_lock_wait_timeout = {s}",
+    "SET SESSION innodb_lock_wait_timeout = {lock_s}",
+    # Whoever changes the table (ALTER TABLE) holds a lock of another kind, which is waited for a day, or a year.
+    "SET SESSION lock_wait_timeout = {lock_s}",
 )
 
 _MYSQL_READS_ONLY = (READS_ONLY["mysql"],)

@@ -55,6 +55,7 @@ _POSTGRESQL_SESSION = (
     "SET SESSION TimeZone = 'UTC'",
     "SET SESSION DateStyle = 'ISO'",
     "SET SESSION statement_timeout = {ms}",
+    "SET SESSION lock_timeout = {lock_ms}",
     "SET SESSION idle_in_transaction_session_timeout = {idle_ms}",
 )
 
