@@ -28,6 +28,11 @@ def event(name: str, *, level: int = logging.INFO, **fields: object) -> None:
         _logger.log(level, name, extra={"fields": {key: value for key, value in fields.items() if value is not None}})
 
 
+def are_wanted(level: int = logging.INFO) -> bool:
+    """Return whether events of this level are logged: for whoever would have work only to say what happened."""
+    return _logger.isEnabledFor(level)
+
+
 def configure(log_format: LogFormat, level: LogLevel) -> None:
     """Send all events to standard error, in the format that its reader wants."""
     as_json = log_format == "json" or (log_format == "auto" and not sys.stderr.isatty())

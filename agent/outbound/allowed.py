@@ -13,7 +13,7 @@ _TARGET: Final = re.compile(
 )
 _PRINTABLE: Final = re.compile(r"[\x21-\x7e]+")
 _DOTS: Final = frozenset({".", ".."})
-_PLAIN: Final = re.compile(r"[A-Za-z0-9_/-]+")
+_PLAIN: Final = re.compile(r"/ecma2host_[A-Za-z0-9][A-Za-z0-9_-]{0,63}/scim(?:/[A-Za-z0-9_/-]*+)?(?:\?[\x21-\x7e]*+)?")
 """A path without dots, and without what may be another spelling of them."""
 
 
@@ -24,9 +24,11 @@ def refusal(method: str, target: str) -> str | None:
     """
     if method not in METHODS:
         return f"The method {method[:20]!r} is none of SCIM's: {', '.join(sorted(METHODS))}."
+    if _PLAIN.fullmatch(target):
+        return None
     match = _TARGET.fullmatch(target)
     if match is None or not _PRINTABLE.fullmatch(target):
         return "The path is none of the connector host's: it begins with /ecma2host_NAME/scim."
-    if not _PLAIN.fullmatch(match["path"]) and _DOTS.intersection(re.split(r"[/\\]", unquote(match["path"]))):
+    if _DOTS.intersection(re.split(r"[/\\]", unquote(match["path"]))):
         return "The path has a segment that climbs to another one."
     return None

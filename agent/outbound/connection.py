@@ -12,22 +12,19 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 from aiohttp import ClientError, ClientPayloadError, ServerDisconnectedError
+from aiohttp.client_proto import ResponseHandler
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.http_writer import StreamWriter
+
+from agent.outbound.answers import parsed, plain
 
 if TYPE_CHECKING:
     import asyncio
 
-    from aiohttp.client_proto import ResponseHandler
-    from aiohttp.http_parser import RawResponseMessage
-    from aiohttp.streams import StreamReader
+    from agent.outbound.answers import Answer
 
 BROKEN = (OSError, ClientError, HttpProcessingError)
 """What aiohttp and the system raise where a connection breaks, or carries what is no HTTP."""
-
-RECORD_HEADER: Final = b"idempotency-record"
-"""With a write: the record of outcomes that it is for. A host that keeps another one does nothing, and answers 412 with
-its own in this header; a host that is older than this passes it over."""
 
 HOSTS: Final = 8
 """How often one connection is asked where several hosts take turns on it, until the one answers that is meant."""
@@ -57,10 +54,68 @@ class _Healthz(msgspec.Struct):
     idempotency_record: str | None = None
 
 
+class Protocol(ResponseHandler):
+    """aiohttp's client protocol, which is asked to parse only what is not plain."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(loop)
+        self._begins = False
+        """Whether the next bytes begin an answer."""
+        self._bodiless = False
+        self._plain: Answer | None = None
+        self._over = False
+        """Whether the last answer is over, after which nothing comes that nobody asked for."""
+        self._beginning: asyncio.Future[None] | None = None
+
+    def expect(self, *, bodiless: bool) -> None:
+        """Take the next bytes for the beginning of an answer; `bodiless` for one to a HEAD."""
+        self._begins, self._bodiless = True, bodiless
+
+    async def begun(self) -> Answer | None:
+        """Wait for the beginning of an answer, and return it where it is plain; what else there is, `read` tells."""
+        if self._begins and self.transport is not None:
+            self._beginning = self._loop.create_future()
+            try:
+                await self._beginning
+            finally:
+                self._beginning = None
+        plain, self._plain = self._plain, None
+        return plain
+
+    def rest(self) -> None:
+        """Take nothing until the next answer is expected."""
+        self._over = True
+
+    def data_received(self, data: bytes) -> None:
+        """Take in what the host sent."""
+        if self._begins:
+            self._begins = False
+            self._plain = None if self._bodiless else plain(data)
+            self._over = self._plain is not None
+            self._wake()
+            if self._over:
+                return
+            self.set_response_params(skip_payload=self._bodiless, read_until_eof=True, auto_decompress=False)
+        if self._over:
+            # Nobody asked, and what it is the beginning of would pass for the next answer.
+            self.force_close()
+        else:
+            super().data_received(data)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Let whoever waits hear that nothing more comes."""
+        super().connection_lost(exc)
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._beginning is not None and not self._beginning.done():
+            self._beginning.set_result(None)
+
+
 class Connection:
     """One TLS connection to the host, for one exchange at a time."""
 
-    def __init__(self, protocol: ResponseHandler, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, protocol: Protocol, loop: asyncio.AbstractEventLoop) -> None:
         self.idle_since_s = 0.0
         self.record = ""
         """Names the record of outcomes of the host at the other end, as looked at; empty where it keeps none."""
@@ -74,21 +129,27 @@ class Connection:
 
     async def send(self, data: bytes) -> None:
         """Send bytes of a request, and wait while the host does not keep up."""
-        await self._writer.write(data)
+        transport = self._protocol.transport
+        if transport is None or transport.is_closing():
+            raise ConnectionResetError
+        transport.write(data)
+        if self._protocol.writing_paused:
+            await self._writer.drain()
 
-    async def answer(self, *, bodiless: bool) -> tuple[RawResponseMessage, StreamReader]:
-        """Return the head of the answer, past any 1xx, and its body; `bodiless` for the answer to a HEAD."""
+    async def answer(self, *, bodiless: bool) -> Answer:
+        """Return the answer, past any 1xx; `bodiless` for one to a HEAD."""
+        if (plain := await self._protocol.begun()) is not None:
+            return plain
         while True:
             message, body = await self._protocol.read()
             if message.code >= _OK:
-                return message, body
+                return parsed(message, body, bodiless=bodiless)
             if message.code == HTTPStatus.SWITCHING_PROTOCOLS:
                 raise HttpProcessingError(message="it switched to a protocol that nobody asked for")
-            self.expect_answer(bodiless=bodiless)
 
     def expect_answer(self, *, bodiless: bool) -> None:
         """Prepare for an answer; to be called before anything is sent."""
-        self._protocol.set_response_params(skip_payload=bodiless, read_until_eof=True, auto_decompress=False)
+        self._protocol.expect(bodiless=bodiless)
 
     async def look(self, authority: str, meant: str = "") -> None:
         """Learn which record the host at the other end keeps; raises BROKEN, and the connection is then of no use.
@@ -103,34 +164,38 @@ class Connection:
     async def _look(self, authority: str) -> None:
         self.expect_answer(bodiless=False)
         await self.send(f"GET /healthz HTTP/1.1\r\nHost: {authority}\r\n\r\n".encode("ascii"))
-        message, body = await self.answer(bodiless=False)
-        content = await _small(body)
+        answer = await self.answer(bodiless=False)
+        content = await _small(answer)
         # Where the connection ends here, the next one may lead to another host: it is held to no record.
-        self.record = _record(content) if message.code == HTTPStatus.OK and self.reusable else ""
+        self.record = _record(content) if answer.head.status == HTTPStatus.OK and self.reusable else ""
 
-    async def refused_by(self, message: RawResponseMessage, body: StreamReader, record: str) -> str | None:
+    async def refused_by(self, answer: Answer, record: str) -> str | None:
         """Return the record of the host that did not carry out a write for this one, because it keeps another.
 
         Empty where it keeps none; None where this is any other answer, whose body is then still to be read.
         """
-        if not record or message.code != HTTPStatus.PRECONDITION_FAILED:
+        named = answer.record
+        if not record or answer.head.status != HTTPStatus.PRECONDITION_FAILED or named in {None, record.encode()}:
             return None
-        named = next((value for name, value in message.raw_headers if name.lower() == RECORD_HEADER), None)
-        if named is None or named == record.encode():
-            return None
-        await _small(body)
+        await _small(answer)
         return named.decode() if _RECORD.fullmatch(named.decode(errors="replace")) else ""
+
+    def rest(self) -> None:
+        """Expect nothing until the next exchange: a host that says anything until then is not to be trusted again."""
+        self._protocol.rest()
 
     def close(self) -> None:
         """End the connection."""
         self._protocol.close()
 
 
-async def _small(body: StreamReader) -> bytes:
+async def _small(answer: Answer) -> bytes:
     """Return a body that is known to be small; of another one enough to see that."""
+    if isinstance(answer.body, bytes):
+        return answer.body
     content = b""
-    while not body.at_eof() and len(content) < _LOOK_BYTES:
-        content += await body.readany()
+    while not answer.body.at_eof() and len(content) < _LOOK_BYTES:
+        content += await answer.body.readany()
     return content
 
 

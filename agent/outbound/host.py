@@ -13,12 +13,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
-from aiohttp.client_proto import ResponseHandler
-
 from agent.errors import AgentError
 from agent.link.reading import Reading
 from agent.link.tls import doubt
-from agent.outbound.connection import BROKEN, Connection, how_it_broke
+from agent.outbound.connection import BROKEN, Connection, Protocol, how_it_broke
 
 if TYPE_CHECKING:
     from yarl import URL
@@ -133,7 +131,8 @@ class HostPool:
         """Keep the connection for the next exchange where this one ended cleanly, else end it."""
         if not connection.reusable:
             connection.close()
-        elif not self._hand_on(connection):
+        elif not self._wishes or not self._hand_on(connection):
+            connection.rest()
             connection.idle_since_s = asyncio.get_running_loop().time()
             self._idle.append(connection)
 
@@ -276,7 +275,7 @@ class HostPool:
         try:
             async with asyncio.timeout(host.connect_s):
                 _, protocol = await loop.create_connection(
-                    lambda: self._reading.into(lambda: ResponseHandler(loop)),
+                    lambda: self._reading.into(lambda: Protocol(loop)),
                     host.name,
                     host.port,
                     ssl=host.tls.context(),

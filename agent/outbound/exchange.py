@@ -1,0 +1,312 @@
+"""One request from the link to the connector host, and its answer back, as they stream.
+
+Every way in which this can fail ends as a Failure that says whether the host may have seen the request: what becomes
+of the request then is the relay's to decide.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Final
+
+from agent import events, logs
+from agent.errors import AgentError, ProtocolViolation
+from agent.link.frames import HEAD_BYTES
+from agent.link.headers import is_block, said
+from agent.link.messages import Failure, Health, Reason, RequestHead, ResponseHead
+from agent.link.packing import decode, encode
+from agent.link.piping import pipe
+from agent.outbound.allowed import refusal
+from agent.outbound.connection import BROKEN, HOSTS, how_it_broke
+from agent.outbound.host import HostCertificateRefused, HostUnreachable
+from agent.outbound.requests import chunk, longer, to_bytes
+from agent.status import dated
+from connector_host import traces
+
+if TYPE_CHECKING:
+    from aiohttp.streams import StreamReader
+
+    from agent.link.streams import Stream
+    from agent.outbound.connection import Connection
+    from agent.outbound.deadlines import Deadline
+    from agent.outbound.forwarding import Forwarder
+    from agent.outbound.host import Host
+
+DEADLINE_LIMIT_MS: Final = 600_000
+"""No answer is waited for longer, whatever the relay says."""
+
+STRETCH_S: Final = DEADLINE_LIMIT_MS / 1000
+"""How long one stretch of an answer may take from the host to the relay, which has a closer limit of its own; a whole
+answer takes as long as it takes."""
+
+_UNASKED: Final = (
+    "it adds the host's token (host_token_file), but the relay does not say that it asked this client for one, so that "
+    "anybody would come in: set client_token_hashes for this tenant in relay.toml, at each node, bring a relay up to "
+    "date that is older than this agent, or take host_token_file out of agent.toml"
+)
+_TURNED_AWAY: Final = "does not accept the token in host_token_file of agent.toml: put a valid one there"
+_WITHOUT: Final = (
+    "wants a token, and the relay kept the client's for itself (client_token_hashes): set host_token_file in agent.toml"
+)
+
+
+@dataclass(slots=True)
+class Exchange:
+    """One request in hand."""
+
+    stream: Stream
+    forwarder: Forwarder
+    sent: bool = False
+    answered: bool = False
+    request_id: str = ""
+    headers: bytes = b""
+    violation: str | None = None
+    limit: Deadline | None = None
+    """Ends the exchange where the answer does not begin by the deadline, or does not go on."""
+
+    @property
+    def _host(self) -> Host:
+        return self.forwarder.pool.host
+
+    async def run(self, packed: bytes) -> None:
+        """Carry the request whose packed head this is."""
+        try:
+            head = decode(RequestHead, packed)
+        except ProtocolViolation as violation:
+            self.give_up(Reason.MALFORMED, f"The relay sent {violation}.")
+            return
+        self.request_id, self.headers = head.request_id, head.headers
+        if head.method == "CONNECT" and self.forwarder.passthrough:
+            await self._carry_untouched()
+        elif reason := refusal(head.method, head.target):
+            self.give_up(Reason.NOT_ALLOWED, reason)
+        elif not is_block(head.headers):
+            self.give_up(Reason.MALFORMED, "The relay sent headers that may not be passed on.")
+        elif (head.length or 0) > self.forwarder.body_bytes:
+            self.give_up(Reason.MALFORMED, f"The relay sent {self._too_large}.")
+        elif self.forwarder.token.is_own and not head.known:
+            # Whoever finds the relay would come in: nobody has asked this client for a token.
+            self.give_up(Reason.HOST_UNREACHABLE, _UNASKED, lasting=True)
+        else:
+            await self._carry(head)
+
+    @property
+    def _too_large(self) -> str:
+        return f"a body over the {self.forwarder.body_bytes} bytes of `body_bytes` in agent.toml"
+
+    async def _carry_untouched(self) -> None:
+        """Carry a TLS connection between a client and the host, whoever they are to each other."""
+        host = self._host
+        try:
+            async with asyncio.timeout(host.connect_s):
+                reader, writer = await asyncio.open_connection(host.name, host.port)
+        except (OSError, TimeoutError) as failure:
+            reason = getattr(failure, "strerror", None) or f"no answer within {host.connect_s:g} s"
+            detail = f"{host.described} cannot be reached: {reason}"
+            self.give_up(Reason.HOST_UNREACHABLE, detail)
+            return
+        self.sent = self.answered = True
+        self.stream.respond(encode(ResponseHead(200, b"")), end=False)
+        try:
+            await pipe(self.stream, reader, writer)
+        except OSError as failure:
+            self.give_up(Reason.HOST_DROPPED, f"the connection to the connector host broke ({failure})")
+        finally:
+            writer.close()
+
+    async def _carry(self, head: RequestHead) -> None:
+        pool, deadlines = self.forwarder.pool, self.forwarder.deadlines
+        try:
+            with deadlines.within(min(head.deadline_ms, DEADLINE_LIMIT_MS) / 1000) as self.limit:
+                connection = await pool.borrow(head.record)
+                try:
+                    await self._exchange(head, connection)
+                except BaseException:
+                    connection.close()
+                    raise
+                pool.give_back(connection)
+        except HostCertificateRefused as failure:
+            self.give_up(Reason.HOST_CERTIFICATE, str(failure), lasting=True)
+        except HostUnreachable as failure:
+            self.give_up(Reason.HOST_UNREACHABLE, str(failure))
+        except TimeoutError:
+            self.give_up(Reason.HOST_SLOW, f"{self._host.described} {self._lateness(head)}")
+        except BROKEN as failure:
+            if self.violation is None:
+                where = self._host.described
+                detail = f"{where} ended the connection before its answer was complete ({how_it_broke(failure)})"
+                self.give_up(Reason.HOST_DROPPED, detail)
+            else:
+                self.give_up(Reason.MALFORMED, f"The relay sent {self.violation}.")
+
+    def _allow_stretch(self) -> None:
+        if self.limit is not None:
+            self.limit.move(STRETCH_S)
+
+    def _lateness(self, head: RequestHead) -> str:
+        if self.answered:
+            return f"began an answer that did not go on for {STRETCH_S:g} s"
+        return f"did not answer within {head.deadline_ms / 1000:g} s"
+
+    async def _exchange(self, head: RequestHead, connection: Connection) -> None:
+        if head.record and connection.record != head.record:
+            # The relay counts on this record, should it have to send the write again, or does so already.
+            self._is_another(connection, connection.record)
+            return
+        first = b"" if self.stream.has_ended else await self.stream.read()
+        complete = self.stream.has_ended
+        if not complete and head.length is not None and len(first) > head.length:
+            # The rest would pass for the next request on this connection, which nobody has looked at.
+            self.give_up(Reason.MALFORMED, f"The relay sent {longer(len(first), head.length)}.")
+            return
+        if complete:
+            await self._ask(head, connection, first)
+            return
+        connection.expect_answer(bodiless=head.method == "HEAD")
+        length = head.length
+        self.sent = True
+        await connection.send(self._request(head, length, first))
+        # The host may answer before it has read all: both directions run at once, and the answer ends the exchange.
+        upload = asyncio.create_task(self._upload(connection, length, len(first)))
+        try:
+            if (other := await self._answer(head, connection)) is not None:
+                self._is_another(connection, other)
+        finally:
+            if not upload.done():
+                upload.cancel()
+                connection.close()
+
+    async def _ask(self, head: RequestHead, connection: Connection, body: bytes) -> None:
+        """Send a request whose body is at hand; again where another host than the one looked at took it, undone."""
+        request = self._request(head, len(body), body)
+        for turn in range(1, HOSTS + 1):
+            connection.expect_answer(bodiless=head.method == "HEAD")
+            self.sent = True
+            await connection.send(request)
+            other = await self._answer(head, connection)
+            if other is None:
+                return
+            if turn == HOSTS or not connection.reusable:
+                self._is_another(connection, other)
+                return
+            logs.event(events.REQUEST_REPEATED, request_id=self.request_id, sent=False, detail=self._spread)
+
+    @property
+    def _spread(self) -> str:
+        return (
+            f"what leads to {self._host.described} spreads the requests of one connection over several hosts "
+            "with records of their own: let it lead each connection to one host"
+        )
+
+    def _is_another(self, connection: Connection, record: str) -> None:
+        """Tell that the host at the other end is not the one that the write is for, and which it is."""
+        connection.record = record
+        self.forwarder.heard(Health(reachable=True, record=record))
+        detail = f"{self._host.described} keeps another record of outcomes than the one that the write is for"
+        self.give_up(Reason.OTHER_HOST, detail)
+
+    def _request(self, head: RequestHead, length: int | None, body: bytes) -> bytes:
+        return to_bytes(head, self.forwarder.pool.host, self.forwarder.token, length, body)
+
+    async def _upload(self, connection: Connection, length: int | None, done: int) -> None:
+        """Send the rest of the body; a relay that goes astray ends the connection, and with it the wait."""
+        try:
+            while data := await self.stream.read():
+                done += len(data)
+                # More or less than was announced would let a body pass for the next request on this connection.
+                if length is not None and done > length:
+                    break
+                if done > self.forwarder.body_bytes:
+                    self.violation = self._too_large
+                    connection.close()
+                    return
+                await connection.send(data if length is not None else chunk(data))
+            if length is None:
+                await connection.send(b"0\r\n\r\n")
+            elif done != length:
+                self.violation = longer(done, length)
+                connection.close()
+        except AgentError:
+            connection.close()
+        except BROKEN:
+            # The host stopped reading: what it answers, if anything, decides.
+            return
+
+    async def _answer(self, head: RequestHead, connection: Connection) -> str | None:
+        """Pass the answer on; where another host than the write is for refused it, return that one's record instead."""
+        answer = await connection.answer(bodiless=head.method == "HEAD")
+        if (other := await connection.refused_by(answer, head.record)) is not None:
+            # It did nothing. That nobody else did before it, unseen, holds for what leads there, too: a proxy repeats
+            # nothing but what has the same effect twice (RFC 9110 §9.2.2).
+            self.sent = False
+            return other
+        status, body = answer.head.status, answer.body
+        if head.known and status == HTTPStatus.UNAUTHORIZED:
+            self._turned_away(connection)
+            return None
+        packed = encode(answer.head)
+        if len(packed) > HEAD_BYTES:
+            connection.close()
+            self.give_up(Reason.HOST_DROPPED, "the connector host's answer has more headers than a link carries")
+            return None
+        self.answered = True
+        self.stream.respond(packed, end=not body, encoded=answer.encoded)
+        if not isinstance(body, bytes):
+            await self._download(body)
+        elif body:
+            await self._pass_on(body)
+        self.forwarder.answered[status] += 1
+        if logs.are_wanted():
+            logs.event(
+                events.REQUEST_ANSWERED,
+                request_id=self.request_id,
+                traceparent=said(self.headers, traces.HEADER),
+                method=head.method,
+                status=status,
+            )
+        return None
+
+    def _turned_away(self, connection: Connection) -> None:
+        """Tell that the host wants another token: the client's was right, and cannot mend the agent's.
+
+        Turned away at the door, nothing was done.
+        """
+        connection.close()
+        self.sent = False
+        token = self.forwarder.token
+        detail = f"{self._host.described} {_TURNED_AWAY if token.is_own else _WITHOUT}"
+        # Where the token was just exchanged, the same request is worth another attempt; else each one brings the
+        # client nearer to the host's lock-out.
+        self.give_up(Reason.HOST_UNREACHABLE, detail, lasting=not token.read_again())
+
+    async def _pass_on(self, body: bytes) -> None:
+        if not self.stream.takes(len(body)):
+            self._allow_stretch()
+        await self.stream.write(body, end=True)
+
+    async def _download(self, body: StreamReader) -> None:
+        over = False
+        while not over:
+            self._allow_stretch()
+            data = await body.readany()
+            over = body.at_eof()
+            await self.stream.write(data, end=over)
+
+    def give_up(self, reason: Reason, detail: str, *, lasting: bool = False) -> None:
+        """Tell the relay why there is no answer, or no more of it; `lasting` where only an administrator mends that."""
+        logs.event(
+            events.REQUEST_FAILED,
+            level=logging.WARNING,
+            request_id=self.request_id,
+            traceparent=said(self.headers, traces.HEADER),
+            reason=reason,
+            sent=self.sent,
+            answered=self.answered,
+            detail=detail,
+        )
+        self.forwarder.failed[reason] += 1
+        self.forwarder.last_error = dated(detail)
+        self.stream.fail(encode(Failure(reason, self.sent, detail, lasting)))

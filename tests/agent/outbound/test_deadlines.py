@@ -1,0 +1,89 @@
+"""Many deadlines, one timer: each ends its own task, at its own moment, and nobody else's."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from agent.outbound.deadlines import Deadlines
+
+LONG_S = 3600.0
+
+
+@pytest.fixture
+def deadlines():
+    return Deadlines()
+
+
+async def forever():
+    await asyncio.Event().wait()
+
+
+async def test_a_task_is_ended_at_its_deadline(deadlines):
+    with pytest.raises(TimeoutError), deadlines.within(0.01):
+        await forever()
+    assert asyncio.current_task().cancelling() == 0
+
+
+@pytest.mark.parametrize("first_s", [0.01, LONG_S], ids=["after an earlier one", "before a later one"])
+async def test_each_task_has_a_deadline_of_its_own(deadlines, first_s):
+    async def over(seconds):
+        with deadlines.within(seconds):
+            await forever()
+
+    first, second = asyncio.create_task(over(first_s)), asyncio.create_task(over(0.02))
+    with pytest.raises(TimeoutError):
+        await second
+    assert first.done() is (first_s != LONG_S)
+    first.cancel()
+    await asyncio.gather(first, return_exceptions=True)
+
+
+async def test_a_deadline_counts_although_an_earlier_one_was_left_in_time(deadlines):
+    with deadlines.within(0.01):
+        await asyncio.sleep(0)
+    with pytest.raises(TimeoutError), deadlines.within(0.02):
+        await forever()
+
+
+async def test_a_deadline_is_moved_to_an_earlier_moment(deadlines):
+    async def moved():
+        with deadlines.within(LONG_S) as deadline:
+            deadline.move(0.01)
+            await forever()
+
+    with pytest.raises(TimeoutError):
+        await moved()
+
+
+async def test_a_deadline_that_was_moved_to_a_later_moment_does_not_count_before(deadlines):
+    with deadlines.within(0.01) as deadline:
+        deadline.move(LONG_S)
+        with pytest.raises(TimeoutError), deadlines.within(0.02):
+            await forever()
+        # Only the inner one is over.
+        await asyncio.sleep(0)
+
+
+async def test_a_task_that_somebody_else_ends_was_not_late(deadlines):
+    async def waiting():
+        with deadlines.within(LONG_S):
+            await forever()
+
+    task = asyncio.create_task(waiting())
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_a_task_that_somebody_else_ends_at_its_deadline_is_ended(deadlines):
+    async def waiting():
+        with deadlines.within(LONG_S) as deadline:
+            asyncio.current_task().cancel()
+            deadline.expire()
+            await forever()
+
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.create_task(waiting())
