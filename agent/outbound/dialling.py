@@ -65,7 +65,7 @@ class Dialler:
         self._aims: dict[int, URL] = {}
         """Where each link is, or is being dialled."""
         self.last_error = ""
-        """When and why no link came about, the last time that none did."""
+        """When and why a link ended, or did not come about; the last of both."""
         self._stopping = asyncio.Event()
         probe.tell = self._tell
 
@@ -133,6 +133,8 @@ class Dialler:
         held_s = asyncio.get_running_loop().time() - begin_s
         reason = ended.result() if ended.done() else link.drain_reason or "draining"
         pause_s = backoff.pause_s(held_s)
+        if not self._stopping.is_set():
+            self.last_error = dated(f"the link to {url.origin()} ended: {reason}")
         logs.event(events.LINK_ENDED, relay=str(url.origin()), reason=reason, held_s=round(held_s, 1))
         return pause_s
 

@@ -10,9 +10,17 @@ import aiohttp
 from agent.link.tls import doubt
 
 _STATUS_WORDS: Final = {
+    400: "what leads to the relay, a proxy or a load balancer, does not pass WebSockets on",
     401: "the relay does not accept this agent: check agent.tenant, and enrol anew or check agent.token_file",
     404: "this is no relay, or a much older one: check agent.relay",
+    429: "the relay is asked too often by this address: it answered 429",
+    502: "a proxy or load balancer in front of the relay does not reach it: it answered 502",
+    504: "a proxy or load balancer in front of the relay does not reach it: it answered 504",
 }
+
+_NO_TLS: Final = (
+    "the connection ended before TLS began; a proxy on the way may not let it through, and show a page of its own"
+)
 
 
 def reason_of(failure: Exception, limit_s: float) -> str:
@@ -29,7 +37,12 @@ def reason_of(failure: Exception, limit_s: float) -> str:
         case aiohttp.ClientConnectorSSLError(os_error=fault):
             reason = f"the relay does not speak TLS as it should: {getattr(fault, 'reason', None) or fault}"
         case aiohttp.ClientConnectorError(os_error=fault):
-            reason = f"the relay cannot be reached: {_of_the_system(fault)}"
+            reason = f"the relay cannot be reached: {_of_the_system(fault) or _NO_TLS}"
+        case aiohttp.ServerDisconnectedError():
+            reason = "the connection was ended without an answer, by the relay or by a proxy on the way"
+        case aiohttp.ClientResponseError():
+            # aiohttp's own words repeat what came.
+            reason = "what answers is no HTTP: check agent.relay, and the proxy on the way"
         case TimeoutError():
             reason = f"the relay does not answer within {limit_s:g} s"
         case _:

@@ -11,7 +11,6 @@ import asyncio
 import logging
 import secrets
 import ssl
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
@@ -45,6 +44,9 @@ _RENEWALS_PER_S: Final = 0.1
 _EXPIRED: Final = "the agent's certificate has expired"
 _LINGER: Final = timedelta(minutes=10)
 """What a link still carries when its agent's certificate is over gets this long to end."""
+
+_UNKNOWN: Final = "tenant or credentials"
+_UNPROVEN: Final = "the certificate is not accepted"
 
 HELLO_S: Final = 10.0
 """Seconds in which an agent that was let in must say hello."""
@@ -94,8 +96,8 @@ class Admission:
         except StoreUnavailable as failure:
             self._refused(request.remote, str(failure))
             return web.Response(status=503, text="The relay's store cannot be asked.\n", headers={"Retry-After": "5"})
-        if visitor is None:
-            self._refused(request.remote, "tenant or credentials")
+        if isinstance(visitor, str):
+            self._refused(request.remote, visitor)
             return web.Response(status=401, text="This tenant and token are not accepted.\n", headers=_CHALLENGE)
         if self.draining:
             return web.Response(status=503, text="This relay is about to stop.\n", headers={"Retry-After": "1"})
@@ -131,31 +133,30 @@ class Admission:
         logs.event(events.LINK_REFUSED, level=logging.WARNING, tenant=tenant, peer=peer, reason=reason)
         self.last_error = dated(f"an agent at {peer} was not let in: {reason}")
 
-    async def _look_at(self, request: web.BaseRequest, tenant: str) -> _Visitor | None:
-        """Return who asks to be let in, None where nobody knows them; raises StoreUnavailable."""
+    async def _look_at(self, request: web.BaseRequest, tenant: str) -> _Visitor | str:
+        """Return who asks to be let in, or why nobody is; raises StoreUnavailable."""
         shown = _shown(request)
         name = self.enrolment.authority.recognise(shown, now()) if shown else None
         if name is not None:
             welcome = name.tenant == tenant and await self.tenants.welcomes(tenant, name.agent)
-            return _Visitor(tenant, request.remote, shown, name, b"") if welcome else None
+            return _Visitor(tenant, request.remote, shown, name, b"") if welcome else _unwelcome(name, tenant)
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() == "certificate":
             return _Visitor(tenant, request.remote, b"", None, secrets.token_bytes(CHALLENGE_BYTES))
         if scheme.lower() == "bearer" and self.tenants.admits(tenant, token.strip()):
             return _Visitor(tenant, request.remote, b"", None, b"")
-        return None
+        return _UNKNOWN
 
-    async def _proven(self, visitor: _Visitor, hello: Hello) -> AgentName | None:
-        """Return whom the hello proves to be; None where it proves nobody who is welcome, or nobody can tell."""
+    async def _proven(self, visitor: _Visitor, hello: Hello) -> AgentName | str:
+        """Return whom the hello proves to be, or why nobody who is welcome; raises StoreUnavailable."""
         name = self.enrolment.authority.recognise(hello.certificate, now())
-        if name is None or name.tenant != visitor.tenant:
-            return None
+        if name is None:
+            return _UNPROVEN
         certificate = x509.load_der_x509_certificate(hello.certificate)
         if not is_proven(certificate, visitor.challenge, hello.proof):
-            return None
-        with suppress(StoreUnavailable):
-            return name if await self.tenants.welcomes(name.tenant, name.agent) else None
-        return None
+            return _UNPROVEN
+        welcome = name.tenant == visitor.tenant and await self.tenants.welcomes(name.tenant, name.agent)
+        return name if welcome else _unwelcome(name, visitor.tenant)
 
     async def _carry(self, link: Link, visitor: _Visitor) -> None:
         tenant = visitor.tenant
@@ -164,16 +165,19 @@ class Admission:
             greeted = tasks.create_task(link.greeted.wait())
             try:
                 await asyncio.wait({ended, greeted}, timeout=HELLO_S, return_when=asyncio.FIRST_COMPLETED)
-                reason = ""
-                name = visitor.name
                 if not link.greeted.is_set():
                     reason = link.end_reason if ended.done() else f"no hello within {HELLO_S:g} s"
-                elif visitor.challenge:
-                    name = await self._proven(visitor, link.peer)
-                    reason = "" if name else "the certificate is not accepted"
-                if reason:
                     self._refused(visitor.peer, reason, tenant)
                     link.cut(reason)
+                    return
+                told = _UNPROVEN
+                try:
+                    name = await self._proven(visitor, link.peer) if visitor.challenge else visitor.name
+                except StoreUnavailable as failure:
+                    name, told = str(failure), "the relay cannot look the certificate up just now"
+                if isinstance(name, str):
+                    self._refused(visitor.peer, name, tenant)
+                    link.cut(told)
                     return
                 await self._match(link, visitor, name, ended)
             finally:
@@ -234,6 +238,13 @@ class Admission:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _unwelcome(name: AgentName, tenant: str) -> str:
+    """Say, to administrators of the relay alone, why an agent with a good certificate is not let in."""
+    if name.tenant != tenant:
+        return f"agent {name.agent} is of tenant {name.tenant}"
+    return f"agent {name.agent} of tenant {tenant} is revoked, or was never enrolled here"
 
 
 def _shown(request: web.BaseRequest) -> bytes:

@@ -113,15 +113,15 @@ class Gateway:
     async def _scim(self, request: web.BaseRequest, tenant: str, target: str) -> web.StreamResponse:
         identity = request_id(request.headers.get(REQUEST_ID))
         if refusal := self._hasty(request) or self._refusal(request, tenant) or self._too_fast(tenant):
-            return self._problem(refusal, identity)
+            return self._refuse(request, tenant, refusal, identity)
         self.under_way += 1
         self._idle.clear()
         try:
             return await self._receive(request, tenant, target, identity)
         except TooLarge:
-            return self._problem(answers.too_large(self.limits.body_bytes), identity)
+            return self._refuse(request, tenant, answers.too_large(self.limits.body_bytes), identity)
         except TooManyBodies as full:
-            return self._problem(answers.too_many_bodies(full.limit), identity)
+            return self._refuse(request, tenant, answers.too_many_bodies(full.limit), identity)
         finally:
             self.under_way -= 1
             if not self.under_way:
@@ -138,11 +138,11 @@ class Gateway:
             try:
                 await body.begin(deadline)
             except TimeoutError:
-                return self._problem(answers.BODY_TOO_SLOW, identity)
+                return self._refuse(request, tenant, answers.BODY_TOO_SLOW, identity)
             if body.complete:
                 held.close()
             if self.in_flight[tenant] >= self.limits.in_flight:
-                return self._problem(answers.too_many(self.limits.in_flight), identity)
+                return self._refuse(request, tenant, answers.too_many(self.limits.in_flight), identity)
             self.in_flight[tenant] += 1
             try:
                 return await self._carry(request, _Received(tenant, target, identity, body, deadline))
@@ -197,13 +197,15 @@ class Gateway:
         tenant, target, identity, body = received.tenant, received.target, received.identity, received.body
         left_s = received.deadline - asyncio.get_running_loop().time()
         trace = traces.go_on(request.headers.getall(traces.HEADER, ()))
+        # A proxy asks for many: the host shall not take them for one client.
+        address = None if is_among(request.remote, self.proxies) else request.remote
         known = self.tenants.demands_token(tenant)
         head = RequestHead(
             method=request.method,
             target=target,
             headers=onward(
                 request.raw_headers,
-                Caller(tenant, request.host, identity, request.remote, trace, known),
+                Caller(tenant, request.host, identity, address, trace, known),
                 keyed=not is_safe(request.method, target),
             ),
             request_id=identity,
@@ -238,6 +240,22 @@ class Gateway:
         )
         return response
 
+    def _refuse(self, request: web.BaseRequest, tenant: str, problem: Problem, identity: str) -> web.Response:
+        """Answer what goes no further than here, where administrators see it; of tenants only those that there are."""
+        known = tenant if tenant in self.tenants else None
+        if known is not None:
+            self.answered[known, problem.status] += 1
+        logs.event(
+            events.REQUEST_REFUSED,
+            tenant=known,
+            request_id=identity,
+            peer=request.remote,
+            method=request.method,
+            status=problem.status,
+            detail=problem.detail,
+        )
+        return self._problem(problem, identity)
+
     def _problem(self, problem: Problem, identity: str) -> web.Response:
         headers = {"Content-Type": SCIM_JSON, REQUEST_ID: identity, "Server": SERVER}
         if problem.status == HTTPStatus.UNAUTHORIZED:
@@ -253,7 +271,6 @@ class Gateway:
 
 
 def _from_client(request: web.BaseRequest, proxies: tuple[str, ...]) -> web.BaseRequest:
-    """Return the request as one of the client that a proxy names; of nobody, where it names none."""
+    """Return the request as one of the client that a proxy names; of the proxy, where it names none."""
     said = request.headers.getall("Forwarded", ()), request.headers.getall("X-Forwarded-For", ())
-    client = client_behind(request.remote or "", *said, proxies)
-    return request.clone(remote="" if client.shared else client.address)
+    return request.clone(remote=client_behind(request.remote or "", *said, proxies).address)

@@ -11,7 +11,7 @@ import aiohttp
 import msgspec
 import pytest
 
-from agent import __version__, status
+from agent import __version__, events, status
 from agent.cli import main
 from agent.errors import ConfigurationError
 from agent.metrics import Figure, render
@@ -102,6 +102,28 @@ async def test_figures_count_what_was_answered(chain, host, client):
     assert 'agent_requests_total{status="200"} 2' in agent
     assert 'agent_failures_total{reason="not_allowed"} 1' in agent
     assert "agent_host_reachable 1" in agent
+
+
+async def test_what_the_relay_itself_refuses_is_logged_and_counted_for_tenants_that_there_are(chain, host, client):
+    port = free_port()
+    await chain.start_relay(metrics_port=port, limits={"body_bytes": 1_024}, clients=("right",))
+    await chain.start_agent(host.url)
+    right = {"Authorization": "Bearer right"}
+    for tenant, options in (
+        ("acme", {}),
+        ("acme", {"headers": {**right, "Host": "evil.example"}}),
+        ("acme", {"headers": right, "data": b"x" * 2_048}),
+        ("nobody", {}),
+    ):
+        async with client.post(chain.address(tenant=tenant), **options) as response:
+            refused = await chain.log.wait_for(events.REQUEST_REFUSED, request_id=response.headers["X-Request-Id"])
+        assert refused["status"] == response.status
+        assert refused.get("tenant") == (tenant if tenant == "acme" else None)
+        assert refused["peer"] == "127.0.0.1"
+        assert refused["detail"]
+    figures = await scrape(port)
+    counted = [line for line in figures if line.startswith("relay_requests_total")]
+    assert counted == [f'relay_requests_total{{tenant="acme",status="{status}"}} 1' for status in (401, 421, 413)]
 
 
 def test_labels_are_escaped():

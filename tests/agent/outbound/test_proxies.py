@@ -115,6 +115,31 @@ async def test_a_proxy_that_is_down_is_named(chain, host):
     assert "the proxy cannot be reached" in failed["reason"]
 
 
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\n<html>log in!", "proxy on the way may not let it through"),
+        (b"s3cret page\r\n\r\n", "what answers is no HTTP: check agent.relay, and the proxy on the way"),
+        (b"", "was ended without an answer, by the relay or by a proxy on the way"),
+    ],
+)
+async def test_a_proxy_that_does_something_else_is_told_without_its_words(chain, host, said, reason):
+    async def serve(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(said)
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        proxy = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        await chain.start_relay()
+        await chain.start_agent(host.url, proxy=proxy, connected=False)
+        failed = await chain.log.wait_for(events.LINK_FAILED)
+    assert reason in failed["reason"]
+    assert "s3cret" not in failed["reason"]
+
+
 @pytest.mark.parametrize("variable", ["HTTPS_PROXY", "https_proxy"])
 @pytest.mark.parametrize(
     "proxy",

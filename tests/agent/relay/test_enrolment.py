@@ -25,6 +25,7 @@ from agent.relay.authority import CERTIFICATE_FILE, KEY_FILE, RequestRefused, op
 from agent.relay.databases import SQLite
 from agent.relay.store import FILE, Store
 from connector_host.clock import now
+from tests.agent.test_status import status_of
 from tests.tls.certificates import X400_NAME, armoured, odd_certificates, self_signed
 
 DAY_S = 86_400
@@ -131,14 +132,18 @@ async def test_a_revoked_agent_loses_its_link_within_seconds(chain, host):
     await chain.log.wait_for(events.LINK_ENDED, reason="the agent was revoked", limit_s=3)
     failed = await chain.log.wait_for(events.LINK_FAILED, limit_s=3)
     assert "does not accept this agent" in failed["reason"]
+    refused = await chain.log.wait_for(events.LINK_REFUSED)
+    assert f"agent {identity.name.agent} of tenant acme is revoked" in refused["reason"]
 
 
 async def test_the_certificate_of_one_tenant_opens_no_other(chain, host):
     await chain.start_relay()
-    settings, _ = await enrolled(chain, host)
+    settings, identity = await enrolled(chain, host)
     chain.run_agent(msgspec.structs.replace(settings, tenant="other"))
     failed = await chain.log.wait_for(events.LINK_FAILED)
     assert "does not accept this agent" in failed["reason"]
+    refused = await chain.log.wait_for(events.LINK_REFUSED)
+    assert refused["reason"] == f"agent {identity.name.agent} is of tenant acme"
 
 
 async def test_an_agent_behind_a_load_balancer_proves_itself_inside_the_link(chain, host, client, monkeypatch):
@@ -162,6 +167,10 @@ async def test_an_agent_behind_a_load_balancer_hears_why_it_is_let_in_no_more(ch
     # What the agent itself logs names the relay.
     await chain.log.wait_for(events.LINK_ENDED, relay=chain.url, reason="the agent was revoked")
     await chain.log.wait_for(events.LINK_ENDED, relay=chain.url, reason="the certificate is not accepted")
+    refused = await chain.log.wait_for(events.LINK_REFUSED)
+    assert f"agent {identity.name.agent} of tenant acme is revoked" in refused["reason"]
+    fits = lambda found: "ended: the certificate is not accepted" in found["last_error"]  # noqa: E731
+    await status_of(settings.state, "agent-status.json", fits)
 
 
 async def test_a_certificate_without_its_key_proves_nothing(chain, host, monkeypatch):
