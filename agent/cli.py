@@ -98,6 +98,14 @@ def _add_administration(relay: argparse.ArgumentParser) -> None:
     add = tenant.add_parser("add", help="add a tenant, or a further agent of one: prints a one-time enrolment token")
     add.add_argument("name", help="lower-case letters, digits and hyphens")
     add.set_defaults(command=_add_tenant)
+    tenants = tenant.add_parser("list", help="every tenant, with its agents and its enrolment tokens")
+    tenants.add_argument("--json", action="store_true", help="for scripts")
+    tenants.set_defaults(command=_list_tenants)
+    remove = tenant.add_parser(
+        "remove", help="forget a tenant and its tokens; its agents are revoked, and their links end within seconds"
+    )
+    remove.add_argument("name", help="as `tenant list` shows it")
+    remove.set_defaults(command=_remove_tenant)
     agent = parts.add_parser("agent", help="agents").add_subparsers(required=True, metavar="ACTION")
     listing = agent.add_parser("list", help="every agent that was enrolled")
     listing.add_argument("--json", action="store_true", help="for scripts")
@@ -202,6 +210,23 @@ def _add_tenant(parsed: argparse.Namespace) -> int:
         file=sys.stderr,
     )
     return 0
+
+
+def _list_tenants(parsed: argparse.Namespace) -> int:
+    from agent.relay import administration  # noqa: PLC0415
+
+    print(administration.list_tenants(parsed.config, as_json=parsed.json))  # noqa: T201
+    return 0
+
+
+def _remove_tenant(parsed: argparse.Namespace) -> int:
+    from agent.relay import administration  # noqa: PLC0415
+
+    if administration.remove_tenant(parsed.config, parsed.name):
+        print("Removed.")  # noqa: T201
+        return 0
+    print("There is no such tenant: see `provisioning-agent relay tenant list`.", file=sys.stderr)  # noqa: T201
+    return EXIT_REFUSED
 
 
 def _list_agents(parsed: argparse.Namespace) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -10,11 +11,12 @@ import msgspec
 
 from agent.errors import ConfigurationError
 from agent.logs import printable
-from agent.relay.store import open_store
+from agent.relay.store import KnownTenant, open_store
 from agent.settings import TENANT_NAME, load_relay
 from connector_host.clock import now
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -32,6 +34,32 @@ def add_tenant(config: Path, name: str) -> tuple[str, float]:
         return store.new_enrolment(name, int(now().timestamp()), int(hours * 3600)), hours
 
 
+def list_tenants(config: Path, *, as_json: bool) -> str:
+    """Return every tenant of the store and of the configuration, as a table or as JSON."""
+    with _opened(config) as store:
+        known = {tenant.name: tenant for tenant in store.known_tenants(int(now().timestamp()))}
+    configured = load_relay(config).tenants
+    names = sorted({*known, *configured})
+    tenants = [(known.get(name) or KnownTenant(name, 0, 0), name in configured) for name in names]
+    if as_json:
+        return msgspec.json.encode([{**asdict(one), "configured": there} for one, there in tenants]).decode()
+    head = ("TENANT", "AGENTS", "TOKENS", "CONFIGURED")
+    rows = [(one.name, str(one.agents), str(one.tokens), "yes" if there else "no") for one, there in tenants]
+    return _table([head, *rows])
+
+
+def remove_tenant(config: Path, name: str) -> bool:
+    """Forget a tenant, and let its agents in no more; returns False where the store holds none of this name.
+
+    Raises ConfigurationError where it stands in the configuration, which only a person changes.
+    """
+    if name in load_relay(config).tenants:
+        mend = f"take [tenants.{name}] out there, restart the relay, and remove it then"
+        raise ConfigurationError(f"tenants.{name}: the configuration names this tenant: {mend}.")
+    with _opened(config) as store:
+        return store.remove_tenant(name, int(now().timestamp()))
+
+
 def list_agents(config: Path, *, as_json: bool) -> str:
     """Return every enrolled agent, as a table or as JSON."""
     with _opened(config) as store:
@@ -39,10 +67,7 @@ def list_agents(config: Path, *, as_json: bool) -> str:
     if as_json:
         return msgspec.json.encode(agents).decode()
     head = ("ID", "TENANT", "NAME", "ENROLLED", "UNTIL", "STATE")
-    rows = [head, *(tuple(printable(cell) for cell in _row(agent)) for agent in agents)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
-    return "\n".join(lines)
+    return _table([head, *(tuple(printable(cell) for cell in _row(agent)) for agent in agents)])
 
 
 def revoke_agent(config: Path, identity: str) -> bool:
@@ -65,3 +90,9 @@ def _row(agent: EnrolledAgent) -> tuple[str, ...]:
 
 def _day(moment_s: int) -> str:
     return datetime.fromtimestamp(moment_s, UTC).strftime("%Y-%m-%d")
+
+
+def _table(rows: Sequence[tuple[str, ...]]) -> str:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
+    return "\n".join(lines)

@@ -41,6 +41,11 @@ _SCHEMA: Final = (
     # The fingerprint of the authority that all nodes must have; one row, and none where the store is not shared.
     "CREATE TABLE IF NOT EXISTS authority (fingerprint TEXT PRIMARY KEY, single INTEGER NOT NULL UNIQUE)",
 )
+_KNOWN_TENANTS: Final = """
+  SELECT tenant.name,
+    (SELECT count(*) FROM agent WHERE agent.tenant = tenant.name AND revoked_s IS NULL AND agent.ends_s > ?),
+    (SELECT count(*) FROM enrolment WHERE enrolment.tenant = tenant.name AND enrolment.ends_s > ?)
+  FROM tenant ORDER BY tenant.name"""
 _SCHEMA_LOCK: Final = "SELECT pg_advisory_xact_lock(7263549)"
 """Two nodes that start at once would otherwise trip over each other: IF NOT EXISTS is not atomic in PostgreSQL."""
 
@@ -56,6 +61,17 @@ class EnrolledAgent:
     ends_s: int
     """When its newest certificate ends."""
     revoked_s: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class KnownTenant:
+    """One tenant, and what may still come in for it."""
+
+    name: str
+    agents: int
+    """Agents whose certificate is good."""
+    tokens: int
+    """Enrolment tokens that were neither used nor have expired."""
 
 
 class Store:
@@ -92,6 +108,23 @@ class Store:
         """Return the tenants' names."""
         with self._transaction() as connection:
             return [row[0] for row in connection.execute("SELECT name FROM tenant ORDER BY name").fetchall()]
+
+    def known_tenants(self, now_s: int) -> list[KnownTenant]:
+        """Return the tenants with what may still come in for them."""
+        with self._transaction() as connection:
+            rows = connection.execute(_KNOWN_TENANTS, (now_s, now_s)).fetchall()
+            return [KnownTenant(*row) for row in rows]
+
+    def remove_tenant(self, name: str, now_s: int) -> bool:
+        """Forget the tenant and its enrolment tokens, and let its agents in no more; returns False where it is none.
+
+        Its agents stay on record as revoked: links that are live end by that, and a tenant that gets the same name
+        later is not open to them.
+        """
+        with self._transaction() as connection:
+            connection.execute("DELETE FROM enrolment WHERE tenant = ?", (name,))
+            connection.execute("UPDATE agent SET revoked_s = coalesce(revoked_s, ?) WHERE tenant = ?", (now_s, name))
+            return connection.execute("DELETE FROM tenant WHERE name = ?", (name,)).rowcount == 1
 
     def new_enrolment(self, tenant: str, now_s: int, life_s: int) -> str:
         """Return a new token with which one agent of the tenant may enrol, once, for so many seconds."""

@@ -136,6 +136,21 @@ async def test_a_revoked_agent_loses_its_link_within_seconds(chain, host):
     assert f"agent {identity.name.agent} of tenant acme is revoked" in refused["reason"]
 
 
+async def test_a_tenant_that_a_command_removed_is_gone_within_seconds(chain, host, client):
+    store = Store(SQLite(chain.folder / "relay-state" / FILE))
+    store.add_tenant("acme")
+    await chain.start_relay(tenants=())
+    settings, identity = await enrolled(chain, host)
+    chain.run_agent(settings)
+    await chain.relay_sees(1)
+    async with client.get(chain.address()) as response:
+        assert response.status == 200
+    store.remove_tenant("acme", int(now().timestamp()))
+    await chain.log.wait_for(events.LINK_ENDED, id=identity.name.agent, reason="the agent was revoked", limit_s=3)
+    async with client.get(chain.address()) as response:
+        assert response.status == 404
+
+
 async def test_the_certificate_of_one_tenant_opens_no_other(chain, host):
     await chain.start_relay()
     settings, identity = await enrolled(chain, host)
@@ -386,6 +401,18 @@ async def test_the_commands_add_list_and_revoke(tmp_path, capsys):
     token = capsys.readouterr().out.strip()
     assert Store(SQLite(tmp_path / "state" / FILE)).use_enrolment("acme", token, int(now().timestamp()))
     assert main(["relay", "--config", str(config), "tenant", "add", "No Name"]) == 2
+    assert main(["relay", "--config", str(config), "tenant", "add", "beta"]) == 0
+    capsys.readouterr()
+    assert main(["relay", "--config", str(config), "tenant", "list", "--json"]) == 0
+    acme, beta = json.loads(capsys.readouterr().out)
+    assert beta == {"name": "beta", "agents": 0, "tokens": 1, "configured": False}
+    assert acme == {"name": "acme", "agents": 0, "tokens": 0, "configured": False}
+    assert [main(["relay", "--config", str(config), "tenant", "remove", "beta"]) for _ in range(2)] == [0, 1]
+    config.write_text(config.read_text() + "[tenants.acme]\n")
+    assert main(["relay", "--config", str(config), "tenant", "remove", "acme"]) == 2
+    assert "take [tenants.acme] out there" in capsys.readouterr().err
+    assert main(["relay", "--config", str(config), "tenant", "list"]) == 0
+    assert capsys.readouterr().out.split() == ["TENANT", "AGENTS", "TOKENS", "CONFIGURED", "acme", "0", "0", "yes"]
     assert main(["relay", "--config", str(config), "agent", "revoke", "nobody"]) == 1
     capsys.readouterr()
     assert main(["relay", "--config", str(config), "agent", "list", "--json"]) == 0

@@ -11,7 +11,7 @@ import pytest
 from agent.errors import ConfigurationError
 from agent.relay import databases
 from agent.relay.databases import PostgreSQL, SQLite, StoreUnavailable
-from agent.relay.store import FILE, EnrolledAgent, Store
+from agent.relay.store import FILE, EnrolledAgent, KnownTenant, Store
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -38,6 +38,38 @@ def test_tenants_are_seen_by_everyone_and_kept_once(opened):
     for name in ("beta", "acme", "beta"):
         one.add_tenant(name)
     assert other.tenants() == ["acme", "beta"]
+
+
+def test_a_removed_tenant_lets_nobody_in_not_even_under_the_same_name_later(opened):
+    one, other = opened(), opened()
+    for name in ("acme", "beta"):
+        one.add_tenant(name)
+    for number, tenant in enumerate(("acme", "beta")):
+        one.add_agent(agent(number, tenant))
+    tokens = {tenant: one.new_enrolment(tenant, 100, 60) for tenant in ("acme", "beta")}
+    assert other.remove_tenant("acme", 150)
+    assert not other.remove_tenant("acme", 150)
+    assert one.tenants() == ["beta"]
+    one.add_tenant("acme")
+    assert not one.use_enrolment("acme", tokens["acme"], 150)
+    assert not one.is_welcome("acme", agent(0).id)
+    assert one.revoked() == {agent(0).id}
+    assert other.use_enrolment("beta", tokens["beta"], 150)
+    assert other.is_welcome("beta", agent(1).id)
+
+
+def test_a_tenant_is_listed_with_what_may_still_come_in_for_it(opened):
+    store = opened()
+    for name in ("acme", "beta"):
+        store.add_tenant(name)
+    for number in range(3):
+        store.add_agent(agent(number))
+    store.revoke(agent(0).id, 150)
+    store.renew_agent(agent(1).id, 400)
+    used, _ = (store.new_enrolment("acme", 150, 90) for _ in range(2))
+    assert store.use_enrolment("acme", used, 160)
+    assert store.known_tenants(160) == [KnownTenant("acme", 2, 1), KnownTenant("beta", 0, 0)]
+    assert store.known_tenants(300) == [KnownTenant("acme", 1, 0), KnownTenant("beta", 0, 0)]
 
 
 def test_an_enrolment_token_is_good_once_for_its_tenant_and_its_time(opened):
