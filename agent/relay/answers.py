@@ -56,6 +56,10 @@ HEAD_TOO_LARGE: Final = Problem(431, "The request's headers are more than the re
 NO_SUCH_METHOD: Final = Problem(405, "SCIM has no such method.", allow=", ".join(sorted(METHODS)))
 BAD_HOST: Final = Problem(400, "The request has no usable Host header.", close=True)
 
+LEAVING: Final = Problem(
+    503, "This relay is about to stop, and takes no more requests. Nothing was done: ask again in a moment.", retry=True
+)
+
 
 def other_authority(names: Iterable[str]) -> Problem:
     """Return the answer to a Host header that is not the relay's (RFC 9110 §15.5.20)."""

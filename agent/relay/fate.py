@@ -129,14 +129,15 @@ async def carry(agents: Agents, asked: Asked) -> Carried | Problem:
     patience = min(loop.time() + asked.wait_s, deadline)
     tried: set[Route] = set()
     record: str | None = None
-    problem, repeated, hopeless = answers.no_agent(asked.tenant, apart=agents.apart), False, False
+    nobody = answers.LEAVING if agents.leaving else answers.no_agent(asked.tenant, apart=agents.apart)
+    problem, repeated, hopeless = nobody, False, False
     said: set[tuple[str, str]] = set()
     pause_s = _AGAIN_S
     while True:
         link = agents.pick(asked.tenant, tried, record=record)
         if link is None:
             left_s = patience - loop.time()
-            if left_s <= 0 or hopeless:
+            if left_s <= 0 or hopeless or agents.leaving:
                 return problem
             await agents.news(asked.tenant, min(left_s, pause_s))
             pause_s = min(2 * pause_s, _LONGEST_S)

@@ -55,6 +55,8 @@ class Agents:
         """Attempts that were made again, by tenant."""
         self.apart = False
         """Whether there are other nodes that cannot be asked, because NATS is not there."""
+        self.leaving = False
+        """Whether this node is about to stop: no link of its own takes a request any more, and no new one comes."""
         self.on_change: Callable[[], None] = _nothing
         """Called when a link of this node has come, gone or changed."""
         self._news: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
@@ -72,6 +74,14 @@ class Agents:
         """Let this link take no more requests."""
         self._links[tenant].remove(link)
         self.on_change()
+
+    def leave(self) -> None:
+        """Have all links of this node drained, and nobody wait for another one."""
+        self.leaving = True
+        for _, link in self.all():
+            link.drain("the relay is about to stop")
+        for tenant in list(self._news):
+            self._tell(tenant)
 
     def add_far(self, tenant: str, route: Route) -> None:
         """Let an agent that another node holds take requests of the tenant."""

@@ -174,8 +174,7 @@ async def _drain(
     logs.event(events.RELAY_STOPPING, in_flight=gateway.under_way)
     begin_s = asyncio.get_running_loop().time()
     admission.draining = True
-    for _, link in gateway.agents.all():
-        link.drain("the relay is about to stop")
+    gateway.agents.leave()
     if neighbours is not None:
         await neighbours.leave()
     await asyncio.gather(gateway.idle(stop_s), passthrough.idle(stop_s))

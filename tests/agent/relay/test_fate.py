@@ -71,6 +71,18 @@ async def test_nobody_waits_where_every_agent_says_that_an_administrator_must_me
     assert [len(times) for times in asked] == [1, 1]
 
 
+async def test_nobody_waits_for_an_agent_where_the_relay_stops(chain, client, says):
+    await chain.start_relay(limits={"wait_s": 3_000.0, "request_s": 3_000.0})
+    await says("one", BUSY)
+    waiting = asyncio.create_task(client.get(chain.address()))
+    await chain.log.wait_for(events.REQUEST_FAILED)
+    stopping = asyncio.create_task(chain.stop("relay"))
+    async with await waiting as response:
+        assert response.status == 503
+        assert "It is busy" in await error_of(response)
+    await stopping
+
+
 async def test_an_agent_that_only_an_administrator_can_mend_is_asked_over_one_link_only(chain, client, says):
     await chain.start_relay(limits={"wait_s": 60.0})
     asked = [await says("one", UNMENDED), await says("one", UNMENDED)]
