@@ -13,7 +13,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import tempfile
 import time
 from abc import ABC, abstractmethod
 from datetime import UTC, datetime
@@ -24,6 +23,7 @@ import psycopg
 import pymysql
 
 from connector_host.tls.issuing import issue_authority, issue_leaf
+from tests import memory
 
 PASSWORD = "p@ss/w%rd:{1};x"
 """Awkward on purpose: quoting mistakes in URLs and ODBC strings show at once."""
@@ -41,13 +41,15 @@ class Server(ABC):
     name: ClassVar[str]
     account: ClassVar[str]
     stop_signal: ClassVar[signal.Signals]
+    in_memory: ClassVar[bool] = False
     host = "127.0.0.1"
     user = "scim"
     password = PASSWORD
 
     def __init__(self) -> None:
         self.program = self.find()
-        self.folder = Path(tempfile.mkdtemp(prefix=f"test-{self.name}-"))
+        self._place = memory.Folder(f"test-{self.name}-", memory.memory() if self.in_memory else None)
+        self.folder = self._place.path
         self.port = _free_port()
         self._numbers = itertools.count(1)
         self._process: subprocess.Popen[bytes] | None = None
@@ -85,7 +87,7 @@ class Server(ABC):
             if self._process.poll() is not None or time.monotonic() > deadline:
                 reason = f"{self.name} did not start:\n{self._log_tail()}"
                 self.kill()
-                shutil.rmtree(self.folder, ignore_errors=True)
+                self._place.remove()
                 raise RuntimeError(reason)
             time.sleep(0.05)
 
@@ -100,7 +102,7 @@ class Server(ABC):
     def remove(self) -> None:
         """Stop and leave nothing behind."""
         self.stop()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        self._place.remove()
 
     def _end(self, number: signal.Signals) -> None:
         if self._process is None:
@@ -154,6 +156,8 @@ class PostgreSQL(DatabaseServer):
 
     def command(self) -> list[str]:
         settings = {"listen_addresses": self.host, "unix_socket_directories": str(self.folder), "fsync": "off"}
+        # A server that is killed leaves nothing in /dev/shm, which is small in many containers.
+        settings |= {"dynamic_shared_memory_type": "mmap"}
         settings |= {"port": str(self.port), "max_connections": "200", "track_commit_timestamp": "on"}
         options = itertools.chain.from_iterable(("-c", f"{key}={value}") for key, value in settings.items())
         return [str(self.program), "-D", str(self.folder / "data"), *options]
@@ -182,6 +186,8 @@ class MariaDB(DatabaseServer):
     name = "mariadb"
     account = "mysql"
     stop_signal = signal.SIGTERM
+    # Each change of a table waits for the disk several times, whatever the settings say.
+    in_memory = True
 
     def find(self) -> Path:
         found = shutil.which("mariadbd") or shutil.which("mariadbd", path="/usr/sbin:/usr/local/sbin")
@@ -206,7 +212,7 @@ class MariaDB(DatabaseServer):
         options = {"datadir": self.folder / "data", "socket": self.folder / "socket", "pid-file": self.folder / "pid"}
         options |= {"port": self.port, "bind-address": self.host, "init-file": self.folder / "init.sql"}
         options |= {"innodb-flush-log-at-trx-commit": 0, "innodb-buffer-pool-size": "64M", "max-connections": 200}
-        options |= {"character-set-server": "utf8mb4", "default-time-zone": "+02:00"}
+        options |= {"debug-no-sync": 1, "character-set-server": "utf8mb4", "default-time-zone": "+02:00"}
         return [str(self.program), "--no-defaults", *(f"--{key}={value}" for key, value in options.items())]
 
     def answers(self) -> bool:
@@ -226,6 +232,8 @@ class MariaDB(DatabaseServer):
             database=database,
             autocommit=True,
             charset="utf8mb4",
+            # Else each connection reads all authorities of the machine, which takes longer than all that tests ask.
+            ssl_disabled=True,
         )
 
     def execute(self, statement: str) -> None:

@@ -167,7 +167,8 @@ async def test_nothing_is_written_where_the_driver_commits_each_statement(employ
         pytest.skip("over ODBC the URL cannot say so")
     employees.execute(ANNA)
     before = rows(employees)
-    (finding,) = probed(employees, database=f"{employees.url}?autocommit=1")["probe"]
+    url = f"{employees.url}{'&' if '?' in employees.url else '?'}autocommit=1"
+    (finding,) = probed(employees, database=url)["probe"]
     assert "commits each statement by itself" in finding.fact
     assert rows(employees) == before
 
