@@ -347,10 +347,12 @@ def _judge(agent: AgentSettings) -> None:
 def load(path: Path, model: type[Model], prefix: str, environment: Mapping[str, str]) -> Model:
     """Read a file with the environment laid over it; raises ConfigurationError that names file, key and mend."""
     try:
-        document = tomllib.loads(read_small(path).decode())
+        document = tomllib.loads(read_small(path).decode("utf-8-sig"))
     except OSError as failure:
         raise ConfigurationError(f"{path}: cannot be read ({failure.strerror}).") from failure
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as failure:
+    except UnicodeDecodeError as failure:
+        raise ConfigurationError(f"{path}: is not TOML: it is no text in UTF-8. Save it in UTF-8.") from failure
+    except tomllib.TOMLDecodeError as failure:
         raise ConfigurationError(f"{path}: is not TOML: {failure}.") from failure
     for name, text in environment.items():
         if name.startswith(prefix):

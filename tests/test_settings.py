@@ -124,6 +124,14 @@ def test_what_is_no_toml_is_told_with_its_place(write):
     assert "is not TOML" in mistakes(write("[host\n"))[0]
 
 
+def test_a_file_as_editors_of_windows_write_it_is_read(write):
+    path = write(GOOD)
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n"))
+    assert load(path, {}).connectors
+    path.write_bytes(GOOD.encode("utf-16"))
+    assert "it is no text in UTF-8. Save it in UTF-8." in mistakes(path)[0]
+
+
 def test_a_file_that_is_not_there_is_told(tmp_path):
     assert "cannot be read" in mistakes(tmp_path / "none.toml")[0]
 

@@ -111,14 +111,16 @@ def read_document(path: Path, environment: Mapping[str, str] | None = None) -> d
     """
     environment = os.environ if environment is None else environment
     try:
-        document = tomllib.loads(read_small(path).decode())
+        document = tomllib.loads(read_small(path).decode("utf-8-sig"))
     except FileNotFoundError as failure:
         mend = "Write one with `connector-host init`, or name it with --config."
         raise ConfigurationError(f"{path}: cannot be read ({failure.strerror}). {mend}") from failure
     except OSError as failure:
         mend = "Let the account that runs this read it."
         raise ConfigurationError(f"{path}: cannot be read ({failure.strerror}). {mend}") from failure
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as failure:
+    except UnicodeDecodeError as failure:
+        raise ConfigurationError(f"{path}: is not TOML: it is no text in UTF-8. Save it in UTF-8.") from failure
+    except tomllib.TOMLDecodeError as failure:
         raise ConfigurationError(f"{path}: is not TOML: {failure}.") from failure
     for name, text in environment.items():
         if name.startswith(ENVIRONMENT_PREFIX):
