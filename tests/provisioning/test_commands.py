@@ -16,7 +16,10 @@ import subprocess
 import sys
 
 import pytest
+from click.testing import CliRunner
 
+from connector_host.cli.provision import steering
+from connector_host.cli.speaking import speaking
 from connector_host.provisioning.sources.contract import BATCH
 from connector_host.provisioning.state.leading import lead
 from tests.endpoint.service import TOKEN
@@ -209,6 +212,38 @@ async def test_a_changed_file_is_taken_over_at_sighup_and_a_bad_one_changes_noth
     finally:
         engine.terminate()
         await engine.wait()
+
+
+async def test_reload_says_whether_the_running_engine_has_taken_the_file_over(rig, config):
+    rig.people(person(1))
+    good = config.read_text()
+    engine = await asyncio.create_subprocess_exec(
+        *command(config, "run"), stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    try:
+        await told(engine, "provisioning.cycle")
+        config.write_text(good.replace("ToUpper([family])", "ToUpper([family]"))
+        refused = await run_beside(config, "reload")
+        assert (refused.returncode, "jobs.staff: mapping to name.familyName" in refused.stderr) == (1, True)
+        (other := config.with_name("other.toml")).write_text(good)  # as an engine on another machine may have it
+        refused = await run_beside(other, "reload")
+        assert (refused.returncode, "has not taken" in refused.stderr, "family" in refused.stderr) == (1, True, True)
+        config.write_text(good.replace("ToUpper([family])", "ToLower([family])"))
+        done = await run_beside(config, "reload")
+        assert (done.returncode, "jobs: 1" in done.stdout) == (0, True), done.stderr
+        assert "ToUpper([family])" not in await told(engine, "configuration.applied")
+        rig.state.set_job("staff", next_run=None)
+        await told(engine, "provisioning.cycle")
+        assert rig.rows()["u00001"]["LastName"] == "family1"
+    finally:
+        engine.terminate()
+        await engine.wait()
+
+
+async def test_without_a_running_engine_reload_says_so(rig, config, monkeypatch):
+    monkeypatch.setattr(steering, "PATIENCE_S", 0.2)
+    done = await asyncio.to_thread(CliRunner().invoke, speaking(steering.reload), ["--config", str(config)])
+    assert (done.exit_code, "No engine has answered" in done.stderr) == (1, True)
 
 
 async def told(engine, event):

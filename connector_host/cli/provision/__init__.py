@@ -10,7 +10,7 @@ from connector_host.cli.provision.asking import links, log, status
 from connector_host.cli.provision.expressions import expression
 from connector_host.cli.provision.new import new
 from connector_host.cli.provision.running import check, dry_run, run, user
-from connector_host.cli.provision.steering import allow_deletes, restart, start, stop
+from connector_host.cli.provision.steering import allow_deletes, reload, restart, start, stop
 
 LIBRARIES = ("alembic", "croniter", "lark", "regex", "rich")
 """What the extra `provisioning` brings; the host alone does without."""
@@ -35,5 +35,6 @@ def provision() -> None:
         raise click.ClickException(text)
 
 
-for command in (new, check, dry_run, run, user, status, log, links, start, stop, restart, allow_deletes, expression):
+OF_JOBS = (new, check, dry_run, run, user, status, log, links, expression)
+for command in (*OF_JOBS, start, stop, restart, reload, allow_deletes):
     provision.add_command(command)

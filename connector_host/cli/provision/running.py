@@ -65,8 +65,8 @@ def check(jobs: tuple[str, ...], config: Path, *, as_json: bool) -> None:
 def run(jobs: tuple[str, ...], config: Path, *, once: bool, as_json: bool) -> None:
     """Run jobs by their schedules until told to stop, or once.
 
-    SIGTERM or Ctrl-C finishes the users in hand and stops; the next run goes on there. SIGHUP reads the configuration
-    again: cycles that begin later use it, jobs come and go; one that cannot be used changes nothing, as the log says.
+    SIGTERM or Ctrl-C finishes the users in hand and stops; the next run goes on there. `provision reload`, or SIGHUP,
+    has it read the configuration again: cycles that begin later use it, jobs come and go.
     With --once, exits with 1 unless every cycle finished, and with 2 if one finished but users failed.
     """
     from connector_host.observability import logs
@@ -93,22 +93,19 @@ def run(jobs: tuple[str, ...], config: Path, *, once: bool, as_json: bool) -> No
 async def _until_told(engine: Engine, names: tuple[str, ...], config: Path) -> None:
     _listen(engine)
     async with asyncio.TaskGroup() as group:
-        reloading = group.create_task(_on_hangup(engine, config))
+        reloading = group.create_task(_reloading(engine, config))
         await engine.serve(names or None)
         reloading.cancel()
 
 
-async def _on_hangup(engine: Engine, config: Path) -> None:
-    """Read the configuration again for each SIGHUP, which Windows has not; those that come meanwhile are one more."""
-    from connector_host.provisioning.reloading import reload
+async def _reloading(engine: Engine, config: Path) -> None:
+    """Read the configuration again for each SIGHUP, which Windows has not, and for each `provision reload`."""
+    from connector_host.provisioning.reloading import reload_when_asked
 
-    asked = asyncio.Event()
+    hung_up = asyncio.Event()
     if (number := getattr(signal, "SIGHUP", None)) is not None:
-        asyncio.get_running_loop().add_signal_handler(number, asked.set)
-    while True:
-        await asked.wait()
-        asked.clear()
-        await reload(engine, config)
+        asyncio.get_running_loop().add_signal_handler(number, hung_up.set)
+    await reload_when_asked(engine, config, hung_up)
 
 
 def _listen(engine: Engine) -> None:

@@ -1,19 +1,23 @@
-"""`provision start | stop | restart | allow-deletes`: what tells a running engine, through the state."""
+"""`provision start | stop | restart | reload | allow-deletes`: what tells a running engine, through the state."""
 
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING
 
 import click
 
 from connector_host.cli.provision.opening import chosen, resting, state_of
-from connector_host.cli.speaking import config_option
+from connector_host.cli.speaking import config_option, fail
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from connector_host.provisioning.state.store import State
+
+PATIENCE_S = 30.0
+"""How long engines, which look once a second, are given to take a file over."""
 
 SCOPES = ("None", "ConnectorDataStore", "Escrows", "Watermark", "QuarantineState", "Full", "ForceDeletes")
 
@@ -99,6 +103,29 @@ def allow_deletes(job: str, config: Path) -> None:
             restarting.restart(state, job, [restarting.RestartScope.FORCE_DELETES])
             when = _when(state, job)
     click.echo(f"{job}: {waiting} staged disables and deletes are allowed; {when}")
+
+
+@click.command()
+@config_option
+def reload(config: Path) -> None:
+    """Check the jobs, let the running engine take them over, and say whether it did.
+
+    Cycles that begin later use what is new, jobs come and go; a file with a mistake changes nothing, and the exit code
+    is 1. Each engine that shares the state reads its own file, and its log says what came of it.
+    """
+    from connector_host.provisioning.reloading import judged
+    from connector_host.provisioning.state import reloads
+
+    jobs = len(judged(config).jobs)
+    with state_of(config) as (_, state):
+        number, deadline = reloads.ask(state), time.monotonic() + PATIENCE_S
+        while (told := reloads.answered(state, number)) is None:
+            if time.monotonic() > deadline:
+                fail("No engine has answered: where none runs, there is nothing to reload; else see its log.")
+            time.sleep(0.1)
+    if told.refused is not None:
+        fail(f"An engine has not taken the configuration over: {told.refused}")
+    click.echo(f"The running engine has taken over the configuration; jobs: {jobs}.")
 
 
 def _when(state: State, job: str) -> str:

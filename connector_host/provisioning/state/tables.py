@@ -99,6 +99,14 @@ INTENTS: Final = sa.Table(
     sa.Column("at", sa.Float, nullable=False),
 )
 
+RELOADS: Final = sa.Table(
+    "reloads",
+    metadata,
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("applied", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("refused", sa.Text),
+)
+
 LOG: Final = sa.Table(
     "provisioning_log",
     metadata,
