@@ -18,6 +18,9 @@ class CuttingProxy:
         self._open: list[socket.socket] = []
         self._lock = threading.Lock()
         self._cut_after: bytes | None = None
+        self._silent_after: bytes | None = None
+        self.silent = False
+        """Whether the server's answers are lost while connections stay open, as where it hangs."""
         self.refusing = False
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -40,6 +43,10 @@ class CuttingProxy:
     def cut_after(self, words: bytes) -> None:
         """Pass on the next message to the server that holds these bytes, and cut before its answer comes back."""
         self._cut_after = words
+
+    def silence_after(self, words: bytes) -> None:
+        """Be silent from the next message to the server on that holds these bytes, which it gets."""
+        self._silent_after = words
 
     def _accept(self) -> None:
         while True:
@@ -66,7 +73,10 @@ class CuttingProxy:
                         source.shutdown(socket.SHUT_RDWR)
                     target.sendall(data)
                     continue
-                target.sendall(data)
+                if to_server and self._silent_after is not None and self._silent_after in data.upper():
+                    self._silent_after, self.silent = None, True
+                if to_server or not self.silent:
+                    target.sendall(data)
         except OSError:
             pass
         finally:

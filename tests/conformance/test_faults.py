@@ -10,6 +10,7 @@ import pytest
 
 from connector_host.connectors.contract import Add, Modify, Query
 from connector_host.connectors.errors import Busy, ConnectorError, InDoubt, Unavailable
+from connector_host.connectors.sql import engines
 from connector_host.errors import Level
 from tests.conformance.cutting import CuttingProxy
 
@@ -71,6 +72,70 @@ async def test_a_connection_lost_before_the_commit_is_tried_again_once(employees
     done = await connector.export(ANNA)
     assert done.written
     assert employees.execute("""SELECT count(*) FROM "Employees" WHERE "Login" = 'anna'""")[0][0] == 1
+
+
+@pytest.mark.parametrize(("words", "error"), [(b"UPDATE", Unavailable), (b"COMMIT", InDoubt)])
+async def test_a_server_that_falls_silent_is_given_up(employees, monkeypatch, words, error):
+    employees.only("postgresql", "mariadb")
+    if employees.driver != "native":
+        pytest.skip("ODBC drivers have no such limit")
+    for name in ("ANSWER_S", "CONNECT_S"):
+        monkeypatch.setattr(engines, name, 1)
+    with CuttingProxy(employees.server.host, employees.server.port) as proxy:
+        url = employees.url.replace(f":{urlsplit(employees.url).port}/", f":{proxy.port}/")
+        connector = employees.open(database=url, writers=1, readers=1, statement_s=1, limits={"request_s": 1})
+        await connector.export(ANNA)
+        proxy.silence_after(words)
+        try:
+            async with asyncio.timeout(60):
+                with pytest.raises(ConnectorError) as given_up:
+                    await connector.export(Modify("anna", lambda _: {"Name": "b"}))
+        finally:
+            proxy.silent = False
+            proxy.cut()
+        assert type(given_up.value) is error
+        assert (await connector.read("anna")).anchor == "anna"
+        assert (await connector.export(Modify("anna", lambda _: {"Name": "c"}))).entry.values["Name"] == "c"
+        await connector.close()
+
+
+async def test_reads_of_a_silent_server_are_given_up_and_those_that_nobody_waits_for_are_not_tried(
+    employees, monkeypatch
+):
+    employees.only("postgresql", "mariadb")
+    if employees.driver != "native":
+        pytest.skip("ODBC drivers have no such limit")
+    for name in ("ANSWER_S", "CONNECT_S"):
+        monkeypatch.setattr(engines, name, 1)
+    with CuttingProxy(employees.server.host, employees.server.port) as proxy:
+        url = employees.url.replace(f":{urlsplit(employees.url).port}/", f":{proxy.port}/")
+        connector = employees.open(database=url, writers=1, readers=1, statement_s=1)
+        await connector.export(ANNA)
+        proxy.silence_after(b"SELECT")
+        try:
+            async with asyncio.timeout(60):
+                first = asyncio.create_task(connector.read("anna"))
+                await until(lambda: proxy.silent)
+                given_up = [asyncio.create_task(connector.read(f"user{number}")) for number in range(500)]
+                await until(lambda: connector.load().waiting["read"] >= len(given_up))
+                for task in given_up:
+                    task.cancel()
+                with pytest.raises(Unavailable):
+                    await first
+                await until(lambda: connector.load().waiting["read"] == 0)
+                proxy.silent = False
+                assert (await connector.read("anna")).anchor == "anna"
+        finally:
+            proxy.silent = False
+            proxy.cut()
+        await connector.close()
+        assert connector.load().errors["connection"] <= 2, "the one that was waited for was tried again, no other"
+
+
+async def until(holds):
+    """Wait until something is so."""
+    while not holds():  # noqa: ASYNC110 - what it looks at are plain counts
+        await asyncio.sleep(0.01)
 
 
 async def test_sessions_that_the_server_ended_are_replaced(employees, connector):

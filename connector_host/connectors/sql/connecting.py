@@ -15,7 +15,7 @@ from sqlalchemy.exc import ArgumentError
 from connector_host.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 _NAMED: Final = re.compile(r"(?:unexpected keyword argument|invalid connection option) ['\"](\w+)['\"]")
 """How Python's drivers, and libpq, name the key that they do not know."""
@@ -42,14 +42,14 @@ def mistakes_told(driver: str) -> Iterator[None]:
         raise _unfit_value(driver) from failure
 
 
-def tell_mistakes(engine: Engine) -> None:
-    """Have every new connection of the engine tell them."""
+def tell_mistakes(engine: Engine, connect_by: Callable[..., object] | None = None) -> None:
+    """Have every new connection of the engine tell them; it is made by the driver where nothing else is given."""
 
     @event.listens_for(engine, "do_connect")
     def connect(dialect: Any, _: object, arguments: list[Any], options: dict[str, Any]) -> object:  # noqa: ANN401 - SQLAlchemy's door
         with mistakes_told(engine.driver):
             try:
-                return dialect.connect(*arguments, **options)
+                return (connect_by or dialect.connect)(*arguments, **options)
             except dialect.loaded_dbapi.Error as failure:
                 if _LIBPQ_UNKNOWN.search(str(failure)):
                     raise _unknown_key(engine.driver, failure) from failure

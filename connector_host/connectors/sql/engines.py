@@ -17,6 +17,7 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 from connector_host.connectors.sql import answers, odbc, portable  # noqa: F401 - registers its dialects
 from connector_host.connectors.sql.connecting import mistakes_told, tell_mistakes
 from connector_host.connectors.sql.dialects import DEFAULT_DRIVERS, EXTRAS, dialect_of, driver_of
+from connector_host.connectors.sql.silence import bounded_connect
 from connector_host.databases.odbc import adapt
 from connector_host.databases.opening import never_made
 from connector_host.errors import ConfigurationError
@@ -38,6 +39,8 @@ LOCK_SHARE = 1 / 3
 """How much of a statement's time may be spent on waiting for a lock: whoever is queued behind waits, too."""
 IDLE_IN_TRANSACTION_S = 60
 """Seconds after which a server may end a transaction of ours that does nothing: a process that froze."""
+ANSWER_S = 10
+"""Seconds beyond a statement's limit after which a server that says nothing is given up: it is to speak first."""
 RECYCLE_S = 1_500
 """Seconds after which a pooled connection is made anew: below the idle time of common firewalls."""
 PROGRESS_OPCODES = 10_000
@@ -96,7 +99,7 @@ def open_engine(
         raise ConfigurationError(
             f"database: the driver {driver_of(url)} cannot be loaded; on Debian install the package unixodbc."
         ) from missing
-    tell_mistakes(engine)
+    tell_mistakes(engine, bounded_connect(statement_s + ANSWER_S) if engine.driver == "psycopg" else None)
     _set_up_sessions(engine, dialect, statement_s, purpose, reads_only=reads_only)
     if purpose == "writing":
         answers.attend(engine)
@@ -129,11 +132,10 @@ def _connect_arguments(url: URL, statement_s: float) -> dict[str, Any]:
                 "keepalives_idle": 30,
                 "keepalives_interval": 10,
                 "keepalives_count": 3,
-                "tcp_user_timeout": round(statement_s * 1_000) + 10_000,
+                "tcp_user_timeout": round(statement_s + ANSWER_S) * 1_000,
             }
         case "pymysql":
-            # The socket's limit lies above the statement's, so that the server speaks first.
-            socket_s = int(statement_s) + 10
+            socket_s = int(statement_s) + ANSWER_S
             arguments = {"connect_timeout": CONNECT_S, "read_timeout": socket_s, "write_timeout": socket_s}
             # PyMySQL would send the text in Latin-1, and the server takes it for UTF-8.
             return arguments | ({"password": url.password.encode()} if url.password else {})

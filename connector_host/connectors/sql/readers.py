@@ -188,13 +188,22 @@ class _Points:
         self._is_told = False
         with self._lock:
             self._under_way += 1
-            points = [self._waiting.popleft() for _ in range(min(len(self._waiting), TOGETHER_MAX))]
+            points = self._next()
         try:
             yield points
         finally:
             with self._lock:
                 self._under_way -= 1
             self._tell_threads()
+
+    def _next(self) -> list[_Point]:
+        """Take what one query can read, and drop those for which nobody waits any more."""
+        points: list[_Point] = []
+        while self._waiting and len(points) < TOGETHER_MAX:
+            point = self._waiting.popleft()
+            if not point.promise.cancelled():
+                points.append(point)
+        return points
 
     def _tell(self) -> None:
         self._telling_in = None
