@@ -8,13 +8,10 @@ from connector_host.connectors.contract import Modify
 
 ODD = {
     "sqlite": ("due text, fine decimal(4, 2), salary decimal(20, 2)", "'soon', 0.30000000000000004, 0.1"),
-    "postgresql": ("due timestamptz, fine double precision, salary numeric(4, 2)", "'infinity', 'NaN', 1.5"),
+    "postgresql": ("due timestamptz, fine numeric, salary time", "'infinity', 'NaN', '24:00'"),
     "mariadb": ("due datetime, fine double, salary int unsigned", "'0000-00-00', 0.1234567890123456, 4000000000"),
 }
-NOT_TOLD = {
-    "sqlite": ("0.30000000000000004", "0.3"),
-    "postgresql": ("infinity", "2026-01-01"),
-}
+NOT_TOLD = {"sqlite": ("0.30000000000000004", "0.3")}
 """What the ODBC driver keeps to itself, and what it tells."""
 
 

@@ -198,6 +198,8 @@ def _decimal(facts: ColumnFacts, parameters: Parameters) -> Codec:
         return number if parameters.native_decimals else format(number, "f")
 
     def decode(raw: object) -> Decimal:
+        if type(raw) is Decimal and raw.is_finite():  # this runs for every row of an import
+            return raw
         return _as_decimal(raw, "holds something else than a number")
 
     return Codec(

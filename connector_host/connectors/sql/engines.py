@@ -179,8 +179,8 @@ def _set_up_sessions(
     @event.listens_for(engine, "connect")
     def set_up(connection: Any, _: object) -> None:  # noqa: ANN401 - the driver's door
         if engine.driver == "psycopg":
-            _read_infinity_as_absent(connection)
-            _read_json_as_text(connection)
+            _read_infinity_as_text(connection)
+            _read_as_text(connection)
         if engine.driver == "pyodbc":
             adapt(connection)
         cursor = connection.cursor()
@@ -206,8 +206,8 @@ def _limit(connection: Any, dialect: Dialect, statement_s: float) -> None:  # no
         log.warning(events.DATABASE_ERROR, reason=f"no time limit for statements: {type(error).__name__}")
 
 
-def _read_infinity_as_absent(connection: Any) -> None:  # noqa: ANN401 - the driver's door
-    """Read a moment without end as no value: psycopg would fail, and one such row would stop a whole page.
+def _read_infinity_as_text(connection: Any) -> None:  # noqa: ANN401 - the driver's door
+    """Read a moment that Python has none of as text: psycopg would fail, and one such row would stop a whole page.
 
     Its own loaders cannot be built upon: they are fast where they are C, and then nothing of a class above them is
     called; in Python one costs as much as the rest of a row. The session's DateStyle is ISO.
@@ -215,28 +215,33 @@ def _read_infinity_as_absent(connection: Any) -> None:  # noqa: ANN401 - the dri
     from psycopg.adapt import Loader  # noqa: PLC0415 - only where this driver is installed
 
     class Moments(Loader):
-        def load(self, data: Any) -> datetime | None:  # noqa: ANN401 - psycopg's protocol
+        def load(self, data: Any) -> datetime | str:  # noqa: ANN401 - psycopg's protocol
+            text = str(data, "ascii")
             try:
-                return datetime.fromisoformat(str(data, "ascii"))
+                return datetime.fromisoformat(text)
             except ValueError:
-                return None
+                return text
 
     class Days(Loader):
-        def load(self, data: Any) -> date | None:  # noqa: ANN401 - psycopg's protocol
+        def load(self, data: Any) -> date | str:  # noqa: ANN401 - psycopg's protocol
+            text = str(data, "ascii")
             try:
-                return date.fromisoformat(str(data, "ascii"))
+                return date.fromisoformat(text)
             except ValueError:
-                return None
+                return text
 
     for name, loader in (("timestamptz", Moments), ("timestamp", Moments), ("date", Days)):
         connection.adapters.register_loader(name, loader)
 
 
-def _read_json_as_text(connection: Any) -> None:  # noqa: ANN401 - the driver's door
-    """Read a document as it is kept: psycopg would parse it, and what it was spelled like would be lost."""
+def _read_as_text(connection: Any) -> None:  # noqa: ANN401 - the driver's door
+    """Read a document as it is kept: psycopg would parse it, and what it was spelled like would be lost.
+
+    The time 24:00:00, which Python has none of, would fail a whole page.
+    """
     from psycopg.types.string import TextLoader  # noqa: PLC0415 - only where this driver is installed
 
-    for name in ("json", "jsonb"):
+    for name in ("json", "jsonb", "time"):
         connection.adapters.register_loader(name, TextLoader)
 
 

@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from connector_host.connectors.contract import Entry
     from connector_host.connectors.sql.shapes import Shape, SqlColumn
 
-ENDLESS = (Family.MOMENT, Family.NAIVE_MOMENT, Family.DATE)
-"""Families that PostgreSQL keeps `infinity` of, for which psycopg has no value: it comes as null."""
-
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -70,10 +67,7 @@ def as_kept(column: SqlColumn, raw: object) -> object:
 
 def _exact(shape: Shape, column: SqlColumn, value: object) -> ColumnElement[Any] | None:
     """Return how a value is asked for that the driver cannot have told as it is; None where it could."""
-    family = column.discovered.kind.family
-    if shape.dialect.name == "postgresql" and value is None and family in ENDLESS:
-        return sa.cast(column.sql, sa.Text())
-    if shape.dialect.name == "mysql" and value is not None and family is Family.SINGLE:
+    if shape.dialect.name == "mysql" and value is not None and column.discovered.kind.family is Family.SINGLE:
         # As text, which is how PyMySQL has its rows, a FLOAT is cut to six digits.
         return column.sql + sa.literal_column("0e0")
     return None

@@ -155,6 +155,8 @@ def _after_twice(there: datetime, zone: tzinfo) -> datetime:
 
 def to_moment(raw: object, zone: tzinfo | None = None) -> datetime:
     """Return an aware datetime in UTC; what has no zone is in the given one, or in UTC."""
+    if type(raw) is datetime and raw.tzinfo is UTC:  # this runs for every row of an import
+        return raw
     match raw:
         case datetime():
             moment = raw

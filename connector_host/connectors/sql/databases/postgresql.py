@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from connector_host.connectors.sql.columns import Family, Kind, Parameters, integers
+from connector_host.connectors.sql.columns import Converted, Family, Kind, Parameters, integers
 from connector_host.connectors.sql.dialect import (
     BINARY,
     BOOLEAN,
@@ -79,10 +79,8 @@ POSTGRESQL = Dialect(
     server_cursor="named",
     catalogue=questions("postgresql"),
     types=POSTGRESQL_TYPES,
-    # The session's zone is UTC, and so are the moments that come.
-    parameters=Parameters(
-        plain=frozenset({Family.TEXT, Family.INTEGER, Family.DECIMAL, Family.BOOLEAN, Family.MOMENT})
-    ),
+    # A decimal may be NaN, and a moment infinity.
+    parameters=Parameters(plain=frozenset({Family.TEXT, Family.INTEGER, Family.BOOLEAN})),
     session=_POSTGRESQL_SESSION,
     import_session=_POSTGRESQL_IMPORT,
     reads_only=_POSTGRESQL_READS_ONLY,
@@ -94,11 +92,13 @@ POSTGRESQL_ODBC = Dialect(
     catalogue=questions("postgresql"),
     types=POSTGRESQL_TYPES,
     # The driver drops the offset of a datetime, even for timestamptz (§3.3.3).
-    parameters=Parameters(native_moments=False, plain=PLAIN),
+    parameters=Parameters(native_moments=False, plain=PLAIN - {Family.DECIMAL}),
     session=_POSTGRESQL_SESSION,
     import_session=_POSTGRESQL_IMPORT,
     reads_only=_POSTGRESQL_READS_ONLY,
     row_versions=_ROW_VERSIONS,
+    # The driver fails at 24:00:00, and makes other moments of infinity and of what lies before Christ or after 9999.
+    conversions=dict.fromkeys((Family.MOMENT, Family.NAIVE_MOMENT, Family.DATE, Family.TIME), Converted("text", ())),
     counts_many=False,
     driver_from="Debian's package odbc-postgresql",
     odbc_import_options={"UseDeclareFetch": "1", "Fetch": "1000"},
