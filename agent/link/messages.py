@@ -34,6 +34,13 @@ class Hello(msgspec.Struct, frozen=True, array_like=True):
     """Of the agent: its certificate, DER, where there was a challenge."""
     proof: bytes = b""
     """Of the agent: the signed challenge."""
+    instance: str = ""
+    """Of the agent: tells it from others of its name, machines that were cloned, say; new with each start."""
+
+    @property
+    def who(self) -> str:
+        """Return what is the same for all links of one agent; an older one has its name only."""
+        return self.instance or self.name
 
 
 class RequestHead(msgspec.Struct, frozen=True, array_like=True):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import uuid
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -66,6 +67,7 @@ class Dialler:
         """Where each link is, or is being dialled."""
         self.last_error = ""
         """When and why a link ended, or did not come about; the last of both."""
+        self._instance = uuid.uuid4().hex
         self._stopping = asyncio.Event()
         probe.tell = self._tell
 
@@ -161,7 +163,7 @@ class Dialler:
             )
         settings = self._settings
         features = frozenset[str]() if settings.compression == "off" else frozenset({DEFLATE})
-        hello = Hello(VERSIONS, WINDOW_BYTES, settings.name, __version__, features)
+        hello = Hello(VERSIONS, WINDOW_BYTES, settings.name, __version__, features, instance=self._instance)
         heartbeat = Heartbeat(settings.heartbeat_s, settings.dead_s)
         reply = None if identity is None else partial(_introduce, identity, hello)
         link = Link(socket, Session(hello, opens=False, reply=reply), heartbeat, self._forwarder.serve)

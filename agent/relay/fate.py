@@ -152,7 +152,7 @@ async def carry(agents: Agents, asked: Asked) -> Carried | Problem:
         tried.add(link)
         if outcome.of_agent:
             # And a token that is tried once more may lock it out.
-            tried.update(agents.of_agent(asked.tenant, link.peer.name))
+            tried.update(agents.of_agent(asked.tenant, link.peer.who))
         if outcome.sent or record is None:
             # Once a write was sent, a later attempt that did nothing does not make its outcome any better known.
             problem = outcome.problem

@@ -124,7 +124,7 @@ class Agents:
         before go first, then those that reach their host, then those that this node holds itself, because another node
         is one hop more; of equals the one that was picked longest ago is taken: it goes to the end of the line.
         """
-        asked = frozenset({route.peer.name for route in tried} if tried else ())
+        asked = frozenset({route.peer.who for route in tried} if tried else ())
         near = _best(self._links.get(tenant, []), tried, asked, record)
         if not self._far or (near is not None and not tried and near.health.reachable):
             return near
@@ -133,10 +133,10 @@ class Agents:
             return far if near is None else near
         return far if _demerits(far, asked) < _demerits(near, asked) else near
 
-    def of_agent(self, tenant: str, name: str) -> Iterator[Route]:
+    def of_agent(self, tenant: str, who: str) -> Iterator[Route]:
         """Return every way to one agent of the tenant."""
         ways: tuple[list[Link] | list[Route], ...] = (self._links.get(tenant, []), self._far.get(tenant, []))
-        return (route for line in ways for route in line if route.peer.name == name)
+        return (route for line in ways for route in line if route.peer.who == who)
 
     def all(self) -> Iterator[tuple[str, Link]]:
         """Return every live link with its tenant."""
@@ -167,7 +167,7 @@ def _best(line: list[Line], tried: Collection[Route], asked: frozenset[str], rec
 
 def _demerits(route: Route, asked: frozenset[str]) -> tuple[bool, bool]:
     """Return what speaks against a route: its agent was asked already, or does not reach its host."""
-    return bool(asked) and route.peer.name in asked, not route.health.reachable
+    return bool(asked) and route.peer.who in asked, not route.health.reachable
 
 
 def _nothing() -> None:

@@ -126,7 +126,7 @@ class Chain:
         self._relays += 1
         self.port = (await self.log.wait_for(events.RELAY_READY, count=self._relays))["port"]
 
-    async def start_agent(self, host_url, name="one", *, token=None, connected=True, **keys):
+    async def start_agent(self, host_url, name="one", *, token=None, connected=True, called=None, **keys):
         token_file = self.folder / f"{name}.token"
         keys = {
             "tenant": "acme",
@@ -142,13 +142,13 @@ class Chain:
         settings = AgentSettings(
             token_file=token_file,
             host=host_url,
-            name=name,
+            name=called or name,
             **({"relay": self.url, "relay_trust": self.papers.authority, "host_trust": self.papers.authority} | keys),
         )
         before = sum(event == events.LINK_CONNECTED for event, seen in self.log.seen if seen.get("peer"))
         self._start(name, outbound_service.run, settings)
         if connected:
-            await self.log.wait_for(events.LINK_CONNECTED, relay_name="localhost", agent=name)
+            await self.log.wait_for(events.LINK_CONNECTED, relay_name="localhost", agent=settings.name)
             await self.relay_sees(before + 1)
 
     async def relay_sees(self, links):

@@ -62,6 +62,8 @@ class Held(msgspec.Struct, frozen=True, array_like=True):
     since_s: int = 0
     """When the link came about, in seconds since 1970."""
     round_trip_ms: float | None = None
+    instance: str = ""
+    """Tells the agent from others of its name; empty for an older one."""
 
 
 class Roster(msgspec.Struct, frozen=True, array_like=True):

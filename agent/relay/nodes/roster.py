@@ -65,6 +65,7 @@ class Numbered:
             name.agent if name is not None else "",
             link.since_s,
             None if link.round_trip_s is None else round(link.round_trip_s * 1000, 2),
+            link.peer.instance[:_NAME],
         )
 
 

@@ -23,7 +23,7 @@ class FarLink:
     def __init__(self, node: Link, held: Held) -> None:
         self.held = held
         """What the other node said last."""
-        self.peer = Hello(VERSIONS, WINDOW_BYTES, held.name, held.software)
+        self.peer = Hello(VERSIONS, WINDOW_BYTES, held.name, held.software, instance=held.instance)
         """Of the agent's hello, what matters here."""
         self._node = node
         self._open = 0

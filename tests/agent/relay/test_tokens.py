@@ -79,6 +79,18 @@ async def test_a_host_that_turns_the_agents_token_away_is_not_the_clients_fault(
         assert "WWW-Authenticate" not in response.headers
 
 
+async def test_agents_of_one_name_are_two_and_the_one_that_works_is_asked(chain, host, client, token_file, only):
+    only("the-hosts-token")
+    wrong = chain.folder / "wrong"
+    wrong.write_text("wrong")
+    await chain.start_relay(clients=("the-clients-token",))
+    for name, file in (("good", token_file), ("bad", wrong)):
+        await chain.start_agent(host.url, name, host_token_file=file, called="cloned")
+    for _ in range(6):
+        async with client.get(chain.address(), headers=bearer("the-clients-token")) as response:
+            assert response.status == 200
+
+
 @pytest.fixture
 def only(host):
     """Make the host answer 401 to every token but one."""

@@ -15,6 +15,7 @@ from agent.link.session import WINDOW_BYTES, Session
 from agent.relay.matching import Agents
 from agent.relay.nodes.messages import Roster
 from agent.relay.nodes.roster import PIECE, Numbered, news
+from agent.relay.nodes.routes import FarLink
 
 HELLO = Hello(VERSIONS, WINDOW_BYTES, "one", "1")
 
@@ -46,6 +47,15 @@ async def test_a_link_is_found_for_its_own_tenant_only(agents, numbered):
     assert numbered.find("acme", number) is link
     assert numbered.find("other", number) is None
     assert numbered.find("acme", number + 1) is None
+
+
+async def test_another_node_tells_agents_of_one_name_apart(agents, numbered):
+    for instance in ("a", "b"):
+        link = live_link()
+        link.session.peer = msgspec.structs.replace(HELLO, instance=instance)
+        agents.add("acme", link)
+    [roster] = told({}, numbered.look())
+    assert [FarLink(link, held).peer.who for held in roster.held] == ["a", "b"]
 
 
 async def test_a_number_is_never_given_again(agents, numbered):
