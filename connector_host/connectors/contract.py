@@ -4,18 +4,22 @@
     Condition, Query ──▶ Page of entries         reading
     Add | Modify | Delete ──▶ Exported           writing
 
+What each request makes is a struct, which costs a tenth of a frozen dataclass.
+
 Nothing here knows SCIM's wire format, and nothing here knows SQL.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
+
+import msgspec
 
 if TYPE_CHECKING:
     from connector_host.errors import Finding, HostError
@@ -98,8 +102,7 @@ class ObjectType:
         return {attribute.name: attribute for attribute in self.attributes}
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(msgspec.Struct, frozen=True):
     """One object as the connected system holds it now."""
 
     anchor: str
@@ -125,8 +128,7 @@ class Comparator(StrEnum):
     LE = "le"
 
 
-@dataclass(frozen=True, slots=True)
-class Compare:
+class Compare(msgspec.Struct, frozen=True):
     """`attribute comparator value`; the value already has the attribute's type.
 
     Text is compared without regard to case unless the attribute is `case_exact`. A null matches `ne` only.
@@ -171,8 +173,7 @@ EVERYTHING = AllOf(())
 NOTHING = AnyOf(())
 
 
-@dataclass(frozen=True, slots=True)
-class Query:
+class Query(msgspec.Struct, frozen=True):
     """Which entries to read, in which order, and which stretch of them."""
 
     condition: Condition = EVERYTHING
@@ -189,8 +190,7 @@ class Query:
     """Entries to return at the most; zero asks for the total only."""
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
+class Page(msgspec.Struct, frozen=True):
     """A stretch of the entries that a query matches."""
 
     entries: tuple[Entry, ...]
@@ -233,16 +233,14 @@ ends the export with nothing written, and reaches the caller unchanged.
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Add:
+class Add(msgspec.Struct, frozen=True):
     """Create an object from these values."""
 
     values: Values
     refusals: tuple[Refusal, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Modify:
+class Modify(msgspec.Struct, frozen=True):
     """Change the object with this anchor."""
 
     anchor: str
@@ -250,8 +248,7 @@ class Modify:
     refusals: tuple[Refusal, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Delete:
+class Delete(msgspec.Struct, frozen=True):
     """Delete the object with this anchor."""
 
     anchor: str
@@ -262,15 +259,14 @@ class Delete:
 Export: TypeAlias = Add | Modify | Delete
 
 
-@dataclass(frozen=True, slots=True)
-class Exported:
+class Exported(msgspec.Struct, frozen=True):
     """What became of an export that was committed."""
 
     entry: Entry
     """The object as it was read back in the same transaction; for a Delete, as it was before."""
     written: bool
     """False where the object already was as asked, and nothing was written."""
-    dropped: tuple[Refusal, ...] = field(default=())
+    dropped: tuple[Refusal, ...] = ()
     """Values of refused classes that the policy leaves out instead of refusing the export."""
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+import msgspec
 from scim2_models.path import AttrPath, CompareOperator, Comparison, FilterNode, LogicalExpr, LogicalOperator
 
 from connector_host.connectors.contract import Refusal, RefusalKind, Value
@@ -30,8 +31,7 @@ _KEYS_MAX: Final = 5_000
 _TOLD_MAX: Final = 20
 
 
-@dataclass(frozen=True, slots=True)
-class Assign:
+class Assign(msgspec.Struct, frozen=True):
     """Write this value (None clears) to this slot."""
 
     slot: Slot
@@ -67,7 +67,7 @@ class Statement:
         bare = single_value(raw)
         if isinstance(bare, list) and not is_empty(bare):
             self.refuse(RefusalKind.MULTI_VALUED, slot.path)
-        elif _holds_reference(bare):
+        elif isinstance(bare, dict | list) and _holds_reference(bare):
             self.refuse(RefusalKind.REFERENCE, f"{slot.path}.$ref")
         elif slot.state is not None or slot.is_existence:
             self.say_state(slot, coerce_truth(slot.path, bare))

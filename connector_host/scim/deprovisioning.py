@@ -5,8 +5,10 @@ The administrator chooses for each of the two: nothing, delete the row, or set a
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from connector_host.connectors.contract import Comparator, Compare, Delete, Modify
 from connector_host.connectors.errors import Conflict, NotFound
@@ -93,7 +95,7 @@ def creation(flows: Flows, add: Add) -> Add:
         for state in (flows.deleted, *disabled)
         if state is not None and state.attribute.name not in add.values
     }
-    return replace(add, values={**add.values, **unsaid})
+    return replace(add, values={**add.values, **unsaid}) if unsaid else add
 
 
 def returning(flows: Flows, add: Add) -> Condition | None:

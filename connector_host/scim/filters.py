@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from decimal import Decimal
+from functools import lru_cache
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,7 @@ from scim2_models.path import Present as PresentNode
 from connector_host.connectors.contract import (
     EVERYTHING,
     NOTHING,
+    Attribute,
     AttributeType,
     Comparator,
     Compare,
@@ -40,7 +42,7 @@ from connector_host.connectors.contract import (
 )
 from connector_host.connectors.errors import InvalidValue
 from connector_host.scim import entra, vocabulary
-from connector_host.scim.coercion import coerce, coerce_truth
+from connector_host.scim.coercion import coerce_truth, coerce_value
 from connector_host.scim.conditions import all_of, any_of, negation
 from connector_host.scim.errors import ScimError, invalid_filter
 from connector_host.scim.filter_syntax import parse
@@ -236,7 +238,7 @@ def _compare_slot(slot: Slot, op: CompareOperator, value: object) -> Condition:
     # The grammar gives floats; the shortest text of one is what the client wrote.
     asked = Decimal(repr(value)) if isinstance(value, float) else value
     try:
-        typed = coerce(_comparable(slot, op), asked)
+        typed = coerce_value(_comparable(slot.attribute, op), slot.path, asked)
     except InvalidValue as failure:
         if op is CompareOperator.ne:
             return EVERYTHING
@@ -268,17 +270,15 @@ def _present_slot(slot: Slot) -> Condition:
     return EVERYTHING if slot.state is not None or slot.is_existence else Present(slot.attribute.name)
 
 
-def _comparable(slot: Slot, op: CompareOperator) -> Slot:
-    """Return the slot without its length and choices: part of a value may be compared with `sw`, `co`, `gt`.
+@lru_cache(maxsize=1_024)
+def _comparable(attribute: Attribute, op: CompareOperator) -> Attribute:
+    """Return the attribute without its length and choices: part of a value may be compared with `sw`, `co`, `gt`.
 
     Whole numbers have an order among all numbers.
     """
-    attribute = slot.attribute
     if attribute.type is AttributeType.INTEGER and op in ORDERING_OPERATORS:
-        return replace(slot, attribute=replace(attribute, type=AttributeType.DECIMAL))
-    if attribute.max_length is None and not attribute.canonical_values:
-        return slot
-    return replace(slot, attribute=replace(attribute, max_length=None, canonical_values=()))
+        return replace(attribute, type=AttributeType.DECIMAL)
+    return replace(attribute, max_length=None, canonical_values=())
 
 
 def _compare_empty(slot: Slot, op: CompareOperator, value: object) -> Condition:

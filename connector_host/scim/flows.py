@@ -133,7 +133,7 @@ class Flows:
     missing: tuple[str, ...] = field(default=())
     """Columns that are mapped but not in the object type (any more)."""
 
-    @property
+    @cached_property
     def core(self) -> SchemaFlow:
         """Return the core User schema."""
         return self.schemas[vocabulary.CORE.lower()]

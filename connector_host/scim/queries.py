@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from connector_host.connectors.contract import EVERYTHING, Query
@@ -52,19 +52,15 @@ def read_listing(flows: Flows, parameters: Mapping[str, str], limits: LimitSetti
     descending = named.get("sortorder", "").lower() == "descending"
     count = min(max(_number(named, "count", limits.page_size), 0), limits.page_size_max)
     subject = Subject(text, sort_by or "", descending)
-    query = Query(
-        condition=visible(flows, read_filter(flows, text, limits) if text else EVERYTHING),
-        sort_by=sort_by,
-        descending=descending,
-    )
+    condition = visible(flows, read_filter(flows, text, limits) if text else EVERYTHING)
     if (cursor := named.get("cursor")) is not None:
         if sort_by is not None:
             raise ScimError(400, _UNSORTED, "invalidCursor")
         position = read_cursor(subject, cursor.strip())
-        asked = replace(query, after=position.after, limit=count + 1)
+        asked = Query(condition, None, descending, after=position.after, limit=count + 1)
         return Listing(asked, 1, count, subject, has_cursor=True)
     start_index = max(_number(named, "startIndex", 1), 1)
-    asked = replace(query, offset=start_index - 1, limit=count)
+    asked = Query(condition, sort_by, descending, start_index - 1, limit=count)
     return Listing(asked, start_index, count, subject, has_cursor=False)
 
 

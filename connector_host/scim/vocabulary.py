@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
@@ -73,6 +74,7 @@ def refused_kind(name: str) -> RefusalKind | None:
     return RefusalKind.GROUP if lowered in GROUPS else None
 
 
+@lru_cache(maxsize=1_024)
 def refused_within(text: str) -> RefusalKind | None:
     """Return the class of the first name of a refused class in a text that is no plain name, as `a.b.password`."""
     names = _NAME.findall(text)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import msgspec
+from msgspec.structs import replace
 
 from connector_host.scim.compilation import compile_flows
 from connector_host.scim.rendering import Renderer, render_list

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from connector_host.connectors.contract import RefusalKind
 from connector_host.connectors.errors import Immutable, InvalidValue

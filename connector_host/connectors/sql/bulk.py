@@ -157,8 +157,7 @@ def _insert(
         }
         result = statement.run(connection, values)
         if shape.tells_all:
-            entries = [shape.entry(row, on_unreadable) for row in result.fetchall()]
-            found |= {entry.anchor: entry for entry in entries}
+            found |= {entry.anchor: entry for entry in shape.entries(result.fetchall(), on_unreadable)}
     return found
 
 
@@ -266,7 +265,7 @@ def _update_together(
         key = ("update", columns, size)
         statement = shape.statements.get(connection, key, partial(_updating_many, shape, columns, size))
         values = {f"{name}_{number}": value for number, row in enumerate(part) for name, value in row.items()}
-        told = [shape.entry(row, on_unreadable) for row in statement.run(connection, values).fetchall()]
+        told = shape.entries(statement.run(connection, values).fetchall(), on_unreadable)
         if len(told) != size:
             raise Disagreement
         after |= {entry.anchor: entry for entry in told}

@@ -9,8 +9,10 @@ cannot be in the column matches nothing, and never reaches the database's own co
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
+
+from msgspec.structs import replace
 
 from connector_host.connectors.contract import (
     EVERYTHING,

@@ -65,21 +65,23 @@ def read_raw(
             keys[anchor] = anchor_key(shape, anchor)
         except Unfit:
             continue
-    for row in _rows(connection, shape, list(keys.values()), locked=locked):
-        entry = shape.entry(row, on_unreadable)
+    rows = _rows(connection, shape, list(keys.values()), locked=locked)
+    for entry, row in zip(shape.entries(rows, on_unreadable), rows, strict=True):
         if entry.anchor in keys:
             yield entry, row
 
 
-def _rows(connection: Connection, shape: Shape, keys: list[object], *, locked: bool) -> Iterator[Sequence[object]]:
+def _rows(connection: Connection, shape: Shape, keys: list[object], *, locked: bool) -> list[Sequence[object]]:
     """Read rows by key, in statements of few different sizes, so that they stay prepared."""
+    rows: list[Sequence[object]] = []
     for start in range(0, len(keys), AT_ONCE_MAX):
         part = keys[start : start + AT_ONCE_MAX]
         size = 1 << (len(part) - 1).bit_length()
         part += part[-1:] * (size - len(part))
         key = ("read", size, locked)
         statement = shape.statements.get(connection, key, partial(_by_keys, shape, size, locked=locked))
-        yield from statement.run(connection, {f"k{number}": key for number, key in enumerate(part)}).fetchall()
+        rows += statement.run(connection, {f"k{number}": key for number, key in enumerate(part)}).fetchall()
+    return rows
 
 
 def _by_keys(shape: Shape, size: int, *, locked: bool) -> sa.Select[*tuple[object, ...]]:
@@ -97,7 +99,7 @@ def search(connection: Connection, shape: Shape, query: Query, on_unreadable: On
     entries: tuple[Entry, ...] = ()
     if query.limit > 0:
         rows = _page(connection, shape, query, question, given)
-        entries = tuple(shape.entry(row, on_unreadable) for row in rows)
+        entries = tuple(shape.entries(rows, on_unreadable))
         if (looked_up := _lookup(query, shape)) is not None and len(entries) < query.limit:
             meant = tuple(entry for entry in entries if _is_meant(entry, looked_up))
             return Page(meant, len(meant))
@@ -123,7 +125,7 @@ def _is_meant(entry: Entry, condition: Compare) -> bool:
 
 def _page(
     connection: Connection, shape: Shape, query: Query, question: Question, given: dict[str, object]
-) -> Iterable[Sequence[object]]:
+) -> Sequence[Sequence[object]]:
     """Return the rows of one page."""
     bounds: dict[str, object] = {"limit_": query.limit}
     if query.offset:
@@ -137,7 +139,7 @@ def _page(
     statement = shape.statements.get(connection, key, lambda: _select(shape, query, question))
     rows = statement.run(connection, given | bounds)
     if shape.dialect.paging != "cursor":
-        return rows
+        return rows.fetchall()
     with closing(rows):
         return list(islice(rows, query.offset, query.offset + query.limit))
 

@@ -140,18 +140,29 @@ class Shape:
             columns = [column.label(f"c{number}_") for number, column in enumerate(columns)]
         return sa.select(*columns)
 
-    def entry(self, row: Sequence[object], on_unreadable: Callable[[str], None]) -> Entry:
-        """Return a row as an entry; a value that its column should not hold is null and reported by name."""
-        values = self.values(row, on_unreadable)
-        anchor = values[self.object_type.anchor]
-        return Entry("" if anchor is None else to_text(anchor), values)
+    def entries(self, rows: Sequence[Sequence[Any]], on_unreadable: Callable[[str], None]) -> list[Entry]:
+        """Return rows as entries; a value that its column should not hold is null and reported by name."""
+        names, place = self._names, self._place
+        return [
+            Entry(_anchor_text(values[place]), dict(zip(names, values, strict=True)))
+            for values in self.decoded(rows, on_unreadable)
+        ]
 
-    def values(self, row: Sequence[object], on_unreadable: Callable[[str], None]) -> dict[str, Value | None]:
-        """Return a row as values by attribute name, in the order of the columns; see `entry`."""
-        return dict(zip(self.columns, self.decoded([row], on_unreadable)[0], strict=True))
+    def entry(self, row: Sequence[object], on_unreadable: Callable[[str], None]) -> Entry:
+        """Return one row as an entry; see `entries`."""
+        return self.entries([row], on_unreadable)[0]
+
+    @cached_property
+    def _names(self) -> tuple[str, ...]:
+        return tuple(self.columns)
+
+    @cached_property
+    def _place(self) -> int:
+        """Return where the anchor stands in a row."""
+        return self._names.index(self.object_type.anchor)
 
     def decoded(self, rows: Sequence[Sequence[Any]], on_unreadable: Callable[[str], None]) -> Sequence[Row]:
-        """Return rows as values in the order of the columns; see `entry`. What needs no decoding is given back."""
+        """Return rows as values in the order of the columns; see `entries`. What needs no decoding is given back."""
         if not self._decoders:
             return rows
         decoded: list[Row] = []
@@ -178,6 +189,12 @@ class Shape:
             or column.attribute.type is not column.discovered.facts.type
             or (parameters.misreads_unsigned and column.discovered.kind.low == 0)
         )
+
+
+def _anchor_text(anchor: Value | None) -> str:
+    if isinstance(anchor, str):
+        return anchor
+    return "" if anchor is None else to_text(anchor)
 
 
 def build(
