@@ -17,6 +17,7 @@ import queue
 import re
 import sys
 import threading
+from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass
 from io import FileIO
@@ -105,7 +106,10 @@ class AuditTrail:
         """Whether the last record could not be written."""
         self._half: tuple[Path, int] | None = None
         """In which file, and where, half a record begins that could not be cut away."""
-        self._queue: queue.SimpleQueue[_Entry | None] = queue.SimpleQueue()
+        self._waiting: deque[_Entry] = deque()
+        self._news: queue.SimpleQueue[bool] = queue.SimpleQueue()
+        """Told once for all records of one turn of an event loop: one fsync pays for them. False is the last."""
+        self._telling_in: asyncio.AbstractEventLoop | None = None
         try:
             self._link, dropped = _resume(folder)
             self._file: FileIO | None = self._open()
@@ -116,15 +120,24 @@ class AuditTrail:
         self._thread.start()
         if dropped:
             structlog.get_logger().warning(events.AUDIT_RECOVERED, path=str(folder), dropped_bytes=dropped)
-            self._queue.put(_Entry({"event": "recovered", "dropped_bytes": dropped}))
+            self._waiting.append(_Entry({"event": "recovered", "dropped_bytes": dropped}))
+            self._news.put(True)  # noqa: FBT003 - the only thing that it says
 
     async def record(self, **fields: object) -> None:
         """Return once the record is on disk; raises AuditUnavailable where it cannot be."""
-        written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        written: asyncio.Future[None] = loop.create_future()
         # Once it is in the queue it is written, even where whoever waits for that is cancelled: a client that hangs up
         # does not take its export's record with it.
-        self._queue.put(_Entry(fields, written))
+        self._waiting.append(_Entry(fields, written))
+        if self._telling_in is not loop:
+            self._telling_in = loop
+            loop.call_soon(self._tell_thread)
         await written
+
+    def _tell_thread(self) -> None:
+        self._telling_in = None
+        self._news.put(True)  # noqa: FBT003 - the only thing that it says
 
     async def demand(self) -> None:
         """Return at once where the last record could be written; else try again, and raise AuditUnavailable."""
@@ -133,7 +146,7 @@ class AuditTrail:
 
     async def close(self) -> None:
         """Write what waits, and close the file."""
-        self._queue.put(None)
+        self._news.put(False)  # noqa: FBT003 - the only thing that it says
         await asyncio.to_thread(self._thread.join)
         if self._file is not None:
             self._file.close()
@@ -144,7 +157,8 @@ class AuditTrail:
     def _work(self) -> None:
         going_on = True
         while going_on:
-            entries, going_on = self._take()
+            going_on = self._news.get()
+            entries = self._take()
             if not entries:
                 continue
             try:
@@ -155,18 +169,9 @@ class AuditTrail:
                 self.is_broken = False
                 _tell(entries, None)
 
-    def _take(self) -> tuple[list[_Entry], bool]:
-        """Wait for a record, and take all that have come meanwhile: one fsync pays for them together."""
-        first = self._queue.get()
-        if first is None:
-            return [], False
-        entries = [first]
-        while not self._queue.empty():
-            following = self._queue.get()
-            if following is None:
-                return entries, False
-            entries.append(following)
-        return entries, True
+    def _take(self) -> list[_Entry]:
+        """Return all records that have come: one fsync pays for them together."""
+        return [self._waiting.popleft() for _ in range(len(self._waiting))]
 
     def _write(self, entries: list[_Entry]) -> None:
         if self._file is not None and self._was_taken_away():

@@ -55,6 +55,7 @@ def test_whoever_takes_waits_until_something_comes():
     taker = threading.Thread(target=lambda: taken.extend(lanes.take(4)))
     taker.start()
     lanes.put("a", "", 8)
+    lanes.tell()
     taker.join(10)
     assert taken == ["a"]
 

@@ -68,6 +68,12 @@ async def test_exports_that_wait_together_share_one_commit(connector, held):
     assert len(commits) <= 2
 
 
+async def test_exports_of_one_turn_of_the_event_loop_share_one_commit(connector):
+    commits = commits_of(connector)
+    await asyncio.gather(*(connector.export(user(number)) for number in range(40)))
+    assert len(commits) == 1
+
+
 async def test_an_idle_writer_commits_each_export_by_itself(connector):
     commits = commits_of(connector)
     for number in range(5):

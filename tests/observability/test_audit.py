@@ -42,6 +42,13 @@ async def test_records_are_chained_and_verified(tmp_path):
     assert [json.loads(line)["seq"] for line in lines(tmp_path)] == list(range(1, 21))
 
 
+async def test_records_of_one_turn_of_the_event_loop_are_on_disk_by_one_fsync(tmp_path, monkeypatch):
+    done, fsync = [], os.fsync
+    monkeypatch.setattr(os, "fsync", lambda handle: (done.append(handle), fsync(handle)))
+    await write(tmp_path, 20)
+    assert (len(done), len(lines(tmp_path))) == (1, 20)
+
+
 async def test_the_chain_goes_on_after_a_restart(tmp_path):
     for _ in range(3):
         await write(tmp_path, 2)

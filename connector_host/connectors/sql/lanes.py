@@ -33,7 +33,7 @@ class Lanes(Generic[Item]):
         return self._waiting
 
     def put(self, item: Item, lane: str, room: int) -> None:
-        """Let an item wait at the end of its lane; raises Full where so many wait already.
+        """Let an item wait at the end of its lane, until `tell`; raises Full where so many wait already.
 
         A lane in which less waits than its reserve may go a little beyond the room.
         """
@@ -47,6 +47,10 @@ class Lanes(Generic[Item]):
                 queued = self._lanes[lane] = deque()
             queued.append(item)
             self._waiting += 1
+
+    def tell(self) -> None:
+        """Wake whoever takes: once for what many put in one turn of an event loop, which then goes together."""
+        with self._news:
             self._news.notify()
 
     def take(self, most: int) -> list[Item]:

@@ -33,6 +33,7 @@ from connector_host.databases.failures import Failure, understand
 from connector_host.observability import events
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Callable, Sequence
 
     from sqlalchemy import Connection, Engine, NestedTransaction
@@ -101,6 +102,8 @@ class Writer:
         self._is_closed = False
         self._connection: Connection | None = None
         self._queue: Lanes[Job] = Lanes()
+        self._telling_in: asyncio.AbstractEventLoop | None = None
+        """The loop at the end of whose turn the thread is told what came in it: all of that is one group."""
         self._size = GroupSize()
         self._thread = threading.Thread(target=self._serve, name=name, daemon=True)
         self._thread.start()
@@ -119,6 +122,14 @@ class Writer:
         except Full:
             wait_s = self._size.retry_after_s(self.waiting, self._pace.seconds_for(self.waiting))
             raise Busy("Too many exports are waiting for the database.", retry_after_s=wait_s) from None
+        loop = job.promise.get_loop()
+        if self._telling_in is not loop:
+            self._telling_in = loop
+            loop.call_soon(self._tell)
+
+    def _tell(self) -> None:
+        self._telling_in = None
+        self._queue.tell()
 
     def close(self) -> None:
         """Finish what is queued, then let go of the connection. Blocks."""
