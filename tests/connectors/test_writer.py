@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import time
 from itertools import pairwise
 
 import pytest
@@ -70,7 +71,10 @@ async def test_exports_that_wait_together_share_one_commit(connector, held):
 
 async def test_exports_of_one_turn_of_the_event_loop_share_one_commit(connector):
     commits = commits_of(connector)
-    await asyncio.gather(*(connector.export(user(number)) for number in range(40)))
+    first = asyncio.create_task(connector.export(user(1)))
+    asyncio.get_running_loop().call_soon(time.sleep, 0.05)  # the writer would have begun by the end of it
+    second = asyncio.create_task(connector.export(user(2)))
+    await asyncio.gather(first, second)
     assert len(commits) == 1
 
 

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -45,8 +46,13 @@ async def test_records_are_chained_and_verified(tmp_path):
 async def test_records_of_one_turn_of_the_event_loop_are_on_disk_by_one_fsync(tmp_path, monkeypatch):
     done, fsync = [], os.fsync
     monkeypatch.setattr(os, "fsync", lambda handle: (done.append(handle), fsync(handle)))
-    await write(tmp_path, 20)
-    assert (len(done), len(lines(tmp_path))) == (1, 20)
+    trail = AuditTrail(tmp_path, **WHOLE)
+    first = asyncio.create_task(trail.record(event="export", number=1))
+    asyncio.get_running_loop().call_soon(time.sleep, 0.05)  # the trail's thread would have written by the end of it
+    second = asyncio.create_task(trail.record(event="export", number=2))
+    await asyncio.gather(first, second)
+    await trail.close()
+    assert (len(done), len(lines(tmp_path))) == (1, 2)
 
 
 async def test_the_chain_goes_on_after_a_restart(tmp_path):
