@@ -121,6 +121,16 @@ def outcome_unknown(agent: str, what: str) -> Problem:
     return Problem(504, detail)
 
 
+def elsewhere(tenant: str) -> Problem:
+    """Return the answer to a write that is sent again, where no host is there that knows of the first one."""
+    detail = (
+        f"This request's Idempotency-Key was sent before, with an unknown outcome, to a host of tenant {tenant} that "
+        "no connected agent reaches now; at another one it would be carried out twice. Nothing was done this time. "
+        "Bring that host back, or read the resource and use another key."
+    )
+    return Problem(503, detail, retry=True)
+
+
 def answer_lost(agent: str, status: int, what: str) -> Problem:
     """Return the answer where the host's own was seen to begin, and its body never came."""
     detail = f"The connector host answered {status} through agent {agent}, and then {what}: the body is lost."

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from agent.link.streams import Stream
     from agent.relay.answers import Problem
     from agent.relay.matching import Agents, Route
+    from agent.relay.unknown import UnknownOutcomes
 
 SAFE_METHODS: Final = frozenset({"GET", "HEAD"})
 
@@ -83,6 +84,8 @@ class Carried:
     head: ResponseHead
     stream: Stream
     link: Route
+    record: str = ""
+    """Of a write: the record of outcomes that it was for."""
 
     def close(self) -> None:
         """Give up what was not read."""
@@ -128,9 +131,8 @@ async def carry(agents: Agents, asked: Asked) -> Carried | Problem:
     deadline = loop.time() + asked.head.deadline_ms / 1000
     patience = min(loop.time() + asked.wait_s, deadline)
     tried: set[Route] = set()
-    record: str | None = None
-    nobody = answers.LEAVING if agents.leaving else answers.no_agent(asked.tenant, apart=agents.apart)
-    problem, repeated, hopeless = nobody, False, False
+    record, problem = _begin(agents, asked)
+    repeated, hopeless = False, False
     said: set[tuple[str, str]] = set()
     pause_s = _AGAIN_S
     while True:
@@ -145,7 +147,7 @@ async def carry(agents: Agents, asked: Asked) -> Carried | Problem:
             continue
         # What the agent is held to, and not what it says once the attempt has failed: the host may be another one then.
         shown = "" if asked.safe else record or link.health.record
-        outcome = await _attempt(link, asked, deadline, shown)
+        outcome = await _attempt(link, asked, deadline, shown, agents.unknown)
         if isinstance(outcome, Carried):
             return outcome
         hopeless = outcome.lasting and (hopeless or not tried)
@@ -159,6 +161,7 @@ async def carry(agents: Agents, asked: Asked) -> Carried | Problem:
         if outcome.sent and not asked.safe:
             # Never a write twice: only a host that finds the key in the same record is asked again.
             record = shown
+            agents.unknown.note(asked.tenant, asked.head.headers, record)
         again = not (outcome.final or asked.body.consumed) and (
             not outcome.sent or _may_repeat(asked, record, repeated=repeated)
         )
@@ -167,6 +170,15 @@ async def carry(agents: Agents, asked: Asked) -> Carried | Problem:
             return problem
         repeated = repeated or outcome.sent
         agents.repeats[asked.tenant] += 1
+
+
+def _begin(agents: Agents, asked: Asked) -> tuple[str | None, Problem]:
+    """Return the record that alone may get this write, where there is one, and what to say where nobody can take it."""
+    # A client that sends a write again counts on the key of the first one, and only one record knows that.
+    record = None if asked.safe else agents.unknown.record_of(asked.tenant, asked.head.headers)
+    if record is not None:
+        return record, answers.elsewhere(asked.tenant)
+    return None, answers.LEAVING if agents.leaving else answers.no_agent(asked.tenant, apart=agents.apart)
 
 
 def _tell(asked: Asked, agent: str, outcome: _Mishap, said: set[tuple[str, str]], *, again: bool) -> None:
@@ -192,7 +204,9 @@ def _may_repeat(asked: Asked, record: str | None, *, repeated: bool) -> bool:
     return not repeated if asked.safe else bool(record)
 
 
-async def _attempt(link: Route, asked: Asked, deadline: float, record: str) -> Carried | _Mishap:
+async def _attempt(
+    link: Route, asked: Asked, deadline: float, record: str, noted: UnknownOutcomes
+) -> Carried | _Mishap:
     """Ask one agent, of a host with this record of outcomes only; say of what goes wrong whether the host may know."""
     agent, safe, body = link.peer.name, asked.safe, asked.body
     left_s = deadline - asyncio.get_running_loop().time()
@@ -200,7 +214,7 @@ async def _attempt(link: Route, asked: Asked, deadline: float, record: str) -> C
     stream = link.open(encode(head), end=body.complete and not body.first)
     timer = asyncio.get_running_loop().call_at(deadline, stream.break_off, TooLate())
     try:
-        return Carried(await _ask(stream, body), stream, link)
+        return Carried(await _ask(stream, body), stream, link, record)
     except StreamFailed as failed:
         outcome = _reported(agent, failed.payload, safe=safe)
     except LinkLost as lost:
@@ -222,6 +236,9 @@ async def _attempt(link: Route, asked: Asked, deadline: float, record: str) -> C
         )
         outcome = _Mishap(sent=True, problem=late, final=True)
     except BaseException:
+        if not link.is_unsent(stream):
+            # The client has left, and may come back with the same write.
+            noted.note(asked.tenant, asked.head.headers, record)
         link.forget(stream)
         raise
     finally:

@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from agent import events, logs
+from agent.relay.unknown import UnknownOutcomes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
@@ -53,6 +54,7 @@ class Agents:
     def __init__(self) -> None:
         self.repeats: Counter[str] = Counter()
         """Attempts that were made again, by tenant."""
+        self.unknown = UnknownOutcomes()
         self.apart = False
         """Whether there are other nodes that cannot be asked, because NATS is not there."""
         self.leaving = False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
 from aiohttp import web
 from yarl import URL
 
@@ -73,6 +74,58 @@ async def test_a_write_never_moves_to_a_host_that_does_not_know_of_it(chain, hos
         async with await asked as response:
             assert response.status == 504
         assert not other.asked
+
+
+async def post(chain, client, key):
+    async with client.post(chain.address(), data=b"{}", headers={"Idempotency-Key": key}) as response:
+        return response.status, await response.text()
+
+
+async def never_mind(chain, client, host):
+    """Leave before there is an answer."""
+    asked = asyncio.create_task(post(chain, client, "mine"))
+    await host.arrived.wait()
+    asked.cancel()
+    await asyncio.gather(asked, return_exceptions=True)
+    host.answer, status = None, 0
+    async with asyncio.timeout(10):
+        while status != 200:
+            async with client.get(chain.address()) as response:
+                status = response.status
+    await chain.kill("one")
+
+
+async def be_told_that_nobody_knows(chain, client, host):
+    """Hear that the outcome is unknown."""
+    asked = asyncio.create_task(post(chain, client, "mine"))
+    await host.arrived.wait()
+    await chain.kill("one")
+    assert (await asked)[0] == 504
+
+
+@pytest.mark.parametrize("first", [never_mind, be_told_that_nobody_knows])
+async def test_a_client_that_sends_a_write_again_is_answered_only_by_a_host_that_knows_of_it(
+    chain, host, client, papers, first
+):
+    host.record = "r1"
+    async with host_server(papers) as other:
+        other.record = "r2"
+        await chain.start_relay(limits={"wait_s": 0.5})
+        await chain.start_agent(host.url, "one", in_flight=1)
+        host.answer = never
+        await first(chain, client, host)
+        await chain.start_agent(other.url, "two")
+        status, text = await post(chain, client, "mine")
+        assert status == 503
+        assert "would be carried out twice" in text
+        assert not other.asked
+        assert (await post(chain, client, "another"))[0] == 200
+        host.answer = None
+        await chain.start_agent(host.url, "three")
+        assert (await post(chain, client, "mine"))[0] == 200
+        writes = [headers["Idempotency-Key"] for method, _, headers, _ in host.asked if method == "POST"]
+        assert writes == ["mine", "mine"]
+        assert keys_of(other) == ["another"]
 
 
 async def test_a_write_is_not_repeated_to_the_host_that_took_the_first_ones_place(chain, host, client):
