@@ -29,6 +29,7 @@ from agent.outbound.credentials import load
 from agent.outbound.proxies import Way
 from agent.outbound.reasons import reason_of
 from agent.outbound.renewal import Renewal
+from agent.outbound.sockets import LinkSocket
 from agent.secrets import read_secret
 from agent.status import dated
 
@@ -73,7 +74,7 @@ class Dialler:
 
     async def run(self) -> None:
         """Dial and dial again until `stop`; then return once the last link has ended."""
-        async with aiohttp.ClientSession() as client, asyncio.TaskGroup() as tasks:
+        async with aiohttp.ClientSession(ws_response_class=LinkSocket) as client, asyncio.TaskGroup() as tasks:
             for number in range(self._settings.links):
                 tasks.create_task(self._hold(client, tasks, number))
             tasks.create_task(self._renew())
