@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
 import msgspec
@@ -29,6 +30,8 @@ from agent.link.packing import decode, encode
 from agent.relay import answers
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from agent.link.streams import Stream
     from agent.relay.answers import Problem
     from agent.relay.matching import Agents, Route
@@ -84,11 +87,13 @@ class Carried:
     head: ResponseHead
     stream: Stream
     link: Route
-    record: str = ""
-    """Of a write: the record of outcomes that it was for."""
+    lost: Callable[[], None]
+    """Called where the answer did not come through whole."""
 
     def close(self) -> None:
         """Give up what was not read."""
+        if not self.stream.has_ended:
+            self.lost()
         self.link.forget(self.stream)
 
 
@@ -212,9 +217,11 @@ async def _attempt(
     left_s = deadline - asyncio.get_running_loop().time()
     head = msgspec.structs.replace(asked.head, deadline_ms=max(1, int(left_s * 1000)), record=record)
     stream = link.open(encode(head), end=body.complete and not body.first)
+    # A client that gets no answer, or half of one, may come back with the same write.
+    keep_in_mind = partial(noted.note, asked.tenant, asked.head.headers, record)
     timer = asyncio.get_running_loop().call_at(deadline, stream.break_off, TooLate())
     try:
-        return Carried(await _ask(stream, body), stream, link, record)
+        return Carried(await _ask(stream, body), stream, link, keep_in_mind)
     except StreamFailed as failed:
         outcome = _reported(agent, failed.payload, safe=safe)
     except LinkLost as lost:
@@ -237,8 +244,7 @@ async def _attempt(
         outcome = _Mishap(sent=True, problem=late, final=True)
     except BaseException:
         if not link.is_unsent(stream):
-            # The client has left, and may come back with the same write.
-            noted.note(asked.tenant, asked.head.headers, record)
+            keep_in_mind()
         link.forget(stream)
         raise
     finally:

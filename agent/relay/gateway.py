@@ -223,7 +223,6 @@ class Gateway:
                 last = self.admission.draining
                 response = await deliver(request, outcome, identity, self.limits.request_s, last=last)
             except AgentError as failure:
-                self.agents.unknown.note(tenant, head.headers, outcome.record)
                 words = str(failure) if isinstance(failure, Stalled) else "the link broke"
                 problem = answers.answer_lost(outcome.link.peer.name, outcome.head.status, words)
                 response = self._problem(problem, identity)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+import aiohttp
 import pytest
 from aiohttp import web
 from yarl import URL
@@ -103,7 +104,25 @@ async def be_told_that_nobody_knows(chain, client, host):
     assert (await asked)[0] == 504
 
 
-@pytest.mark.parametrize("first", [never_mind, be_told_that_nobody_knows])
+async def get_half_an_answer(chain, client, host):
+    """See the answer begin, and not end."""
+
+    async def half(request):
+        response = web.StreamResponse(status=201)
+        response.content_length = 2
+        await response.prepare(request)
+        await response.write(b"{")
+        await asyncio.Event().wait()
+
+    host.answer = half
+    async with client.post(chain.address(), data=b"{}", headers={"Idempotency-Key": "mine"}) as response:
+        assert response.status == 201
+        await chain.kill("one")
+        with pytest.raises(aiohttp.ClientPayloadError):
+            await response.read()
+
+
+@pytest.mark.parametrize("first", [never_mind, be_told_that_nobody_knows, get_half_an_answer])
 async def test_a_client_that_sends_a_write_again_is_answered_only_by_a_host_that_knows_of_it(
     chain, host, client, papers, first
 ):
