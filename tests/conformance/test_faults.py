@@ -7,6 +7,7 @@ import time
 from urllib.parse import urlsplit
 
 import pytest
+from sqlalchemy import event
 
 from connector_host.connectors.contract import Add, Modify, Query
 from connector_host.connectors.errors import Busy, ConnectorError, InDoubt, Unavailable
@@ -68,9 +69,12 @@ async def test_a_connection_lost_during_the_commit_is_in_doubt(employees, behind
 async def test_a_connection_lost_before_the_commit_is_tried_again_once(employees, behind_proxy):
     connector, proxy = behind_proxy
     await connector.export(Add({"Login": "first", "Name": "x"}))
+    connected = []
+    event.listen(connector._writing, "connect", lambda *_: connected.append(1))
     proxy.cut_after(b"INSERT")
     done = await connector.export(ANNA)
     assert done.written
+    assert len(connected) == 1, "one new connection is enough"
     assert employees.execute("""SELECT count(*) FROM "Employees" WHERE "Login" = 'anna'""")[0][0] == 1
 
 

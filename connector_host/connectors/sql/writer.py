@@ -330,6 +330,8 @@ class Writer:
         try:
             if self._connection is not None:
                 self._connection.rollback()
+                if self._connection.invalidated:  # lost: whatever is asked of it now would connect it anew
+                    self._disconnect()
         except SQLAlchemyError:
             self._disconnect()
         self._let_go()
