@@ -25,6 +25,8 @@ class Happened(StrEnum):
     LOCKED = "locked"
     TIME_LIMIT = "time limit"
     CONNECTION = "connection"
+    CROWDED = "too many connections"
+    """The server answers, but has no connection left for anybody, or for this login."""
     LOGIN = "login"
     NO_DRIVER = "no driver"
     """The ODBC driver or the data source is not known on this machine."""
@@ -63,7 +65,7 @@ CODES: Mapping[str, Mapping[str, Happened]] = {
         "57P03": _H.CONNECTION,
         "57P05": _H.CONNECTION,
         "25P03": _H.CONNECTION,
-        "53300": _H.CONNECTION,
+        "53300": _H.CROWDED,
         "3D000": _H.LOGIN,
         "28": _H.LOGIN,
         "42501": _H.DENIED,
@@ -88,7 +90,8 @@ CODES: Mapping[str, Mapping[str, Happened]] = {
         **dict.fromkeys(("1213", "1020"), _H.DEADLOCK),
         "1205": _H.LOCKED,
         **dict.fromkeys(("1969", "3024", "1317"), _H.TIME_LIMIT),
-        **dict.fromkeys(("1040", "1053", "1159", "1160", "1161", "1203", "1226", "1927"), _H.CONNECTION),
+        **dict.fromkeys(("1053", "1159", "1160", "1161", "1927"), _H.CONNECTION),
+        **dict.fromkeys(("1040", "1203", "1226"), _H.CROWDED),
         **dict.fromkeys(("2002", "2003", "2005", "2006", "2013", "2014", "2026", "2055", "4031", "0"), _H.CONNECTION),
         **dict.fromkeys(("1045", "1044", "1049", "1698", "1130"), _H.LOGIN),
         **dict.fromkeys(("1142", "1143", "1227", "1370"), _H.DENIED),
@@ -122,7 +125,8 @@ CODES: Mapping[str, Mapping[str, Happened]] = {
         **dict.fromkeys(("271", "544"), _H.COMPUTED),
         **dict.fromkeys(("1205", "3960", "3961"), _H.DEADLOCK),
         "1222": _H.LOCKED,
-        **dict.fromkeys(("64", "233", "258", "10053", "10054", "10060", "10928", "10929"), _H.CONNECTION),
+        **dict.fromkeys(("64", "233", "258", "10053", "10054", "10060", "10929"), _H.CONNECTION),
+        "10928": _H.CROWDED,
         **dict.fromkeys(("40197", "40501", "40613", "49918", "49919", "49920", "596"), _H.CONNECTION),
         **dict.fromkeys(("18456", "4060"), _H.LOGIN),
         **dict.fromkeys(("229", "230", "297", "300"), _H.DENIED),
@@ -149,7 +153,8 @@ CODES: Mapping[str, Mapping[str, Happened]] = {
         **dict.fromkeys(("ORA-00028", "ORA-00031", "ORA-01033", "ORA-01034", "ORA-01089", "ORA-01090"), _H.CONNECTION),
         **dict.fromkeys(("ORA-03113", "ORA-03114", "ORA-03135", "ORA-01012", "ORA-02396"), _H.CONNECTION),
         **dict.fromkeys(("ORA-12170", "ORA-12514", "ORA-12516", "ORA-12520", "ORA-12521", "ORA-12541"), _H.CONNECTION),
-        **dict.fromkeys(("ORA-12505", "ORA-12537", "ORA-12547", "ORA-00018", "ORA-00020", "ORA-12519"), _H.CONNECTION),
+        **dict.fromkeys(("ORA-12505", "ORA-12537", "ORA-12547", "ORA-12519"), _H.CONNECTION),
+        **dict.fromkeys(("ORA-00018", "ORA-00020", "ORA-02391"), _H.CROWDED),
         **dict.fromkeys(("DPY-1001", "DPY-4011", "DPY-6000", "DPY-6001", "DPY-6003", "DPY-6005"), _H.CONNECTION),
         **dict.fromkeys(("DPY-4027", "DPY-6010", "DPY-4010"), _H.CONNECTION),
         **dict.fromkeys(("ORA-01017", "ORA-28000", "ORA-28001", "ORA-01045", "ORA-01005"), _H.LOGIN),

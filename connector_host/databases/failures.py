@@ -57,6 +57,11 @@ TURNED_AWAY = re.compile(
 """What PostgreSQL says where it answered but does not want the login. No driver hands out the SQLSTATE of a connection
 that did not come about (psycopg has none, psqlODBC says 08001 to everything), so only there the words decide."""
 
+CROWDED = re.compile(
+    r"sorry, too many clients already|remaining connection slots are reserved|too many connections for (role|database) "
+)
+"""What it says where it has no connection left, of which no driver hands out the SQLSTATE either."""
+
 VENDOR_WITHIN = 60
 """Characters of a message within which the tags of its speakers stand; what follows may be anybody's words."""
 
@@ -91,9 +96,11 @@ def understand(error: SQLAlchemyError, database: str) -> Failure:
         happened = Happened.CONNECTION
     if code in ("08", "08001") and TURNED_AWAY.search(text):
         happened = Happened.LOGIN
+    if (database, code) in (("postgresql", "08"), ("postgresql", "08001")) and CROWDED.search(text):
+        happened = Happened.CROWDED
     if (database, code) == ("mssql", "8115") and IDENTITY_IN_TEXT in text:
         happened = Happened.EXHAUSTED
-    if error.connection_invalidated and happened not in (Happened.LOGIN, Happened.NO_DRIVER):
+    if error.connection_invalidated and happened not in (Happened.LOGIN, Happened.NO_DRIVER, Happened.CROWDED):
         happened = Happened.CONNECTION
     return Failure(happened, code, _names(origin, text))
 

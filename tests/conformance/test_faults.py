@@ -279,6 +279,22 @@ async def test_a_wrong_password_is_told_apart_from_a_server_that_is_down(employe
     await connector.close()
 
 
+async def test_a_server_without_a_connection_left_is_told_apart_from_one_that_is_down(employees):
+    employees.only("postgresql", "mariadb")
+    employees.execute("DROP USER IF EXISTS crowd")
+    if employees.database == "postgresql":
+        employees.execute("CREATE USER crowd PASSWORD 'crowd' CONNECTION LIMIT 0")
+    else:
+        employees.execute("CREATE USER crowd IDENTIFIED BY 'crowd' WITH MAX_USER_CONNECTIONS 1")
+        employees.execute('GRANT ALL ON "Employees" TO crowd')
+    connector = employees.open(database=employees.url.replace("scim@", "crowd@"), password="crowd", writers=1)
+    with pytest.raises(Unavailable, match="no more connections"):
+        await connector.export(ANNA)
+    assert [finding.subject for finding in await connector.check()] == ["connections"]
+    await connector.close()
+    employees.execute("DROP USER crowd")
+
+
 async def test_a_login_without_rights_is_denied_and_check_names_the_missing_right(employees):
     employees.only("postgresql", "mariadb")
     employees.execute("DROP USER IF EXISTS poor")

@@ -63,6 +63,8 @@ class Odbc(Exception):
         ("postgresql", Odbc("23505", '[23505] ERROR: duplicate key "k"'), Happened.UNIQUE),
         ("postgresql", Odbc("HY000", "[HY000] internal SAVEPOINT failed (8)"), Happened.CONNECTION),
         ("postgresql", Odbc("08001", "[08001] FATAL:  password authentication failed"), Happened.LOGIN),
+        ("postgresql", Odbc("08001", "[08001] FATAL:  sorry, too many clients already"), Happened.CROWDED),
+        ("mysql", pymysql.err.OperationalError(1040, "Too many connections"), Happened.CROWDED),
         ("postgresql", Odbc("08001", "[08001] fe_sendauth: no password supplied"), Happened.LOGIN),
         ("postgresql", Odbc("08001", '[08001] FATAL:  role "x" is not permitted to log in'), Happened.LOGIN),
         ("postgresql", Odbc("08006", "[08006] authentication failed, said the user"), Happened.CONNECTION),

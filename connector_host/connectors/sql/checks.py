@@ -69,7 +69,7 @@ def _findings(engine: Engine, dialect: Dialect, settings: SqlSettings, known: Kn
 
 def _broken_off(found: Sequence[Finding], failure: Failure, dialect: Dialect) -> list[Finding]:
     """Return what the error adds to what was found before it: nothing where the missing rights were named already."""
-    if not found or failure.happened in (Happened.CONNECTION, Happened.LOGIN, Happened.NO_DRIVER):
+    if not found or failure.happened in (Happened.CONNECTION, Happened.CROWDED, Happened.LOGIN, Happened.NO_DRIVER):
         return [_unreachable(failure.happened, dialect)]
     if failure.happened is Happened.DENIED:
         named = any(one.subject == "privileges" and one.level is Level.FAILURE for one in found)
@@ -86,6 +86,13 @@ def _unreachable(happened: Happened, dialect: Dialect) -> Finding:
                 "driver",
                 "The ODBC driver or data source is not installed on this machine.",
                 f"Install {dialect.driver_from}, or write the driver's name in ?driver= as `odbcinst -q -d` spells it.",
+            )
+        case Happened.CROWDED:
+            return Finding(
+                Level.FAILURE,
+                "connections",
+                "The database takes no more connections: its limit, or the login's, is reached.",
+                "Raise the limit, close what others leave open, or lower `readers` and `writers`.",
             )
         case Happened.LOGIN:
             return Finding(

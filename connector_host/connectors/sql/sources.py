@@ -44,7 +44,10 @@ STATED: Mapping[str, Kind] = {
 """The types that a configuration may state."""
 
 PASSING = frozenset(
-    (Happened.CONNECTION, Happened.LOGIN, Happened.NO_DRIVER, Happened.TIME_LIMIT, Happened.LOCKED, Happened.DEADLOCK)
+    {
+        *(Happened.CONNECTION, Happened.CROWDED, Happened.LOGIN, Happened.NO_DRIVER),
+        *(Happened.TIME_LIMIT, Happened.LOCKED, Happened.DEADLOCK),
+    }
 )
 """What is no word about the query."""
 

@@ -59,6 +59,9 @@ OF_THE_SYSTEM: Mapping[Happened, Callable[[], ConnectorError]] = {
     Happened.LOCKED: lambda: Busy("The row or the database is locked by somebody else.", retry_after_s=1),
     Happened.TIME_LIMIT: lambda: Busy("The database took longer than the time limit for one statement."),
     Happened.CONNECTION: lambda: Unavailable("The database cannot be reached."),
+    Happened.CROWDED: lambda: Unavailable(
+        "The database takes no more connections: its limit, or our login's, is reached."
+    ),
     Happened.LOGIN: lambda: Unavailable(
         "The database does not accept our login, or there is no such database.", retry_after_s=60
     ),

@@ -36,6 +36,10 @@ TOLD: Final[Mapping[Happened, tuple[str, str]]] = {
         "the database of the source cannot be reached, or broke off",
         "Look at host and port in `database`, and whether the server runs.",
     ),
+    Happened.CROWDED: (
+        "the database of the source takes no more connections: its limit, or the login's, is reached",
+        "Raise the limit, or close what others leave open.",
+    ),
     Happened.LOGIN: (
         "the database of the source does not accept the login, or there is no such database",
         "Look at the login and the name in `database`, and at the password in `secret_file`.",
