@@ -167,6 +167,31 @@ async def test_a_client_with_much_to_do_does_not_hold_up_one_with_little(connect
     assert done.index("single") < 15
 
 
+async def test_a_client_that_lists_much_holds_up_nobody_else(file):
+    connector = opened(file, readers=1)
+    await connector.export(user(1))
+    done = []
+
+    async def note(name, origin, read):
+        with working_for(origin):
+            await read
+        done.append(name)
+
+    held = sqlite3.connect(file, isolation_level=None)
+    held.execute("BEGIN EXCLUSIVE")
+    waiting = [asyncio.create_task(note("many", "many", connector.search(Query()))) for _ in range(100)]
+    await asyncio.sleep(0.1)
+    waiting.append(asyncio.create_task(note("list", "other", connector.search(Query()))))
+    waiting.append(asyncio.create_task(note("read", "many", connector.read("user1"))))
+    await asyncio.sleep(0.1)
+    held.execute("ROLLBACK")
+    await asyncio.gather(*waiting)
+    held.close()
+    await connector.close()
+    assert done.index("read") < 10
+    assert done.index("list") < 10
+
+
 async def test_a_full_queue_tells_when_to_come_back_and_lets_another_client_in(connector, held, monkeypatch):
     monkeypatch.setattr(writer, "QUEUE_MAX", 8)
 

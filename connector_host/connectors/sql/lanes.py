@@ -21,7 +21,7 @@ class Full(Exception):
 
 
 class Lanes(Generic[Item]):
-    """The queue; any thread may put, one takes."""
+    """The queue; any thread may put and take."""
 
     def __init__(self) -> None:
         self._lanes: OrderedDict[str, deque[Item]] = OrderedDict()

@@ -1,5 +1,6 @@
 """Readers: threads with a connection each that answer reads, and answer those that wait for one entry together.
 
+Those come before long lists, which wait in a lane for each origin, so that nobody's lists hold up anybody else.
 Each statement is a transaction of its own, so a read costs one round trip. A connection that was lost is replaced
 once, since a read may always be repeated.
 """
@@ -19,7 +20,9 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from connector_host.connectors.errors import Busy, Unavailable
+from connector_host.connectors.origins import current_origin
 from connector_host.connectors.sql.engines import discard
+from connector_host.connectors.sql.lanes import Full, Lanes
 from connector_host.connectors.sql.sqlstate import to_error
 from connector_host.databases.codes import Happened
 from connector_host.databases.failures import Failure, understand
@@ -38,7 +41,10 @@ TOGETHER_MAX = 64
 TOGETHER_AT_ONCE = 2
 """Such queries under way at once: whoever comes meanwhile waits for the next one, which then reads for many."""
 QUEUE_MAX = 2_000
-"""Reads that may wait; more are turned away as Busy."""
+"""Reads of each kind that may wait; more are turned away as Busy."""
+
+ASK, POINTS = "ask", "points"
+"""What a thread is told: take the next read, or what waits together."""
 
 Key = TypeVar("Key", bound=Hashable)
 Answer: TypeAlias = tuple[asyncio.Future[Any], Any]
@@ -63,7 +69,7 @@ class _Point:
 
 
 class Readers:
-    """A few threads before one engine, all of which take from one queue."""
+    """A few threads before one engine, all of which are told by one queue what there is to do."""
 
     def __init__(
         self, engine: Engine, database: str, count: int, *, name: str, notice: Callable[[Failure], None]
@@ -71,7 +77,8 @@ class Readers:
         self._engine = engine
         self._database = database
         self._notice = notice
-        self._queue: queue.SimpleQueue[_Ask | str | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self._asks: Lanes[_Ask] = Lanes()
         self._points = _Points(self._queue)
         self._is_closed = False
         self._threads = [
@@ -83,20 +90,26 @@ class Readers:
     @property
     def waiting(self) -> int:
         """How many reads wait."""
-        return self._queue.qsize() + len(self._points)
+        return len(self._asks) + len(self._points)
 
     async def run(self, work: Callable[[Connection], Result]) -> Result:
         """Run blocking work on a connection; raises a ConnectorError in place of a driver's error."""
-        self._demand_room()
+        self._demand_open()
         promise: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
-        self._queue.put(_Ask(work, promise))
+        try:
+            self._asks.put(_Ask(work, promise), current_origin(), QUEUE_MAX)
+        except Full:
+            raise _too_many() from None
+        self._queue.put(ASK)
         return await promise
 
     async def point(
         self, key: Key, read_many: Callable[[Connection, list[Key]], Mapping[Key, Result | None]]
     ) -> Result | None:
         """Return what `read_many` finds for one key; keys that wait together for an equal `read_many` are one call."""
-        self._demand_room()
+        self._demand_open()
+        if len(self._points) >= QUEUE_MAX:
+            raise _too_many()
         promise: asyncio.Future[Result | None] = asyncio.get_running_loop().create_future()
         self._points.add(_Point(key, read_many, promise))
         return await promise
@@ -109,23 +122,22 @@ class Readers:
         for thread in self._threads:
             thread.join()
 
-    def _demand_room(self) -> None:
+    def _demand_open(self) -> None:
         if self._is_closed:
             raise Unavailable("The service is stopping.")
-        if self.waiting >= QUEUE_MAX:
-            raise Busy("Too many reads are waiting for the database.", retry_after_s=2)
 
     # ── the threads ───────────────────────────────────────────────────────────────────────────────────────────────
 
     def _serve(self) -> None:
         session = _Session(self._engine, self._database, self._notice)
         while (what := self._queue.get()) is not None:
-            if isinstance(what, _Ask):
-                if what.promise.cancelled():  # nobody waits any more
-                    continue
-                _deliver([(what.promise, session.outcome(what.work))])
-            else:
+            # However many wait with long lists: what is soon read does not wait for all of them.
+            if what != ASK or self._points.may_be_read:
                 self._answer_points(session)
+            if what == ASK:
+                for ask in self._asks.take(1):
+                    if not ask.promise.cancelled():  # somebody still waits
+                        _deliver([(ask.promise, session.outcome(ask.work))])
         while self._points:
             self._answer_points(session)
         session.close()
@@ -146,6 +158,10 @@ class Readers:
         return answers
 
 
+def _too_many() -> Busy:
+    return Busy("Too many reads are waiting for the database.", retry_after_s=2)
+
+
 def _read(session: _Session, read_many: ReadMany, keys: list[Any]) -> Mapping[Any, Any]:
     """Return what is found for each key, or its error; a key that the database refuses fails alone."""
     found = session.outcome(lambda connection: read_many(connection, keys))
@@ -163,7 +179,7 @@ class _Points:
     enough of such queries are under way: then when one of them ends.
     """
 
-    def __init__(self, threads: queue.SimpleQueue[_Ask | str | None]) -> None:
+    def __init__(self, threads: queue.SimpleQueue[str | None]) -> None:
         self._threads = threads
         self._waiting: deque[_Point] = deque()
         self._telling_in: asyncio.AbstractEventLoop | None = None
@@ -173,6 +189,11 @@ class _Points:
 
     def __len__(self) -> int:
         return len(self._waiting)
+
+    @property
+    def may_be_read(self) -> bool:
+        """Whether somebody waits, and not enough queries are under way already."""
+        return bool(self._waiting) and self._under_way < TOGETHER_AT_ONCE
 
     def add(self, point: _Point) -> None:
         """Wait with the others; called in an event loop."""
@@ -215,9 +236,9 @@ class _Points:
         Without the lock, for which the event loop would wait while its holder waits for the interpreter: whoever adds
         looks here afterwards, and so does every thread after it took its share.
         """
-        if self._waiting and not self._is_told and self._under_way < TOGETHER_AT_ONCE:
+        if self.may_be_read and not self._is_told:
             self._is_told = True
-            self._threads.put("points")
+            self._threads.put(POINTS)
 
 
 class _Session:
