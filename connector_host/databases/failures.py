@@ -147,8 +147,8 @@ def _code(origin: BaseException, text: str, database: str) -> str:
         # Below 1,000 are numbers of the driver's own, save one that the storage engine has.
         is_servers = native is not None and (len(native[1]) > 3 or native[1] == NUMBERS_END)  # noqa: PLR2004 - the same
         return native[1] if database == "mysql" and native and is_servers else first
-    # psycopg has no SQLSTATE where it could not speak with the server at all, or was turned away by it.
-    return "08"
+    # psycopg has no SQLSTATE of a value that it cannot read, nor where it could not speak with the server at all.
+    return "" if type(origin).__name__ == "DataError" else "08"
 
 
 def _oracle_code(origin: BaseException, text: str) -> str:

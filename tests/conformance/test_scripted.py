@@ -110,6 +110,26 @@ async def test_the_row_that_hands_out_the_anchor_may_have_columns_of_any_name(jo
         await connector.close()
 
 
+async def test_check_names_what_the_statements_do_not_pass_on(joined):
+    """A directory would be answered with success, and again in each cycle."""
+    exports = {
+        **EXPORTS,
+        "update": ["UPDATE person SET name = :name WHERE login = :login"],
+        "after_create": ["UPDATE person SET id = :id WHERE login = :login"],
+    }
+    mapped = {"id": "externalId", "name": "displayName", "email": "emails.value"}
+    connector = joined.open(
+        table="joined", anchor="login", accept_unenforced_anchor=True, exports=exports, attributes=mapped
+    )
+    try:
+        found = {one.subject: one.fact for one in await connector.check() if one.subject.startswith("exports.")}
+        assert found == {
+            "exports.update": "Nothing in it stands for id, email: what a directory sends there is not kept."
+        }
+    finally:
+        await connector.close()
+
+
 @pytest.mark.parametrize(
     ("operation", "statements", "words"),
     [

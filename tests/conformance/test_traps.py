@@ -258,6 +258,21 @@ async def test_3_3_16_text_that_is_too_long_is_refused_and_never_cut(platform):
     await connector.close()
 
 
+async def test_3_3_17_text_that_is_no_unicode_stops_no_page(platform):
+    platform.only("sqlite")
+    table(platform, "id int PRIMARY KEY, name text")
+    platform.execute("""INSERT INTO "Trap" VALUES (1, CAST(X'FF41' AS text)), (2, 'Anna')""")
+    connector = platform.open(table="Trap", anchor="id", accept_unenforced_anchor=True)
+    try:
+        by_anchor = {entry.anchor: entry.values for entry in (await connector.search(Query())).entries}
+        assert by_anchor["2"]["name"] == "Anna"
+        if platform.driver == "native":  # the ODBC driver leaves out what it cannot read
+            assert by_anchor["1"]["name"] is None
+            assert "name" in {one.subject for one in await connector.check() if "does not allow" in one.fact}
+    finally:
+        await connector.close()
+
+
 async def test_3_3_18_a_missing_driver_and_a_missing_data_source_are_said_to_be_missing(platform):
     if platform.driver == "native":
         pytest.skip("is about ODBC")

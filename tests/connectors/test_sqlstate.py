@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 
+import psycopg
 import pymysql
 import pytest
 from sqlalchemy.exc import DBAPIError
@@ -58,6 +59,8 @@ class Odbc(Exception):
         ("postgresql", Odbc("P0001", "[P0001] ERROR: connection lost;\nError (1) (SQLExecDirectW)"), Happened.RULE),
         ("postgresql", Odbc("22P02", '[22P02] ERROR: invalid input: "server has gone away"'), Happened.BAD_VALUE),
         ("postgresql", Psycopg2('relation "x" does not exist'), Happened.SCHEMA),
+        ("postgresql", psycopg.DataError("time not supported by Python: hour 24"), Happened.OTHER),
+        ("postgresql", psycopg.OperationalError("server closed the connection unexpectedly"), Happened.CONNECTION),
         ("postgresql", Odbc("XX000", "[XX000] ERROR: connection lost"), Happened.OTHER),
         ("postgresql", Odbc("40P01", "[40P01] ERROR: deadlock detected"), Happened.DEADLOCK),
         ("postgresql", Odbc("23505", '[23505] ERROR: duplicate key "k"'), Happened.UNIQUE),

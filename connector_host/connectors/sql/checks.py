@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
+from connector_host.connectors.contract import Mutability
 from connector_host.connectors.errors import Denied
 from connector_host.connectors.sql import anchors, privileges, queries, shapes, sources, views
 from connector_host.connectors.sql.columns import Unfit
@@ -159,6 +160,7 @@ def _table(connection: Connection, dialect: Dialect, settings: SqlSettings, know
         yield Finding(Level.FAILURE, subject, text, "Change the configuration or the table, and check again.")
         return
     yield from _privileges(connection, shape, settings)
+    yield from _lost(shape, settings)
     yield from _anchor(connection, shape, settings)
     yield from check_indexes(connection, shape, settings)
     yield from _columns(facts, shape, settings)
@@ -197,6 +199,33 @@ def _own_statements(shape: Shape) -> Iterator[Finding]:
         keys = ", ".join(f"exports.{operation}" for operation in shape.scripts)
         words = f"What {keys} needs beyond this table is not looked at: a dry run tells whether the login may do it."
         yield Finding(Level.OK, "exports", words)
+
+
+def _lost(shape: Shape, settings: SqlSettings) -> Iterator[Finding]:
+    """Say what is mapped and left out by the administrator's own statements: a directory hears of success all the same.
+
+    What is not mapped may well be computed.
+    """
+    for operation in ("create", "update"):
+        if left_out := [name for name in _left_out(shape, operation) if name in settings.attributes]:
+            yield Finding(
+                Level.WARNING,
+                f"exports.{operation}",
+                f"Nothing in it stands for {', '.join(left_out)}: what a directory sends there is not kept.",
+                "Pass it on as a parameter, or take it out of `attributes`.",
+            )
+
+
+def _left_out(shape: Shape, operation: str) -> list[str]:
+    """Return what clients may write, and no parameter of the administrator's own statements stands for."""
+    if operation not in shape.scripts:
+        return []
+    passed_on = frozenset[str]().union(*(script.passes_on for script in shape.scripts_of(operation).values()))
+    return [
+        name
+        for name, column in shape.columns.items()
+        if not (name in passed_on or column is shape.anchor or column.attribute.mutability is Mutability.READ_ONLY)
+    ]
 
 
 def _anchor(connection: Connection, shape: Shape, settings: SqlSettings) -> Iterator[Finding]:

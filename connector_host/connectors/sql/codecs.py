@@ -134,6 +134,8 @@ def _clock(given: object) -> time:
             if given.days:
                 raise ValueError
             return (moments.EPOCH + given).time()
+        case str() if given.startswith("24"):  # midnight to later versions of Python, and to some databases
+            raise ValueError
         case _:
             return time.fromisoformat(str(given))
 

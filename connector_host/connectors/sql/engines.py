@@ -245,6 +245,14 @@ def _read_as_text(connection: Any) -> None:  # noqa: ANN401 - the driver's door
         connection.adapters.register_loader(name, TextLoader)
 
 
+def _text_or_bytes(raw: bytes) -> str | bytes:
+    """Read text that is no UTF-8, which SQLite keeps like any other, as bytes: one such row would stop a whole page."""
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return raw
+
+
 def _set_up_sqlite(engine: Engine, statement_s: float, purpose: Purpose) -> None:
     """Take the write lock at the start: a transaction that reads first and writes then fails at once (§3.5)."""
     if purpose != "reading":
@@ -260,6 +268,7 @@ def _set_up_sqlite(engine: Engine, statement_s: float, purpose: Purpose) -> None
 
     @event.listens_for(engine, "connect")
     def limit(connection: Any, _: object) -> None:  # noqa: ANN401 - the driver's door
+        connection.text_factory = _text_or_bytes
         key = id(connection)
         connection.set_progress_handler(lambda: time.monotonic() > deadlines.get(key, float("inf")), PROGRESS_OPCODES)
 

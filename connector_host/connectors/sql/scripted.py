@@ -69,6 +69,11 @@ class Script:
         """Return whether a procedure is called, or something is said that may end the transaction like one."""
         return any(first_word(statement.text) not in ROWS for statement, _ in self.statements)
 
+    @property
+    def passes_on(self) -> frozenset[str]:
+        """Return the attributes that its parameters stand for."""
+        return frozenset(name for _, parameters in self.statements for name in parameters.values())
+
     def run(self, connection: Connection, values: Mapping[str, object], *, any_rows: bool = False) -> Done:
         """Execute the statements with the values by attribute name.
 
