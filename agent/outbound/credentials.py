@@ -7,6 +7,7 @@ that was enrolled anew needs no restart.
 from __future__ import annotations
 
 import asyncio
+import tempfile
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
@@ -152,6 +153,7 @@ async def enrol(settings: AgentSettings, relay: URL, state: Path, token: str) ->
 
     Raises EnrolmentRefused with the relay's reason, and ConfigurationError where files cannot be used.
     """
+    _prepare(state)
     key, request = new_request()
     wanted = EnrolmentRequest(settings.tenant, token, settings.name, request.decode())
     data, url, way = msgspec.json.encode(wanted), relay / "enroll", Way(settings).to(relay)
@@ -172,11 +174,21 @@ async def enrol(settings: AgentSettings, relay: URL, state: Path, token: str) ->
     return _keep(state, key, answer)
 
 
+def _prepare(state: Path) -> None:
+    """Make the folder, and see that it can be written, before a token is spent; raises ConfigurationError."""
+    try:
+        make_folder(state, 0o700)
+        with tempfile.TemporaryFile(dir=state):
+            pass
+    except OSError as failure:
+        mend = "run this with the agent's account, or as root; the token is still good"
+        raise ConfigurationError(f"agent.state: {state} cannot be written ({failure.strerror}): {mend}.") from failure
+
+
 def _keep(state: Path, key: ec.EllipticCurvePrivateKey, answer: EnrolmentAnswer) -> Identity:
     authority, certificate = answer.authority.encode(), answer.certificate.encode()
     _judge(key, certificate, authority)  # before anything is written: whoever is enrolled stays so
     try:
-        make_folder(state, 0o700)
         write_public(state / AUTHORITY_FILE, authority)
         _write(state, key, certificate)
     except OSError as failure:

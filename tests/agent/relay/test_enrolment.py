@@ -80,6 +80,15 @@ async def test_a_name_in_letters_that_take_more_bytes_than_one_is_a_name(chain, 
     assert identity.certificate.subject.rfc4514_string().startswith("CN=Bürö-Bürö-")
 
 
+async def test_a_folder_that_cannot_be_written_costs_no_token(chain, host):
+    await chain.start_relay()
+    token = invite(chain)
+    (chain.folder / "file").write_text("")
+    with pytest.raises(ConfigurationError, match=r"agent\.state: .* cannot be written .*the token is still good"):
+        await enrolled(chain, host, token, state=chain.folder / "file" / "state")
+    await enrolled(chain, host, token)
+
+
 async def test_a_token_is_good_for_one_agent(chain, host):
     await chain.start_relay()
     token = invite(chain)
