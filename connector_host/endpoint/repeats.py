@@ -77,6 +77,11 @@ def carry_out_once(outcomes: Record | None) -> Middleware:
     return once
 
 
+_UNFINISHED: Final = (
+    f"This write was begun before, under the same {HEADER} or nonce, and how it ended is unknown: the host stopped, or "
+    "the database was lost or too slow. It may or may not have been carried out. Read the user, and send what is still "
+    "to do under a new key."
+)
 _NO_RECORD: Final = (
     "Signed writes are carried out once, and the host cannot keep a record of them: its state folder is not writable."
 )
@@ -142,7 +147,7 @@ def _again(request: web.Request, recorded: Recorded, digest: bytes) -> web.Strea
             request, 422, f"The {HEADER}, or the nonce, came with another request before; use a new one for each write."
         )
     if recorded.answer is None:
-        return _refuse(request, 504, answers.UNKNOWN_OUTCOME)
+        return _refuse(request, 504, _UNFINISHED)
     _LOG.info(events.REQUEST_REPLAYED, status=recorded.answer.status)
     return web.Response(body=recorded.answer.body, status=recorded.answer.status, headers=recorded.answer.headers)
 

@@ -120,7 +120,9 @@ async def test_a_write_that_a_dying_process_left_open_is_unknown_and_not_carried
     async with recorded(tmp_path) as scim:
         answer = await scim.call("POST", "/Users", data=body, headers=KEY)
         assert answer.status == 504
+        assert "begun before" in answer.body["detail"]
         assert "may or may not" in answer.body["detail"]
+        assert "under a new key" in answer.body["detail"]
         assert not scim.rows()
 
 
