@@ -158,12 +158,17 @@ def test_a_host_that_is_told_to_stop_while_it_starts_does_not_wait_for_its_worke
     add(configured, "workers = 2")
     with configured.start("serve", stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
-        while not (worker := children.read_text(encoding="ascii").split()):
+        # Not before it is a program of its own: until then the host itself waits for it, in the kernel (vfork).
+        while not (worker := children.read_text(encoding="ascii").split()) or not runs(worker[0], COMMAND):
             time.sleep(0.02)
         os.kill(int(worker[0]), signal.SIGSTOP)
         process.send_signal(signal.SIGTERM)
         _, log = process.communicate(timeout=60)
     assert (process.returncode, "host.started" in log) == (0, False), log
+
+
+def runs(pid, command):
+    return "\0".join(command).encode() in Path(f"/proc/{pid}/cmdline").read_bytes()
 
 
 def test_a_first_worker_that_cannot_be_had_is_one_clear_line(configured, monkeypatch, capsys):
