@@ -86,6 +86,19 @@ def test_what_is_no_address_to_listen_on_is_refused(write, listen):
     assert told == [f"FILE:2: host.listen: {listen!r} is no address: write one of this machine, or 0.0.0.0 for all."]
 
 
+@pytest.mark.parametrize("key", ["allow", "trusted_proxies"])
+def test_a_network_that_is_none_is_refused_and_makes_no_others_unknown(write, key):
+    [told] = mistakes(write(GOOD.replace("[host]", f'[host]\n{key} = ["127.0.0.1", "proxy.example.org"]')))
+    assert told.startswith(f"FILE:2: host.{key}: 'proxy.example.org' is neither an address nor a network")
+
+
+def test_metrics_have_a_port_of_their_own(write):
+    [told] = mistakes(write(GOOD.replace("[host]", "[host]\nport = 9000\nmetrics_port = 9000")))
+    assert told.startswith("FILE:3: host.metrics_port: 9000 is `port`, too")
+    apart = GOOD.replace("[host]", '[host]\nlisten = "192.0.2.1"\nport = 9000\nmetrics_port = 9000')
+    assert load(write(apart), {}).host.metrics_port == 9000
+
+
 @pytest.mark.parametrize("url", ["sqlite:///file:hr.db?uri=true", "sqlite+pysqlite:///FILE:/var/hr.db?mode=ro"])
 def test_a_file_of_sqlite_that_no_folder_can_be_put_before_is_refused(write, url):
     [told] = mistakes(write(GOOD.replace("sqlite:///hr.db", url)))

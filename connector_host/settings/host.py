@@ -8,11 +8,12 @@ from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Final, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from connector_host.settings.frozen import Settings
 
 _HOST_NAME: Final = re.compile(r"(?=.{1,253}$)[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*\.?")
+_ON_LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "0.0.0.0"})  # noqa: S104 - looked for, not listened on
 
 
 class HostSettings(Settings):
@@ -39,7 +40,7 @@ class HostSettings(Settings):
     state: Path = Path("state")
     """The folder for what must outlive a restart: the outcomes of writes that came with an idempotency key."""
     trusted_proxies: tuple[str, ...] = ("127.0.0.1", "::1")
-    """Addresses whose Forwarded headers are believed, so that `location` carries the address that the client used."""
+    """Addresses and networks whose Forwarded headers are believed, so that `location` is where the client can ask."""
     allow: tuple[str, ...] = Field(default=(), examples=[("10.0.0.0/8", "127.0.0.1")])
     """Addresses and networks that may call; empty is any. Behind a trusted proxy it is the client's own that counts."""
     client_authority: Path | None = Field(default=None, examples=["tls/clients.pem"])
@@ -78,15 +79,23 @@ class HostSettings(Settings):
                 raise ValueError(f"{listen!r} is no address: write one of this machine, or 0.0.0.0 for all") from None
         return listen
 
-    @field_validator("allow")
+    @field_validator("metrics_port")
     @classmethod
-    def _are_networks(cls, allow: tuple[str, ...]) -> tuple[str, ...]:
-        for text in allow:
+    def _is_another_port(cls, metrics_port: int | None, others: ValidationInfo) -> int | None:
+        listen, port = others.data.get("listen"), others.data.get("port")
+        if metrics_port and metrics_port == port and listen in _ON_LOOPBACK:
+            raise ValueError(f"{metrics_port} is `port`, too, which serves the directory: write another one")
+        return metrics_port
+
+    @field_validator("allow", "trusted_proxies")
+    @classmethod
+    def _are_networks(cls, networks: tuple[str, ...]) -> tuple[str, ...]:
+        for text in networks:
             try:
                 ip_network(text, strict=False)
             except ValueError:
                 raise ValueError(f"{text!r} is neither an address nor a network such as 10.0.0.0/8") from None
-        return allow
+        return networks
 
 
 class AuditSettings(Settings):
