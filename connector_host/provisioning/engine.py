@@ -102,7 +102,7 @@ class Engine:
                 if job is not None and not where.rests and due_at(job, where) <= clock.now().timestamp():
                     await self._try(name, job)
             except StateUnavailable as failure:
-                _LOG.error(events.PROVISIONING_FAILED, key=name, reason=type(failure).__name__)
+                _LOG.error(events.PROVISIONING_FAILED, key=name, reason=str(failure))
                 await self._pause(STATE_S)
             await self._pause(LOOK_S)
 

@@ -71,7 +71,6 @@ def test_paths_are_relative_to_the_folder_of_the_file(tmp_path):
         ("sqlite:///src.sqlite", "{}/src.sqlite"),
         ("sqlite+pysqlite:///data/src.sqlite?timeout=5", "{}/data/src.sqlite"),
         ("sqlite:////srv/src.sqlite", "/srv/src.sqlite"),
-        ("sqlite:///:memory:", ":memory:"),
         ("postgresql+psycopg://hr@db.example.org/hr", "hr"),
     ],
 )
@@ -165,6 +164,9 @@ def test_this_machine_and_what_is_encrypted_are_fine(model, document):
         (f'[provisioning]\nstate = "postgresql+psycopg://db:54x32/p"\n{JOB}', r"provisioning\.state: its port is none"),
         (f'[provisioning]\nstate = "postgresql+psycopg://db:99999/p"\n{JOB}', r"provisioning\.state: its port is none"),
         (f'[provisioning]\nstate = "provisioning.sqlite"\n{JOB}', r"provisioning\.state: is no SQLAlchemy URL"),
+        (f'[provisioning]\nstate = "mysql+pymysql://db/p"\n{JOB}', r"state: the state is kept in SQLite or PostgreSQL"),
+        (f'[provisioning]\nstate = "sqlite://"\n{JOB}', r"state: a database in memory forgets .* name a file"),
+        (f'[provisioning]\nstate = "sqlite:///:memory:"\n{JOB}', r"state: a database in memory forgets"),
         (source(type="ldap", url="ldaps://dc1:x", search_base="dc=x"), r"url: is no directory: write ldaps://HOST"),
         (
             f'[provisioning]\nstate = "sqlite:///file:x.db?uri=true"\n{JOB}',

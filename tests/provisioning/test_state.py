@@ -169,6 +169,21 @@ def test_a_state_that_cannot_be_kept_is_a_clear_error(url):
         State(url).migrate()
 
 
+def test_a_file_that_is_no_database_is_called_so(tmp_path):
+    (file := tmp_path / "people.csv").write_text("id,login\n" * 200)
+    with pytest.raises(ConfigurationError, match=r"provisioning\.state: the file is no SQLite database"):
+        State(f"sqlite:///{file}").migrate()
+    assert file.read_text().startswith("id,login\n")
+
+
+def test_a_database_that_is_not_there_is_told_with_the_mend(postgresql_url):
+    somewhere = sa.make_url(postgresql_url)
+    for url, words in ((somewhere.set(database="nowhere"), "is not there"), (somewhere.set(port=1), "host and port")):
+        with pytest.raises(ConfigurationError, match=words) as failure:
+            State(url.render_as_string(hide_password=False)).migrate()
+        assert str(somewhere.password) not in str(failure.value)
+
+
 def test_a_state_of_a_newer_version_is_a_clear_error(state):
     with state.engine.begin() as connection:
         connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))

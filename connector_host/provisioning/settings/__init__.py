@@ -73,7 +73,14 @@ class EngineSettings(Settings):
     @field_validator("state")
     @classmethod
     def _is_a_database(cls, state: str) -> str:
-        database_parts(state, "sqlite:///provisioning.sqlite or postgresql+psycopg://USER@HOST/DATABASE")
+        example = "sqlite:///provisioning.sqlite or postgresql+psycopg://USER@HOST/DATABASE"
+        database_parts(state, example)
+        scheme, _, rest = state.partition("://")
+        backend = scheme.partition("+")[0]
+        if backend not in ("sqlite", "postgresql"):
+            raise ValueError(f"the state is kept in SQLite or PostgreSQL: write {example}")
+        if backend == "sqlite" and rest.partition("/")[2].partition("?")[0] in ("", ":memory:"):
+            raise ValueError(f"a database in memory forgets who was provisioned: name a file ({example})")
         return state
 
 

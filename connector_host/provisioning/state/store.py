@@ -27,6 +27,7 @@ from connector_host.provisioning.state.records import (
     Staged,
 )
 from connector_host.provisioning.state.tables import FAILURES, INTENTS, JOBS, KEY_CHARS, LINKS, LOG, STAGED
+from connector_host.provisioning.state.troubles import said
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -76,7 +77,7 @@ class State:
                 config.attributes["connection"] = connection
                 command.upgrade(config, "head")
         except SQLAlchemyError as failure:
-            raise ConfigurationError(f"provisioning.state: cannot be used ({type(failure).__name__}).") from failure
+            raise ConfigurationError(f"provisioning.state: {self._said(failure)}.") from failure
         except CommandError as failure:
             raise ConfigurationError(
                 "provisioning.state: a newer version has changed its tables: install that version again."
@@ -93,7 +94,7 @@ class State:
             with self.engine.begin() as connection:
                 yield connection
         except SQLAlchemyError as failure:
-            raise StateUnavailable(f"the state cannot be written ({type(failure).__name__}).") from failure
+            raise StateUnavailable(f"the state cannot be written: {self._said(failure)}.") from failure
 
     @contextmanager
     def reading(self) -> Iterator[sa.Connection]:
@@ -102,7 +103,10 @@ class State:
             with self.engine.connect() as connection:
                 yield connection
         except SQLAlchemyError as failure:
-            raise StateUnavailable(f"the state cannot be read ({type(failure).__name__}).") from failure
+            raise StateUnavailable(f"the state cannot be read: {self._said(failure)}.") from failure
+
+    def _said(self, failure: SQLAlchemyError) -> str:
+        return said(failure, self.engine.dialect.name)
 
     # ── jobs ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
