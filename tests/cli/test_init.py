@@ -292,6 +292,14 @@ def test_what_another_product_exported_is_taken_over_under_the_same_url(folder):
     assert found["Resources"][0][urn]["FirstName"] == "Britta"
 
 
+def test_a_table_of_an_export_whose_schema_is_not_there_is_named_with_the_one_that_is(folder):
+    sample = Path(__file__).parents[1] / "setup" / "samples" / "ecma2host.xml"
+    done = folder.init("--from-ecma2host", sample, "--token-file", "token")
+    assert done.returncode == 1
+    assert "there is no dbo.Employees that the login can see, but there is Employees." in done.stderr
+    assert not (folder.path / "connector-host.toml").exists()
+
+
 def test_a_name_in_an_export_that_no_url_can_hold_is_changed_and_that_is_told(folder):
     sample = Path(__file__).parents[1] / "setup" / "samples" / "ecma2host.xml"
     text = (

@@ -58,7 +58,7 @@ def facts_of(connection: Connection, dialect: Dialect, settings: SqlSettings) ->
         return _of_query(connection, dialect, settings)
     facts = discovery.discover(connection, dialect, settings.table, settings.database_schema)
     if facts is None:
-        raise ConfigurationError(_missing_table(connection, dialect, settings.table, settings.database_schema))
+        raise ConfigurationError(missing_table(connection, dialect, settings.table, settings.database_schema))
     return replace(facts, columns=tuple(_meant(column, dialect, settings) for column in facts.columns))
 
 
@@ -77,7 +77,7 @@ def selection_of(settings: SqlSettings, database: str) -> Selection:
     return selecting.read(settings.query or "", database)
 
 
-def _missing_table(connection: Connection, dialect: Dialect, table: str, schema: str | None) -> str:
+def missing_table(connection: Connection, dialect: Dialect, table: str, schema: str | None) -> str:
     """Say that there is no such table, and which one may have been meant."""
     named = f"{schema}.{table}" if schema else table
     near = [one for one in discovery.relations(connection, dialect) if one.name.lower() == table.lower()]

@@ -22,6 +22,7 @@ from connector_host.connectors.sql import (
 from connector_host.connectors.sql.dialects import dialect_of
 from connector_host.connectors.sql.engines import open_engine, parse_url
 from connector_host.connectors.sql.passwords import password_of
+from connector_host.connectors.sql.sources import missing_table
 from connector_host.connectors.sql.sqlstate import translated
 from connector_host.connectors.survey import AnchorCandidate, TableSurvey
 from connector_host.errors import ConfigurationError
@@ -51,7 +52,7 @@ def survey_table(database: str, password: str | None, *, table: str, schema: str
     with _connected(database, password) as (connection, dialect):
         facts = discovery.discover(connection, dialect, table, schema)
         if facts is None:
-            raise ConfigurationError(f"table: there is no {table} that the login can see.")
+            raise ConfigurationError(missing_table(connection, dialect, table, schema))
         samples = sampling.sampled(connection, dialect, facts, _plain_settings(database, table, schema))
         kinds = {(relation.name, relation.schema): relation for relation in discovery.relations(connection, dialect)}
     candidates = _with_counts(anchors.rank(facts), samples)

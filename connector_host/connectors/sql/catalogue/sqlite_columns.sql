@@ -1,4 +1,4 @@
--- The columns of one table or view, in order; hidden is 2 or 3 for generated columns.
+-- The columns of one table or view, in order; hidden is 2 or 3 for generated columns. A file has one schema, main.
 SELECT name,
        type AS declared,
        "notnull" AS not_null,
@@ -6,5 +6,5 @@ SELECT name,
        pk AS key_position,
        hidden
 FROM pragma_table_xinfo(:table)
-WHERE hidden <> 1
+WHERE hidden <> 1 AND lower(coalesce(:schema, 'main')) = 'main'
 ORDER BY cid
