@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import sys
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ _TOO_LARGE: Final = f"it has more than {MOST_BYTES // 1024 // 1024} MiB"
 def read_small(path: Path) -> bytes:
     """Return the content of a file, or of a pipe that somebody writes into; raises OSError that says why not."""
     with open(path, "rb", opener=_without_waiting) as file:
-        if hasattr(os, "set_blocking"):
+        if sys.platform != "win32":  # where no file can be told to wait
             os.set_blocking(file.fileno(), True)
         content = file.read(MOST_BYTES + 1)
         if len(content) > MOST_BYTES:
