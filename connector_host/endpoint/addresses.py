@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from connector_host.access.door import Source
@@ -17,17 +18,27 @@ if TYPE_CHECKING:
 
 _HOST: Final = re.compile(r"[A-Za-z0-9._~-]+(:\d{1,5})?|\[[0-9A-Fa-f:.]+\](:\d{1,5})?")
 _PREFIX: Final = re.compile(r"(/[A-Za-z0-9._~%-]+)*")
+_HOPS, _PROTO, _BY_HOST, _BEHIND = "Forwarded", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Forwarded-Prefix"
+_NOTHING: Final = ("", "", "", "")
 
 
 def public_origin(request: web.Request, trusted_proxies: tuple[str, ...]) -> str:
     """Return scheme, host and prefix, without a slash at the end."""
-    scheme, host, prefix = request.scheme, request.host, ""
-    if is_among(request.remote, trusted_proxies):
-        forwarded = _forwarded(request.headers.get("Forwarded", ""))
-        scheme = forwarded.get("proto") or _first(request, "X-Forwarded-Proto") or scheme
-        host = forwarded.get("host") or _first(request, "X-Forwarded-Host") or host
-        prefix = _first(request, "X-Forwarded-Prefix").rstrip("/")
-    scheme = scheme.lower() if scheme.lower() in {"http", "https"} else request.scheme
+    if not is_among(request.remote, trusted_proxies):
+        return _origin(request.scheme, request.host, _NOTHING)
+    get = request.headers.get
+    return _origin(request.scheme, request.host, (get(_HOPS, ""), get(_PROTO, ""), get(_BY_HOST, ""), get(_BEHIND, "")))
+
+
+@lru_cache(maxsize=256)
+def _origin(own: str, host: str, said: tuple[str, str, str, str]) -> str:
+    hops, proto, forwarded_host, prefix = said
+    forwarded = _forwarded(hops)
+    scheme = (forwarded.get("proto") or _first(proto) or own).lower()
+    host = forwarded.get("host") or _first(forwarded_host) or host
+    prefix = _first(prefix).rstrip("/")
+    if scheme not in {"http", "https"}:
+        scheme = own
     if not _HOST.fullmatch(host):
         host = "localhost"
     return f"{scheme}://{host}{prefix if _PREFIX.fullmatch(prefix) else ''}"
@@ -48,5 +59,5 @@ def _forwarded(header: str) -> dict[str, str]:
     return parameters(header.split(",", 1)[0])
 
 
-def _first(request: web.Request, header: str) -> str:
-    return request.headers.get(header, "").split(",", 1)[0].strip()
+def _first(header: str) -> str:
+    return header.split(",", 1)[0].strip()

@@ -37,7 +37,7 @@ else:
     import fcntl
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
 _NAME: Final = re.compile(r"audit-([0-9]{6,})\.jsonl")
@@ -125,15 +125,22 @@ class AuditTrail:
 
     async def record(self, **fields: object) -> None:
         """Return once the record is on disk; raises AuditUnavailable where it cannot be."""
-        loop = asyncio.get_running_loop()
-        written: asyncio.Future[None] = loop.create_future()
         # Once it is in the queue it is written, even where whoever waits for that is cancelled: a client that hangs up
         # does not take its export's record with it.
-        self._waiting.append(_Entry(fields, written))
+        await self._put(fields)
+
+    async def record_all(self, records: Iterable[Mapping[str, Any]]) -> list[BaseException | None]:
+        """Return once each record is on disk, or why it is not."""
+        return await asyncio.gather(*map(self._put, records), return_exceptions=True)
+
+    def _put(self, record: Mapping[str, Any]) -> asyncio.Future[None]:
+        loop = asyncio.get_running_loop()
+        written: asyncio.Future[None] = loop.create_future()
+        self._waiting.append(_Entry(record, written))
         if self._telling_in is not loop:
             self._telling_in = loop
             loop.call_soon(self._tell_thread)
-        await written
+        return written
 
     def _tell_thread(self) -> None:
         self._telling_in = None

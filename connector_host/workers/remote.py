@@ -28,6 +28,9 @@ class RemoteTrail:
     channel: Channel
     is_broken: bool = False
     """Whether the parent said that its last record could not be written."""
+    _gathered: list[tuple[bytes, asyncio.Future[None]]] = field(default_factory=list, init=False)
+    """The records of this turn of the event loop, which go as one question, and who waits for each."""
+    _asking: set[asyncio.Task[None]] = field(default_factory=set, init=False)
 
     async def record(self, **fields: object) -> None:
         """Return once the parent has the record on disk; raises AuditUnavailable."""
@@ -35,19 +38,43 @@ class RemoteTrail:
             encoded = _encoded(fields)
         except Exception as failure:  # whatever a record holds, the export is what it is
             raise AuditUnavailable(f"The record cannot be written ({type(failure).__name__}).") from failure
-        await self._ask("record", encoded)
+        loop = asyncio.get_running_loop()
+        written: asyncio.Future[None] = loop.create_future()
+        if not self._gathered:
+            loop.call_soon(self._send)
+        # A client that hangs up does not take its export's record with it: it is said whoever waits.
+        self._gathered.append((encoded, written))
+        await written
 
     async def demand(self) -> None:
         """Return at once where the last record could be written, by whichever worker; else ask the parent."""
-        if self.is_broken:
-            await self._ask("demand", None)
-
-    async def _ask(self, verb: str, body: bytes | None) -> None:
+        if not self.is_broken:
+            return
         try:
-            # A client that hangs up does not take its export's record with it: it is said before anybody waits.
-            await self.channel.ask(verb, body)
+            await self.channel.ask("demand")
         except (Refused, ChannelLost) as failure:
             raise AuditUnavailable(str(failure)) from failure
+
+    def _send(self) -> None:
+        gathered, self._gathered = self._gathered, []
+        asking = asyncio.create_task(self._ask(gathered))
+        self._asking.add(asking)
+        asking.add_done_callback(self._asking.discard)
+
+    async def _ask(self, gathered: list[tuple[bytes, asyncio.Future[None]]]) -> None:
+        """Have records written, and tell each that waits what became of its own."""
+        reasons: list[str | None]
+        try:
+            reasons = await self.channel.ask("records", [encoded for encoded, _ in gathered])
+        except (Refused, ChannelLost) as failure:
+            reasons = [str(failure)] * len(gathered)
+        for (_, written), reason in zip(gathered, reasons, strict=True):
+            if written.done():  # given up meanwhile
+                continue
+            if reason is None:
+                written.set_result(None)
+            else:
+                written.set_exception(AuditUnavailable(reason))
 
 
 def _encoded(fields: Mapping[str, object]) -> bytes:

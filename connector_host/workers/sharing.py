@@ -18,16 +18,19 @@ from connector_host.observability import events
 from connector_host.observability.audit import Trail
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Mapping
 
     from connector_host.access.lockout import LockOut
     from connector_host.endpoint.outcomes import Record, Recorded
 
 
 class WatchedTrail(Trail, Protocol):
-    """A trail that tells whether its last record could be written."""
+    """A trail that tells whether its last record could be written, and takes many."""
 
     is_broken: bool
+
+    async def record_all(self, records: Iterable[Mapping[str, Any]]) -> list[BaseException | None]:
+        """Return once each record is on disk, or why it is not."""
 
 
 @dataclass(slots=True)
@@ -52,14 +55,15 @@ class Shared:
             "broken": self._told_broken,
         }
 
-    async def write(self, record: bytes) -> None:
-        """Return once the record, as JSON, is on disk; raises AuditUnavailable."""
+    async def write(self, records: list[bytes]) -> list[str | None]:
+        """Return once each record, as JSON, is on disk, or why it is not."""
         if self.trail is None:
             raise HostError("no audit trail is kept")
         try:
-            await self.trail.record(**msgspec.json.decode(record))
+            failures = await self.trail.record_all(map(msgspec.json.decode, records))
         finally:
             self._tell_broken()
+        return [None if failure is None else str(failure) for failure in failures]
 
     async def demand(self) -> None:
         """Raise AuditUnavailable where the trail cannot be written now."""
@@ -101,8 +105,8 @@ class Desk:
         """Do what a worker asks."""
         shared = self.shared
         match verb:
-            case "record":
-                await shared.write(body)
+            case "records":
+                return await shared.write(body)
             case "demand":
                 await shared.demand()
             case "begin":

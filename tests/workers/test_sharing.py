@@ -133,6 +133,21 @@ async def test_a_client_that_hangs_up_while_its_write_waits_takes_no_turn_with_i
     assert (await two.record.begin(NAMES, b"request")).answer is None
 
 
+async def test_records_of_one_turn_are_one_question_and_each_hears_of_its_own():
+    asked = []
+
+    async def answer(verb, body):
+        asked.append((verb, len(body)))
+        return [None, "the disk is full"]
+
+    here, there = socket.socketpair()
+    channel, _ = await open_channel(here, answer), await open_channel(there, answer)
+    trail = RemoteTrail(channel)
+    one, two = await asyncio.gather(trail.record(number=1), trail.record(number=2), return_exceptions=True)
+    assert (one, str(two), asked) == (None, "the disk is full", [("records", 2)])
+    channel.close()
+
+
 async def test_records_of_all_workers_are_one_chain_whatever_stands_in_them(parent):
     one, two = await parent.seat(), await parent.seat()
     odd = {"attributes": {"Note": "half \ud800", "Salary": 1.5, "Born": None}}
