@@ -17,6 +17,22 @@ class TooLarge(AgentError):
     """The client's body is over the limit."""
 
 
+class WholeBody:
+    """The body of a request that is here already."""
+
+    __slots__ = ("first",)
+
+    complete = True
+    consumed = False
+
+    def __init__(self, first: bytes) -> None:
+        self.first = first
+
+    async def more(self) -> bytes:
+        """Return nothing more."""
+        return b""
+
+
 class ClientBody:
     """The body of a client's request, as `fate` sends it: the beginning is kept, the rest passes through once."""
 

@@ -5,10 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from aiohttp import HttpVersion11, web
-from multidict import CIMultiDict
+from aiohttp.http_parser import RawRequestMessage
+from aiohttp.http_writer import StreamWriter
+from aiohttp.streams import EMPTY_PAYLOAD
+from multidict import CIMultiDict, CIMultiDictProxy
+from yarl import URL
 
 from agent import events, logs
 from agent.errors import AgentError
@@ -20,6 +24,7 @@ if TYPE_CHECKING:
 
     from agent.link.streams import Stream
     from agent.relay.fate import Carried
+    from agent.relay.requests import ClientRequest
 
 _STATUS_LINES: Final = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
 _BODILESS: Final = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})
@@ -29,12 +34,95 @@ class Stalled(AgentError):
     """The host's answer began and does not go on."""
 
 
+class Client(Protocol):
+    """Who asked, and takes the answer."""
+
+    @property
+    def takes_bytes(self) -> bool:
+        """Whether a whole answer, framed for HTTP/1.1, may be written as it is."""
+
+    @property
+    def stays(self) -> bool:
+        """Whether it wants to use its connection again."""
+
+    def request(self) -> web.BaseRequest:
+        """Return the request as aiohttp knows it, through which all other answers are written."""
+
+
+class ParsedClient:
+    """A client whose request aiohttp read."""
+
+    __slots__ = ("_request",)
+
+    def __init__(self, request: web.BaseRequest) -> None:
+        self._request = request
+
+    @property
+    def takes_bytes(self) -> bool:
+        """Whether it speaks HTTP/1.1, and has not asked for a head alone."""
+        return self._request.method != "HEAD" and self._request.version == HttpVersion11
+
+    @property
+    def stays(self) -> bool:
+        """Whether it wants to use its connection again."""
+        return bool(self._request.keep_alive)
+
+    def request(self) -> web.BaseRequest:
+        """Return the request."""
+        return self._request
+
+
+class WholeClient:
+    """A client whose request came whole, and was not read by aiohttp."""
+
+    __slots__ = ("_asked", "_loop", "_protocol", "_request")
+
+    takes_bytes = True
+    stays = True
+
+    def __init__(self, asked: ClientRequest, protocol: web.RequestHandler, loop: asyncio.AbstractEventLoop) -> None:
+        self._asked = asked
+        self._protocol = protocol
+        self._loop = loop
+        self._request: web.BaseRequest | None = None
+
+    def request(self) -> web.BaseRequest:
+        """Return the request as aiohttp would have made it, without a body, which was taken already."""
+        if self._request is None:
+            self._request = web.BaseRequest(
+                self._message(),
+                EMPTY_PAYLOAD,
+                self._protocol,
+                StreamWriter(self._protocol, self._loop),
+                asyncio.current_task(self._loop),  # type: ignore[arg-type] # there is one: whoever answers
+                self._loop,
+            )
+        return self._request
+
+    def _message(self) -> RawRequestMessage:
+        asked = self._asked
+        texts = ((name.decode("ascii"), value.decode("utf-8", "surrogateescape")) for name, value in asked.pairs)
+        path = f"/t/{asked.tenant}{asked.target}"
+        return RawRequestMessage(
+            asked.method,
+            path,
+            HttpVersion11,
+            CIMultiDictProxy(CIMultiDict(texts)),
+            tuple(asked.pairs),
+            should_close=False,
+            compression=None,
+            upgrade=False,
+            chunked=False,
+            url=URL.build(path="/", encoded=True),
+        )
+
+
 class PassedOn(web.StreamResponse):
-    """A whole answer as bytes, framed for HTTP/1.1: building it header by header would double the work for each."""
+    """A whole answer as bytes: building it header by header would double the work for each."""
 
     def __init__(self, status: int, message: bytes, *, keep_alive: bool) -> None:
         super().__init__(status=status)
-        self._message = message
+        self.message = message
         self._stays_open = keep_alive
 
     @property
@@ -44,7 +132,7 @@ class PassedOn(web.StreamResponse):
 
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter:
         """Write all of it."""
-        await request.writer.write(self._message)
+        await request.writer.write(self.message)
         return request.writer
 
     async def write_eof(self, data: bytes = b"") -> None:
@@ -58,9 +146,7 @@ async def encourage(request: web.BaseRequest) -> None:
         request.writer.output_size = 0
 
 
-async def deliver(
-    request: web.BaseRequest, carried: Carried, identity: str, stall_s: float, *, last: bool
-) -> web.StreamResponse:
+async def deliver(client: Client, carried: Carried, identity: str, stall_s: float, *, last: bool) -> web.StreamResponse:
     """Write the host's answer to the client as it comes; the connection is cut where its end never comes.
 
     It is cut, too, where the client takes nothing for `stall_s`, or the host gives nothing for as long, so that nobody
@@ -69,12 +155,12 @@ async def deliver(
     """
     stream = carried.stream
     first = b"" if stream.has_ended else await _next(stream, stall_s)
-    if stream.has_ended and request.method != "HEAD" and request.version == HttpVersion11:
-        return _whole(carried, identity, first, keep_alive=bool(request.keep_alive) and not last)
+    if stream.has_ended and client.takes_bytes:
+        return _whole(carried, identity, first, keep_alive=client.stays and not last)
     response = _begun(carried, identity)
     if last:
         response.force_close()
-    return await _stream(request, response, carried, first, stall_s)
+    return await _stream(client.request(), response, carried, first, stall_s)
 
 
 def _whole(carried: Carried, identity: str, body: bytes, *, keep_alive: bool) -> PassedOn:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from agent.link.headers import named_by_connection, to_block
 from connector_host import traces
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
+    from agent.relay.requests import ClientRequest
     from connector_host.traces import Trace
 
 REQUEST_ID: Final = "X-Request-Id"
@@ -49,41 +47,27 @@ def request_id(given: str | None) -> str:
     return given if given is not None and traces.is_request_id(given) else os.urandom(16).hex()
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """What the relay itself knows about a request."""
+def onward(asked: ClientRequest, identity: str, trace: Trace, *, known: bool, keyed: bool) -> bytes:
+    """Return the header block for the host, with our own hop of the trace that the client began, or that begins here.
 
-    tenant: str
-    authority: str
-    """`name:port` of the relay, as the client used it."""
-    request_id: str
-    address: str | None
-    """None, or empty, where nobody can tell whose it is."""
-    trace: Trace
-    """Our own hop of the trace that the client began, or that begins here."""
-    known: bool = False
-    """Whether the relay itself checked the client's token, which then goes no further."""
-
-
-def onward(pairs: Sequence[tuple[bytes, bytes]], caller: Caller, *, keyed: bool) -> bytes:
-    """Return the header block for the host.
-
-    Where `keyed`, a request that brings no idempotency key of its own gets one, so that the relay may repeat it.
+    Where `known`, the relay itself checked the client's token, which then goes no further. Where `keyed`, a request
+    that brings no idempotency key of its own gets one, so that the relay may repeat it.
     """
+    pairs = asked.pairs
     names = {name.lower() for name, _ in pairs}
     kept = set(named_by_connection(pairs)) if b"connection" in names else set()
-    if caller.known:
+    if known:
         kept.add(b"authorization")
-    if caller.trace.begun_here:
+    if trace.begun_here:
         kept.add(_STATE)
     block = to_block(pairs, _SAID_BY_THE_RELAY | kept if kept & names else _SAID_BY_THE_RELAY)
     said = (
-        f"X-Forwarded-Proto: https\r\nX-Forwarded-Host: {caller.authority}\r\n"
-        f"X-Forwarded-Prefix: /t/{caller.tenant}\r\n{REQUEST_ID}: {caller.request_id}\r\n"
-        f"{traces.HEADER}: {caller.trace.header}\r\n"
+        f"X-Forwarded-Proto: https\r\nX-Forwarded-Host: {asked.host}\r\n"
+        f"X-Forwarded-Prefix: /t/{asked.tenant}\r\n{REQUEST_ID}: {identity}\r\n"
+        f"{traces.HEADER}: {trace.header}\r\n"
     )
-    if caller.address:
-        said += f"X-Forwarded-For: {caller.address}\r\n"
+    if asked.remote:
+        said += f"X-Forwarded-For: {asked.remote}\r\n"
     # A key that the client declares to be for this hop only goes no further: it must not pass for one that does.
     if keyed and (_KEY in kept or _KEY not in names):
         said += f"{IDEMPOTENCY_KEY}: relay-{os.urandom(16).hex()}\r\n"

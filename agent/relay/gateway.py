@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
+import msgspec
 from aiohttp import web
 
 from agent import events, logs
@@ -21,37 +22,32 @@ from agent.link.messages import RequestHead
 from agent.rates import Rates
 from agent.relay import answers
 from agent.relay.answers import SCIM_JSON, Problem
-from agent.relay.bodies import ClientBody, TooLarge
-from agent.relay.delivery import Stalled, deliver, encourage
+from agent.relay.bodies import ClientBody, TooLarge, WholeBody
+from agent.relay.delivery import ParsedClient, Stalled, deliver, encourage
 from agent.relay.fate import Asked, Carried, carry, is_safe
-from agent.relay.forwarded import REQUEST_ID, Caller, is_authority, onward, request_id
+from agent.relay.forwarded import REQUEST_ID, is_authority, onward, request_id
+from agent.relay.requests import parsed
 from agent.relay.waiting import TooManyBodies, WaitingRoom
 from agent.status import dated
 from connector_host import traces
 from connector_host.networks import client_behind, is_among, network_of
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
     from agent.relay.admission import Admission
+    from agent.relay.delivery import Client
+    from agent.relay.fate import Body
     from agent.relay.matching import Agents
+    from agent.relay.requests import ClientRequest, Whole
     from agent.relay.tenants import Tenants
     from agent.settings import LimitSettings
+    from connector_host.traces import Trace
 
 SERVER: Final = "provisioning-relay"
 
 _TENANT_TARGET: Final = re.compile(r"/t/(?P<tenant>[^/?]+)(?P<target>/.*)")
 _LINK_TARGET: Final = re.compile(r"/link/(?P<tenant>[^/?]+)")
-
-
-@dataclass(frozen=True, slots=True)
-class _Received:
-    """A request that may be carried."""
-
-    tenant: str
-    target: str
-    identity: str
-    body: ClientBody
-    deadline: float
-    """When its answer must have begun, by the loop's clock."""
 
 
 @dataclass(slots=True)
@@ -102,7 +98,7 @@ class Gateway:
             return await self._scim(request, match["tenant"], match["target"])
         link = _LINK_TARGET.fullmatch(target)
         if link or (target == "/enroll" and request.method == "POST"):
-            if hasty := self._hasty(request):
+            if hasty := self._hasty(request.remote):
                 return self._problem(hasty, request_id(None))
             door = self.admission
             return await (door.serve(request, link["tenant"]) if link else door.enrolment.serve(request))
@@ -110,55 +106,65 @@ class Gateway:
             return web.Response(text="ok\n", headers={"Server": SERVER})
         return self._problem(answers.NO_SUCH_PATH, request_id(None))
 
+    async def serve_whole(self, asked: Whole, client: Client) -> web.StreamResponse:
+        """Return the answer to one request to a tenant's host that is here to its end."""
+        head = asked.head
+        if self.proxies and is_among(head.remote, self.proxies):
+            head = _behind_proxy(head, self.proxies)
+        identity = request_id(head.request_id)
+        if refusal := self._hasty(head.remote) or self._refusal(head) or self._too_fast(head.tenant):
+            return self._refuse(head, refusal, identity)
+        deadline = asyncio.get_running_loop().time() + self.limits.request_s
+        return await self._counted(self._carry(client, head, identity, WholeBody(asked.body), deadline))
+
     async def _scim(self, request: web.BaseRequest, tenant: str, target: str) -> web.StreamResponse:
-        identity = request_id(request.headers.get(REQUEST_ID))
-        if refusal := self._hasty(request) or self._refusal(request, tenant) or self._too_fast(tenant):
-            return self._refuse(request, tenant, refusal, identity)
+        asked = parsed(request, tenant, target)
+        identity = request_id(asked.request_id)
+        if refusal := self._hasty(asked.remote) or self._refusal(asked) or self._too_fast(tenant):
+            return self._refuse(asked, refusal, identity)
+        return await self._counted(self._receive(request, asked, identity))
+
+    async def _counted(self, answer: Awaitable[web.StreamResponse]) -> web.StreamResponse:
         self.under_way += 1
         self._idle.clear()
         try:
-            return await self._receive(request, tenant, target, identity)
-        except TooLarge:
-            return self._refuse(request, tenant, answers.too_large(self.limits.body_bytes), identity)
-        except TooManyBodies as full:
-            return self._refuse(request, tenant, answers.too_many_bodies(full.limit), identity)
+            return await answer
         finally:
             self.under_way -= 1
             if not self.under_way:
                 self._idle.set()
 
-    async def _receive(self, request: web.BaseRequest, tenant: str, target: str, identity: str) -> web.StreamResponse:
+    async def _receive(self, request: web.BaseRequest, asked: ClientRequest, identity: str) -> web.StreamResponse:
         """Wait for the body, at the cost of its sender alone; only then it takes one of its tenant's places."""
         deadline = asyncio.get_running_loop().time() + self.limits.request_s
         body = ClientBody(request, self.limits)
-        with ExitStack() as held:
-            if not body.is_here:
-                held.enter_context(self._waiting.place(network_of(request.remote)))
-            await encourage(request)
-            try:
-                await body.begin(deadline)
-            except TimeoutError:
-                return self._refuse(request, tenant, answers.BODY_TOO_SLOW, identity)
-            if body.complete:
-                held.close()
-            if self.in_flight[tenant] >= self.limits.in_flight:
-                return self._refuse(request, tenant, answers.too_many(self.limits.in_flight), identity)
-            self.in_flight[tenant] += 1
-            try:
-                return await self._carry(request, _Received(tenant, target, identity, body, deadline))
-            finally:
-                self.in_flight[tenant] -= 1
+        try:
+            with ExitStack() as held:
+                if not body.is_here:
+                    held.enter_context(self._waiting.place(network_of(request.remote)))
+                await encourage(request)
+                try:
+                    await body.begin(deadline)
+                except TimeoutError:
+                    return self._refuse(asked, answers.BODY_TOO_SLOW, identity)
+                if body.complete:
+                    held.close()
+                return await self._carry(ParsedClient(request), asked, identity, body, deadline)
+        except TooLarge:
+            return self._refuse(asked, answers.too_large(self.limits.body_bytes), identity)
+        except TooManyBodies as full:
+            return self._refuse(asked, answers.too_many_bodies(full.limit), identity)
 
-    def _refusal(self, request: web.BaseRequest, tenant: str) -> Problem | None:
+    def _refusal(self, asked: ClientRequest) -> Problem | None:
         """Return why this request goes no further than here, or None where it may."""
+        tenant = asked.tenant
         if tenant not in self.tenants:
             return answers.NO_SUCH_TENANT
-        demanded = self.tenants.demands_token(tenant)
-        if demanded and not self.tenants.admits_client(tenant, request.headers.get("Authorization", "")):
+        if self.tenants.demands_token(tenant) and not self.tenants.admits_client(tenant, asked.authorization):
             return answers.NO_TOKEN
-        if (misdirected := self._misdirected(request)) is not None:
+        if (misdirected := self._misdirected(asked)) is not None:
             return misdirected
-        if (request.content_length or 0) > self.limits.body_bytes:
+        if (asked.length or 0) > self.limits.body_bytes:
             return answers.too_large(self.limits.body_bytes)
         if self.in_flight[tenant] >= self.limits.in_flight:
             return answers.too_many(self.limits.in_flight)
@@ -174,83 +180,96 @@ class Gateway:
         self.slowed[tenant] += 1
         return answers.too_fast(f"The tenant {tenant}", self._of_tenants.per_s, after_s)
 
-    def _hasty(self, request: web.BaseRequest) -> Problem | None:
+    def _hasty(self, address: str | None) -> Problem | None:
         """Return the answer where this client's address asks too often, whatever for."""
         if self._of_addresses.per_s is None:
             return None
         now_s = asyncio.get_running_loop().time()
-        after_s = self._of_addresses.take(network_of(request.remote), now_s)
+        after_s = self._of_addresses.take(network_of(address), now_s)
         if not after_s:
             return None
         self.slowed[""] += 1
         return answers.too_fast("Your address", self._of_addresses.per_s, after_s)
 
-    def _misdirected(self, request: web.BaseRequest) -> Problem | None:
+    def _misdirected(self, asked: ClientRequest) -> Problem | None:
         """Return why this cannot be a request to a SCIM service here, or None where it can."""
-        if request.method not in answers.METHODS:
+        if asked.method not in answers.METHODS:
             return answers.NO_SUCH_METHOD
-        if not is_authority(request.host):
-            return answers.BAD_HOST
-        return None if request.host.lower() in self.authorities else answers.other_authority(sorted(self.authorities))
+        if asked.host.isascii() and asked.host.lower() in self.authorities:
+            return None
+        return answers.other_authority(sorted(self.authorities)) if is_authority(asked.host) else answers.BAD_HOST
 
-    async def _carry(self, request: web.BaseRequest, received: _Received) -> web.StreamResponse:
-        tenant, target, identity, body = received.tenant, received.target, received.identity, received.body
-        left_s = received.deadline - asyncio.get_running_loop().time()
-        trace = traces.go_on(request.headers.getall(traces.HEADER, ()))
-        # A proxy asks for many: the host shall not take them for one client.
-        address = None if is_among(request.remote, self.proxies) else request.remote
-        known = self.tenants.demands_token(tenant)
-        head = RequestHead(
-            method=request.method,
-            target=target,
-            headers=onward(
-                request.raw_headers,
-                Caller(tenant, request.host, identity, address, trace, known),
-                keyed=not is_safe(request.method, target),
-            ),
-            request_id=identity,
-            deadline_ms=max(1, int(left_s * 1000)),
-            length=len(body.first) if body.complete else request.content_length,
-            known=known,
-        )
-        outcome = await carry(self.agents, Asked(tenant, head, body, self.limits.wait_s))
-        if isinstance(outcome, Problem):
-            self.admission.last_error = dated(f"tenant {tenant}: {outcome.detail}")
-            response: web.StreamResponse = self._problem(outcome, identity)
-        else:
-            try:
-                # A client that is told in time asks the next node, in place of a connection that is about to be closed.
-                last = self.admission.draining
-                response = await deliver(request, outcome, identity, self.limits.request_s, last=last)
-            except AgentError as failure:
-                words = str(failure) if isinstance(failure, Stalled) else "the link broke"
-                problem = answers.answer_lost(outcome.link.peer.name, outcome.head.status, words)
-                response = self._problem(problem, identity)
-            finally:
-                outcome.close()
+    async def _carry(
+        self, client: Client, asked: ClientRequest, identity: str, body: Body, deadline: float
+    ) -> web.StreamResponse:
+        """Return the answer; until it is delivered, or as good as that, the request has one of its tenant's places."""
+        tenant = asked.tenant
+        if self.in_flight[tenant] >= self.limits.in_flight:
+            return self._refuse(asked, answers.too_many(self.limits.in_flight), identity)
+        self.in_flight[tenant] += 1
+        try:
+            trace = traces.go_on(asked.traceparents)
+            head = self._head(asked, identity, trace, body, deadline)
+            outcome = await carry(self.agents, Asked(tenant, head, body, self.limits.wait_s))
+            response = await self._delivered(client, outcome, tenant, identity)
+        finally:
+            self.in_flight[tenant] -= 1
         self.answered[tenant, response.status] += 1
         logs.event(
             events.REQUEST_ANSWERED,
             tenant=tenant,
             request_id=identity,
             traceparent=trace.header,
-            method=head.method,
+            method=asked.method,
             status=response.status,
             agent=outcome.link.peer.name if isinstance(outcome, Carried) else None,
         )
         return response
 
-    def _refuse(self, request: web.BaseRequest, tenant: str, problem: Problem, identity: str) -> web.Response:
+    def _head(self, asked: ClientRequest, identity: str, trace: Trace, body: Body, deadline: float) -> RequestHead:
+        known = self.tenants.demands_token(asked.tenant)
+        left_s = deadline - asyncio.get_running_loop().time()
+        if self.proxies and is_among(asked.remote, self.proxies):
+            # A proxy asks for many: the host shall not take them for one client.
+            asked = msgspec.structs.replace(asked, remote=None)
+        return RequestHead(
+            method=asked.method,
+            target=asked.target,
+            headers=onward(asked, identity, trace, known=known, keyed=not is_safe(asked.method, asked.target)),
+            request_id=identity,
+            deadline_ms=max(1, int(left_s * 1000)),
+            length=len(body.first) if body.complete else asked.length,
+            known=known,
+        )
+
+    async def _delivered(
+        self, client: Client, outcome: Carried | Problem, tenant: str, identity: str
+    ) -> web.StreamResponse:
+        if isinstance(outcome, Problem):
+            self.admission.last_error = dated(f"tenant {tenant}: {outcome.detail}")
+            return self._problem(outcome, identity)
+        try:
+            # A client that is told in time asks the next node, in place of a connection that is about to be closed.
+            last = self.admission.draining
+            return await deliver(client, outcome, identity, self.limits.request_s, last=last)
+        except AgentError as failure:
+            words = str(failure) if isinstance(failure, Stalled) else "the link broke"
+            problem = answers.answer_lost(outcome.link.peer.name, outcome.head.status, words)
+            return self._problem(problem, identity)
+        finally:
+            outcome.close()
+
+    def _refuse(self, asked: ClientRequest, problem: Problem, identity: str) -> web.Response:
         """Answer what goes no further than here, where administrators see it; of tenants only those that there are."""
-        known = tenant if tenant in self.tenants else None
+        known = asked.tenant if asked.tenant in self.tenants else None
         if known is not None:
             self.answered[known, problem.status] += 1
         logs.event(
             events.REQUEST_REFUSED,
             tenant=known,
             request_id=identity,
-            peer=request.remote,
-            method=request.method,
+            peer=asked.remote,
+            method=asked.method,
             status=problem.status,
             detail=problem.detail,
         )
@@ -274,3 +293,9 @@ def _from_client(request: web.BaseRequest, proxies: tuple[str, ...]) -> web.Base
     """Return the request as one of the client that a proxy names; of the proxy, where it names none."""
     said = request.headers.getall("Forwarded", ()), request.headers.getall("X-Forwarded-For", ())
     return request.clone(remote=client_behind(request.remote or "", *said, proxies).address)
+
+
+def _behind_proxy(asked: ClientRequest, proxies: tuple[str, ...]) -> ClientRequest:
+    """Return the same of a request that aiohttp has not seen."""
+    client = client_behind(asked.remote or "", asked.said(b"forwarded"), asked.said(b"x-forwarded-for"), proxies)
+    return msgspec.structs.replace(asked, remote=client.address)

@@ -5,8 +5,10 @@ aiohttp would answer in plain text with the bytes that it could not read, and lo
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from typing import TYPE_CHECKING, Final
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from aiohttp import HttpVersion11, web
 from aiohttp.http_exceptions import LineTooLong
@@ -15,26 +17,33 @@ from agent import events, logs
 from agent.link.reading import Buffered, Reading
 from agent.relay import answers
 from agent.relay.answers import SCIM_JSON
+from agent.relay.delivery import Client, PassedOn, WholeClient
+from agent.relay.requests import Whole, whole
 from connector_host.networks import spelled
 
 if TYPE_CHECKING:
-    import asyncio
-    from collections.abc import Awaitable, Callable
-
     from agent.settings import LimitSettings
 
 _MALFORMED: Final = 400
 _BUFFER_BYTES: Final = 65_536
 """What waits for a client beside the window of its stream; over TLS the loop's own bound is eight times that."""
 
+ServeWhole: TypeAlias = Callable[[Whole, Client], Awaitable[web.StreamResponse]]
+
 
 class Server(web.Server):
     """aiohttp's server, within the relay's limits."""
 
     def __init__(
-        self, serve: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]], limits: LimitSettings
+        self,
+        serve: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]],
+        limits: LimitSettings,
+        serve_whole: ServeWhole | None = None,
     ) -> None:
-        """Take what answers requests; idle connections, and those whose header never ends, are cut by the limits."""
+        """Take what answers requests; idle connections, and those whose header never ends, are cut by the limits.
+
+        With `serve_whole`, requests that came whole are answered by it, past aiohttp.
+        """
         super().__init__(
             serve,
             handler_cancellation=True,
@@ -47,6 +56,8 @@ class Server(web.Server):
             keepalive_timeout=limits.idle_s,
         )
         self._reading = Reading()
+        self._limits = limits
+        self._serve_whole = serve_whole
 
     def protocol(self, on_end: Callable[[], object]) -> Buffered[web.RequestHandler]:
         """Return the protocol of one new connection, which calls `on_end` when it ends."""
@@ -54,7 +65,7 @@ class Server(web.Server):
 
     def _make(self, on_end: Callable[[], object]) -> web.RequestHandler:
         protocol = _Protocol(self, loop=self._loop, **self._kwargs)
-        protocol.on_end = on_end
+        protocol.begin(on_end, self._limits, self._serve_whole)
         return protocol
 
     def connection_made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
@@ -64,11 +75,29 @@ class Server(web.Server):
 
 
 class _Protocol(web.RequestHandler):
-    """One connection, whose errors are SCIM's."""
+    """One connection, whose errors are SCIM's.
 
-    __slots__ = ("on_end",)
+    Requests that come whole, one after the other, are answered here. With the first one that does not, the connection
+    is aiohttp's until it ends.
+    """
 
-    on_end: Callable[[], object]
+    __slots__ = ("_answering", "_aside", "_limits", "_peer", "_serve_whole", "on_end")
+
+    def begin(
+        self,
+        on_end: Callable[[], object],
+        limits: LimitSettings,
+        serve_whole: ServeWhole | None,
+    ) -> None:
+        """Take what the server knows."""
+        self.on_end = on_end
+        self._limits = limits
+        self._serve_whole = serve_whole
+        """None once aiohttp has the connection."""
+        self._answering: asyncio.Task[None] | None = None
+        self._aside = b""
+        """What came before the answer to the last request was written."""
+        self._peer: str | None = None
 
     @property
     def peername(self) -> str | tuple[str, int, int, int] | tuple[str, int] | None:
@@ -76,10 +105,84 @@ class _Protocol(web.RequestHandler):
         peer = super().peername
         return (spelled(peer[0]), peer[1]) if isinstance(peer, tuple) else peer
 
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin."""
+        super().connection_made(transport)
+        peer = self.peername
+        self._peer = peer[0] if isinstance(peer, tuple) else peer
+
     def connection_lost(self, exc: BaseException | None) -> None:
         """End."""
+        if self._answering is not None:
+            self._answering.cancel()
         super().connection_lost(exc)
         self.on_end()
+
+    async def shutdown(self, timeout: float | None = 15.0) -> None:  # noqa: ASYNC109 - aiohttp's signature
+        """Let what is under way end in this time, then cut it off."""
+        if self._answering is not None:
+            await asyncio.wait({self._answering}, timeout=timeout)
+            self._answering.cancel()
+        await super().shutdown(timeout)
+
+    def data_received(self, data: bytes) -> None:
+        """Answer the request that this is, or leave it to aiohttp."""
+        if self._serve_whole is None or self._force_close:
+            super().data_received(data)
+        elif self._answering is not None:
+            self._set_aside(data)
+        elif (found := whole(data, self._peer, self._limits)) is not None:
+            self._answering = self._loop.create_task(self._answer(found, self._serve_whole))
+        else:
+            self._serve_whole = None
+            super().data_received(data)
+
+    def _set_aside(self, data: bytes) -> None:
+        self._aside += data
+        if len(self._aside) >= _BUFFER_BYTES and self.transport is not None:
+            self.transport.pause_reading()
+
+    async def _answer(self, asked: Whole, serve: ServeWhole) -> None:
+        client = WholeClient(asked.head, self, self._loop)
+        try:
+            try:
+                response = await serve(asked, client)
+            except Exception as failure:  # noqa: BLE001 - as in aiohttp: whatever it was, the client hears of it
+                response = self.handle_error(client.request(), 500, failure)
+            await self._write(client, response)
+        except ConnectionError:
+            self.force_close()
+        except Exception as failure:  # noqa: BLE001 - as in aiohttp
+            self.log_exception("Unhandled exception", exc_info=failure)
+            self.force_close()
+        else:
+            self._go_on(stays=bool(response.keep_alive))
+
+    async def _write(self, client: WholeClient, response: web.StreamResponse) -> None:
+        if not isinstance(response, PassedOn):
+            await self.finish_response(client.request(), response, None)
+        elif self.transport is not None:
+            self.transport.write(response.message)
+            if self._paused:
+                await self._drain_helper()
+
+    def _go_on(self, *, stays: bool) -> None:
+        """Wait for the next request, or take the one that came in the meantime."""
+        self._answering = None
+        if not stays:
+            self.force_close()
+        if self.transport is None:
+            return
+        self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
+        if data := self._aside:
+            self._aside = b""
+            self.transport.resume_reading()
+            self.data_received(data)
+
+    def _process_keepalive(self) -> None:
+        if self._answering is not None:
+            self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
+        super()._process_keepalive()
 
     def handle_error(
         self,

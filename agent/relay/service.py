@@ -61,7 +61,7 @@ async def run(
     heartbeat = Heartbeat(settings.heartbeat_s, settings.dead_s)
     admission = Admission(tenants, agents, enrolment, heartbeat, settings.name, settings.compression)
     gateway = Gateway(tenants, agents, admission, settings.limits, settings.retry_after_s)
-    server = Server(gateway.serve, settings.limits)
+    server = Server(gateway.serve, settings.limits, gateway.serve_whole)
     passthrough = Passthrough(agents, settings.limits)
     connections = Connections(settings.limits.connections_per_address)
     port = Port(Doors(server, connections, certificate.context, names, passthrough.carry))
