@@ -21,6 +21,7 @@ from connector_host.connectors.sql.engines import open_engine, parse_url
 from connector_host.errors import Level
 from connector_host.runs import imports
 from connector_host.runs.state import ImportState
+from tests.conformance.platforms import on_server
 
 ANNA = Add({"Login": "anna", "Name": "Anna"})
 
@@ -269,6 +270,23 @@ async def test_3_3_17_text_that_is_no_unicode_stops_no_page(platform):
         if platform.driver == "native":  # the ODBC driver leaves out what it cannot read
             assert by_anchor["1"]["name"] is None
             assert "name" in {one.subject for one in await connector.check() if "does not allow" in one.fact}
+    finally:
+        await connector.close()
+
+
+@pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII"])
+async def test_3_3_17_a_database_of_another_encoding_is_served_and_refuses_what_it_lacks(platform, encoding):
+    platform.only("postgresql")
+    name = f"of_{encoding.lower()}_{platform.driver}"
+    platform.server.execute(f"CREATE DATABASE {name} TEMPLATE template0 LOCALE 'C' ENCODING '{encoding}'")
+    other = on_server(platform.server, platform.driver, name)
+    table(other, "id int PRIMARY KEY, name text")
+    connector = other.open(table="Trap", anchor="id")
+    try:
+        assert (await connector.export(Add({"id": 1, "name": "Zoë"}))).entry.values["name"] == "Zoë"
+        if encoding == "LATIN1":
+            with pytest.raises(InvalidValue):
+                await connector.export(Add({"id": 2, "name": "€"}))
     finally:
         await connector.close()
 

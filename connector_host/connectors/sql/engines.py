@@ -127,6 +127,8 @@ def _connect_arguments(url: URL, statement_s: float) -> dict[str, Any]:
             return {
                 "connect_timeout": CONNECT_S,
                 "application_name": "connector-host",
+                # Else that of the database, which may lack letters that psycopg then fails at, or be none at all.
+                "client_encoding": "utf8",
                 "prepare_threshold": 1,
                 # A peer that vanished without a word is noticed within the statement's own limit and a bit.
                 "keepalives_idle": 30,
