@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from connector_host.connectors.errors import InDoubt
+from connector_host.connectors.patience import answering_within
 from connector_host.observability import events
 
 if TYPE_CHECKING:
@@ -33,7 +34,8 @@ class Exports:
 
         Raises InDoubt where the limit passes first; the export itself goes on, and its outcome is logged.
         """
-        task = asyncio.create_task(connector.export(export))
+        with answering_within(limit_s):
+            task = asyncio.create_task(connector.export(export))
         self._tasks.add(task)
         ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 

@@ -15,6 +15,8 @@ from connector_host.connectors.contract import Add, Modify
 from connector_host.connectors.errors import Busy, Conflict, Unavailable
 from connector_host.connectors.registry import open_connector
 from connector_host.connectors.sql import writer
+from connector_host.endpoint.deadlines import Deadlines
+from connector_host.endpoint.exports import Exports
 from connector_host.settings import SqlSettings
 
 
@@ -141,6 +143,17 @@ async def test_an_export_that_waits_too_long_is_withdrawn_while_its_writer_is_he
     with sqlite3.connect(file) as other:
         assert other.execute("SELECT login FROM users").fetchall() == [("user1",)]
     other.close()
+
+
+async def test_an_export_is_withdrawn_before_the_time_of_its_request_is_over(connector, held):
+    exports = Exports(Deadlines())
+    first = asyncio.create_task(connector.export(user(1)))
+    await asyncio.sleep(0.1)
+    with pytest.raises(Busy, match="nothing was done"):
+        await exports.carry_out(connector, user(2), 1)
+    held.execute("ROLLBACK")
+    await first
+    await exports.finish()
 
 
 async def test_exports_that_were_given_up_take_none_of_the_pace(file):

@@ -19,6 +19,7 @@ from connector_host.connectors import refusals
 from connector_host.connectors.contract import Add, Entry, Export, Exported, ObjectType, Page, Query, Rehearsal
 from connector_host.connectors.errors import ConnectorError, Unavailable
 from connector_host.connectors.origins import current_origin
+from connector_host.connectors.patience import current_patience_s
 from connector_host.connectors.sql import (
     anchors,
     bulk,
@@ -58,7 +59,7 @@ log = structlog.get_logger()
 Result = TypeVar("Result")
 
 QUEUE_SHARE = 0.8
-"""How much of a request's time an export may wait in the queue; the rest is for running it."""
+"""How much of the time that is left of a request an export may wait in the queue; the rest is for running it."""
 
 
 class SqlConnector:
@@ -129,7 +130,8 @@ class SqlConnector:
             )
         shape = await self._shape()
         promise: asyncio.Future[Exported] = asyncio.get_running_loop().create_future()
-        deadline_s = clock.monotonic_s() + self._settings.limits.request_s * QUEUE_SHARE
+        left_s = min(self._settings.limits.request_s, current_patience_s())
+        deadline_s = clock.monotonic_s() + left_s * QUEUE_SHARE
         job = Job(export, shape, promise, deadline_s, current_origin())
         self._writer_of(export, shape).submit(job)
         try:
