@@ -11,7 +11,7 @@ import sys
 import traceback
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 from agent.errors import AgentError
 from connector_host import journald
@@ -25,7 +25,10 @@ _logger = logging.getLogger("agent")
 def event(name: str, *, level: int = logging.INFO, **fields: object) -> None:
     """Log one event with its fields; a field that is None is left out."""
     if _logger.isEnabledFor(level):
-        _logger.log(level, name, extra={"fields": {key: value for key, value in fields.items() if value is not None}})
+        # A record of our own: the logger's would look for the line of code that logs, which nobody is told.
+        record = logging.LogRecord(_logger.name, level, "", 0, name, (), None)
+        record.fields = {key: value for key, value in fields.items() if value is not None}
+        _logger.handle(record)
 
 
 def are_wanted(level: int = logging.INFO) -> bool:
@@ -71,10 +74,14 @@ def _message(record: logging.LogRecord) -> str:
     return record.getMessage() if is_ours else f"{record.name}: {str(record.msg).partition(chr(10))[0]}"
 
 
+_to_json: Final = json.JSONEncoder(default=str, ensure_ascii=False).encode
+"""Made once: what is made for each line costs as much as the line."""
+
+
 class _Json(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         line = {"time": _moment(record), "level": record.levelname.lower(), "event": _message(record)}
-        return json.dumps({**line, **_fields(record)}, default=str, ensure_ascii=False)
+        return _to_json({**line, **_fields(record)})
 
 
 class _Console(logging.Formatter):
