@@ -80,8 +80,7 @@ class Body(Protocol):
         """Return the next stretch after the beginning, empty at the end."""
 
 
-@dataclass(frozen=True, slots=True)
-class Carried:
+class Carried(msgspec.Struct, frozen=True, eq=False):
     """An answer that has begun; its body is still to be read from the stream."""
 
     head: ResponseHead
@@ -97,20 +96,16 @@ class Carried:
         self.link.forget(self.stream)
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(msgspec.Struct, frozen=True, eq=False):
     """One request of a client, as it is carried."""
 
     tenant: str
     head: RequestHead
+    safe: bool
+    """Whether it changes nothing."""
     body: Body
     wait_s: float
     """How long it may wait for an agent, or for a host that restarts."""
-
-    @property
-    def safe(self) -> bool:
-        """Return whether it changes nothing."""
-        return is_safe(self.head.method, self.head.target)
 
 
 @dataclass(frozen=True, slots=True)

@@ -210,7 +210,8 @@ class Gateway:
         try:
             trace = traces.go_on(asked.traceparents)
             head = self._head(asked, identity, trace, body, deadline)
-            outcome = await carry(self.agents, Asked(tenant, head, body, self.limits.wait_s))
+            safe = is_safe(asked.method, asked.target)
+            outcome = await carry(self.agents, Asked(tenant, head, safe, body, self.limits.wait_s))
             response = await self._delivered(client, outcome, tenant, identity)
         finally:
             self.in_flight[tenant] -= 1

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections import Counter, defaultdict
 from contextlib import suppress
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from agent import events, logs
 from agent.relay.unknown import UnknownOutcomes
@@ -154,17 +155,20 @@ Line = TypeVar("Line", bound=Route)
 
 def _best(line: list[Line], tried: Collection[Route], asked: frozenset[str], record: str | None) -> Line | None:
     """Return the best usable route of this line, which goes to its end."""
-    usable = [
-        route
-        for route in line
-        if route.usable and route not in tried and (record is None or route.health.record == record)
-    ]
-    if len(usable) < 2:  # noqa: PLR2004 - one, or none
-        return usable[0] if usable else None
-    picked = min(usable, key=lambda route: (*_demerits(route, asked), route.in_flight))
-    line.remove(picked)
-    line.append(picked)
-    return picked
+    best, least = None, _WORST
+    for route in line:
+        if not route.usable or route in tried or (record is not None and route.health.record != record):
+            continue
+        rank = (*_demerits(route, asked), route.in_flight)
+        if rank < least:
+            best, least = route, rank
+    if best is not None and best is not line[-1]:
+        line.remove(best)
+        line.append(best)
+    return best
+
+
+_WORST: Final = (True, True, math.inf)
 
 
 def _demerits(route: Route, asked: frozenset[str]) -> tuple[bool, bool]:
