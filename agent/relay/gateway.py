@@ -6,6 +6,7 @@ Bounds what a client may send, writes the answer as it streams, and knows nothin
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 from collections import Counter
 from contextlib import ExitStack, suppress
@@ -115,20 +116,27 @@ class Gateway:
         if refusal := self._hasty(head.remote) or self._refusal(head) or self._too_fast(head.tenant):
             return self._refuse(head, refusal, identity)
         deadline = asyncio.get_running_loop().time() + self.limits.request_s
-        return await self._counted(self._carry(client, head, identity, WholeBody(asked.body), deadline))
+        return await self._counted(head, identity, self._carry(client, head, identity, WholeBody(asked.body), deadline))
 
     async def _scim(self, request: web.BaseRequest, tenant: str, target: str) -> web.StreamResponse:
         asked = parsed(request, tenant, target)
         identity = request_id(asked.request_id)
         if refusal := self._hasty(asked.remote) or self._refusal(asked) or self._too_fast(tenant):
             return self._refuse(asked, refusal, identity)
-        return await self._counted(self._receive(request, asked, identity))
+        return await self._counted(asked, identity, self._receive(request, asked, identity))
 
-    async def _counted(self, answer: Awaitable[web.StreamResponse]) -> web.StreamResponse:
+    async def _counted(
+        self, asked: ClientRequest, identity: str, answer: Awaitable[web.StreamResponse]
+    ) -> web.StreamResponse:
         self.under_way += 1
         self._idle.clear()
         try:
             return await answer
+        except asyncio.CancelledError:
+            # The client hung up, or the time to stop is over: no answer tells of the request.
+            fields = {"tenant": asked.tenant, "request_id": identity, "peer": asked.remote, "method": asked.method}
+            logs.event(events.REQUEST_ABANDONED, level=logging.WARNING, **fields)
+            raise
         finally:
             self.under_way -= 1
             if not self.under_way:

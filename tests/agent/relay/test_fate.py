@@ -265,10 +265,11 @@ async def test_a_client_that_hangs_up_frees_the_agent(chain, host, client):
             gone.set()
 
     host.answer = answer
-    asked = asyncio.create_task(client.get(chain.address()))
+    asked = asyncio.create_task(client.get(chain.address(), headers={"X-Request-Id": "in-a-hurry"}))
     await host.arrived.wait()
     asked.cancel()
     await asyncio.gather(asked, return_exceptions=True)
+    await chain.log.wait_for(events.REQUEST_ABANDONED, tenant="acme", request_id="in-a-hurry", method="GET")
     host.answer = None
     async with asyncio.timeout(5):
         while True:
