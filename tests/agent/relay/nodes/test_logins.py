@@ -130,6 +130,8 @@ KEY = User()
         ("credentials_file", KEY.credentials(Party("account")).replace(KEY.seed, User().seed)),
         ("credentials_file", KEY.credentials(Party("account")).replace(".", "")),
     ],
+    # The keys are new each time, and a test's name is to stay.
+    ids=["no key", "an account", "public", "misspelled", "no token", "short seed", "another's seed", "token in one"],
 )
 def test_a_file_that_holds_no_login_is_named_and_not_quoted(tmp_path, key, text):
     settings = NatsSettings(urls=("tls://localhost:4222",), **{key: put(tmp_path / "login", text)})
