@@ -9,12 +9,17 @@ from typing import TYPE_CHECKING
 import pytest
 import structlog
 
+from tests.memory import memory
 from tests.servers import NATS, MariaDB, Missing, PostgreSQL, Server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 MISSING = pytest.StashKey[dict[str, str]]()
+
+if place := memory():
+    # Where pytest makes the folders of tests.
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(place))
 
 
 @pytest.fixture(autouse=True)
