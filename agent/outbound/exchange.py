@@ -31,9 +31,9 @@ if TYPE_CHECKING:
 
     from agent.link.streams import Stream
     from agent.outbound.connection import Connection
-    from agent.outbound.deadlines import Deadline
     from agent.outbound.forwarding import Forwarder
     from agent.outbound.host import Host
+    from connector_host.deadlines import Deadline
 
 DEADLINE_LIMIT_MS: Final = 600_000
 """No answer is waited for longer, whatever the relay says."""

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from agent.link.messages import Reason
-from agent.outbound.deadlines import Deadlines
 from agent.outbound.exchange import Exchange
+from connector_host.deadlines import Deadlines
 
 if TYPE_CHECKING:
     from collections.abc import Callable

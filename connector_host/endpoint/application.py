@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final
 from aiohttp import web
 
 from connector_host.access.door import Door
+from connector_host.deadlines import Deadlines
 from connector_host.endpoint import bulk, documents, health, requests, safeguards, users
-from connector_host.endpoint.deadlines import DEADLINES, Deadlines
 from connector_host.endpoint.exports import Exports
 from connector_host.endpoint.health import CertificateState
 from connector_host.endpoint.rehearsals import rehearse_instead
@@ -55,7 +55,7 @@ def make_application(  # noqa: PLR0913 - what the parts of one application are t
         ),
         client_max_size=largest + 1,
     )
-    application[DEADLINES] = deadlines = Deadlines()
+    application[requests.DEADLINES] = deadlines = Deadlines()
     application[users.EXPORTS] = Exports(deadlines)
     application[users.TRUSTED_PROXIES] = proxies
     application[health.RECORD] = "" if outcomes is None else outcomes.identity

@@ -17,7 +17,7 @@ from connector_host.observability import events
 
 if TYPE_CHECKING:
     from connector_host.connectors.contract import Connector, Export, Exported
-    from connector_host.endpoint.deadlines import Deadlines
+    from connector_host.deadlines import Deadlines
 
 _LOG = structlog.stdlib.get_logger()
 

@@ -16,9 +16,9 @@ from connector_host.access.door import TurnedAway
 from connector_host.access.tokens import TokenGate
 from connector_host.connectors.errors import Busy, ConnectorError
 from connector_host.connectors.origins import working_for
+from connector_host.deadlines import Deadlines
 from connector_host.endpoint import answers
 from connector_host.endpoint.addresses import client_of
-from connector_host.endpoint.deadlines import DEADLINES
 from connector_host.endpoint.safeguards import guard
 from connector_host.endpoint.served import Served
 from connector_host.errors import HostError
@@ -40,6 +40,7 @@ SERVED: Final = web.RequestKey("served", Served)
 _SOURCE: Final = web.RequestKey("source", str)
 """The client's address, once it was looked at."""
 _ENCOURAGED: Final = web.RequestKey("encouraged", bool)
+DEADLINES: Final = web.AppKey("deadlines", Deadlines)
 DEADLINE_S: Final = web.RequestKey("deadline_s", float)
 """When the request must be answered, by the monotonic clock."""
 

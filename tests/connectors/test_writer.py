@@ -15,7 +15,7 @@ from connector_host.connectors.contract import Add, Modify
 from connector_host.connectors.errors import Busy, Conflict, Unavailable
 from connector_host.connectors.registry import open_connector
 from connector_host.connectors.sql import writer
-from connector_host.endpoint.deadlines import Deadlines
+from connector_host.deadlines import Deadlines
 from connector_host.endpoint.exports import Exports
 from connector_host.settings import SqlSettings
 

@@ -1,7 +1,4 @@
-"""Deadlines of many tasks, kept by one timer: starting and stopping one for each request costs more than parsing it.
-
-Knows nothing of what the tasks do.
-"""
+"""Deadlines of many tasks, kept by one timer: a timer of its own would cost each request more than its parsing."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from agent.outbound.deadlines import Deadlines
+from connector_host.deadlines import Deadlines
 
 LONG_S = 3600.0
 
