@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from agent import __version__, events, logs
 from agent.errors import ProtocolViolation
-from agent.link.links import Heartbeat, Link
+from agent.link.links import Heartbeat, Link, listened
 from agent.link.messages import VERSIONS, Hello
 from agent.link.packing import decode
 from agent.link.session import WINDOW_BYTES, Session
@@ -134,8 +134,11 @@ class Neighbours:
                     await self._shout()
                 if loop.time() - self._heard_self_s >= self._heartbeat.dead_s:
                     self._fabric.give_up(f"nothing came back for {self._heartbeat.dead_s:g} s")
+            due_s = loop.time() + self._heartbeat.every_s
             await asyncio.sleep(self._heartbeat.every_s)
+            self._heard_self_s = listened(self._heard_self_s, due_s)
             for node, neighbour in list(self.known.items()):
+                neighbour.seen_s = listened(neighbour.seen_s, due_s)
                 if loop.time() - neighbour.seen_s >= self._heartbeat.dead_s:
                     self._lose(node, f"no sign of life for {self._heartbeat.dead_s:g} s")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 
 import aiohttp
 import pytest
@@ -110,6 +111,17 @@ async def test_a_quiet_link_with_a_heartbeat_lives(chain, host, client):
         await chain.log.wait_for(events.LINK_ENDED, limit_s=1.0)
     async with client.get(chain.address()) as response:
         assert response.status == 200
+
+
+async def test_a_link_outlives_a_while_in_which_nobody_here_listened(chain, host, client):
+    await chain.start_relay(heartbeat_s=0.05, dead_s=0.3)
+    await chain.start_agent(host.url, heartbeat_s=0.05, dead_s=0.3)
+    for _ in range(3):
+        time.sleep(0.5)  # noqa: ASYNC251 - a machine that is so busy that this process does not run
+        await asyncio.sleep(0)
+    async with client.get(chain.address()) as response:
+        assert response.status == 200
+    assert events.LINK_ENDED not in [event for event, _ in chain.log.seen]
 
 
 async def test_tokens_never_show_in_the_log(chain, host, client):

@@ -13,7 +13,7 @@ from tests.agent.chain import USERS
 
 @pytest.fixture
 async def joined(chain, host):
-    await chain.start_relay(limits={"request_s": 0.5})
+    await chain.start_relay(limits={"request_s": 1.5})
     await chain.start_agent(host.url)
     return chain
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import suppress
 
 import nats
@@ -61,6 +62,18 @@ async def test_a_write_moves_to_another_node_where_the_host_keeps_outcomes(clust
         assert response.status == 200
     first, second = (headers["Idempotency-Key"] for _, _, headers, _ in host.asked)
     assert first == second
+
+
+async def test_nodes_outlive_a_while_in_which_nobody_here_listened(cluster, host, client):
+    a = await cluster.start("a", nats=cluster.settings(**DEAD))
+    b = await cluster.start("b", nats=cluster.settings(**DEAD))
+    await b.start_agent(host.url)
+    for _ in range(3):
+        time.sleep(1.0)  # noqa: ASYNC251 - a machine that is so busy that this process does not run
+        await asyncio.sleep(0)
+    async with client.get(a.address()) as response:
+        assert response.status == 200
+    assert events.NODE_LOST not in [event for event, _ in cluster.log.seen]
 
 
 async def test_the_agents_of_a_lost_node_are_missed_and_found_again(cluster, host, client, behind):
