@@ -131,8 +131,9 @@ class PassedOn(web.StreamResponse):
         return self._stays_open
 
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter:
-        """Write all of it."""
+        """Write all of it, and wait while a client that asks again and again does not take what it is answered."""
         await request.writer.write(self.message)
+        await request.writer.drain()
         return request.writer
 
     async def write_eof(self, data: bytes = b"") -> None:

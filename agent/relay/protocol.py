@@ -120,9 +120,11 @@ class _Protocol(web.RequestHandler):
 
     async def shutdown(self, timeout: float | None = 15.0) -> None:  # noqa: ASYNC109 - aiohttp's signature
         """Let what is under way end in this time, then cut it off."""
-        if self._answering is not None:
-            await asyncio.wait({self._answering}, timeout=timeout)
-            self._answering.cancel()
+        # Nothing that waits behind it begins now.
+        self._force_close = True
+        if (answering := self._answering) is not None:
+            await asyncio.wait({answering}, timeout=timeout)
+            answering.cancel()
         await super().shutdown(timeout)
 
     def data_received(self, data: bytes) -> None:
@@ -152,6 +154,9 @@ class _Protocol(web.RequestHandler):
             await self._write(client, response)
         except ConnectionError:
             self.force_close()
+        except asyncio.CancelledError:
+            self.force_close()
+            raise
         except Exception as failure:  # noqa: BLE001 - as in aiohttp
             self.log_exception("Unhandled exception", exc_info=failure)
             self.force_close()
@@ -166,10 +171,27 @@ class _Protocol(web.RequestHandler):
             if self._paused:
                 await self._drain_helper()
 
+    async def _drain_helper(self) -> None:
+        """Wait until the client has taken most of what was written; one that takes nothing is cut off."""
+        if self._upgraded:
+            # A link finds out by its heartbeat.
+            await super()._drain_helper()
+            return
+        limit_s = self._limits.request_s
+        try:
+            async with asyncio.timeout(limit_s):
+                await super()._drain_helper()
+        except TimeoutError as silence:
+            detail = f"the client took nothing for {limit_s:g} s"
+            logs.event(events.REQUEST_TRUNCATED, level=logging.WARNING, peer=self._peer, detail=detail)
+            if self.transport is not None:
+                self.transport.abort()
+            raise ConnectionResetError(detail) from silence
+
     def _go_on(self, *, stays: bool) -> None:
         """Wait for the next request, or take the one that came in the meantime."""
         self._answering = None
-        if not stays:
+        if self._force_close or not stays:
             self.force_close()
         if self.transport is None:
             return

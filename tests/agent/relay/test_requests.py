@@ -123,12 +123,22 @@ class Answering:
         self.held = asyncio.Event()
         self.released = asyncio.Event()
         self.cancelled = asyncio.Event()
+        self.ended = asyncio.Event()
         self.protocols = []
+        self.answered = 0
 
     async def serve(self, request):
+        self.answered += 1
+        if request.raw_path.endswith("/large"):
+            return large(60_000)
         return web.json_response({"parsed": request.raw_path, "body": (await request.read()).decode()})
 
     async def serve_whole(self, asked, client):
+        self.answered += 1
+        if asked.head.target == "/cancelled":
+            raise asyncio.CancelledError
+        if asked.head.target == "/large":
+            return large(16_000_000)
         if asked.head.target == "/crash":
             raise ValueError("s3cret")
         if asked.head.target == "/aiohttp":
@@ -143,6 +153,10 @@ class Answering:
         body = b'{"whole": "%s"}' % asked.head.target.encode()
         head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body)
         return PassedOn(200, head + body, keep_alive=asked.head.target != "/last")
+
+
+def large(size):
+    return PassedOn(200, b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size + bytes(size), keep_alive=True)
 
 
 def request(target, more=b""):
@@ -162,7 +176,7 @@ async def served(papers, limits=LIMITS):
     server = Server(gateway.serve, limits, gateway.serve_whole)
 
     def factory():
-        gateway.protocols.append(server.protocol(lambda: None))
+        gateway.protocols.append(server.protocol(gateway.ended.set))
         return gateway.protocols[-1]
 
     async with await asyncio.get_running_loop().create_server(factory, "localhost", 0, ssl=context) as listening:
@@ -272,3 +286,40 @@ async def test_a_crash_is_answered_in_scim_and_ends_the_connection(papers):
         assert headers["content-type"] == "application/scim+json"
         assert "s3cret" not in str(error)
         assert await has_ended(reader)
+
+
+async def test_an_answer_that_is_cancelled_by_itself_ends_the_connection(papers):
+    async with served(papers) as (_, reader, writer):
+        writer.write(request(b"/cancelled"))
+        assert await has_ended(reader)
+
+
+@pytest.mark.parametrize("at_once", [1, 400])
+async def test_a_client_that_asks_and_takes_nothing_is_cut_off(papers, at_once):
+    async with served(papers, LimitSettings(request_s=0.2)) as (gateway, _, writer):
+        async with asyncio.timeout(10):
+            for answered in range(2):
+                while gateway.answered < answered:  # noqa: ASYNC110
+                    await asyncio.sleep(0)
+                writer.write(at_once * request(b"/large"))
+            await gateway.ended.wait()
+        assert 0 < gateway.answered < 400
+
+
+@pytest.mark.parametrize("behind", [b"", request(b"/b")])
+async def test_a_server_that_stops_lets_the_answer_under_way_end_and_begins_no_other(papers, behind):
+    async with served(papers) as (gateway, reader, writer):
+        writer.write(request(b"/held"))
+        await gateway.held.wait()
+        writer.write(behind)
+        protocol = gateway.protocols[0].inner
+        async with asyncio.timeout(10):
+            while len(protocol._aside) < len(behind):  # noqa: ASYNC110
+                await asyncio.sleep(0)
+        stopping = asyncio.create_task(protocol.shutdown(10))
+        await asyncio.sleep(0)
+        gateway.released.set()
+        await stopping
+        assert (await answer_to(reader))[2] == {"whole": "/held"}
+        assert await has_ended(reader)
+        assert gateway.answered == 1
