@@ -160,6 +160,8 @@ class Gateway:
                 return await self._carry(ParsedClient(request), asked, identity, body, deadline)
         except TooLarge:
             return self._refuse(asked, answers.too_large(self.limits.body_bytes), identity)
+        except web.RequestPayloadError:
+            return self._refuse(asked, answers.NO_CHUNK, identity)
         except TooManyBodies as full:
             return self._refuse(asked, answers.too_many_bodies(full.limit), identity)
 

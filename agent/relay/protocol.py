@@ -19,6 +19,7 @@ from agent.relay import answers
 from agent.relay.answers import SCIM_JSON
 from agent.relay.delivery import Client, PassedOn, WholeClient
 from agent.relay.requests import Whole, whole
+from connector_host.framing import FramedHandler
 from connector_host.networks import spelled
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ class Server(web.Server):
         transport.set_write_buffer_limits(high=_BUFFER_BYTES)
 
 
-class _Protocol(web.RequestHandler):
+class _Protocol(FramedHandler):
     """One connection, whose errors are SCIM's.
 
     Requests that come whole, one after the other, are answered here. With the first one that does not, the connection

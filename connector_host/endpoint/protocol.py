@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Final
 import structlog
 from aiohttp import HttpVersion11, web
 from aiohttp.http_exceptions import ContentEncodingError, LineTooLong
-from aiohttp.web_protocol import _ErrInfo
 
 from connector_host.endpoint import answers
 from connector_host.endpoint.requests import request_id_of
 from connector_host.endpoint.safeguards import HEADERS
+from connector_host.framing import FramedHandler
 from connector_host.observability import events
 
 if TYPE_CHECKING:
@@ -67,26 +67,10 @@ class _Server(web.Server):
         return _Protocol(self, loop=self._loop, **self._kwargs)
 
 
-class _Protocol(web.RequestHandler):
+class _Protocol(FramedHandler):
     """One connection."""
 
     __slots__ = ()
-
-    def data_received(self, data: bytes) -> None:
-        """Take what came; where it spoils a body that somebody waits for, they hear of it at once.
-
-        aiohttp would let them wait, and then answer a request that nobody has sent.
-        """
-        super().data_received(data)
-        if not self._messages or not isinstance(self._messages[-1][0], _ErrInfo):
-            return
-        body = self._messages[-2][1] if len(self._messages) > 1 else getattr(self._current_request, "content", None)
-        if body is None or body.is_eof():
-            return  # the request before it is whole
-        self._messages.pop()
-        self._lingering_time = 0
-        body.set_exception(web.RequestPayloadError("the body is not framed as its headers say"))
-        self.close()
 
     async def shutdown(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 - aiohttp's own signature
         """Let the request in hand end, for so long at the most, and hang up.

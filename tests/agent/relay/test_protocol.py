@@ -13,6 +13,7 @@ import pytest
 from aiohttp import web
 
 from agent import events, logs
+from agent.link.reading import BUFFER_BYTES
 from agent.logs import _Console, _Json
 from agent.relay.connections import Connections
 from agent.relay.protocol import Server
@@ -65,6 +66,98 @@ async def test_what_is_no_http_is_answered_in_scim_without_its_own_bytes(chain, 
     seen = await chain.log.wait_for(events.REQUEST_UNREADABLE)
     assert (seen["status"], seen["peer"]) == (400, "127.0.0.1")
     assert not host.asked
+
+
+BEGIN = f"POST {TARGET} HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n".encode()
+BAD_CHUNK = b"no number\r\n"
+
+
+def filling(size):
+    """Return header lines of this many bytes all in all, none of them over a limit."""
+    lines = [b"X-%d: %b\r\n" % (number, b"x" * 10_000) for number in range(size // 10_100)]
+    left = size - sum(map(len, lines)) - len(b"X: \r\n")
+    return b"".join([*lines, b"X: %b\r\n" % (b"x" * left)])
+
+
+SPOILED = {
+    "at once": BEGIN + b"\r\n" + BAD_CHUNK,
+    # The loop reads twice for these, so that the end is there before the gateway has begun with the request.
+    "after more than is read at once": BEGIN + b"\r\n11170\r\n%b\r\n" % (b"x" * 70_000) + BAD_CHUNK,
+    "after headers that are read at once": BEGIN + filling(BUFFER_BYTES - len(BEGIN) - 2) + b"\r\n" + BAD_CHUNK,
+}
+
+
+async def is_told(reader):
+    line, headers, error = await answer_to(reader)
+    assert (line, error["status"]) == ("HTTP/1.1 400 Bad Request", "400")
+    assert (headers["content-type"], headers["connection"]) == ("application/scim+json", "close")
+    async with asyncio.timeout(5):
+        return await reader.read() == b""
+
+
+@pytest.mark.parametrize("request_bytes", SPOILED.values(), ids=SPOILED.keys())
+async def test_a_chunk_that_is_none_is_told_at_once_and_ends_the_connection(chain, papers, request_bytes):
+    await chain.start_relay()
+    async with connected(papers, chain.port) as (reader, writer):
+        writer.write(request_bytes)
+        assert await is_told(reader)
+
+
+async def test_a_chunk_that_is_none_is_told_at_once_to_who_was_asked_for_it(chain, papers):
+    await chain.start_relay()
+    async with connected(papers, chain.port) as (reader, writer):
+        writer.write(BEGIN + b"Expect: 100-continue\r\n\r\n")
+        assert (await answer_to(reader))[0] == "HTTP/1.1 100 Continue"
+        writer.write(b'2\r\n{"\r\n' + BAD_CHUNK)
+        assert await is_told(reader)
+
+
+async def test_a_chunk_that_is_none_ends_what_is_under_way_to_an_agent(chain, host, papers):
+    await chain.start_relay(limits={"replay_bytes": 100})
+    await chain.start_agent(host.url)
+    ended = asyncio.Event()
+
+    async def answer(request):
+        try:
+            await request.read()
+        finally:
+            ended.set()
+
+    host.answer = answer
+    async with connected(papers, chain.port) as (reader, writer):
+        writer.write(BEGIN + b"X-Request-Id: odd\r\n\r\n3e8\r\n%b\r\n" % (b"x" * 1_000))
+        await host.arrived.wait()
+        writer.write(BAD_CHUNK)
+        line, headers, _ = await answer_to(reader)
+        assert (line, headers["x-request-id"]) == ("HTTP/1.1 400 Bad Request", "odd")
+        async with asyncio.timeout(10):
+            assert await reader.read() == b""
+            await ended.wait()
+    refused = await chain.log.wait_for(events.REQUEST_REFUSED, request_id="odd")
+    assert (refused["tenant"], refused["status"]) == ("acme", 400)
+
+
+async def test_an_answer_that_comes_before_a_chunk_that_is_none_reaches_the_client_whole(chain, host, papers):
+    await chain.start_relay(limits={"replay_bytes": 100})
+    await chain.start_agent(host.url)
+    released = asyncio.Event()
+
+    async def answer(request):
+        response = web.StreamResponse(headers={"Content-Length": "2"})
+        await response.prepare(request)
+        await response.write(b"4")
+        await released.wait()
+        await response.write(b"2")
+        return response
+
+    host.answer = answer
+    async with connected(papers, chain.port) as (reader, writer):
+        writer.write(BEGIN + b"\r\n3e8\r\n%b\r\n" % (b"x" * 1_000))
+        async with asyncio.timeout(10):
+            assert (await reader.readuntil(b"\r\n\r\n4")).startswith(b"HTTP/1.1 200 ")
+            writer.write(BAD_CHUNK)
+            released.set()
+            assert await reader.read() == b"2"
 
 
 async def test_a_crash_is_answered_in_scim_and_logged_by_its_kind(chain, client, monkeypatch, written):
