@@ -143,3 +143,92 @@ async def test_days_of_no_month_are_read_over_odbc_too(place):
     assert user.values == {"id": Decimal("1.00"), "born": "2020-00-00", "clock": "-25:00:00", "name": "Ж"}
     assert await source.fetch("1.00") == user
     await source.close()
+
+
+@pytest.mark.parametrize("place", ["postgresql"], indirect=True)
+@pytest.mark.parametrize(
+    ("style", "kind", "even", "odd"),
+    [
+        ("ISO", "date", "2020-01-01", ["infinity", "0044-03-15 BC", "20000-01-01"]),
+        ("ISO", "time", "10:30:00", ["24:00:00"]),
+        ("ISO", "timestamp", "2020-01-01 00:00:00", ["-infinity", "20000-01-01 00:00:00"]),
+        ("ISO", "timestamptz", "2020-01-01 05:00:00+05", ["infinity", "-infinity"]),
+        ("German, DMY", "date", "01.02.2020", ["infinity", "15.03.0044 BC"]),
+        ("German, DMY", "timestamp", "01.02.2020 00:00:00", ["infinity"]),
+        ("ISO", "timetz", "10:30:00+02", ["24:00:00+02"]),
+    ],
+)
+async def test_a_moment_that_python_has_none_of_is_absent_and_a_key_all_the_same(place, style, kind, even, odd):
+    rows = ", ".join(f"('{text}', '{text}', '{{{text}, {even}}}')" for text in [*odd, even])
+    run(place, f"ALTER DATABASE {sa.make_url(place).database} SET DateStyle = {style}")
+    run(place, f"CREATE TABLE staff (id {kind}, at {kind}, several {kind}[])", f"INSERT INTO staff VALUES {rows}")
+    source = sql_source(place)
+    assert (await source.attributes())["at"] is Kind.DATE
+    users, _ = await users_of(source)
+    assert [(user.key, user.values["at"]) for user in users[:-1]] == [(text, None) for text in odd]
+    assert [len(user.values["several"]) for user in users] == [1] * len(odd) + [2]
+    assert users[-1].values["at"] is not None
+    assert [await source.fetch(text) for text in odd] == users[:-1]
+    await source.close()
+
+
+@pytest.mark.parametrize("place", ["postgresql"], indirect=True)
+async def test_keys_beside_one_that_python_has_no_moment_for_are_found(place):
+    run(place, "CREATE TABLE staff (id timestamptz)", "INSERT INTO staff VALUES ('infinity'), ('2020-01-01 05:00+05')")
+    source = sql_source(place)
+    (endless, other), _ = await users_of(source)
+    assert [await source.fetch(key) for key in ("infinity", other.key)] == [endless, other]
+    await source.close()
+
+
+@pytest.mark.parametrize("place", ["postgresql"], indirect=True)
+@pytest.mark.parametrize(
+    ("kind", "values", "last"),
+    [
+        ("timestamp", ("infinity", "2020-01-01", "-infinity"), "datetime:2020-01-01T00:00:00"),
+        ("numeric", ("NaN", "7", "NaN"), "number:7"),
+        ("float", ("NaN", "7", "Infinity"), "float:7.0"),
+        ("date", ("infinity",), None),
+    ],
+)
+async def test_a_value_that_is_no_moment_and_no_number_moves_no_mark(place, kind, values, last):
+    rows = ", ".join(f"({number}, '{value}')" for number, value in enumerate(values))
+    run(place, f"CREATE TABLE staff (id int, version {kind})", f"INSERT INTO staff VALUES {rows}")
+    source = sql_source(place, mark="version")
+    users, mark = await users_of(source)
+    assert ([user.key for user in users], mark) == ([str(number) for number in range(len(values))], last)
+    await source.close()
+
+
+@pytest.mark.parametrize("place", ["postgresql"], indirect=True)
+async def test_a_number_that_is_none_is_absent_and_a_key_all_the_same(place):
+    run(
+        place,
+        "CREATE TABLE staff (id numeric, pay numeric, share float)",
+        "INSERT INTO staff VALUES (1, 'NaN', '-Infinity'), ('NaN', '1e400', 1.5)",
+    )
+    source = sql_source(place)
+    users, _ = await users_of(source)
+    assert [(user.key, user.values["pay"], user.values["share"]) for user in users] == [
+        ("1", None, None),
+        ("NaN", Decimal("1e400"), 1.5),
+    ]
+    assert await source.fetch("NaN") == users[1]
+    await source.close()
+
+
+async def test_a_database_in_no_encoding_is_read(postgresql_server):
+    server, name = postgresql_server, "in_no_encoding"
+    server.execute(f"CREATE DATABASE {name} TEMPLATE template0 LOCALE 'C' ENCODING 'SQL_ASCII'")
+    url = sa.URL.create("postgresql+psycopg", server.user, PASSWORD, server.host, server.port, name)
+    run(
+        url.update_query_dict({"client_encoding": "utf8"}),
+        "CREATE TABLE staff (id text, name varchar(9))",
+        "INSERT INTO staff VALUES ('ä', 'Zoë')",
+    )
+    source = sql_source(url.render_as_string(hide_password=False))
+    assert set(await source.attributes()) == {"id", "name"}
+    users, _ = await users_of(source)
+    assert [user.values for user in users] == [{"id": "ä", "name": "Zoë"}]
+    assert await source.fetch("ä") == users[0]
+    await source.close()

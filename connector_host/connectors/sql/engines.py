@@ -20,6 +20,7 @@ from connector_host.connectors.sql.dialects import DEFAULT_DRIVERS, EXTRAS, dial
 from connector_host.connectors.sql.silence import bounded_connect
 from connector_host.databases.odbc import adapt
 from connector_host.databases.opening import never_made
+from connector_host.databases.postgresql import UTF_8
 from connector_host.errors import ConfigurationError
 from connector_host.observability import events
 
@@ -127,8 +128,7 @@ def _connect_arguments(url: URL, statement_s: float) -> dict[str, Any]:
             return {
                 "connect_timeout": CONNECT_S,
                 "application_name": "connector-host",
-                # Else that of the database, which may lack letters that psycopg then fails at, or be none at all.
-                "client_encoding": "utf8",
+                **UTF_8,
                 "prepare_threshold": 1,
                 # A peer that vanished without a word is noticed within the statement's own limit and a bit.
                 "keepalives_idle": 30,

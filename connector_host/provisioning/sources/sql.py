@@ -17,6 +17,7 @@ from sqlalchemy.exc import NoSuchModuleError, SQLAlchemyError
 
 from connector_host.databases.odbc import adapt, as_declared
 from connector_host.databases.opening import READS_ONLY, never_made
+from connector_host.databases.postgresql import UTF_8, Spelled, spell_moments
 from connector_host.databases.queries import escaped, nested
 from connector_host.provisioning.errors import MarkTooOld, SourceFailed
 from connector_host.provisioning.expressions.signatures import Kind
@@ -24,6 +25,7 @@ from connector_host.provisioning.sources.contract import BATCH, SourceUser, spoi
 from connector_host.provisioning.sources.keys import TEXT, conditions
 from connector_host.provisioning.sources.refused_queries import failed
 from connector_host.provisioning.sources.threads import batches, in_thread
+from connector_host.provisioning.values import is_empty
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator, Mapping
@@ -46,6 +48,7 @@ class SqlSource:
             url = never_made(sa.make_url(settings.database))
             self._engine = sa.create_engine(
                 url if password is None else url.set(password=password),
+                connect_args=dict(UTF_8) if url.get_dialect().driver == "psycopg" else {},
                 pool_pre_ping=True,
                 pool_size=1,
                 # PostgreSQL is told for each transaction, which a pooler before it understands.
@@ -99,8 +102,10 @@ class SqlSource:
         """Return the key of some row as the driver gives it."""
         if self._like is None:
             known = self._column(self._settings.key).is_not(None)
-            one = sa.select(sa.text("*")).select_from(self._wrapped()).where(known).limit(1)
-            self._like = next((row[self._settings.key] for row in self._rows(one)), None)
+            rows = sa.select(sa.text("*")).select_from(self._wrapped()).where(known)
+            # The first mostly does, but other keys than `infinity` look otherwise.
+            likes = (row[self._settings.key] for some in (rows.limit(1), rows) for row in self._rows(some))
+            self._like = next((like for like in likes if not isinstance(like, Spelled)), None)
         return self._like
 
     def _has_nameless(self) -> bool:
@@ -189,8 +194,8 @@ class SqlSource:
         return failed(failure, url.get_backend_name())
 
     def _advance(self, value: Any) -> None:  # noqa: ANN401 - a driver's value
-        if value is None:
-            return
+        if value is None or _is_endless(value):
+            return  # nothing would ever come after it
         if isinstance(value, bytearray | memoryview):
             value = bytes(value)
         try:
@@ -202,9 +207,15 @@ class SqlSource:
 
 def _user(row: sa.RowMapping, number: int, key: str) -> SourceUser:
     values = {name: _value(value) for name, value in row.items()}
-    if values[key] in (None, ""):
+    said = row[key] if _is_endless(row[key]) else values[key]
+    if said in (None, ""):
         return spoilt(f"row {number} of the query: the key {key} has no value (leave such rows out by WHERE).")
-    return SourceUser(str(values[key]), values)
+    return SourceUser(str(said), values)
+
+
+def _is_endless(value: object) -> bool:
+    """Return whether it is what no value stands for: infinity or the like of a moment or a number, or NaN."""
+    return isinstance(value, Spelled) or (isinstance(value, float | Decimal) and is_empty(value))
 
 
 def _is_date(driver: object, code: object) -> bool:
@@ -271,8 +282,12 @@ def _value(value: Any) -> Value:  # noqa: ANN401, PLR0911 - a driver's value, a 
         case bytes() | memoryview():
             return bytes(value).hex()
         case list():
-            return tuple(value)
-        case None | str() | bool() | int() | float() | Decimal():
+            return tuple(one for one in value if not _is_endless(one))
+        case Spelled():
+            return None
+        case float() | Decimal():
+            return None if _is_endless(value) else value
+        case None | str() | bool() | int():
             return value
         case _:
             return str(value)
@@ -286,6 +301,8 @@ def _set_up_sessions(engine: sa.Engine) -> None:
     def set_up(connection: Any, _: object) -> None:  # noqa: ANN401 - the driver's door
         if engine.driver == "pyodbc":
             adapt(connection)
+        if engine.driver == "psycopg":
+            spell_moments(connection)
         if statement is None:
             return
         cursor = connection.cursor()
