@@ -158,6 +158,8 @@ class Exchange:
             return
         first = b"" if self.stream.has_ended else await self.stream.read()
         complete = self.stream.has_ended
+        if not connection.reusable:
+            raise HostUnreachable(f"{self._host.described} ended the connection before the request was sent")
         if not complete and head.length is not None and len(first) > head.length:
             # The rest would pass for the next request on this connection, which nobody has looked at.
             self.give_up(Reason.MALFORMED, f"The relay sent {longer(len(first), head.length)}.")

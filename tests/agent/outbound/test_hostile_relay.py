@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 
 import pytest
 
@@ -59,3 +60,56 @@ async def answered(link):
     async with asyncio.timeout(5):
         await stream.answer()
     link.forget(stream)
+
+
+class Ending:
+    """A host that answers everything, and ends the connections that only looked at it when it is told to."""
+
+    def __init__(self):
+        self.over = asyncio.Event()
+        self.ended = asyncio.Event()
+        self.last_words = b""
+
+    async def serve(self, reader, writer):
+        asked = b""
+        over = asyncio.create_task(self.over.wait())
+        while not over.done():
+            head = asyncio.create_task(reader.readuntil(b"\r\n\r\n"))
+            await asyncio.wait({head, over}, return_when=asyncio.FIRST_COMPLETED)
+            if head.done() and not head.exception():
+                asked += head.result()
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+            else:
+                head.cancel()
+                break
+        if USERS.encode() not in asked:
+            writer.write(self.last_words)
+            writer.close()
+            await writer.wait_closed()
+            self.ended.set()
+        over.cancel()
+        writer.close()
+
+
+@pytest.mark.parametrize("last_words", [b"", b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n"])
+async def test_a_connection_that_ends_while_a_body_is_awaited_has_not_seen_the_request(chain, papers, last_words):
+    host = Ending()
+    host.last_words = last_words
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(papers.certificate, papers.key)
+    async with await asyncio.start_server(host.serve, "localhost", 0, ssl=context) as listening:
+        async with linked(chain, f"https://localhost:{listening.sockets[0].getsockname()[1]}", papers) as link:
+            head = RequestHead(method="POST", target=USERS, headers=b"", request_id="1", deadline_ms=9_000, length=2)
+            stream = link.open(encode(head), end=False)
+            # This one goes over another connection, so the first request has its own by now.
+            await answered(link)
+            host.over.set()
+            async with asyncio.timeout(10):
+                await host.ended.wait()
+                await stream.write(b"{}", end=True)
+                with pytest.raises(StreamFailed) as failed:
+                    await stream.answer()
+            link.forget(stream)
+        host.over.set()
+    failure = decode(Failure, failed.value.payload)
+    assert (failure.reason, failure.sent) == (Reason.HOST_UNREACHABLE, False)
