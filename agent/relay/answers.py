@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"})
 SCIM_JSON: Final = "application/scim+json"
+SERVER: Final = "provisioning-relay"
+"""What the relay says it is: its library would name itself and its version."""
 _SCHEMA: Final = "urn:ietf:params:scim:api:messages:2.0:Error"
 
 

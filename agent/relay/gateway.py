@@ -22,7 +22,7 @@ from agent.errors import AgentError
 from agent.link.messages import RequestHead
 from agent.rates import Rates
 from agent.relay import answers
-from agent.relay.answers import SCIM_JSON, Problem
+from agent.relay.answers import SCIM_JSON, SERVER, Problem
 from agent.relay.bodies import ClientBody, TooLarge, WholeBody
 from agent.relay.delivery import ParsedClient, Stalled, deliver, encourage
 from agent.relay.fate import Asked, Carried, carry, is_safe
@@ -44,8 +44,6 @@ if TYPE_CHECKING:
     from agent.relay.tenants import Tenants
     from agent.settings import LimitSettings
     from connector_host.traces import Trace
-
-SERVER: Final = "provisioning-relay"
 
 _TENANT_TARGET: Final = re.compile(r"/t/(?P<tenant>[^/?]+)(?P<target>/.*)")
 _LINK_TARGET: Final = re.compile(r"/link/(?P<tenant>[^/?]+)")

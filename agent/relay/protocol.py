@@ -16,7 +16,7 @@ from aiohttp.http_exceptions import LineTooLong
 from agent import events, logs
 from agent.link.reading import Buffered, Reading
 from agent.relay import answers
-from agent.relay.answers import SCIM_JSON
+from agent.relay.answers import SCIM_JSON, SERVER
 from agent.relay.delivery import Client, PassedOn, WholeClient
 from agent.relay.requests import Whole, whole
 from connector_host.framing import FramedHandler
@@ -225,6 +225,7 @@ class _Protocol(FramedHandler):
             problem = answers.HEADER_TOO_LONG if isinstance(exc, LineTooLong) else answers.NO_HTTP
         # What could not be read has no version; a client that speaks HTTP/1.1 expects its answer in it.
         request._version = HttpVersion11  # noqa: SLF001 - aiohttp takes the answer's version from there
-        response = web.Response(status=problem.status, body=problem.body, headers={"Content-Type": SCIM_JSON})
+        headers = {"Content-Type": SCIM_JSON, "Server": SERVER}
+        response = web.Response(status=problem.status, body=problem.body, headers=headers)
         response.force_close()
         return response

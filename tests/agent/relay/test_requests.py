@@ -283,7 +283,7 @@ async def test_a_crash_is_answered_in_scim_and_ends_the_connection(papers):
         writer.write(request(b"/crash"))
         line, headers, error = await answer_to(reader)
         assert (line, error["status"]) == ("HTTP/1.1 500 Internal Server Error", "500")
-        assert headers["content-type"] == "application/scim+json"
+        assert (headers["content-type"], headers["server"]) == ("application/scim+json", "provisioning-relay")
         assert "s3cret" not in str(error)
         assert await has_ended(reader)
 
