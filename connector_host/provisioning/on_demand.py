@@ -88,6 +88,11 @@ async def _take(job: Opened, state: State, user: SourceUser, shown: Shown, *, dr
     link = (await asyncio.to_thread(state.links, job.name, [user.key])).get(user.key) if known else None
     failed = (await asyncio.to_thread(state.failures, job.name, [user.key])).get(user.key)
     sent = (await asyncio.to_thread(intents.of_users, state, job.name, [user.key])).get(user.key) if known else None
+    if user.presence is Presence.GONE and not (link or failed or sent):
+        # Nobody who is gone, as far as anybody knows, but a slip of whoever typed the key.
+        detail = "the source has no user with this key, and the job keeps no account for one: look at its spelling"
+        shown.steps[-1] = Step("import", Status.FAILURE, detail)
+        return
 
     async def link_of_target(target_id: str) -> Link | None:
         return await asyncio.to_thread(state.link_of_target, job.name, target_id) if known else None

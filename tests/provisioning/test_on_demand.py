@@ -81,6 +81,16 @@ async def test_a_bad_token_ends_at_the_first_step(rig):
     assert steps(shown) == [("test connection", "failure")]
 
 
+async def test_a_key_that_nobody_has_fails(rig):
+    rig.people(person(1))
+    shown = await provision(rig, "11")
+    assert steps(shown)[-1] == ("import", "failure")
+    assert "look at its spelling" in shown.steps[-1].detail
+    assert not shown.succeeded
+    assert not rig.rows()
+    assert not rig.log()
+
+
 async def test_a_failing_user_says_why(rig):
     rig.people(person(1, department="x" * 21))
     shown = await provision(rig, "1")
