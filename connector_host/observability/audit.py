@@ -299,12 +299,13 @@ def _tell(entries: list[_Entry], reason: str | None) -> None:
             by_loop.setdefault(entry.written.get_loop(), []).append(entry.written)
     for loop, waiting in by_loop.items():
         with suppress(RuntimeError):  # the loop ended meanwhile: nobody is there to be told
-            loop.call_soon_threadsafe(_settle, waiting, reason)
+            loop.call_soon_threadsafe(settle, dict.fromkeys(waiting, reason))
 
 
-def _settle(waiting: list[asyncio.Future[None]], reason: str | None) -> None:
-    for written in waiting:
-        if written.done():  # given up meanwhile
+def settle(outcomes: Mapping[asyncio.Future[None], str | None]) -> None:
+    """Tell each who waits for a record that it was written, or why not; one that was given up meanwhile is left."""
+    for written, reason in outcomes.items():
+        if written.done():
             continue
         if reason is None:
             written.set_result(None)

@@ -11,7 +11,7 @@ import msgspec
 
 from connector_host.access.lockout import SOURCES_MAX
 from connector_host.endpoint.outcomes import Recorded, Unrecordable
-from connector_host.observability.audit import AuditUnavailable, storable
+from connector_host.observability.audit import AuditUnavailable, settle, storable
 from connector_host.workers.channel import ChannelLost, Refused
 
 if TYPE_CHECKING:
@@ -68,13 +68,7 @@ class RemoteTrail:
             reasons = await self.channel.ask("records", [encoded for encoded, _ in gathered])
         except (Refused, ChannelLost) as failure:
             reasons = [str(failure)] * len(gathered)
-        for (_, written), reason in zip(gathered, reasons, strict=True):
-            if written.done():  # given up meanwhile
-                continue
-            if reason is None:
-                written.set_result(None)
-            else:
-                written.set_exception(AuditUnavailable(reason))
+        settle(dict(zip((written for _, written in gathered), reasons, strict=True)))
 
 
 def _encoded(fields: Mapping[str, object]) -> bytes:
