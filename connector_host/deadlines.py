@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import math
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
 if TYPE_CHECKING:
     from types import TracebackType
+
+
+class Expiring(Protocol):
+    """What has a deadline."""
+
+    def expire(self) -> None:
+        """Hear that the time is up."""
 
 
 class Deadlines:
     """The deadlines of one event loop's tasks."""
 
     def __init__(self) -> None:
-        self._moments: dict[Deadline, float] = {}
+        self._moments: dict[Expiring, float] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._timer_s = math.inf
 
@@ -22,15 +29,15 @@ class Deadlines:
         """Return what ends the task that enters it with a TimeoutError where it has not left it by then."""
         return Deadline(self, seconds)
 
-    def put(self, deadline: Deadline, moment_s: float) -> None:
-        """Have this deadline expire at this moment of the loop's clock; any moment that it had before is forgotten."""
-        self._moments[deadline] = moment_s
+    def put(self, one: Expiring, moment_s: float) -> None:
+        """Have this one expire at this moment of the loop's clock; any moment that it had before is forgotten."""
+        self._moments[one] = moment_s
         if moment_s < self._timer_s:
             self._set_timer(moment_s)
 
-    def drop(self, deadline: Deadline) -> None:
+    def drop(self, one: Expiring) -> None:
         """Have it expire no more; the timer stays, and finds nothing to do."""
-        self._moments.pop(deadline, None)
+        self._moments.pop(one, None)
 
     def _set_timer(self, moment_s: float) -> None:
         if self._timer is not None:
@@ -41,9 +48,9 @@ class Deadlines:
     def _expire(self) -> None:
         # At this moment by the timer: a loop's clock may be a little behind what it was told to wait for.
         over_s = max(self._timer_s, asyncio.get_running_loop().time())
-        for deadline in [one for one, moment_s in self._moments.items() if moment_s <= over_s]:
-            del self._moments[deadline]
-            deadline.expire()
+        for over in [one for one, moment_s in self._moments.items() if moment_s <= over_s]:
+            del self._moments[over]
+            over.expire()
         self._set_timer(min(self._moments.values(), default=math.inf))
 
 

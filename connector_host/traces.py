@@ -59,7 +59,8 @@ class Trace(msgspec.Struct, frozen=True):
 
 def begin() -> Trace:
     """Return the first hop of a new trace."""
-    return Trace(_drawn(32), _drawn(16), begun_here=True)
+    drawn = _drawn(48)
+    return Trace(drawn[:32], drawn[32:], begun_here=True)
 
 
 def go_on(given: Sequence[str]) -> Trace:

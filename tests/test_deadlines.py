@@ -87,3 +87,23 @@ async def test_a_task_that_somebody_else_ends_at_its_deadline_is_ended(deadlines
 
     with pytest.raises(asyncio.CancelledError):
         await asyncio.create_task(waiting())
+
+
+async def test_what_is_no_task_hears_once_that_its_time_is_up_and_nothing_once_it_was_dropped(deadlines):
+    loop = asyncio.get_running_loop()
+
+    class Heard:
+        def __init__(self):
+            self.times = 0
+            self.once = asyncio.Event()
+
+        def expire(self):
+            self.times += 1
+            self.once.set()
+
+    first, dropped, last = Heard(), Heard(), Heard()
+    for one, seconds in ((last, 0.03), (dropped, 0.02), (first, 0.01)):
+        deadlines.put(one, loop.time() + seconds)
+    deadlines.drop(dropped)
+    await last.once.wait()
+    assert [one.times for one in (first, dropped, last)] == [1, 0, 1]

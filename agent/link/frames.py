@@ -76,6 +76,13 @@ class Kind(IntEnum):
     NOTE = EXTENSION + 3
 
 
+_DATA: Final = int(Kind.DATA)
+"""A plain number: an enumeration's member is looked up, and compared, at several times the cost, with each frame."""
+
+_NOT_OF_DATA: Final = 0xFF ^ (END | DEFLATED)
+_NOT_OF_OTHERS: Final = 0xFF ^ END
+
+
 class Frame(NamedTuple):
     """One frame."""
 
@@ -109,6 +116,6 @@ def unpack(message: bytes) -> Iterator[Frame]:
             raise ProtocolViolation(f"a frame of {length} bytes, and {PAYLOAD_BYTES} is the most")
         if position > total:
             raise ProtocolViolation("a frame that is longer than its message")
-        if flags & ~(END | DEFLATED if kind == Kind.DATA else END) and kind < EXTENSION:
+        if flags & (_NOT_OF_DATA if kind == _DATA else _NOT_OF_OTHERS) and kind < EXTENSION:
             raise ProtocolViolation(f"flags {flags:#04x}, which nobody defined")
         yield Frame(kind, flags, stream, message[start:position])

@@ -29,9 +29,17 @@ HOP_BY_HOP: Final = frozenset(
 FRAMING: Final = frozenset({b"content-length", b"expect", b"host"})
 """Each hop says these for itself."""
 
+
+def _any_of(names: Iterable[bytes]) -> bytes:
+    """Return a pattern for these names in either case, which leaves off at the first letter of any other."""
+    rests: dict[bytes, list[bytes]] = {}
+    for name in sorted(names):
+        rests.setdefault(name[:1], []).append(re.escape(name[1:]))
+    return b"|".join(b"[%b%b](?i:%b)" % (one, one.upper(), b"|".join(rest)) for one, rest in rests.items())
+
+
 _BLOCK: Final = re.compile(
-    rb"(?:(?!(?i:" + b"|".join(sorted(re.escape(name) for name in HOP_BY_HOP | FRAMING)) + rb"):)"
-    rb"[!#$%&'*+.^_`|~0-9A-Za-z-]++: [^\r\n\x00]*+\r\n)*+"
+    rb"(?:(?!(?:" + _any_of(HOP_BY_HOP | FRAMING) + rb"):)[!#$%&'*+.^_`|~0-9A-Za-z-]++: [^\r\n\x00]*+\r\n)*+"
 )
 """Lines whose names are none of those. Nothing is tried twice (`++`): each request passes here at both ends."""
 

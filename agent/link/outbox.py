@@ -20,7 +20,8 @@ REPLY_BYTES: Final = 4_194_304
 """Replies that may wait; far above what an end that reads leaves waiting. No credit bounds them, so whoever asks for
 them and takes none would fill this end's memory: PING for PONG, REQUEST for FAIL."""
 
-_BOUNDED: Final = frozenset({Kind.REQUEST, Kind.DATA})
+_REQUEST: Final = int(Kind.REQUEST)
+_BOUNDED: Final = frozenset({_REQUEST, int(Kind.DATA)})
 """What is no reply: this end asks of itself, and within bounds; bodies have their credit."""
 
 
@@ -55,7 +56,7 @@ class Outbox:
         self.waiting_bytes += len(frame)
         if kind not in _BOUNDED:
             self._reply_bytes += len(frame)
-        elif kind == Kind.REQUEST:
+        elif kind == _REQUEST:
             self._unsent.add(stream)
 
     def take(self) -> bytes:
@@ -78,6 +79,6 @@ class Outbox:
             kind, _, stream, _ = HEADER.unpack_from(frame)
             if kind not in _BOUNDED:
                 self._reply_bytes -= len(frame)
-            elif kind == Kind.REQUEST:
+            elif kind == _REQUEST:
                 self._unsent.discard(stream)
             yield frame

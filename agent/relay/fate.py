@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from agent.link.streams import Stream
     from agent.relay.answers import Problem
     from agent.relay.matching import Agents, Route
-    from agent.relay.unknown import UnknownOutcomes
 
 SAFE_METHODS: Final = frozenset({"GET", "HEAD"})
 
@@ -64,6 +63,19 @@ def is_safe(method: str, target: str) -> bool:
 
 class TooLate(AgentError):
     """No answer came before the deadline."""
+
+
+class _Limit:
+    """Until when the head of an answer is waited for."""
+
+    __slots__ = ("_stream",)
+
+    def __init__(self, stream: Stream) -> None:
+        self._stream = stream
+
+    def expire(self) -> None:
+        """Let whoever waits hear that it is too late."""
+        self._stream.break_off(TooLate())
 
 
 class Body(Protocol):
@@ -131,8 +143,10 @@ async def carry(agents: Agents, asked: Asked) -> Carried | Problem:
     deadline = loop.time() + asked.head.deadline_ms / 1000
     patience = min(loop.time() + asked.wait_s, deadline)
     tried: set[Route] = set()
-    record, problem = _begin(agents, asked)
-    repeated, hopeless = False, False
+    # A client that sends a write again counts on the key of the first one, and only one record knows that.
+    record = None if asked.safe else agents.unknown.record_of(asked.tenant, asked.head.headers)
+    problem: Problem | None = None
+    elsewhere, repeated, hopeless = record is not None, False, False
     said: set[tuple[str, str]] = set()
     pause_s = _AGAIN_S
     while True:
@@ -140,14 +154,14 @@ async def carry(agents: Agents, asked: Asked) -> Carried | Problem:
         if link is None:
             left_s = patience - loop.time()
             if left_s <= 0 or hopeless or agents.leaving:
-                return problem
+                return problem or _nobody(agents, asked.tenant, elsewhere=elsewhere)
             await agents.news(asked.tenant, min(left_s, pause_s))
             pause_s = min(2 * pause_s, _LONGEST_S)
             tried.clear()
             continue
         # What the agent is held to, and not what it says once the attempt has failed: the host may be another one then.
         shown = "" if asked.safe else record or link.health.record
-        outcome = await _attempt(link, asked, deadline, shown, agents.unknown)
+        outcome = await _attempt(link, asked, deadline, shown, agents)
         if isinstance(outcome, Carried):
             return outcome
         hopeless = outcome.lasting and (hopeless or not tried)
@@ -167,18 +181,16 @@ async def carry(agents: Agents, asked: Asked) -> Carried | Problem:
         )
         _tell(asked, link.peer.name, outcome, said, again=again)
         if not again:
-            return problem
+            return problem or _nobody(agents, asked.tenant, elsewhere=elsewhere)
         repeated = repeated or outcome.sent
         agents.repeats[asked.tenant] += 1
 
 
-def _begin(agents: Agents, asked: Asked) -> tuple[str | None, Problem]:
-    """Return the record that alone may get this write, where there is one, and what to say where nobody can take it."""
-    # A client that sends a write again counts on the key of the first one, and only one record knows that.
-    record = None if asked.safe else agents.unknown.record_of(asked.tenant, asked.head.headers)
-    if record is not None:
-        return record, answers.elsewhere(asked.tenant)
-    return None, answers.LEAVING if agents.leaving else answers.no_agent(asked.tenant, apart=agents.apart)
+def _nobody(agents: Agents, tenant: str, *, elsewhere: bool) -> Problem:
+    """Return what to say where nobody can take the request; `elsewhere` where one record alone may get it."""
+    if elsewhere:
+        return answers.elsewhere(tenant)
+    return answers.LEAVING if agents.leaving else answers.no_agent(tenant, apart=agents.apart)
 
 
 def _tell(asked: Asked, agent: str, outcome: _Mishap, said: set[tuple[str, str]], *, again: bool) -> None:
@@ -204,17 +216,16 @@ def _may_repeat(asked: Asked, record: str | None, *, repeated: bool) -> bool:
     return not repeated if asked.safe else bool(record)
 
 
-async def _attempt(
-    link: Route, asked: Asked, deadline: float, record: str, noted: UnknownOutcomes
-) -> Carried | _Mishap:
+async def _attempt(link: Route, asked: Asked, deadline: float, record: str, agents: Agents) -> Carried | _Mishap:
     """Ask one agent, of a host with this record of outcomes only; say of what goes wrong whether the host may know."""
     agent, safe, body = link.peer.name, asked.safe, asked.body
     left_s = deadline - asyncio.get_running_loop().time()
     head = msgspec.structs.replace(asked.head, deadline_ms=max(1, int(left_s * 1000)), record=record)
     stream = link.open(encode(head), end=body.complete and not body.first)
     # A client that gets no answer, or half of one, may come back with the same write.
-    keep_in_mind = partial(noted.note, asked.tenant, asked.head.headers, record)
-    timer = asyncio.get_running_loop().call_at(deadline, stream.break_off, TooLate())
+    keep_in_mind = partial(agents.unknown.note, asked.tenant, asked.head.headers, record)
+    limit = _Limit(stream)
+    agents.deadlines.put(limit, deadline)
     try:
         return Carried(await _ask(stream, body), stream, link, keep_in_mind)
     except StreamFailed as failed:
@@ -243,7 +254,7 @@ async def _attempt(
         link.forget(stream)
         raise
     finally:
-        timer.cancel()
+        agents.deadlines.drop(limit)
     link.forget(stream)
     return outcome
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from agent import events, logs
 from agent.relay.unknown import UnknownOutcomes
+from connector_host.deadlines import Deadlines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
@@ -56,6 +57,8 @@ class Agents:
         self.repeats: Counter[str] = Counter()
         """Attempts that were made again, by tenant."""
         self.unknown = UnknownOutcomes()
+        self.deadlines = Deadlines()
+        """Of the requests that agents were asked."""
         self.apart = False
         """Whether there are other nodes that cannot be asked, because NATS is not there."""
         self.leaving = False
