@@ -152,6 +152,21 @@ async def test_where_nothing_can_be_undone_the_statements_are_only_shown(tmp_pat
         assert scim.rows() == []
 
 
+async def test_statements_of_ours_that_are_only_shown_name_their_parameters_by_column(tmp_path):
+    commits = {f"after_{operation}": ["COMMIT"] for operation in ("create", "update", "delete")}
+    async with serve(tmp_path, dry_run="values", exports=commits) as scim:
+        created = (await scim.post(BARBARA, headers=DRY)).body[MESSAGE]["statements"]
+        assert [one["text"].split()[0] for one in created] == ["INSERT", "COMMIT"]
+        assert created[0]["values"]["Login"] == "bjensen"
+        await scim.post(BARBARA)
+        path = {"op": "replace", "path": "name.givenName", "value": "Bea"}
+        changed = (await scim.patch("bjensen", path, headers=DRY)).body[MESSAGE]["statements"]
+        assert changed[0]["parameters"] == ["FirstName", "key_"]
+        deleted = (await scim.delete("bjensen", headers=DRY)).body[MESSAGE]["statements"]
+        assert deleted[0]["values"] == {"key_": "bjensen"}
+        assert [one["FirstName"] for one in scim.rows()] == ["Barbara"]
+
+
 async def test_a_database_that_cannot_be_reached_says_nothing_of_what_would_be(scim):
     await scim.get("/Users")
     scim.database.rename(scim.database.with_suffix(".away"))

@@ -60,4 +60,5 @@ def _ours(connection: Connection, shape: Shape, export: Export, written: Mapping
         changing = isinstance(export, Modify)
         statement = (sa.update(shape.table).values(written) if changing else sa.delete(shape.table)).where(one_row)
     compiled = statement.compile(dialect=connection.dialect)
-    return Spoken(str(compiled), dict(compiled.params))
+    # The compiler names parameters by `quoted_name`, which is a text of its own kind that JSON encoders refuse.
+    return Spoken(str(compiled), {str(name): value for name, value in compiled.params.items()})
