@@ -6,10 +6,11 @@ Most answers are short and plain, and arrive at once: those are read here as the
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import lru_cache
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
+
+import msgspec
 
 from agent.link.headers import FRAMING, HOP_BY_HOP, named_by_connection, to_block
 from agent.link.messages import ResponseHead
@@ -39,8 +40,7 @@ _STATUS: Final = {b"HTTP/1.1 %d " % status: status for status in range(200, 600)
 """How an answer with a body begins."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True):
     """One answer, whose body is here or still to be read."""
 
     head: ResponseHead

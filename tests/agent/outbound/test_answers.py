@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 
 import pytest
 from aiohttp.client_proto import ResponseHandler
 from hypothesis import event, given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from agent.link.messages import ResponseHead
 from agent.outbound.answers import Answer, parsed, plain
