@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from connector_host.cli.speaking import config_option, json_option, print_json
+from connector_host.cli.speaking import config_option, json_option, print_json, printable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -128,14 +128,14 @@ def _print_rehearsal(found: Rehearsal, *, as_json: bool) -> None:
         for one in found.statements:
             click.echo(one.text)
             for name, value in one.parameters.items():
-                click.echo(f"    {name} = {value!r}")
+                click.echo(f"    {printable(name)} = {value!r}")
         if found.remark:
             click.secho(found.remark, fg="yellow")
         if found.outcome is not None:
             words = "would be written" if found.outcome.written else "is so already; nothing would be written"
-            click.secho(f"{found.outcome.entry.anchor}: {words}. Everything was undone.", fg="green")
+            click.secho(f"{printable(found.outcome.entry.anchor)}: {words}. Everything was undone.", fg="green")
         if found.error is not None:
-            click.secho(f"It would fail: {found.error}", fg="red")
+            click.secho(f"It would fail: {printable(str(found.error))}", fg="red")
     raise SystemExit(0 if found.outcome is not None else 1)
 
 

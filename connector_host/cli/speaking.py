@@ -85,9 +85,10 @@ def print_findings(sections: Mapping[str, Sequence[Finding]]) -> None:
         click.secho(section, bold=True)
         for finding in findings:
             word, colour = _MARKS[finding.level]
-            click.echo(f"  {click.style(f'{word:<8}', fg=colour)} {finding.subject:<14} {finding.fact}")
+            mark = click.style(f"{word:<8}", fg=colour)
+            click.echo(f"  {mark} {printable(finding.subject):<14} {printable(finding.fact)}")
             if finding.mend and finding.level is not Level.OK:
-                click.echo(f"{'':<26}→ {finding.mend}")
+                click.echo(f"{'':<26}→ {printable(finding.mend)}")
 
 
 def findings_document(sections: Mapping[str, Iterable[Finding]]) -> dict[str, list[dict[str, str]]]:
@@ -102,6 +103,7 @@ def findings_document(sections: Mapping[str, Iterable[Finding]]) -> dict[str, li
 
 def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]], *, indent: int = 2) -> None:
     """Print rows in aligned columns, under headings if there are any; the last one may be as long as it likes."""
+    rows = [[printable(cell) for cell in row] for row in rows]
     widths = [max(len(row[place]) for row in (headings, *rows)) for place in range(len(headings))]
     lines = [headings, *rows] if any(headings) else rows
     for line in lines:
@@ -115,6 +117,11 @@ def fail(text: str, code: int = 1) -> NoReturn:
 
     click.secho(journald.spoken(sys.stderr, f"Error: {text}"), err=True, fg="red" if os.isatty(2) else None)
     raise SystemExit(code)
+
+
+def printable(text: str) -> str:
+    """Return text that others chose, such as a column's name, on one line and with nothing that moves a terminal."""
+    return text if text.isprintable() else "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
 
 
 def plain(value: Any) -> str:  # noqa: ANN401 - anything that a table shows

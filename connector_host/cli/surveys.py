@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from connector_host.cli.speaking import findings_document, print_findings, print_json, print_table
+from connector_host.cli.speaking import findings_document, print_findings, print_json, print_table, printable
 
 if TYPE_CHECKING:
     from connector_host.connectors.survey import ColumnFacts, Relation, TableSurvey
@@ -35,7 +35,7 @@ def print_survey(
         print_json(_document(survey, suggestions) | ({} if proof is None else findings_document({"probe": proof})))
         return
     is_query = survey.relation.kind == "query"
-    click.secho("query" if is_query else f"{survey.relation.kind} {survey.relation.name}", bold=True)
+    click.secho("query" if is_query else f"{survey.relation.kind} {printable(survey.relation.name)}", bold=True)
     print_columns(survey, suggestions)
     click.echo()
     click.secho("could be the anchor", bold=True)
@@ -69,9 +69,9 @@ def print_anchors(survey: TableSurvey) -> None:
     """Print the columns that could be the anchor, the best first, or why there is none."""
     for candidate in survey.anchors:
         mark = "enforced" if candidate.enforced else "NOT ENFORCED"
-        click.echo(f"  {candidate.column:<20} {mark:<13} {'; '.join(candidate.reasons)}")
+        click.echo(f"  {printable(candidate.column):<20} {mark:<13} {'; '.join(candidate.reasons)}")
     if survey.refusal:
-        click.echo(f"  {survey.refusal}")
+        click.echo(f"  {printable(survey.refusal)}")
 
 
 def _notes(column: ColumnFacts) -> str:

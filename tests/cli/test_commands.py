@@ -175,6 +175,21 @@ def test_discover_lists_tables_and_explains_one(folder):
     assert re.search(r"ContosoLogin +enforced", table.stdout)
 
 
+def test_discover_shows_names_with_line_breaks_and_escapes_on_one_line_and_harmless(folder):
+    database = folder.path / "odd.db"
+    with sqlite3.connect(database) as connection:
+        connection.execute(
+            'CREATE TABLE "a\x1b[2Jb" (id text PRIMARY KEY NOT NULL, "x\nid  y" text, "\u202eevil" text)'
+        )
+    connection.close()
+    tables = folder.run("discover", "--database-url", f"sqlite:///{database}").stdout
+    assert r"a\x1b[2Jb" in tables
+    shown = folder.run("discover", "a\x1b[2Jb", "--database-url", f"sqlite:///{database}").stdout
+    assert r"table a\x1b[2Jb" in shown
+    assert len(re.findall(r"^  (?:id|x\\nid  y|\\u202eevil) .* text ", shown, re.MULTILINE)) == 3
+    assert all(line.isprintable() for line in (tables + shown).splitlines())
+
+
 def test_discover_proves_on_request_what_survives_and_leaves_nothing(folder, configured):
     where = ("--database-url", folder.url)
     proven = folder.run("discover", "Employees", "--probe", *where).stdout
