@@ -296,10 +296,12 @@ async def test_3_3_18_a_missing_driver_and_a_missing_data_source_are_said_to_be_
         pytest.skip("is about ODBC")
     backend = dialect_of(parse_url(platform.url, None)).name
     scheme = "mariadb" if backend == "mysql" else backend
-    for query in ("driver=No+Such+Driver", "dsn=no_such_source"):
+    for query, mend in (("driver=No+Such+Driver", "odbcinst -q -d"), ("dsn=no_such_source", "odbcinst -q -s")):
         connector = platform.open(database=f"{scheme}+pyodbc://x@127.0.0.1:1/x?{query}")
         with pytest.raises(Unavailable, match="not installed"):
             await connector.describe()
+        (found,) = [one for one in await connector.check() if one.subject == "driver"]
+        assert mend in found.mend
         await connector.close()
 
 

@@ -15,6 +15,7 @@ from connector_host.connectors.contract import Mutability
 from connector_host.connectors.errors import Denied
 from connector_host.connectors.sql import anchors, privileges, queries, shapes, sources, views
 from connector_host.connectors.sql.columns import Unfit
+from connector_host.connectors.sql.engines import parse_url
 from connector_host.connectors.sql.indexes import check_indexes
 from connector_host.connectors.sql.predicates import is_folded
 from connector_host.connectors.sql.sqlstate import to_error
@@ -55,9 +56,9 @@ def check(engine: Engine, dialect: Dialect, settings: SqlSettings, known: Known)
         for finding in _findings(engine, dialect, settings, known):
             found.append(finding)  # noqa: PERF402 - what was found before the database broke off counts
     except DBAPIError as error:
-        found += _broken_off(found, understand(error, dialect.name), dialect)
+        found += _broken_off(found, understand(error, dialect.name), dialect, settings)
     except SQLAlchemyError:
-        found.append(_unreachable(Happened.CONNECTION, dialect))
+        found.append(_unreachable(Happened.CONNECTION, dialect, settings))
     return found
 
 
@@ -68,10 +69,10 @@ def _findings(engine: Engine, dialect: Dialect, settings: SqlSettings, known: Kn
         yield from _table(connection, dialect, settings, known)
 
 
-def _broken_off(found: Sequence[Finding], failure: Failure, dialect: Dialect) -> list[Finding]:
+def _broken_off(found: Sequence[Finding], failure: Failure, dialect: Dialect, settings: SqlSettings) -> list[Finding]:
     """Return what the error adds to what was found before it: nothing where the missing rights were named already."""
     if not found or failure.happened in (Happened.CONNECTION, Happened.CROWDED, Happened.LOGIN, Happened.NO_DRIVER):
-        return [_unreachable(failure.happened, dialect)]
+        return [_unreachable(failure.happened, dialect, settings)]
     if failure.happened is Happened.DENIED:
         named = any(one.subject == "privileges" and one.level is Level.FAILURE for one in found)
         return [] if named else [Finding(Level.FAILURE, "privileges", "The login may not read the table.", GRANTS)]
@@ -79,14 +80,14 @@ def _broken_off(found: Sequence[Finding], failure: Failure, dialect: Dialect) ->
     return [Finding(Level.FAILURE, "database", str(to_error(failure)), mend)]
 
 
-def _unreachable(happened: Happened, dialect: Dialect) -> Finding:
+def _unreachable(happened: Happened, dialect: Dialect, settings: SqlSettings) -> Finding:
     match happened:
         case Happened.NO_DRIVER:
             return Finding(
                 Level.FAILURE,
                 "driver",
                 "The ODBC driver or data source is not installed on this machine.",
-                f"Install {dialect.driver_from}, or write the driver's name in ?driver= as `odbcinst -q -d` spells it.",
+                _no_driver(dialect, settings),
             )
         case Happened.CROWDED:
             return Finding(
@@ -109,6 +110,19 @@ def _unreachable(happened: Happened, dialect: Dialect) -> Finding:
                 "The database cannot be reached.",
                 "Check host, port and path in the URL, that the server runs, and that a firewall lets it through.",
             )
+
+
+def _no_driver(dialect: Dialect, settings: SqlSettings) -> str:
+    """Return the mend, which is another one for whoever named a data source or a file than for who named a driver."""
+    query = parse_url(settings.database, None).query
+    if "dsn" in query:
+        return (
+            "Write ?dsn= as `odbcinst -q -s` spells it for the account that the host runs as (an ASCII name is the safe"
+            f" one), and see that the driver that it names is there: {dialect.driver_from}."
+        )
+    if "filedsn" in query:
+        return f"Install {dialect.driver_from}, or write DRIVER in the File DSN as `odbcinst -q -d` spells it."
+    return f"Install {dialect.driver_from}, or write the driver's name in ?driver= as `odbcinst -q -d` spells it."
 
 
 def _encryption(connection: Connection, dialect: Dialect) -> Iterator[Finding]:
