@@ -5,6 +5,7 @@ Turns them into what the host serves: the host's own certificate first, its issu
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,7 @@ from connector_host.tls.identity import UNREADABLE, belongs_together, public_key
 from connector_host.tls.issuing import key_pem
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from connector_host.tls.identity import PrivateKey
@@ -126,7 +127,7 @@ def _read_pem(path: Path, content: bytes, passphrase: bytes | None) -> Bundle:
             if label in {b"CERTIFICATE", b"TRUSTED CERTIFICATE", b"X509 CERTIFICATE"}:
                 certificates.append(x509.load_pem_x509_certificate(block))
             elif label == b"PKCS7":
-                certificates.extend(pkcs7.load_pem_pkcs7_certificates(block))
+                certificates.extend(_loaded(pkcs7.load_pem_pkcs7_certificates, block))
         except (ValueError, UnsupportedAlgorithm) as failure:
             fact = f"A certificate in {path} cannot be read."
             raise _unusable("certificate", fact, "Copy the whole file again.") from failure
@@ -172,7 +173,14 @@ def _read_der(content: bytes) -> Bundle:
 
 
 def _read_pkcs7(content: bytes) -> Bundle:
-    return Bundle(tuple(pkcs7.load_der_pkcs7_certificates(content)), ())
+    return Bundle(tuple(_loaded(pkcs7.load_der_pkcs7_certificates, content)), ())
+
+
+def _loaded(load: Callable[[bytes], list[x509.Certificate]], content: bytes) -> list[x509.Certificate]:
+    """Load PKCS#7, also where its certificates are unsorted, as OpenSSL leaves them: of that the library warns."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        return load(content)
 
 
 def _read_pkcs12(path: Path, content: bytes, passphrase: bytes | None) -> Bundle:

@@ -1,5 +1,7 @@
 """What an authority hands out is put in place in whatever form it came, or refused with nothing changed."""
 
+import base64
+
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
@@ -37,6 +39,11 @@ SEC1_KEY = LEAF.key.private_bytes(PEM, serialization.PrivateFormat.TraditionalOp
 LEAF_DER = LEAF.certificate.public_bytes(DER)
 P7B = pkcs7.serialize_certificates([ROOT.certificate, LEAF.certificate], DER)
 P7B_PEM = pkcs7.serialize_certificates([ROOT.certificate, LEAF.certificate], PEM)
+SORTED = b"".join(sorted((LEAF_DER, ROOT.certificate.public_bytes(DER))))
+UNSORTED = b"".join(sorted((LEAF_DER, ROOT.certificate.public_bytes(DER)), reverse=True))
+P7B_UNSORTED = P7B.replace(SORTED, UNSORTED)
+P7B_PEM_UNSORTED = b"-----BEGIN PKCS7-----\n" + base64.encodebytes(P7B_UNSORTED) + b"-----END PKCS7-----\n"
+assert P7B_UNSORTED != P7B  # as `openssl crl2pkcs7` writes it
 
 
 class Place:
@@ -69,6 +76,8 @@ def place(tmp_path):
         [LEAF_DER, DER_KEY],
         [P7B, LEAF.key_pem],
         [P7B_PEM, LEAF.key_pem],
+        [P7B_UNSORTED, LEAF.key_pem],
+        [P7B_PEM_UNSORTED, LEAF.key_pem],
         [p12()],
         [p12(word=None)],
     ],
