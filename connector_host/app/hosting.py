@@ -66,9 +66,15 @@ class Hosting:
 def live_context(settings: HostSettings) -> LiveContext:
     """Return the context with the very files that were judged a moment ago; raises CannotStart."""
     try:
-        return LiveContext(settings.certificate, settings.key, client_authority=settings.client_authority)
+        return LiveContext(
+            settings.certificate, settings.key, client_authority=settings.client_authority, turned_away=_turned_away
+        )
     except OSError as failure:  # ssl.SSLError, too: a file that was exchanged since it was judged
         raise CannotStart(f"tls: certificate, key or client_authority cannot be used ({failure.strerror}).") from None
+
+
+def _turned_away(reason: str) -> None:
+    structlog.get_logger().warning(events.CLIENT_CERTIFICATE_REFUSED, reason=reason)
 
 
 def host(  # noqa: PLR0913 - who closes it, what it is made from, and which of several it is

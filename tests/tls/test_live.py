@@ -50,7 +50,9 @@ async def test_connections_go_on_while_the_certificate_is_exchanged(tmp_path, na
 async def test_only_clients_of_the_given_authority_may_connect(tmp_path):
     files = issue_files(tmp_path / "host", "localhost", clock.now())
     write_client(tmp_path)
-    context = LiveContext(files.certificate, files.key, client_authority=tmp_path / "client.pem").context
+    told = []
+    authority = tmp_path / "client.pem"
+    context = LiveContext(files.certificate, files.key, client_authority=authority, turned_away=told.append).context
     stranger, server, known = (client_context(files.authority) for _ in range(3))
     server.load_cert_chain(files.certificate, files.key)
     known.load_cert_chain(tmp_path / "client.pem", tmp_path / "client.key")
@@ -60,6 +62,9 @@ async def test_only_clients_of_the_given_authority_may_connect(tmp_path):
             with pytest.raises((ssl.SSLError, ConnectionError)):
                 await _said(port, other)
         assert await _said(port, known) == b"hello\n"
+    nothing, unknown = told
+    assert nothing == "it showed none"
+    assert "certificate" in unknown  # OpenSSL's own words
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
