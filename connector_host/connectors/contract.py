@@ -328,6 +328,12 @@ class Importer(Protocol):
         given, in no order otherwise. Raises a ConnectorError, also on the way.
         """
 
+    def earliest(self, attribute: str, moment: datetime) -> datetime:
+        """Return the earliest moment that any from `moment` on may read as.
+
+        That is an earlier one where the attribute is kept as clocks on the wall show it, and these are put back then.
+        """
+
     def horizon(self, column: str) -> int | None:
         """Return the row version below which every change is committed, and seen by whatever is read afterwards.
 

@@ -50,7 +50,7 @@ def of(importer: Importer, state: ImportState, name: str, overlap: float | None)
     kept = state.mark(name)
     attribute = importer.object_type.by_name.get(name)
     if attribute is not None and attribute.type in (AttributeType.DATE_TIME, AttributeType.INTEGER):
-        return _growing(attribute, kept, OVERLAP_S if overlap is None else overlap)
+        return _growing(importer, attribute, kept, OVERLAP_S if overlap is None else overlap)
     horizon = importer.horizon(name) if name else None
     if horizon is None:
         raise ConfigurationError(
@@ -63,13 +63,14 @@ def of(importer: Importer, state: ImportState, name: str, overlap: float | None)
     return Horizon(name, start, horizon)
 
 
-def _growing(attribute: Attribute, kept: str | None, overlap: float) -> Latest | Highest:
+def _growing(importer: Importer, attribute: Attribute, kept: str | None, overlap: float) -> Latest | Highest:
     if attribute.type is AttributeType.INTEGER:
         return Highest(attribute, None if kept is None else int(kept) - int(overlap))
     if kept is None:
         return Latest(attribute, None, None)
     moment = datetime.fromisoformat(kept)
-    return Latest(attribute, moment - timedelta(seconds=overlap), moment)
+    start = importer.earliest(attribute.name, moment - timedelta(seconds=overlap))
+    return Latest(attribute, start, moment)
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,11 +33,11 @@ def people(employees):
 def imported(people, tmp_path):
     """A function that runs one import and returns what was delivered."""
 
-    def run(profile="full", **changes):
+    def run(profile="full", column=None, **changes):
         request = replace(Request(profile, tmp_path / "out"), **changes)
         with (
             ImportState(tmp_path / "state") as state,
-            open_importer("HR", people.settings(accept_unenforced_anchor=True)) as importer,
+            open_importer("HR", people.settings(accept_unenforced_anchor=True, column=column or {})) as importer,
         ):
             imports.run(importer, state, request)
         lines = (tmp_path / "out").read_text().splitlines()
@@ -109,6 +109,20 @@ async def test_a_row_that_was_committed_late_with_an_earlier_mark_is_not_missed(
                       VALUES ('tied', 'x', '2026-01-20 12:00:00'), ('late', 'x', '2026-01-20 11:30:00')""")
     found = imported("watermark", watermark="Hired", overlap=3600)
     assert sorted(row["anchor"] for row in found) == ["late", "tied"]
+
+
+@pytest.mark.parametrize(("mark", "later"), [("02:58", "02:01"), ("03:02", "02:58")])
+async def test_a_change_in_the_hour_that_clocks_show_twice_is_not_missed(people, imported, tmp_path, mark, later):
+    if people.database == "postgresql":
+        people.execute("""ALTER TABLE "Employees" ALTER "Hired" TYPE timestamp""")
+    people.execute("""DELETE FROM "Employees" """)
+    insertion = """INSERT INTO "Employees" ("Login", "Name", "Hired") VALUES ('{}', 'x', '2024-10-27 {}:00')"""
+    people.execute(insertion.format("early", "01:50"), insertion.format("marked", mark))
+    berlin = {"watermark": "Hired", "column": {"Hired": {"zone": "Europe/Berlin"}}}
+    assert len(imported("watermark", **berlin)) == 2
+    people.execute(insertion.format("later", later))
+    assert [row["anchor"] for row in imported("watermark", **berlin)] == ["later"]
+    assert read_last(tmp_path) == 2, "an hour more, and not the table"
 
 
 async def test_a_row_that_is_dated_far_ahead_hides_no_later_change(people, imported):

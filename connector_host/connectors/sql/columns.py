@@ -16,6 +16,7 @@ from connector_host.connectors.contract import AttributeType, Value, to_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import tzinfo
 
     from sqlalchemy import BindParameter, ColumnElement
 
@@ -195,6 +196,8 @@ class Codec:
     neighbours: Callable[[Value], Neighbours] | None = None
     """What a value is compared with, where the column's values have an order and not every value can be among them;
     raises Unfit where the value is of another type."""
+    zone: tzinfo | None = None
+    """Where the clock hangs that shows the moments as they are kept; None where they are kept as moments."""
 
     def compared(self, value: Value) -> Neighbours:
         """Return the parameters between which the value lies; raises Unfit where it cannot be compared at all."""

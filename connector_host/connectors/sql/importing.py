@@ -11,6 +11,7 @@ from sqlalchemy.exc import DBAPIError
 from connector_host.connectors.sql import (
     changelog,
     conditions,
+    moments,
     queries,
     rowversions,
     shapes,
@@ -26,6 +27,7 @@ from connector_host.observability import events
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from datetime import datetime
 
     from sqlalchemy import Connection
 
@@ -65,6 +67,11 @@ class SqlImporter:
         question = conditions.ask(condition, shape, values)
         statement = queries.everything(self._connection, shape, question, sort_by)
         yield from self._stream(statement, {f"v{number}": value for number, value in enumerate(values)})
+
+    def earliest(self, attribute: str, moment: datetime) -> datetime:
+        """Return the earliest moment that any from this one on may read as (see contract.Importer)."""
+        zone = self._shape.columns[attribute].codec.zone
+        return moment if zone is None else moments.earliest(zone, moment)
 
     def horizon(self, column: str) -> int | None:
         """Return the row version below which everything is committed (see contract.Importer)."""

@@ -22,6 +22,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECONDS = 10**MICROSECOND_DIGITS
 MIDDLE_YEAR = 5_000
 Clock = TypeVar("Clock", datetime, time)
+DAY = timedelta(days=1)
 UNITS = {"s": timedelta(seconds=1), "ms": timedelta(milliseconds=1)}
 
 
@@ -68,7 +69,19 @@ def naive(facts: ColumnFacts, parameters: Parameters, zone: str | None = None) -
     def decode(raw: object) -> datetime:
         return to_moment(raw, local)
 
-    return Codec(AttributeType.DATE_TIME, encode, decode, to_moment, neighbours)
+    return Codec(AttributeType.DATE_TIME, encode, decode, to_moment, neighbours, zone=local)
+
+
+def earliest(zone: tzinfo, moment: datetime) -> datetime:
+    """Return the earliest moment that any from this one on reads as, from what a clock in the zone shows.
+
+    What is shown twice reads as the first time, so a clock that is put back within a day of the moment takes it along.
+    """
+    try:
+        before, after = ((moment + day).astimezone(zone).utcoffset() or timedelta() for day in (-DAY, DAY))
+    except OverflowError:  # the ends of the calendar
+        return moment
+    return moment - max(before - after, timedelta())
 
 
 def midnight(_: ColumnFacts, parameters: Parameters) -> Codec:
