@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import signal
 import sys
 import time
@@ -37,10 +38,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parsed = _parser().parse_args(arguments)
     command = parsed.command
     try:
-        return command(parsed)
+        status = command(parsed)
+        if sys.stdout is not None:  # a Windows service has none
+            sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read what was printed went away, as `head` does; Python would complain of it once more at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_REFUSED
     except ConfigurationError as failure:
         print(journald.spoken(sys.stderr, str(failure)), file=sys.stderr)  # noqa: T201 - for the person, or the journal
         return EXIT_TEMPORARY if isinstance(failure, CannotListen) else EXIT_CONFIGURATION
+    return status
 
 
 def _parser() -> argparse.ArgumentParser:

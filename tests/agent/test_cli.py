@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import signal
 import socket
 import sys
@@ -193,3 +194,13 @@ async def test_what_a_program_consists_of_is_looked_through_no_more(relay_file):
     output, _ = await asyncio.wait_for(program.communicate(), 30)
     kept, looked_through = (int(number) for number in output.split())
     assert kept > 20 * looked_through
+
+
+async def test_a_reader_that_goes_away_is_no_fault(relay_file):
+    there, here = os.pipe()
+    os.close(there)
+    command = (sys.executable, "-m", "agent.cli", "relay", "--config", str(relay_file), "tenant", "add", "acme")
+    process = await asyncio.create_subprocess_exec(*command, stdout=here, stderr=asyncio.subprocess.PIPE)
+    os.close(here)
+    _, complaints = await asyncio.wait_for(process.communicate(), 15)
+    assert (process.returncode, complaints) == (1, b"")
