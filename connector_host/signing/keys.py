@@ -70,9 +70,9 @@ def make_key(file: Path) -> MadeKey:
 def load_key(file: Path) -> SigningKey:
     """Return the private key in this file; raises ConfigurationError where it is none, or others may read it."""
     try:
+        key = load_pem_private_key(read_small(file), password=None)
         if os.name == "posix" and stat.S_IMODE(file.stat().st_mode) & 0o077:
             raise ConfigurationError(f"{file}: others may read this private key: chmod 600 {file}")
-        key = load_pem_private_key(read_small(file), password=None)
     except OSError as failure:
         raise ConfigurationError(f"{file}: cannot be read ({failure.strerror}).") from failure
     except (ValueError, TypeError, UnsupportedAlgorithm) as failure:
