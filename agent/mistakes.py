@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import re
 from contextlib import contextmanager
-from ipaddress import ip_network
 from typing import TYPE_CHECKING, Final
 
 from msgspec import inspect
 
 from agent.errors import ConfigurationError
+from connector_host.networks import is_network
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -59,11 +59,9 @@ def outlasts(dead_s: float, every_s: float, dead: str, every: str) -> None:
 def networks(texts: Iterable[str], key: str) -> None:
     """Refuse what is neither an address nor a network."""
     for number, text in enumerate(texts):
-        try:
-            ip_network(text, strict=False)
-        except ValueError as failure:
+        if not is_network(text):
             wanted = 'write addresses or networks, as in ["10.0.0.0/8", "192.0.2.7"]'
-            raise ConfigurationError(f"{key}[{number}]: {wanted}.") from failure
+            raise ConfigurationError(f"{key}[{number}]: {wanted}.")
 
 
 def _key(place: str, key: str) -> str:

@@ -46,9 +46,23 @@ def network_of(address: str | None) -> str:
     return f"{IPv6Address(int(parsed) >> 64 << 64)}/64"
 
 
-@lru_cache(maxsize=1_024)
+def is_network(text: str) -> bool:
+    """Return whether this is an address or a network, as `is_among` takes them."""
+    try:
+        ip_network(text, strict=False)
+    except ValueError:
+        return False
+    return True
+
+
 def is_among(address: str | None, networks: tuple[str, ...]) -> bool:
-    """Return whether this is one of these addresses, or in one of these networks; the same come again and again."""
+    """Return whether this is one of these addresses, or in one of these networks."""
+    return bool(networks) and _is_among(address, networks)
+
+
+@lru_cache(maxsize=1_024)
+def _is_among(address: str | None, networks: tuple[str, ...]) -> bool:
+    # Kept, since the same come again and again.
     try:
         parsed = ip_address(spelled(address or ""))
         return any(parsed in ip_network(network, strict=False) for network in networks)

@@ -108,7 +108,7 @@ class Gateway:
     async def serve_whole(self, asked: Whole, client: Client) -> web.StreamResponse:
         """Return the answer to one request to a tenant's host that is here to its end."""
         head = asked.head
-        if self.proxies and is_among(head.remote, self.proxies):
+        if is_among(head.remote, self.proxies):
             head = _behind_proxy(head, self.proxies)
         identity = request_id(head.request_id)
         if refusal := self._hasty(head.remote) or self._refusal(head) or self._too_fast(head.tenant):
@@ -217,8 +217,8 @@ class Gateway:
         self.in_flight[tenant] += 1
         try:
             trace = traces.go_on(asked.traceparents)
-            head = self._head(asked, identity, trace, body, deadline)
             safe = is_safe(asked.method, asked.target)
+            head = self._head(asked, identity, trace, body, deadline, safe=safe)
             outcome = await carry(self.agents, Asked(tenant, head, safe, body, self.limits.wait_s))
             response = await self._delivered(client, outcome, tenant, identity)
         finally:
@@ -235,16 +235,18 @@ class Gateway:
         )
         return response
 
-    def _head(self, asked: ClientRequest, identity: str, trace: Trace, body: Body, deadline: float) -> RequestHead:
+    def _head(  # noqa: PLR0913 - all that a request onward is made of
+        self, asked: ClientRequest, identity: str, trace: Trace, body: Body, deadline: float, *, safe: bool
+    ) -> RequestHead:
         known = self.tenants.demands_token(asked.tenant)
         left_s = deadline - asyncio.get_running_loop().time()
-        if self.proxies and is_among(asked.remote, self.proxies):
+        if is_among(asked.remote, self.proxies):
             # A proxy asks for many: the host shall not take them for one client.
             asked = msgspec.structs.replace(asked, remote=None)
         return RequestHead(
             method=asked.method,
             target=asked.target,
-            headers=onward(asked, identity, trace, known=known, keyed=not is_safe(asked.method, asked.target)),
+            headers=onward(asked, identity, trace, known=known, keyed=not safe),
             request_id=identity,
             deadline_ms=max(1, int(left_s * 1000)),
             length=len(body.first) if body.complete else asked.length,

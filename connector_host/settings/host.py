@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 import sys
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Final, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
+from connector_host.networks import is_network
 from connector_host.settings.frozen import Settings
 
 _HOST_NAME: Final = re.compile(r"(?=.{1,253}$)[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*\.?")
@@ -91,10 +92,8 @@ class HostSettings(Settings):
     @classmethod
     def _are_networks(cls, networks: tuple[str, ...]) -> tuple[str, ...]:
         for text in networks:
-            try:
-                ip_network(text, strict=False)
-            except ValueError:
-                raise ValueError(f"{text!r} is neither an address nor a network such as 10.0.0.0/8") from None
+            if not is_network(text):
+                raise ValueError(f"{text!r} is neither an address nor a network such as 10.0.0.0/8")
         return networks
 
 
