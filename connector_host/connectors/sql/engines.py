@@ -25,6 +25,8 @@ from connector_host.errors import ConfigurationError
 from connector_host.observability import events
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sqlalchemy import URL
 
     from connector_host.connectors.sql.dialect import Dialect
@@ -216,24 +218,19 @@ def _read_infinity_as_text(connection: Any) -> None:  # noqa: ANN401 - the drive
     """
     from psycopg.adapt import Loader  # noqa: PLC0415 - only where this driver is installed
 
-    class Moments(Loader):
-        def load(self, data: Any) -> datetime | str:  # noqa: ANN401 - psycopg's protocol
-            text = str(data, "ascii")
-            try:
-                return datetime.fromisoformat(text)
-            except ValueError:
-                return text
+    def or_text(read: Callable[[str], object]) -> type[Loader]:
+        class OrText(Loader):
+            def load(self, data: Any) -> object:  # noqa: ANN401 - psycopg's protocol
+                text = str(data, "ascii")
+                try:
+                    return read(text)
+                except ValueError:
+                    return text
 
-    class Days(Loader):
-        def load(self, data: Any) -> date | str:  # noqa: ANN401 - psycopg's protocol
-            text = str(data, "ascii")
-            try:
-                return date.fromisoformat(text)
-            except ValueError:
-                return text
+        return OrText
 
-    for name, loader in (("timestamptz", Moments), ("timestamp", Moments), ("date", Days)):
-        connection.adapters.register_loader(name, loader)
+    for name, kind in (("timestamptz", datetime), ("timestamp", datetime), ("date", date)):
+        connection.adapters.register_loader(name, or_text(kind.fromisoformat))
 
 
 def _read_as_text(connection: Any) -> None:  # noqa: ANN401 - the driver's door
