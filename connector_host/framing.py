@@ -1,18 +1,51 @@
-"""HTTP connections on which a body that is not framed as its headers say is told of while somebody waits for it."""
+"""HTTP connections on which a request means one thing however it is written, and a spoiled body is told of at once."""
 
 from __future__ import annotations
 
+import re
+from typing import TYPE_CHECKING, Final
+
 from aiohttp import web
 from aiohttp.web_protocol import _ErrInfo
+from multidict import CIMultiDict, CIMultiDictProxy
+from yarl import URL
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from aiohttp.abc import AbstractStreamWriter
+    from aiohttp.http_parser import RawRequestMessage
+    from aiohttp.streams import StreamReader
 
 
 class FramedHandler(web.RequestHandler):
     """One connection; whoever reads a body that got spoiled gets a `web.RequestPayloadError`.
 
     aiohttp would let them wait, and then answer a request that nobody has sent.
+
+    The target of each request is in origin form: of one in absolute form, aiohttp would leave the whole URL in the raw
+    path, and forget its port.
     """
 
-    __slots__ = ()
+    __slots__ = ("_make",)
+
+    def __init__(self, manager: web.Server, *, loop: asyncio.AbstractEventLoop, **settings: object) -> None:
+        """Take what aiohttp's own takes."""
+        super().__init__(manager, loop=loop, **settings)  # type: ignore[arg-type] # aiohttp's own, passed on
+        self._make = manager.request_factory
+        self._request_factory = self._made
+
+    def _made(
+        self,
+        message: RawRequestMessage,
+        payload: StreamReader,
+        protocol: web.RequestHandler,
+        writer: AbstractStreamWriter,
+        task: asyncio.Task[None],
+    ) -> web.BaseRequest:
+        if message.url.absolute:
+            message = in_origin_form(message)
+        return self._make(message, payload, protocol, writer, task)
 
     def data_received(self, data: bytes) -> None:
         """Take what came; where it spoils a body that somebody waits for, they hear of it at once."""
@@ -39,3 +72,29 @@ class FramedHandler(web.RequestHandler):
         body.set_exception(web.RequestPayloadError("the body is not framed as its headers say"))
         self.close()
         return True
+
+
+_ABSOLUTE: Final = re.compile(r"https?://([^/?#]*)(.*)", re.IGNORECASE | re.DOTALL)
+
+
+def in_origin_form(message: RawRequestMessage) -> RawRequestMessage:
+    """Return a request for an absolute URL as one for its path, with the URL's authority in place of Host's.
+
+    RFC 9112 §3.2.2: a server takes both forms, and of the absolute one it ignores the Host header. The scheme is not
+    believed: what the connection is, it is.
+    """
+    found = _ABSOLUTE.fullmatch(message.path)
+    if found is None:
+        return message
+    authority, rest = found.groups()
+    path = rest if rest.startswith("/") else f"/{rest}"
+    headers = CIMultiDict(message.headers)
+    headers["Host"] = authority
+    others = (pair for pair in message.raw_headers if pair[0].lower() != b"host")
+    before, _, query = path.partition("#")[0].partition("?")
+    return message._replace(
+        path=path,
+        url=URL.build(path=before, query_string=query, encoded=True),
+        headers=CIMultiDictProxy(headers),
+        raw_headers=((b"Host", authority.encode("utf-8", "surrogateescape")), *others),
+    )

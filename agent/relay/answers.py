@@ -57,7 +57,9 @@ HEADER_TOO_LONG: Final = Problem(400, "The request line or a header is longer th
 UNFORESEEN: Final = Problem(500, "The relay failed on this request; its log says more.", close=True)
 HEAD_TOO_LARGE: Final = Problem(431, "The request's headers are more than the relay carries: 60 KB all in all.")
 NO_SUCH_METHOD: Final = Problem(405, "SCIM has no such method.", allow=", ".join(sorted(METHODS)))
-BAD_HOST: Final = Problem(400, "The request has no usable Host header.", close=True)
+BAD_HOST: Final = Problem(
+    400, "The request has no usable Host header, or, where its target is a whole URL, no usable host there.", close=True
+)
 
 LEAVING: Final = Problem(
     503, "This relay is about to stop, and takes no more requests. Nothing was done: ask again in a moment.", retry=True
@@ -65,9 +67,10 @@ LEAVING: Final = Problem(
 
 
 def other_authority(names: Iterable[str]) -> Problem:
-    """Return the answer to a Host header that is not the relay's (RFC 9110 §15.5.20)."""
+    """Return the answer to a Host header, or a URL as target, that is not the relay's (RFC 9110 §15.5.20)."""
     detail = (
-        f"The Host header names another service: this relay answers to {', '.join(names)}; relay.public adds names."
+        "The Host header, or the URL that is the request's target, names another service: "
+        f"this relay answers to {', '.join(names)}; relay.public adds names."
     )
     return Problem(421, detail, close=True)
 

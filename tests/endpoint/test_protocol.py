@@ -179,3 +179,24 @@ async def test_a_connection_that_brings_no_request_is_closed(tmp_path, monkeypat
         writer.write(f"GET {TARGET} HTTP/1.1\r\nHost: localhost\r\nX-Slow: ".encode())
         async with asyncio.timeout(5):
             assert await reader.read() == b""
+
+
+async def test_an_absolute_target_is_one_for_its_path_whose_authority_stands_for_the_host_header(tmp_path, outcomes):
+    """RFC 9112 §3.2.2: the location names it with its port, and an idempotency key holds for both forms."""
+    body = json.dumps(
+        {"schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"], "userName": "anna", "name": {"givenName": "A"}}
+    )
+    rest = (
+        f"Host: evil.example\r\nAuthorization: Bearer {TOKEN}\r\nIdempotency-Key: k1\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n{body}"
+    )
+    async with serve(tmp_path, outcomes=outcomes) as scim, connected(scim) as (reader, writer):
+        for target in (f"https://localhost:8443{TARGET}", TARGET):
+            writer.write(f"POST {target} HTTP/1.1\r\n{rest}".encode())
+            head, created = await answer_to(reader)
+            assert head.startswith("HTTP/1.1 201 ")
+            assert created["meta"]["location"] == f"https://localhost:8443{TARGET}/anna"
+        assert len(scim.rows()) == 1
+        writer.write(f"GET HTTP://localhost:8443{TARGET}?count=1 HTTP/1.1\r\n{rest}".encode())
+        _, found = await answer_to(reader)
+        assert found["Resources"][0]["meta"]["location"] == f"https://localhost:8443{TARGET}/anna"

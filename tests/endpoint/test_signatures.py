@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -68,6 +69,20 @@ async def host(tmp_path):
 async def test_a_signed_write_is_carried_out(host):
     assert (await host.send(host.signed())).status == 201
     assert (await host.send(host.signed("DELETE", "/Users/bjensen", None))).status == 204
+
+
+async def test_a_signed_write_may_come_with_an_absolute_target(host):
+    method, path, headers, data = host.signed()
+    target = f"{host.scim.origin}/ecma2host_HR/scim{path}"
+    lines = [f"{method} {target} HTTP/1.1", "Host: localhost", f"Authorization: Bearer {TOKEN}", "Connection: close"]
+    lines += [f"{name}: {value}" for name, value in headers.items()] + [f"Content-Length: {len(data)}", "", ""]
+    trust = ssl.create_default_context(cafile=str(host.scim.authority))
+    reader, writer = await asyncio.open_connection("localhost", int(host.scim.origin.rpartition(":")[2]), ssl=trust)
+    writer.write("\r\n".join(lines).encode() + data)
+    async with asyncio.timeout(10):
+        answer = await reader.read()
+    writer.transport.abort()
+    assert answer.startswith(b"HTTP/1.1 201 "), answer
 
 
 async def test_an_unsigned_write_is_refused_and_says_what_is_wanted(host):

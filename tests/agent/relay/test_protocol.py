@@ -337,3 +337,57 @@ async def test_an_event_of_ours_is_logged_with_its_fields(caplog):
     caplog.set_level(logging.INFO)
     logs.event(events.RELAY_READY, port=1)
     assert '"event": "relay.ready", "port": 1' in _Json().format(caplog.records[-1])
+
+
+async def asked_for(papers, port, line, host="localhost", body=b""):
+    head = f"{line} HTTP/1.1\r\nHost: {host}\r\nContent-Length: {len(body)}\r\n\r\n"
+    async with connected(papers, port) as (reader, writer):
+        writer.write(head.encode() + body)
+        line, _, answer = await answer_to(reader)
+        return int(line.split(" ")[1]), answer
+
+
+@pytest.mark.parametrize(("method", "body"), [("GET", b""), ("POST", b"{}")])
+@pytest.mark.parametrize("stated", ["localhost", "evil.example.org"])
+async def test_an_absolute_target_is_a_request_to_its_authority_whatever_the_host_header_says(  # noqa: PLR0913, PLR0917 - fixtures
+    chain, host, papers, method, body, stated
+):
+    """RFC 9112 §3.2.2."""
+    await chain.start_relay(public=("scim.example.org",))
+    await chain.start_agent(host.url)
+    for authority in (f"localhost:{chain.port}", "scim.example.org"):
+        target = f"HTTPS://{authority}{TARGET}?a=b%20c"
+        status, _ = await asked_for(papers, chain.port, f"{method} {target}", stated, body)
+        assert status == 200
+        asked, path, headers, received = host.asked[-1]
+        assert (asked, path, received) == (method, f"{USERS}?a=b%20c", body)
+        assert headers.getall("X-Forwarded-Host") == [authority]
+        assert headers["Host"] == host.url.removeprefix("https://")
+
+
+@pytest.mark.parametrize(
+    ("target", "status"),
+    [
+        (f"https://evil.example.org{TARGET}", 421),
+        (f"https://localhost:1{TARGET}", 421),
+        (f"https://localhost@evil.example.org{TARGET}", 400),
+        (f"https://me@localhost{TARGET}", 400),
+        (f"https://{TARGET}", 400),
+        (f"ftp://localhost{TARGET}", 404),
+        ("https://localhost", 404),
+        ("https://localhost?/t/acme/", 404),
+    ],
+)
+async def test_an_absolute_target_of_another_service_is_refused(chain, host, papers, target, status):
+    await chain.start_relay()
+    await chain.start_agent(host.url)
+    answered, error = await asked_for(papers, chain.port, f"GET {target}")
+    assert (answered, error["status"]) == (status, str(status))
+    assert not host.asked
+
+
+async def test_whether_the_relay_lives_may_be_asked_by_an_absolute_target(chain, papers):
+    await chain.start_relay()
+    async with connected(papers, chain.port) as (reader, writer):
+        writer.write(b"GET https://localhost/healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        assert (await reader.read()).endswith(b"ok\n")
