@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import closing
 from decimal import Decimal
 
 import pytest
@@ -44,6 +45,22 @@ async def test_awkward_names_and_values_go_both_ways(awkward):
         for name, value in ROW.items():
             page = await connector.search(Query(Compare(name, Comparator.EQ, value)))
             assert [entry.values for entry in page.entries] == [ROW]
+    finally:
+        await connector.close()
+
+
+async def test_a_name_may_hold_the_signs_that_quote_names(platform):
+    spelled = '`a``b"c`' if platform.database == "mariadb" else '"a`b""c"'
+    with closing(platform.connect()) as connection:
+        cursor = connection.cursor()
+        cursor.execute("DROP TABLE IF EXISTS quoting")
+        cursor.execute(f"CREATE TABLE quoting (id varchar(9) NOT NULL PRIMARY KEY, {spelled} varchar(9))")
+    connector = platform.open(table="quoting", anchor="id", column={})
+    try:
+        row = {"id": "x", 'a`b"c': "y"}
+        assert (await connector.export(Add(row))).entry.values == row
+        page = await connector.search(Query(Compare('a`b"c', Comparator.EQ, "y"), sort_by='a`b"c'))
+        assert [entry.values for entry in page.entries] == [row]
     finally:
         await connector.close()
 
@@ -158,6 +175,69 @@ async def test_digits_that_a_decimal_does_not_keep_are_refused_and_never_rounded
     for number in ("1.00000000001", f"{'9' * 28}.99999999991", "1E28"):
         with pytest.raises(InvalidValue, match="at most 38 digits"):
             await spelled.export(Add({"id": 1, "number": Decimal(number)}))
+
+
+async def test_a_decimal_that_keeps_no_digit_before_the_point_takes_zero(platform):
+    platform.only("postgresql", "mariadb")
+    platform.execute("DROP TABLE IF EXISTS share", "CREATE TABLE share (id int PRIMARY KEY, part decimal(2, 2))")
+    connector = platform.open(table="share", anchor="id", column={})
+    try:
+        for number in ("0", "-0.99"):
+            done = await connector.export(Add({"id": len(number), "part": Decimal(number)}))
+            assert done.entry.values["part"] == Decimal(number)
+        assert (await connector.search(Query(Compare("part", Comparator.EQ, Decimal(0))))).total == 1
+        with pytest.raises(InvalidValue, match="2 of them after the point"):
+            await connector.export(Add({"id": 9, "part": Decimal(1)}))
+    finally:
+        await connector.close()
+
+
+DOMAINS = (
+    "DROP TABLE IF EXISTS domains",
+    "DROP DOMAIN IF EXISTS inner_count, code, feeling CASCADE",
+    "DROP TYPE IF EXISTS sentiment",
+    "CREATE TYPE sentiment AS ENUM ('glad', 'sad')",
+    "CREATE DOMAIN inner_count AS smallint NOT NULL",
+    "CREATE DOMAIN outer_count AS inner_count DEFAULT 7",
+    "CREATE DOMAIN code AS varchar(3)",
+    "CREATE DOMAIN outer_code AS code",
+    "CREATE DOMAIN feeling AS sentiment",
+    "CREATE TABLE domains (id int PRIMARY KEY, count outer_count, code outer_code, feeling feeling, named name)",
+)
+
+
+async def test_a_domain_is_what_it_is_made_of_however_deep(platform):
+    platform.only("postgresql")
+    platform.execute(*DOMAINS)
+    connector = platform.open(table="domains", anchor="id", column={})
+    try:
+        attributes = (await connector.describe()).by_name
+        assert not attributes["count"].required, "its domain has a default"
+        assert not attributes["count"].nullable
+        assert (attributes["code"].max_length, attributes["named"].max_length) == (3, 63)
+        assert attributes["feeling"].canonical_values == ("glad", "sad")
+        done = await connector.export(Add({"id": 1, "code": "abc", "feeling": "sad"}))
+        assert done.entry.values == {"id": 1, "count": 7, "code": "abc", "feeling": "sad", "named": None}
+        with pytest.raises(InvalidValue, match="-32768 to 32767"):
+            await connector.export(Add({"id": 2, "count": 32768}))
+    finally:
+        await connector.close()
+
+
+async def test_a_decimal_whose_scale_is_negative_takes_what_the_column_keeps(platform):
+    platform.only("postgresql")
+    platform.execute("DROP TABLE IF EXISTS round", "CREATE TABLE round (id int PRIMARY KEY, sum numeric(3, -2))")
+    connector = platform.open(table="round", anchor="id", column={})
+    try:
+        for number, value in enumerate(("0", "12300", "-99900")):
+            done = await connector.export(Add({"id": number, "sum": Decimal(value)}))
+            assert done.entry.values["sum"] == Decimal(value)
+        assert (await connector.search(Query(Compare("sum", Comparator.GT, Decimal(12299))))).total == 1
+        for value in ("12345", "100000"):
+            with pytest.raises(InvalidValue, match="at most 3 digits, in steps of 100"):
+                await connector.export(Add({"id": 9, "sum": Decimal(value)}))
+    finally:
+        await connector.close()
 
 
 async def test_a_document_is_read_as_it_is_kept(spelled, platform):

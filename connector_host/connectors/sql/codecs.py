@@ -186,6 +186,8 @@ def _decimal(facts: ColumnFacts, parameters: Parameters) -> Codec:
         _, digits, exponent = number.normalize(neighbours.EXACT).as_tuple()
         if not isinstance(exponent, int):
             raise Unfit(expected)
+        if not number:  # fits everywhere, also where no digit may stand before the point
+            return number
         if facts.scale is not None and -exponent > facts.scale:
             raise Unfit(expected)
         whole = len(digits) + exponent
@@ -223,6 +225,8 @@ def _decimals_beside(number: Decimal, facts: ColumnFacts, parameters: Parameters
 
 
 def _decimal_words(facts: ColumnFacts, parameters: Parameters) -> str:
+    if facts.precision is not None and facts.scale is not None and facts.scale < 0:
+        return f"takes a number of at most {facts.precision} digits, in steps of {10**-facts.scale}"
     if facts.precision is not None:
         return f"takes a number of at most {facts.precision} digits, {facts.scale or 0} of them after the point"
     if parameters.decimal_digits is not None:

@@ -67,8 +67,11 @@ def _postgresql_column(row: Row, dialect: Dialect) -> tuple[ColumnFacts, Kind]:
     match kind.family:
         case Family.TEXT | Family.PADDED_TEXT if modifier > 4:  # noqa: PLR2004 - the length's own four bytes
             length = modifier - 4
+        case Family.TEXT if declared == "name":
+            length = _NAME_LENGTH
         case Family.DECIMAL if modifier > 4:  # noqa: PLR2004 - the same
-            precision, scale = (modifier - 4) >> 16, (modifier - 4) & 0x7FF
+            # Of the eleven bits of the scale, the highest is its sign.
+            precision, scale = (modifier - 4) >> 16, (((modifier - 4) & 0x7FF) ^ 0x400) - 0x400
         case Family.MOMENT | Family.NAIVE_MOMENT | Family.TIME if modifier >= 0:
             precision = modifier
         case _:
@@ -92,6 +95,10 @@ def _postgresql_column(row: Row, dialect: Dialect) -> tuple[ColumnFacts, Kind]:
         comment=str(row["comment_text"] or ""),
     )
     return facts, kind
+
+
+_NAME_LENGTH = 63
+"""A `name` of PostgreSQL is cut to as many bytes, without a word."""
 
 
 def _mysql_column(row: Row, dialect: Dialect) -> tuple[ColumnFacts, Kind]:

@@ -36,7 +36,8 @@ class AnyDatabase(PyODBCConnector, DefaultDialect):
         self.server_version_info = ()
         self.default_schema_name = None
         driver: Any = connection.connection.driver_connection
-        self.identifier_preparer = IdentifierPreparer(self, initial_quote=quote_of(driver))
+        quote = quote_of(driver)
+        self.identifier_preparer = IdentifierPreparer(self, initial_quote=quote, escape_quote=quote)
 
     def set_isolation_level(self, dbapi_connection: DBAPIConnection, level: IsolationLevel) -> None:
         """Commit each statement by itself, or none; the level of isolation is left as the data source has it."""
