@@ -58,6 +58,7 @@ class Fabric:
         self.on_change: Callable[[], None] = _nothing
         """Called when the connection has come about or was lost."""
         self._library = _library()
+        logging.getLogger("asyncio").addFilter(_is_worth_a_line)
         self._settings = settings
         self._node = node
         self._tls = FollowedContext(lambda: _context(settings), settings.trust, settings.certificate, settings.key)
@@ -163,6 +164,14 @@ class Fabric:
 
     async def _on_closed(self) -> None:
         self._lost.set()
+
+
+def _is_worth_a_line(record: logging.LogRecord) -> bool:
+    """Return False for what asyncio says of each TLS connection of NATS' library that ends.
+
+    The library makes its protocol by hand, which then does not know that it is over TLS. Nothing follows from that.
+    """
+    return not str(record.msg).startswith("returning true from eof_received()")
 
 
 def _library() -> ModuleType:

@@ -137,6 +137,17 @@ async def test_a_write_in_flight_when_nats_is_lost_is_unknown(cluster, host, cli
     assert len(host.asked) == 1
 
 
+async def test_a_loss_of_nats_is_logged_in_our_words_alone(cluster, own_nats, caplog):
+    await cluster.start("a")
+    await cluster.log.wait_for(events.NATS_CONNECTED)
+    own_nats.kill()
+    try:
+        await cluster.log.wait_for(events.NATS_LOST)
+    finally:
+        own_nats.start()
+    assert [record.msg for record in caplog.records if record.name == "asyncio"] == []
+
+
 async def test_a_node_starts_without_nats_and_joins_later(cluster, host, client, own_nats):
     own_nats.kill()
     try:
