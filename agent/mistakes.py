@@ -35,7 +35,10 @@ def words(message: str, model: type[msgspec.Struct]) -> str:
     if match := _MISSING.fullmatch(fact):
         return f"{_key(place, match['key'])}: is missing."
     if match := _UNKNOWN.fullmatch(fact):
-        return f"{_key(place, match['key'])}: there is no such key."
+        from connector_host.spellings import advice  # noqa: PLC0415 - an agent that runs needs none of it
+
+        meant = advice(match["key"], _keys_of(inspect.type_info(model), place))
+        return f"{_key(place, match['key'])}: there is no such key. {meant}".rstrip()
     if wanted := _wanted(inspect.type_info(model), place):
         return f"{place}: write {wanted}."
     return f"{place}: {fact[:1].lower()}{fact[1:]}."
@@ -68,12 +71,24 @@ def _key(place: str, key: str) -> str:
     return f"{place}.{key}" if place else key
 
 
+def _keys_of(kind: inspect.Type, place: str) -> list[str]:
+    """Return the keys that a table may have."""
+    _, kind = _at(kind, place)
+    return [field.encode_name for field in kind.fields] if isinstance(kind, inspect.StructType) else []
+
+
 def _wanted(kind: inspect.Type, place: str) -> str:
-    """Return what may stand in this place, `relay.nats.urls[0]`; empty where msgspec's own words say it."""
+    """Return what may stand in this place; empty where msgspec's own words say it."""
+    wanted, kind = _at(kind, place)
+    return ", ".join(map(str, kind.values)) if isinstance(kind, inspect.LiteralType) else wanted
+
+
+def _at(kind: inspect.Type, place: str) -> tuple[str, inspect.Type]:
+    """Return the type of what stands in this place, `relay.nats.urls[0]`, and what its annotations say is wanted."""
     wanted = ""
     for part in re.findall(r"[A-Za-z_]\w*|\[", place):
         wanted, kind = _plain(_inside(kind, part))
-    return ", ".join(map(str, kind.values)) if isinstance(kind, inspect.LiteralType) else wanted
+    return wanted, kind
 
 
 def _inside(kind: inspect.Type, part: str) -> inspect.Type:

@@ -5,7 +5,6 @@ Works for any pydantic model and any TOML text; knows no setting by name, and ne
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 import types
@@ -15,6 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, SecretStr
+
+from connector_host.spellings import advice
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
@@ -120,8 +121,7 @@ def _hint(kind: str, key: Key, model: type[BaseModel]) -> str:
     if kind == "extra_forbidden":
         parent = _model_at(model, key[:-1])
         names = [] if parent is None else [field.alias or name for name, field in parent.model_fields.items()]
-        near = difflib.get_close_matches(key[-1].lower(), names, n=1, cutoff=0.6)
-        return f" Did you mean {near[0]}?" if near else f" There are: {', '.join(names)}." if names else ""
+        return f" {advice(key[-1], names)}".rstrip()
     field = field_at(model, key)
     example = None if field is None else example_of(field)
     return f" Example: {key[-1]} = {example}" if example is not None and kind != "value_error" else ""

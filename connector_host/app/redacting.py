@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import TYPE_CHECKING
 
 from connector_host.connectors.registry import open_connector
 from connector_host.errors import Finding, HostError, Level
 from connector_host.setup.secrets import opened
+from connector_host.spellings import advice
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -38,8 +38,5 @@ async def _attributes(name: str, settings: SqlSettings, state: Path) -> set[str]
 
 
 def _unknown(name: str, known: Collection[str]) -> Finding:
-    spelt = {one.lower(): one for one in sorted(known)}
-    near = difflib.get_close_matches(name.lower(), spelt, n=1, cutoff=0.6)
-    mend = f"Did you mean {spelt[near[0]]}?" if near else f"There are: {', '.join(sorted(known))}."
     fact = f"No connector has an attribute {name}, so `redact` hides nothing by that name."
-    return Finding(Level.WARNING, "redact", fact, mend)
+    return Finding(Level.WARNING, "redact", fact, advice(name, sorted(known)))

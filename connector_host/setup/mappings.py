@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from typing import TYPE_CHECKING
 
 from connector_host.errors import ConfigurationError
 from connector_host.scim.mappings import place
+from connector_host.spellings import advice
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,9 +22,7 @@ def parse_mapping(text: str, columns: Sequence[str]) -> tuple[str, str]:
     if not equals:
         raise ConfigurationError(f"{text!r} is no mapping; write COLUMN=PATH, for example Login=userName.")
     if column not in columns:
-        near = difflib.get_close_matches(column, columns, n=1, cutoff=0.5)
-        meant = f" Did you mean {near[0]}?" if near else ""
-        raise ConfigurationError(f"The table has no column {column}.{meant}")
+        raise ConfigurationError(f"The table has no column {column}. {advice(column, columns)}".rstrip())
     return column, place(column, path).path if path else ""
 
 

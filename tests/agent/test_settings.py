@@ -60,7 +60,13 @@ def test_the_environment_lies_over_the_file(tmp_path):
     [
         ("[relay", "is not TOML"),
         ("[relay]\n", "relay.certificate: is missing"),
-        (RELAY.replace("[tenants", "ports = 1\n[tenants"), "relay.ports: there is no such key"),
+        (RELAY.replace("[tenants", "ports = 1\n[tenants"), "relay.ports: there is no such key. Did you mean port?"),
+        (
+            RELAY.replace("[tenants", "[relay.limits]\nIn-Flight = 1\n[tenants"),
+            "relay.limits.In-Flight: there is no such key. Did you mean in_flight?",
+        ),
+        (RELAY + "x = 1", "tenants[...].x: there is no such key. There are: agent_token_hashes, "),
+        ("relais = 1\n" + RELAY, "relais: there is no such key. Did you mean relay?"),
         (RELAY.replace("[tenants", "port = 70000\n[tenants"), "relay.port: expected `int` <= 65535"),
         (RELAY.replace("[tenants", 'listen = ""\n[tenants'), "relay.listen: expected `str` of length >= 1"),
         (RELAY.replace(HASH, "secret"), "tenants[...].agent_token_hashes[0]: write sha256: and 64 hex digits"),

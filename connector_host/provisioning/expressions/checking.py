@@ -5,7 +5,6 @@ Names, the number of arguments, their kinds, and the constants among them; each 
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -16,6 +15,7 @@ from connector_host.provisioning.expressions.catalogue import FUNCTIONS, UNIQUE
 from connector_host.provisioning.expressions.evaluation import IGNORED, Candidates, Result, Step, call_step
 from connector_host.provisioning.expressions.signatures import FITS, Function, Kind, Parameter, Scope
 from connector_host.provisioning.values import is_empty, to_number, to_text
+from connector_host.spellings import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -153,9 +153,8 @@ def _unknown(name: str) -> str:
 
 
 def _nearest(name: str, names: Collection[str]) -> str:
-    by_lower = {known.lower(): known for known in names}
-    close = difflib.get_close_matches(name.lower(), by_lower, n=1)
-    return f" (names are case-sensitive; did you mean {by_lower[close[0]]}?)" if close else ""
+    close = nearest(name, names)
+    return f" (names are case-sensitive; did you mean {close}?)" if close is not None else ""
 
 
 def _taken(function: Function, call: syntax.Call) -> tuple[syntax.Node | None, ...]:
