@@ -70,6 +70,23 @@ def arrange(bundle: Bundle) -> Identity:
     raise _unusable("key", "The private key belongs to none of these certificates.", mend)
 
 
+def issuer_finding(identity: Identity, bundle: Bundle) -> Finding | None:
+    """Return that the host would show its certificate alone, where nothing in the bundle issued it.
+
+    A root that clients believe may stay away; an authority between it and the host may not (RFC 8446 §4.4.2). Which of
+    them the issuer is, its name alone does not tell.
+    """
+    leaf = identity.certificate
+    if len(identity.chain) > 1 or any(is_issued_by(leaf, other) for other in bundle.certificates):
+        return None
+    issuer = leaf.issuer.rfc4514_string() or "an authority without a name"
+    fact = (
+        f"The certificate of its issuer, {issuer}, is not in these files, so clients that have it not refuse the host."
+    )
+    mend = "Give that certificate, too, and those above it: connector-host cert install CERTIFICATE ISSUER --key KEY."
+    return Finding(Level.WARNING, "chain", fact, mend)
+
+
 def pem_of(identity: Identity) -> tuple[bytes, bytes]:
     """Return the chain and the unencrypted key, as the host reads them."""
     chain = b"".join(certificate.public_bytes(serialization.Encoding.PEM) for certificate in identity.chain)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from connector_host.errors import failures
 from connector_host.ownership import make_folder
-from connector_host.tls.bundles import PassphraseNeeded, arrange, pem_of, read_bundle
+from connector_host.tls.bundles import PassphraseNeeded, arrange, issuer_finding, pem_of, read_bundle
 from connector_host.tls.files import UnusableFile, judge_identity
 from connector_host.tls.issuing import key_pem, make_key, make_room, request_certificate, write_private, write_public
 
@@ -70,6 +70,8 @@ def install(  # noqa: PLR0913 - what, where to, for whom
     findings = judge_identity(identity, host, now)
     if refused := failures(findings):
         raise UnusableFile(refused[0])
+    if (alone := issuer_finding(identity, bundle)) is not None:
+        findings.append(alone)
     chain_pem, private_pem = pem_of(identity)
     for path in (certificate, key):
         make_folder(path.parent)

@@ -52,6 +52,23 @@ def self_signed(*names, common_name="somebody", key=None, begin=-1, end=365, ext
     return builder.sign(key, hashes.SHA256()), key
 
 
+def issue_between(authority, common_name):
+    """Return an authority that another one issued."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)]))
+        .issuer_name(authority.certificate.subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(NOW)
+        .not_valid_after(NOW + timedelta(days=365))
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+    )
+    return Issued(builder.sign(authority.key, hashes.SHA256()), key)
+
+
 def write_client(folder, **changes):
     """Write a client's self-signed certificate and its key into a folder, which is made; return both paths."""
     folder.mkdir(exist_ok=True)

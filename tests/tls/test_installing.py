@@ -8,12 +8,12 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import pkcs7, pkcs12
 
-from connector_host.errors import ConfigurationError, failures
+from connector_host.errors import ConfigurationError, Level, failures
 from connector_host.tls.bundles import arrange, read_bundle
 from connector_host.tls.files import UnusableFile, check_identity, load_chain, load_key
 from connector_host.tls.installing import install, write_request
 from connector_host.tls.issuing import Issued, issue_authority, issue_leaf, make_key
-from tests.tls.certificates import NOW, X400_NAME, armoured, odd_certificates, self_signed
+from tests.tls.certificates import NOW, X400_NAME, armoured, issue_between, odd_certificates, self_signed
 
 DER, PEM = serialization.Encoding.DER, serialization.Encoding.PEM
 ROOT = issue_authority("root", NOW)
@@ -44,6 +44,11 @@ UNSORTED = b"".join(sorted((LEAF_DER, ROOT.certificate.public_bytes(DER)), rever
 P7B_UNSORTED = P7B.replace(SORTED, UNSORTED)
 P7B_PEM_UNSORTED = b"-----BEGIN PKCS7-----\n" + base64.encodebytes(P7B_UNSORTED) + b"-----END PKCS7-----\n"
 assert P7B_UNSORTED != P7B  # as `openssl crl2pkcs7` writes it
+
+
+BETWEEN = issue_between(ROOT, "between")
+BELOW = issue_leaf(BETWEEN, "hr.example.org", NOW)
+ALONE = Issued(*self_signed("hr.example.org"))
 
 
 class Place:
@@ -87,6 +92,30 @@ def test_every_form_is_taken(place, contents):
     assert load_chain(place.certificate) == (LEAF.certificate,)
     assert failures(check_identity(place.certificate, place.key, "hr.example.org", NOW)) == []
     assert place.key.stat().st_mode & 0o777 == 0o600
+
+
+def chain_warnings(findings):
+    return [finding for finding in findings if finding.subject == "chain" and finding.level is Level.WARNING]
+
+
+def test_a_certificate_whose_issuer_is_missing_is_put_in_place_with_a_warning_that_names_the_issuer(place):
+    [warning] = chain_warnings(place.put(BELOW.certificate_pem, BELOW.key_pem))
+    assert "CN=between" in warning.fact
+    assert "ISSUER" in warning.mend
+    assert load_chain(place.certificate) == (BELOW.certificate,)
+
+
+@pytest.mark.parametrize(
+    "contents",
+    [
+        [BELOW.certificate_pem + BETWEEN.certificate_pem, BELOW.key_pem],
+        [BELOW.certificate_pem, BETWEEN.certificate_pem + ROOT.certificate_pem, BELOW.key_pem],
+        [LEAF.certificate_pem + ROOT.certificate_pem, LEAF.key_pem],
+        [ALONE.certificate_pem, ALONE.key_pem],
+    ],
+)
+def test_a_chain_that_goes_on_or_ends_is_put_in_place_without_a_warning(place, contents):
+    assert chain_warnings(place.put(*contents)) == []
 
 
 def test_issuers_are_put_in_order_and_the_root_is_left_out(tmp_path):
