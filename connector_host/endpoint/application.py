@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _ROOT: Final = "/ecma2host_{name}/scim"
 _SLASH: Final = "{slash:/?}"
-_ID: Final = r"(?!\.search/?$)[^{}/]+"
+_ID: Final = r"(?!\.search/?$)[^/]+"
 """Any name but that of the search, which stands in the same place."""
 _ALL: Final = "*"
 

@@ -45,7 +45,7 @@ DEADLINE_S: Final = web.RequestKey("deadline_s", float)
 """When the request must be answered, by the monotonic clock."""
 
 _LOG = structlog.stdlib.get_logger()
-_SCIM_PATH: Final = re.compile(r"/ecma2host_([^/]+)/scim(/.*)?")
+_SCIM_PATH: Final = re.compile(r"/ecma2host_([^/]+)/scim(/.*)?", re.DOTALL)
 WRITES: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _OPEN_PATHS: Final = frozenset({"/healthz", "/readyz"})
 _NOBODY: Final = TokenGate()

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _SEGMENT_ENDS: Final = re.compile(r"[/\\]")
 _CLIMBING: Final = frozenset({".", ".."})
+_SEARCH: Final = ".search"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,13 +92,18 @@ def _is_written_by_flows(flows: Flows, slot: Slot) -> bool:
 
 
 def _demand_addressable(slot: Slot, value: Value | None) -> None:
-    """Raise InvalidValue for an anchor that no URL can name: clients take `.` and `..` for steps (RFC 3986 §5.2.4)."""
+    """Raise InvalidValue for an anchor that no URL can name.
+
+    Clients take `.` and `..` for steps (RFC 3986 §5.2.4), and `.search` is a place of its own (RFC 7644 §3.4.3).
+    """
     if value is None:
         raise InvalidValue(slot.path, "is the anchor of this user and cannot be empty.")
     if isinstance(value, str) and _CLIMBING.intersection(_SEGMENT_ENDS.split(value)):
         raise InvalidValue(
             slot.path, 'is the id in the URL of this user, so no part of it between slashes may be "." or "..".'
         )
+    if value == _SEARCH:
+        raise InvalidValue(slot.path, 'is the id in the URL of this user, where ".search" means a search.')
 
 
 def read_replacement(flows: Flows, body: object) -> Replacement:
