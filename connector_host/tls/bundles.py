@@ -80,10 +80,11 @@ def issuer_finding(identity: Identity, bundle: Bundle) -> Finding | None:
     if len(identity.chain) > 1 or any(is_issued_by(leaf, other) for other in bundle.certificates):
         return None
     issuer = leaf.issuer.rfc4514_string() or "an authority without a name"
-    fact = (
-        f"The certificate of its issuer, {issuer}, is not in these files, so clients that have it not refuse the host."
+    fact = f"The certificate was issued by {issuer}, whose own certificate is not in these files."
+    mend = (
+        "Where that is no root that clients have, they will refuse the host: give it, too, as in "
+        "`connector-host cert install CERTIFICATE ISSUER --key KEY`."
     )
-    mend = "Give that certificate, too, and those above it: connector-host cert install CERTIFICATE ISSUER --key KEY."
     return Finding(Level.WARNING, "chain", fact, mend)
 
 
