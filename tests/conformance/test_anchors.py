@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import uuid
+from decimal import Decimal
 
 import pytest
 
@@ -60,6 +61,25 @@ async def test_only_the_canonical_text_of_a_number_is_an_anchor(platform, text):
         await connector.export(Delete(wrong))
     assert await connector.read(entry.anchor) is not None
     await connector.close()
+
+
+@pytest.mark.parametrize("number", ["2", "1.50", "-0.5", "100.00", "0"])
+async def test_an_anchor_with_digits_after_the_point_may_be_given_with_more_or_fewer(platform, number):
+    platform.execute(
+        'DROP TABLE IF EXISTS "Made"',
+        'CREATE TABLE "Made" (id decimal(10, 2) NOT NULL PRIMARY KEY, name varchar(20))',
+    )
+    connector = platform.open(table="Made", anchor="id", column={})
+    try:
+        entry = (await connector.export(Add({"id": Decimal(number), "name": "x"}))).entry
+        assert Decimal(entry.anchor) == Decimal(number)
+        assert await connector.read(entry.anchor) == entry
+        with pytest.raises(Conflict):
+            await connector.export(Add({"id": Decimal(number), "name": "y"}))
+        assert not (await connector.export(Modify(entry.anchor, lambda _: {"id": Decimal(number)}))).written
+        assert (await connector.export(Delete(entry.anchor))).entry == entry
+    finally:
+        await connector.close()
 
 
 LOOSE = 'CREATE TABLE "Loose" ("Login" varchar(20), "Name" varchar(20), "Guid" varchar(36))'

@@ -198,8 +198,7 @@ def _decimal(facts: ColumnFacts, parameters: Parameters) -> Codec:
         return number
 
     def encode(value: Value) -> object:
-        number = check(_as_decimal(value, expected))
-        return number if parameters.native_decimals else format(number, "f")
+        return _as_kept(check(_as_decimal(value, expected)), facts, parameters)
 
     def decode(raw: object) -> Decimal:
         if type(raw) is Decimal and raw.is_finite():  # this runs for every row of an import
@@ -213,6 +212,15 @@ def _decimal(facts: ColumnFacts, parameters: Parameters) -> Codec:
         lambda text: check(_as_decimal(text, expected)),
         lambda value: _decimals_beside(_as_decimal(value, expected), facts, parameters),
     )
+
+
+def _as_kept(number: Decimal, facts: ColumnFacts, parameters: Parameters) -> object:
+    """Return a number with as many digits as the column hands out again: the text of an anchor tells 2 from 2.00."""
+    if not parameters.native_decimals:
+        return format(number.normalize(neighbours.EXACT), "f")
+    if facts.scale is None:
+        return number
+    return number.quantize(Decimal(1).scaleb(-facts.scale), context=neighbours.EXACT)
 
 
 def _decimals_beside(number: Decimal, facts: ColumnFacts, parameters: Parameters) -> Neighbours:
