@@ -276,7 +276,7 @@ class SqlSettings(Settings):
     readers: int = Field(default=4, ge=1, le=64)
     """Connections that answer reads."""
     writers: int = Field(default=2, ge=1, le=16)
-    """Connections that carry out exports; SQLite always has one."""
+    """Connections that carry out exports: one while it keeps up, more behind slow commits or locks; SQLite has one."""
     exports_per_s: float | None = Field(default=None, gt=0, examples=[20])
     """Exports in a second at the most, for a database that must be spared; None sets no limit."""
     reads_per_s: float | None = Field(default=None, gt=0, examples=[50])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-import threading
 
 import pytest
 
@@ -13,7 +12,7 @@ from connector_host.connectors.contract import Add, Modify, Query
 from connector_host.connectors.errors import Busy, Conflict
 from connector_host.connectors.origins import working_for
 from connector_host.connectors.registry import open_connector
-from connector_host.connectors.sql import writer
+from connector_host.connectors.sql import writers
 from connector_host.connectors.sql.lanes import Full, Lanes
 from connector_host.connectors.sql.pacing import Pace
 from connector_host.connectors.sql.sizing import GROUP_MAX, GROUP_REFUSED_MIN, GroupSize
@@ -42,22 +41,14 @@ def test_a_full_queue_has_a_little_room_for_whoever_waits_for_little():
     assert len(lanes) == 10
 
 
-def test_what_waits_when_the_queue_is_closed_is_still_taken():
+def test_what_may_not_be_taken_yet_keeps_its_place():
     lanes = Lanes()
-    lanes.put("a", "", 8)
-    lanes.close()
-    assert lanes.take(4) == ["a"]
-    assert lanes.take(4) == []
-
-
-def test_whoever_takes_waits_until_something_comes():
-    lanes, taken = Lanes(), []
-    taker = threading.Thread(target=lambda: taken.extend(lanes.take(4)))
-    taker.start()
-    lanes.put("a", "", 8)
-    lanes.tell()
-    taker.join(10)
-    assert taken == ["a"]
+    for item in ("a1", "b1", "a2", "a1", "b2"):
+        lanes.put(item, item[0], 100)
+    assert lanes.take(3, lambda item: item != "a1") == ["b1", "a2", "b2"]
+    assert len(lanes) == 2
+    lanes.put("a3", "a", 100)
+    assert lanes.take(8) == ["a1", "a1", "a3"]
 
 
 def test_a_group_whose_statements_are_slow_is_halved_and_a_quick_full_one_doubles():
@@ -153,7 +144,7 @@ async def test_a_client_with_much_to_do_does_not_hold_up_one_with_little(connect
             await connector.export(user(number))
         done.append(name)
 
-    connector._writers[0]._size.limit = 4
+    connector._writers.size.limit = 4
     await connector.export(user(2_000))
     held = sqlite3.connect(file, isolation_level=None)
     held.execute("BEGIN EXCLUSIVE")
@@ -193,7 +184,7 @@ async def test_a_client_that_lists_much_holds_up_nobody_else(file):
 
 
 async def test_a_full_queue_tells_when_to_come_back_and_lets_another_client_in(connector, held, monkeypatch):
-    monkeypatch.setattr(writer, "QUEUE_MAX", 8)
+    monkeypatch.setattr(writers, "QUEUE_MAX", 8)
 
     async def export(number, origin):
         with working_for(origin):
@@ -221,7 +212,7 @@ async def test_bad_exports_make_the_groups_smaller(connector, held):
     held.execute("ROLLBACK")
     outcomes = await asyncio.gather(first, *waiting, return_exceptions=True)
     assert sum(isinstance(outcome, Conflict) for outcome in outcomes) == 51
-    assert connector._writers[0]._size.limit <= 50
+    assert connector._writers.size.limit <= 50
 
 
 async def test_alike_exports_are_built_and_compiled_once(connector):

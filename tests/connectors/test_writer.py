@@ -14,7 +14,7 @@ from connector_host import clock
 from connector_host.connectors.contract import Add, Modify
 from connector_host.connectors.errors import Busy, Conflict, Unavailable
 from connector_host.connectors.registry import open_connector
-from connector_host.connectors.sql import writer
+from connector_host.connectors.sql import writers
 from connector_host.deadlines import Deadlines
 from connector_host.endpoint.exports import Exports
 from connector_host.settings import SqlSettings
@@ -184,7 +184,7 @@ async def test_an_export_whose_caller_gave_up_while_it_waited_is_not_run(connect
 
 
 async def test_a_full_queue_turns_exports_away_as_busy(file, held, monkeypatch):
-    monkeypatch.setattr(writer, "QUEUE_MAX", 3)
+    monkeypatch.setattr(writers, "QUEUE_MAX", 3)
     connector = open_connector("HR", settings(file))
     held.execute("ROLLBACK")
     await connector.describe()

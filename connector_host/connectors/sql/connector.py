@@ -6,7 +6,6 @@ The only module of this room that is async: it hands blocking work to threads, a
 from __future__ import annotations
 
 import asyncio
-import itertools
 import threading
 from collections import Counter
 from typing import TYPE_CHECKING, TypeVar
@@ -38,7 +37,7 @@ from connector_host.connectors.sql.known import Known, types_of
 from connector_host.connectors.sql.pacing import Pace
 from connector_host.connectors.sql.passwords import password_of
 from connector_host.connectors.sql.readers import Readers
-from connector_host.connectors.sql.writer import Writer
+from connector_host.connectors.sql.writers import Writers
 from connector_host.databases.codes import Happened
 from connector_host.errors import ConfigurationError
 from connector_host.observability import events
@@ -58,6 +57,8 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 Result = TypeVar("Result")
 
+CREATIONS = "\0creations"
+"""What the creations of an anchor that nothing enforces have in common; no anchor that is folded is spelled so."""
 QUEUE_SHARE = 0.8
 """How much of the time that is left of a request an export may wait in the queue; the rest is for running it."""
 
@@ -83,11 +84,9 @@ class SqlConnector:
         database = self._dialect.name
         self._readers = Readers(self._reading, database, settings.readers, name=f"{name}-read", notice=self._failed)
         self._pace = Pace(settings.exports_per_s)
-        self._writers = tuple(
-            Writer(self._writing, database, self, name=f"{name}-write-{number}", notice=self._failed, pace=self._pace)
-            for number in range(count)
+        self._writers = Writers(
+            self._writing, database, self, count, name=f"{name}-write", notice=self._failed, pace=self._pace
         )
-        self._turn = itertools.count()
         self._known: Shape | None = None
         self._types = types_of(settings, name, state)
         self._types_then: Known = {}
@@ -132,8 +131,8 @@ class SqlConnector:
         promise: asyncio.Future[Exported] = asyncio.get_running_loop().create_future()
         left_s = min(self._settings.limits.request_s, current_patience_s())
         deadline_s = clock.monotonic_s() + left_s * QUEUE_SHARE
-        job = Job(export, shape, promise, deadline_s, current_origin())
-        self._writer_of(export, shape).submit(job)
+        job = Job(export, shape, promise, deadline_s, current_origin(), _keys(export, shape))
+        self._writers.submit(job)
         try:
             done = await job.done()
         except Unavailable as failure:
@@ -158,15 +157,15 @@ class SqlConnector:
         with self._counting:
             errors = dict(self._errors)
         return Load(
-            waiting={"read": self._readers.waiting, "export": sum(writer.waiting for writer in self._writers)},
+            waiting={"read": self._readers.waiting, "export": self._writers.waiting},
             connections={"reading": _opened(self._reading), "writing": _opened(self._writing)},
-            connections_max={"reading": self._settings.readers, "writing": len(self._writers)},
+            connections_max={"reading": self._settings.readers, "writing": self._writers.count},
             errors=errors,
         )
 
     async def close(self) -> None:
         """Finish the exports in hand, then let go of every connection."""
-        await asyncio.gather(*(asyncio.to_thread(writer.close) for writer in self._writers))
+        await asyncio.to_thread(self._writers.close)
         await asyncio.to_thread(self._readers.close)
         self._reading.dispose()
         self._writing.dispose()
@@ -180,18 +179,6 @@ class SqlConnector:
     def alone(self, connection: Connection, shape: Shape, export: Export) -> Exported:
         """Carry out one export by itself (see writer.Work)."""
         return exports.carry_out(connection, shape, export, self._unreadable)
-
-    def _writer_of(self, export: Export, shape: Shape) -> Writer:
-        """Return the writer of an export: always the same one for the same anchor.
-
-        Where the database doesn't keep the anchor unique, creations have one writer: what a collation takes for equal
-        is the database's secret.
-        """
-        if isinstance(export, Add) and not shape.enforced:
-            return self._writers[0]
-        anchor = export.values.get(shape.object_type.anchor) if isinstance(export, Add) else export.anchor
-        number = next(self._turn) if anchor is None else hash(str(anchor).casefold())
-        return self._writers[number % len(self._writers)]
 
     # ── reading ───────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -301,6 +288,17 @@ class SqlConnector:
         if not proof.holds:
             raise ConfigurationError(f"anchor: {anchors.contradiction(shape, proof)}")
         log.warning(events.ANCHOR_UNENFORCED, connector=self._name, column=shape.object_type.anchor)
+
+
+def _keys(export: Export, shape: Shape) -> tuple[str, ...]:
+    """Return what keeps exports in one hand at a time: those of one anchor, so that they run in their order.
+
+    Where the database doesn't keep the anchor unique, all creations, too: what a collation takes for equal is the
+    database's secret.
+    """
+    anchor = export.values.get(shape.object_type.anchor) if isinstance(export, Add) else export.anchor
+    own = () if anchor is None else (str(anchor).casefold(),)
+    return (*own, CREATIONS) if isinstance(export, Add) and not shape.enforced else own
 
 
 def _slow_down(engine: Engine, per_second: float | None) -> None:

@@ -34,6 +34,8 @@ class Job:
     """On the monotonic clock; an export that still waits then is withdrawn."""
     origin: str = ""
     """For whom it is: each origin waits in a lane of its own."""
+    keys: tuple[str, ...] = ()
+    """What it may not share with an export in another writer's hand: its anchor, whatever its case."""
     _claim: threading.Lock = field(default_factory=threading.Lock, init=False)
     """Taken once: by the writer that begins with the export, or by whoever withdraws it before that."""
 

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict, deque
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 Item = TypeVar("Item")
 
@@ -26,19 +29,18 @@ class Lanes(Generic[Item]):
     def __init__(self) -> None:
         self._lanes: OrderedDict[str, deque[Item]] = OrderedDict()
         self._waiting = 0
-        self._is_closed = False
-        self._news = threading.Condition()
+        self._lock = threading.Lock()
 
     def __len__(self) -> int:
         return self._waiting
 
     def put(self, item: Item, lane: str, room: int) -> None:
-        """Let an item wait at the end of its lane, until `tell`; raises Full where so many wait already.
+        """Let an item wait at the end of its lane; raises Full where so many wait already.
 
         A lane in which less waits than its reserve may go a little beyond the room.
         """
         reserve = room // RESERVED
-        with self._news:
+        with self._lock:
             queued = self._lanes.get(lane)
             few = len(queued) < reserve if queued is not None else reserve > 0
             if self._waiting >= (room + reserve if few and len(self._lanes) > (queued is not None) else room):
@@ -48,27 +50,22 @@ class Lanes(Generic[Item]):
             queued.append(item)
             self._waiting += 1
 
-    def tell(self) -> None:
-        """Wake whoever takes: once for what many put in one turn of an event loop, which then goes together."""
-        with self._news:
-            self._news.notify()
-
-    def take(self, most: int) -> list[Item]:
-        """Wait for one item, then return all that wait, but so many at the most; empty once closed and drained."""
-        with self._news:
-            while not self._waiting and not self._is_closed:
-                self._news.wait()
-            taken: list[Item] = []
+    def take(self, most: int, may: Callable[[Item], bool] | None = None) -> list[Item]:
+        """Return what waits, but so many at the most; what may not be taken yet keeps its place."""
+        taken: list[Item] = []
+        kept: dict[str, deque[Item]] = {}
+        with self._lock:
             while self._lanes and len(taken) < most:
                 lane, queued = self._lanes.popitem(last=False)
-                taken.append(queued.popleft())
+                item = queued.popleft()
+                if may is None or may(item):
+                    taken.append(item)
+                else:
+                    kept.setdefault(lane, deque()).append(item)
                 if queued:
                     self._lanes[lane] = queued
+            for lane, passed_over in kept.items():
+                passed_over.extend(self._lanes.pop(lane, ()))
+                self._lanes[lane] = passed_over
             self._waiting -= len(taken)
-            return taken
-
-    def close(self) -> None:
-        """Let whoever takes end once nothing waits any more."""
-        with self._news:
-            self._is_closed = True
-            self._news.notify_all()
+        return taken

@@ -7,6 +7,7 @@ for all of them. A group that was refused was run for nothing and again one by o
 from __future__ import annotations
 
 import math
+import threading
 
 GROUP_MAX = 128
 """Exports in one transaction at the most: what is lost when it fails must stay bounded."""
@@ -21,27 +22,30 @@ SMOOTHING = 0.2
 
 
 class GroupSize:
-    """The size of the next group, by what became of the last ones; used by one thread."""
+    """The size of the next group, by what became of the last ones; used by the threads of all writers."""
 
     def __init__(self) -> None:
         self.limit = GROUP_MAX
         self._per_second = 0.0
+        self._lock = threading.Lock()
 
     def committed(self, count: int, work_s: float, commit_s: float) -> None:
         """Learn from a group that was committed: what its statements took, and what its commit took."""
         took_s = max(work_s + commit_s, 1e-6)
         rate = count / took_s
-        self._per_second += (rate - self._per_second) * (SMOOTHING if self._per_second else 1.0)
-        if count > 1 and work_s > max(WORK_S, COMMITS * commit_s):
-            self.limit = max(1, count // 2)
-        elif count >= self.limit:
-            self.limit = min(GROUP_MAX, self.limit * 2)
+        with self._lock:
+            self._per_second += (rate - self._per_second) * (SMOOTHING if self._per_second else 1.0)
+            if count > 1 and work_s > max(WORK_S, COMMITS * commit_s):
+                self.limit = max(1, count // 2)
+            elif count >= self.limit:
+                self.limit = min(GROUP_MAX, self.limit * 2)
 
     def refused(self, count: int, *, too_slow: bool = False) -> None:
         """Learn from a group of which the database refused something, or ended all of it, so that it was run twice."""
         least = 1 if too_slow else GROUP_REFUSED_MIN
-        if count > least:
-            self.limit = min(self.limit, max(least, count // 2))
+        with self._lock:
+            if count > least:
+                self.limit = min(self.limit, max(least, count // 2))
 
     def retry_after_s(self, waiting: int, least_s: float = 0.0) -> int:
         """Return in how many seconds what waits now will have been done, as far as anybody can tell."""

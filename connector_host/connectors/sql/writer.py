@@ -5,7 +5,7 @@
                                      export in a savepoint · export in a savepoint · COMMIT
 
 Each thread owns one connection. Nobody hears success before the commit, an idle writer adds no delay, and one
-bad export fails alone. What an export does is not known here.
+bad export fails alone. What an export does is not known here; which writer goes on with what waits is the backlog's.
 """
 
 from __future__ import annotations
@@ -20,32 +20,30 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from connector_host import clock
 from connector_host.connectors.contract import Exported
-from connector_host.connectors.errors import Busy, InDoubt, Unavailable
+from connector_host.connectors.errors import InDoubt
 from connector_host.connectors.sql import guarding
 from connector_host.connectors.sql.bulk import Disagreement
 from connector_host.connectors.sql.engines import discard
 from connector_host.connectors.sql.jobs import Job, Outcome, Outcomes, deliver, late, starts, waits
-from connector_host.connectors.sql.lanes import Full, Lanes
-from connector_host.connectors.sql.sizing import GROUP_MAX, GroupSize
+from connector_host.connectors.sql.sizing import GROUP_MAX
 from connector_host.connectors.sql.sqlstate import ENDS_TRANSACTION, to_error
 from connector_host.databases.codes import Happened
 from connector_host.databases.failures import Failure, understand
 from connector_host.observability import events
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Callable, Sequence
 
     from sqlalchemy import Connection, Engine, NestedTransaction
 
     from connector_host.connectors.contract import Export
+    from connector_host.connectors.sql.backlog import Backlog, Seat
     from connector_host.connectors.sql.pacing import Pace
     from connector_host.connectors.sql.shapes import Shape
+    from connector_host.connectors.sql.sizing import GroupSize
 
 log = structlog.get_logger()
 
-QUEUE_MAX = 1_000
-"""Exports that may wait for one writer; more are turned away as Busy."""
 ATTEMPTS_MAX = 4
 """How often one export is tried where the database undid it by itself (deadlock, serialisation)."""
 BACKOFF_S = 0.02
@@ -82,65 +80,39 @@ class _Undone(Exception):
 
 
 class Writer:
-    """One thread with one connection, and the queue before it."""
+    """One thread with one connection."""
 
-    def __init__(  # noqa: PLR0913 - what it writes to, what it runs, and how it is told apart
+    def __init__(  # noqa: PLR0913 - what it writes to, what it runs, and what it shares with the others
         self,
         engine: Engine,
         database: str,
         work: Work,
+        backlog: Backlog,
         *,
         name: str,
         notice: Callable[[Failure], None],
         pace: Pace,
+        size: GroupSize,
     ) -> None:
         self._engine = engine
         self._database = database
         self._work = work
+        self._backlog = backlog
         self._notice = notice
         self._pace = pace
-        self._is_closed = False
+        self._size = size
         self._connection: Connection | None = None
-        self._queue: Lanes[Job] = Lanes()
-        self._telling_in: asyncio.AbstractEventLoop | None = None
-        """The loop at the end of whose turn the thread is told what came in it: all of that is one group."""
-        self._size = GroupSize()
-        self._thread = threading.Thread(target=self._serve, name=name, daemon=True)
+        self._thread = threading.Thread(target=self._serve, args=(backlog.seat(),), name=name, daemon=True)
         self._thread.start()
 
-    @property
-    def waiting(self) -> int:
-        """How many exports wait."""
-        return len(self._queue)
-
-    def submit(self, job: Job) -> None:
-        """Queue an export; raises Busy where too many wait already, and Unavailable once the writer is closed."""
-        if self._is_closed:
-            raise Unavailable("The service is stopping.")
-        try:
-            self._queue.put(job, job.origin, QUEUE_MAX)
-        except Full:
-            wait_s = self._size.retry_after_s(self.waiting, self._pace.seconds_for(self.waiting))
-            raise Busy("Too many exports are waiting for the database.", retry_after_s=wait_s) from None
-        loop = job.promise.get_loop()
-        if self._telling_in is not loop:
-            self._telling_in = loop
-            loop.call_soon(self._tell)
-
-    def _tell(self) -> None:
-        self._telling_in = None
-        self._queue.tell()
-
-    def close(self) -> None:
-        """Finish what is queued, then let go of the connection. Blocks."""
-        self._is_closed = True
-        self._queue.close()
+    def join(self) -> None:
+        """Wait until it has ended, which it does once the backlog is closed and empty. Blocks."""
         self._thread.join()
 
     # ── the thread ────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _serve(self) -> None:
-        while group := self._queue.take(min(self._size.limit, self._pace.group_max or GROUP_MAX)):
+    def _serve(self, seat: Seat) -> None:
+        while group := self._backlog.take(seat, min(self._size.limit, self._pace.group_max or GROUP_MAX)):
             outcomes: Outcomes = {}
             waiting = [job for job in group if waits(job, outcomes)]
             self._pace.wait(len(waiting))
