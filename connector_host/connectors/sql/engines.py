@@ -76,13 +76,12 @@ def open_engine(
     Raises ConfigurationError where the database is not served or its driver is not installed.
     """
     dialect = dialect_of(url)
-    arguments = _connect_arguments(url, statement_s)
     reading = purpose == "reading"
     try:
         with mistakes_told(driver_of(url)):
             engine = create_engine(
                 _driver_url(url, dialect, statement_s, purpose),
-                connect_args=arguments,
+                connect_args=_connect_arguments(url, statement_s),
                 pool_size=size,
                 max_overflow=0,
                 pool_timeout=statement_s,
@@ -92,6 +91,7 @@ def open_engine(
                 # A read is one statement, so it needs no BEGIN and no ROLLBACK: one round trip instead of three.
                 isolation_level="AUTOCOMMIT" if reading else None,
                 skip_autocommit_rollback=reading,
+                **_spelling(url),
             )
     except (ModuleNotFoundError, NoSuchModuleError) as missing:
         extra = EXTRAS.get(driver_of(url), driver_of(url))
@@ -120,14 +120,26 @@ def discard(connection: Connection) -> None:
         log.debug(events.DATABASE_ERROR, reason=type(error).__name__)
 
 
+def _spelling(url: URL) -> dict[str, Any]:
+    """Return how statements name their parameters, where that is not as SQLAlchemy would have it.
+
+    PostgreSQL's own `$1` goes to the server as it is: psycopg looks through each statement for any other, and
+    remembers what it found of short ones only.
+    """
+    return {"paramstyle": "numeric_dollar"} if driver_of(url) == "psycopg" else {}
+
+
 def _connect_arguments(url: URL, statement_s: float) -> dict[str, Any]:
     match driver_of(url):
         case "pysqlite":
             # Our own BEGIN and COMMIT: the standard library's come too late for BEGIN IMMEDIATE.
             return {"timeout": statement_s, "check_same_thread": False, "isolation_level": None}
         case "psycopg":
+            from psycopg import RawCursor  # noqa: PLC0415 - only where this driver is installed
+
             # Server-side statements are prepared from their second use on.
             return {
+                "cursor_factory": RawCursor,
                 "connect_timeout": CONNECT_S,
                 "application_name": "connector-host",
                 **UTF_8,
@@ -183,6 +195,7 @@ def _set_up_sessions(
     @event.listens_for(engine, "connect")
     def set_up(connection: Any, _: object) -> None:  # noqa: ANN401 - the driver's door
         if engine.driver == "psycopg":
+            _stream_as_spelled(connection)
             _read_infinity_as_text(connection)
             _read_as_text(connection)
         if engine.driver == "pyodbc":
@@ -208,6 +221,13 @@ def _limit(connection: Any, dialect: Dialect, statement_s: float) -> None:  # no
         if dialect.catalogue:
             raise
         log.warning(events.DATABASE_ERROR, reason=f"no time limit for statements: {type(error).__name__}")
+
+
+def _stream_as_spelled(connection: Any) -> None:  # noqa: ANN401 - the driver's door
+    """Have cursors of the server take statements as all others do (see _spelling)."""
+    from psycopg import RawServerCursor  # noqa: PLC0415 - only where this driver is installed
+
+    connection.server_cursor_factory = RawServerCursor
 
 
 def _read_infinity_as_text(connection: Any) -> None:  # noqa: ANN401 - the driver's door
