@@ -21,6 +21,8 @@ def apply(policy: RefusalSettings, export: Export) -> tuple[Refusal, ...]:
     A Delete holds no values, so there is nothing to refuse in it.
     """
     refusals: tuple[Refusal, ...] = getattr(export, "refusals", ())
+    if not refusals:
+        return refusals
     rejected = [refusal for refusal in refusals if getattr(policy, refusal.kind.value) == "reject"]
     if rejected:
         raise RefusedExport(rejected)

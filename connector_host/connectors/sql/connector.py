@@ -39,6 +39,7 @@ from connector_host.connectors.sql.passwords import password_of
 from connector_host.connectors.sql.readers import Readers
 from connector_host.connectors.sql.writers import Writers
 from connector_host.databases.codes import Happened
+from connector_host.deadlines import Deadlines
 from connector_host.errors import ConfigurationError
 from connector_host.observability import events
 from connector_host.observability.loads import Load
@@ -87,6 +88,8 @@ class SqlConnector:
         self._writers = Writers(
             self._writing, database, self, count, name=f"{name}-write", notice=self._failed, pace=self._pace
         )
+        self._waiting_in: asyncio.AbstractEventLoop | None = None
+        self._deadlines = Deadlines()
         self._known: Shape | None = None
         self._types = types_of(settings, name, state)
         self._types_then: Known = {}
@@ -128,13 +131,14 @@ class SqlConnector:
                 events.EXPORT_DROPPED, connector=self._name, kind=refusal.kind.value, attribute=refusal.attribute
             )
         shape = await self._shape()
-        promise: asyncio.Future[Exported] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        promise: asyncio.Future[Exported] = loop.create_future()
         left_s = min(self._settings.limits.request_s, current_patience_s())
         deadline_s = clock.monotonic_s() + left_s * QUEUE_SHARE
         job = Job(export, shape, promise, deadline_s, current_origin(), _keys(export, shape))
         self._writers.submit(job)
         try:
-            done = await job.done()
+            done = await job.done(self._deadlines_of(loop))
         except Unavailable as failure:
             self._note(failure)
             raise
@@ -179,6 +183,12 @@ class SqlConnector:
     def alone(self, connection: Connection, shape: Shape, export: Export) -> Exported:
         """Carry out one export by itself (see writer.Work)."""
         return exports.carry_out(connection, shape, export, self._unreadable)
+
+    def _deadlines_of(self, loop: asyncio.AbstractEventLoop) -> Deadlines:
+        """Return the deadlines that this event loop keeps: each command runs one of its own."""
+        if self._waiting_in is not loop:
+            self._waiting_in, self._deadlines = loop, Deadlines()
+        return self._deadlines
 
     # ── reading ───────────────────────────────────────────────────────────────────────────────────────────────────
 

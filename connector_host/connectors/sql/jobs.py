@@ -17,6 +17,7 @@ from connector_host.observability import events
 if TYPE_CHECKING:
     from connector_host.connectors.contract import Export
     from connector_host.connectors.sql.shapes import Shape
+    from connector_host.deadlines import Deadlines
 
 log = structlog.get_logger()
 
@@ -39,17 +40,17 @@ class Job:
     _claim: threading.Lock = field(default_factory=threading.Lock, init=False)
     """Taken once: by the writer that begins with the export, or by whoever withdraws it before that."""
 
-    async def done(self) -> Exported:
+    async def done(self, deadlines: Deadlines) -> Exported:
         """Wait for what becomes of the export; raises Busy at its deadline where no writer began with it by then.
 
         A writer may be held up for longer, by a lock or by a server that does not answer, and whoever waits behind it
         need not be left in doubt.
         """
-        waiting = asyncio.get_running_loop().call_later(self.deadline_s - clock.monotonic_s(), self._withdraw)
+        deadlines.put(self, asyncio.get_running_loop().time() + self.deadline_s - clock.monotonic_s())
         try:
             return await self.promise
         finally:
-            waiting.cancel()
+            deadlines.drop(self)
 
     @property
     def is_late(self) -> bool:
@@ -65,7 +66,8 @@ class Job:
         """Whether it was begun or withdrawn."""
         return self._claim.locked()
 
-    def _withdraw(self) -> None:
+    def expire(self) -> None:
+        """Withdraw it where no writer has begun with it."""
         if self.claim():
             self.deliver(late())
 
