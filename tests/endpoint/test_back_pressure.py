@@ -8,7 +8,7 @@ import sqlite3
 import pytest
 
 from connector_host.connectors.origins import current_origin
-from connector_host.connectors.sql import writer
+from connector_host.connectors.sql import writers
 from tests.endpoint.service import serve
 
 BULK = "urn:ietf:params:scim:api:messages:2.0:BulkRequest"
@@ -46,7 +46,7 @@ def held(scim):
 
 
 async def test_a_full_queue_is_503_with_a_time_to_come_back(scim, held, monkeypatch):
-    monkeypatch.setattr(writer, "QUEUE_MAX", 3)
+    monkeypatch.setattr(writers, "QUEUE_MAX", 3)
     waiting = [asyncio.create_task(scim.post(body(number))) for number in range(12)]
     await asyncio.sleep(0.5)
     held.execute("ROLLBACK")
