@@ -49,6 +49,11 @@ class Client(Protocol):
         """Return the request as aiohttp knows it, through which all other answers are written."""
 
 
+def is_ending(protocol: web.RequestHandler) -> bool:
+    """Return whether the connection ends with the answer to the request under way, whatever the client wants."""
+    return protocol._close  # noqa: SLF001 - aiohttp's word for it, which it shows nobody
+
+
 class ParsedClient:
     """A client whose request aiohttp read."""
 
@@ -65,7 +70,7 @@ class ParsedClient:
     @property
     def stays(self) -> bool:
         """Whether it wants to use its connection again."""
-        return bool(self._request.keep_alive)
+        return bool(self._request.keep_alive) and not is_ending(self._request.protocol)
 
     def request(self) -> web.BaseRequest:
         """Return the request."""
@@ -78,13 +83,17 @@ class WholeClient:
     __slots__ = ("_asked", "_loop", "_protocol", "_request")
 
     takes_bytes = True
-    stays = True
 
     def __init__(self, asked: ClientRequest, protocol: web.RequestHandler, loop: asyncio.AbstractEventLoop) -> None:
         self._asked = asked
         self._protocol = protocol
         self._loop = loop
         self._request: web.BaseRequest | None = None
+
+    @property
+    def stays(self) -> bool:
+        """Whether it wants to use its connection again."""
+        return not is_ending(self._protocol)
 
     def request(self) -> web.BaseRequest:
         """Return the request as aiohttp would have made it, without a body, which was taken already."""

@@ -261,7 +261,7 @@ class Gateway:
             return self._problem(outcome, identity)
         try:
             # A client that is told in time asks the next node, in place of a connection that is about to be closed.
-            last = self.admission.draining
+            last = self.admission.draining or not client.stays
             return await deliver(client, outcome, identity, self.limits.request_s, last=last)
         except AgentError as failure:
             words = str(failure) if isinstance(failure, Stalled) else "the link broke"

@@ -29,6 +29,11 @@ _MALFORMED: Final = 400
 _BUFFER_BYTES: Final = 65_536
 """What waits for a client beside the window of its stream; over TLS the loop's own bound is eight times that."""
 
+_PATIENCE_S: Final = 5.0
+"""How long what is sent behind a request under way waits unread: a hang-up would lie behind it, unseen."""
+_FLOOD_BYTES: Final = 1_048_576
+"""What is then still read, and dropped, before the connection is cut."""
+
 ServeWhole: TypeAlias = Callable[[Whole, Client], Awaitable[web.StreamResponse]]
 
 
@@ -79,10 +84,10 @@ class _Protocol(FramedHandler):
     """One connection, whose errors are SCIM's.
 
     Requests that come whole, one after the other, are answered here. With the first one that does not, the connection
-    is aiohttp's until it ends.
+    is aiohttp's until it ends. Who sends ever more behind a request that takes long gets no answer but to that one.
     """
 
-    __slots__ = ("_answering", "_aside", "_limits", "_peer", "_serve_whole", "on_end")
+    __slots__ = ("_answering", "_aside", "_dropped", "_limits", "_patience", "_peer", "_serve_whole", "on_end")
 
     def begin(
         self,
@@ -99,6 +104,10 @@ class _Protocol(FramedHandler):
         self._aside = b""
         """What came before the answer to the last request was written."""
         self._peer: str | None = None
+        self._patience: asyncio.TimerHandle | None = None
+        """Runs while nothing is read, because enough waits behind the request under way."""
+        self._dropped: int | None = None
+        """How much was read and dropped, once that is what becomes of all that comes."""
 
     @property
     def peername(self) -> str | tuple[str, int, int, int] | tuple[str, int] | None:
@@ -116,6 +125,7 @@ class _Protocol(FramedHandler):
         """End."""
         if self._answering is not None:
             self._answering.cancel()
+        self._be_patient_no_more()
         super().connection_lost(exc)
         self.on_end()
 
@@ -130,7 +140,9 @@ class _Protocol(FramedHandler):
 
     def data_received(self, data: bytes) -> None:
         """Answer the request that this is, or leave it to aiohttp."""
-        if self._serve_whole is None or self._force_close:
+        if self._dropped is not None:
+            self._drop(data)
+        elif self._serve_whole is None or self._force_close:
             super().data_received(data)
         elif self._answering is not None:
             self._set_aside(data)
@@ -142,8 +154,49 @@ class _Protocol(FramedHandler):
 
     def _set_aside(self, data: bytes) -> None:
         self._aside += data
-        if len(self._aside) >= _BUFFER_BYTES and self.transport is not None:
-            self.transport.pause_reading()
+        if len(self._aside) >= _BUFFER_BYTES:
+            self._pause_reading_for_buffer()
+
+    # ── what is sent behind a request under way ───────────────────────────────────────────────────────────────────
+
+    def _pause_transport_reading(self) -> None:
+        super()._pause_transport_reading()
+        # A body that nobody takes in is not meant: whoever reads it has a time limit.
+        if self._patience is None and (self._answering is not None or self._messages):
+            self._patience = self._loop.call_later(_PATIENCE_S, self._lose_patience, self._under_way)
+
+    def _resume_transport_reading(self) -> None:
+        self._be_patient_no_more()
+        super()._resume_transport_reading()
+
+    @property
+    def _under_way(self) -> object:
+        return self._current_request if self._answering is None else self._answering
+
+    def _be_patient_no_more(self) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
+
+    def _lose_patience(self, request: object) -> None:
+        """Read on, so that a hang-up is seen, and drop what comes; unless another request is under way by now."""
+        self._patience = None
+        if self._under_way is not request or request is None:
+            self._pause_transport_reading()
+            return
+        # aiohttp's word for a connection that ends with the answer to the request under way.
+        self._close = True
+        self._dropped, self._aside = 0, b""
+        self._resume_transport_reading()
+
+    def _drop(self, data: bytes) -> None:
+        self._dropped = (self._dropped or 0) + len(data)
+        if self._dropped > _FLOOD_BYTES and self.transport is not None:
+            detail = "the client went on sending, and did not wait for the answer"
+            logs.event(events.REQUEST_TRUNCATED, level=logging.WARNING, peer=self._peer, detail=detail)
+            self.transport.abort()
+
+    # ── answering ─────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def _answer(self, asked: Whole, serve: ServeWhole) -> None:
         client = WholeClient(asked.head, self, self._loop)
@@ -192,14 +245,14 @@ class _Protocol(FramedHandler):
     def _go_on(self, *, stays: bool) -> None:
         """Wait for the next request, or take the one that came in the meantime."""
         self._answering = None
-        if self._force_close or not stays:
+        if self._force_close or self._close or not stays:
             self.force_close()
         if self.transport is None:
             return
         self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
         if data := self._aside:
             self._aside = b""
-            self.transport.resume_reading()
+            self._resume_reading_for_buffer()
             self.data_received(data)
 
     def _process_keepalive(self) -> None:

@@ -14,7 +14,8 @@ from aiohttp.http_parser import HttpRequestParser
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.relay.delivery import PassedOn
+from agent.relay import protocol
+from agent.relay.delivery import ParsedClient, PassedOn
 from agent.relay.protocol import Server
 from agent.relay.requests import whole
 from agent.settings import LimitSettings
@@ -131,7 +132,20 @@ class Answering:
         self.answered += 1
         if request.raw_path.endswith("/large"):
             return large(60_000)
-        return web.json_response({"parsed": request.raw_path, "body": (await request.read()).decode()})
+        if request.raw_path.endswith("/held"):
+            await self.hold()
+        response = web.json_response({"parsed": request.raw_path, "body": (await request.read()).decode()})
+        if not ParsedClient(request).stays:
+            response.force_close()
+        return response
+
+    async def hold(self):
+        self.held.set()
+        try:
+            await self.released.wait()
+        except asyncio.CancelledError:
+            self.cancelled.set()
+            raise
 
     async def serve_whole(self, asked, client):
         self.answered += 1
@@ -144,14 +158,10 @@ class Answering:
         if asked.head.target == "/aiohttp":
             return web.json_response({"agent": client.request().headers["X-Agent"], "path": client.request().raw_path})
         if asked.head.target == "/held":
-            self.held.set()
-            try:
-                await self.released.wait()
-            except asyncio.CancelledError:
-                self.cancelled.set()
-                raise
+            await self.hold()
         body = b'{"whole": "%s"}' % asked.head.target.encode()
-        head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body)
+        close = b"" if client.stays else b"Connection: close\r\n"
+        head = b"HTTP/1.1 200 OK\r\n%bContent-Length: %d\r\n\r\n" % (close, len(body))
         return PassedOn(200, head + body, keep_alive=asked.head.target != "/last")
 
 
@@ -214,17 +224,76 @@ async def test_a_client_that_floods_while_it_waits_is_read_no_further(papers):
         writer.write(request(b"/held"))
         await gateway.held.wait()
         writer.write(request(b"/b") * 40_000)
-        (protocol,) = gateway.protocols
+        (connection,) = gateway.protocols
         async with asyncio.timeout(10):
-            while len(protocol.inner._aside) < 65_536:  # noqa: ASYNC110
+            while len(connection.inner._aside) < 65_536:  # noqa: ASYNC110
                 await asyncio.sleep(0)
         for _ in range(100):
             await asyncio.sleep(0)
-        assert len(protocol.inner._aside) < 3 * 65_536
+        assert len(connection.inner._aside) < 3 * 65_536
         gateway.released.set()
         assert (await answer_to(reader))[2] == {"whole": "/held"}
         for _ in range(20):
             assert "/b" in str((await answer_to(reader))[2])
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    monkeypatch.setattr(protocol, "_PATIENCE_S", 0.05)
+
+
+HELD = {
+    "whole": request(b"/held"),
+    "parsed": b"PUT /t/acme/held HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+}
+BEHIND = {
+    "requests": request(b"/b") * 4_000,
+    "a body": b"PUT /t/acme/b HTTP/1.1\r\nHost: localhost\r\nContent-Length: 500000\r\n\r\n" + bytes(300_000),
+}
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("behind", BEHIND.values(), ids=BEHIND)
+@pytest.mark.parametrize("held", HELD.values(), ids=HELD)
+async def test_who_floods_and_hangs_up_is_waited_for_no_longer(papers, held, behind):
+    async with served(papers) as (gateway, _, writer):
+        writer.write(held)
+        await gateway.held.wait()
+        writer.write(behind)
+        writer.close()
+        async with asyncio.timeout(10):
+            await gateway.cancelled.wait()
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("held", HELD.values(), ids=HELD)
+async def test_who_floods_without_end_is_cut_off(papers, held):
+    async with served(papers) as (gateway, reader, writer):
+        writer.write(held)
+        await gateway.held.wait()
+        writer.write(BEHIND["requests"] * 20)
+        async with asyncio.timeout(10):
+            await gateway.cancelled.wait()
+            with pytest.raises(ConnectionError):
+                await reader.readexactly(1)
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("held", HELD.values(), ids=HELD)
+async def test_who_sends_much_behind_a_request_that_takes_long_is_answered_that_one_and_no_other(papers, held):
+    async with served(papers) as (gateway, reader, writer):
+        writer.write(held)
+        await gateway.held.wait()
+        writer.write(BEHIND["requests"])
+        (connection,) = gateway.protocols
+        async with asyncio.timeout(10):
+            while not connection.inner._dropped:  # noqa: ASYNC110
+                await asyncio.sleep(0)
+        gateway.released.set()
+        _, headers, answer = await answer_to(reader)
+        assert ("held" in str(answer), headers["connection"]) == (True, "close")
+        assert await has_ended(reader)
+        assert gateway.answered == 1
 
 
 async def test_a_connection_that_was_read_no_further_is_read_again(papers):
@@ -233,9 +302,9 @@ async def test_a_connection_that_was_read_no_further_is_read_again(papers):
         await gateway.held.wait()
         five = 5 * request(b"/b", b"X: %b\r\n" % (b"x" * 15_000))
         writer.write(five)
-        (protocol,) = gateway.protocols
+        (connection,) = gateway.protocols
         async with asyncio.timeout(10):
-            while len(protocol.inner._aside) < len(five):  # noqa: ASYNC110
+            while len(connection.inner._aside) < len(five):  # noqa: ASYNC110
                 await asyncio.sleep(0)
         gateway.released.set()
         assert (await answer_to(reader))[2] == {"whole": "/held"}
@@ -312,11 +381,11 @@ async def test_a_server_that_stops_lets_the_answer_under_way_end_and_begins_no_o
         writer.write(request(b"/held"))
         await gateway.held.wait()
         writer.write(behind)
-        protocol = gateway.protocols[0].inner
+        connection = gateway.protocols[0].inner
         async with asyncio.timeout(10):
-            while len(protocol._aside) < len(behind):  # noqa: ASYNC110
+            while len(connection._aside) < len(behind):  # noqa: ASYNC110
                 await asyncio.sleep(0)
-        stopping = asyncio.create_task(protocol.shutdown(10))
+        stopping = asyncio.create_task(connection.shutdown(10))
         await asyncio.sleep(0)
         gateway.released.set()
         await stopping
