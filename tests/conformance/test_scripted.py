@@ -180,6 +180,37 @@ async def test_an_optional_row_may_be_missing_where_nothing_of_it_changes(joined
     assert (await connector.read("anna")).values["name"] == "Anne"
 
 
+UPSERT = "INSERT INTO contact (login, email) VALUES (:login, :email) "
+
+
+async def test_a_row_may_be_made_where_it_is_missing_and_changed_where_it_is_there(joined, connector):
+    """MySQL and MariaDB count a row that such a statement changes twice."""
+    await connector.export(ANNA)
+    joined.execute("INSERT INTO person (login, name) VALUES ('bob', 'Bob')")
+    clause = "DUPLICATE KEY UPDATE" if joined.database == "mariadb" else "CONFLICT (login) DO UPDATE SET"
+    exports = {**EXPORTS, "update": [EXPORTS["update"][0], f"{UPSERT} ON {clause} email = :email"]}
+    both = joined.open(table="joined", anchor="login", accept_unenforced_anchor=True, exports=exports)
+    try:
+        for anchor in ("anna", "bob"):
+            done = await both.export(Modify(anchor, lambda entry: {"email": f"{entry.anchor}@y.org"}))
+            assert done.entry.values["email"] == f"{anchor}@y.org"
+    finally:
+        await both.close()
+
+
+async def test_several_rows_are_several_also_where_they_are_made_or_changed(joined, connector):
+    joined.only("mariadb")
+    await connector.export(ANNA)
+    many = "INSERT INTO contact VALUES (:login, 'x'), ('y', 'y'), ('z', 'z') ON DUPLICATE KEY UPDATE email = :email"
+    exports = {**EXPORTS, "update": [many]}
+    wrong = joined.open(table="joined", anchor="login", accept_unenforced_anchor=True, exports=exports)
+    try:
+        with pytest.raises(ConnectorError, match="met several rows"):
+            await wrong.export(Modify("anna", lambda _: {"email": "b@x.org"}))
+    finally:
+        await wrong.close()
+
+
 async def test_a_creation_that_passes_over_a_user_who_is_there_is_a_conflict(platform):
     platform.execute("DROP TABLE IF EXISTS odd", "CREATE TABLE odd (login varchar(20) NOT NULL PRIMARY KEY, n int)")
     platform.execute("INSERT INTO odd VALUES ('anna', 1)")
@@ -393,7 +424,9 @@ async def test_a_name_that_is_no_single_word_is_a_parameter_in_quotation_marks(p
     columns = ", ".join(f'"{name}" varchar(20)' for name in names)
     create = f'CREATE TABLE "Wordy" (login varchar(20) PRIMARY KEY NOT NULL, {columns})'
     platform.execute('DROP TABLE IF EXISTS "Wordy"', create)
-    places = ", ".join(f':"{name}"' if number % 2 else f'@"{name}"' for number, name in enumerate(names))
+    spelled = [f':"{name}"' if number % 2 else f'@"{name}"' for number, name in enumerate(names)]
+    # MariaDB's own signs around a name are as good.
+    places = ", ".join([platform.spelled(spelled[0]), *spelled[1:]])
     quoted = platform.spelled(", ".join(f'"{name}"' for name in names))
     statement = platform.spelled('INSERT INTO "Wordy" (login, ') + f"{quoted}) VALUES (:login, {places})"
     connector = platform.open(table="Wordy", anchor="login", column={}, exports={"create": [statement]})

@@ -41,6 +41,10 @@ COUNTED = re.compile(r"\s*(INSERT|UPDATE|DELETE|MERGE)\b", re.IGNORECASE)
 """Statements whose count of rows means something; a procedure's does not."""
 
 
+UPSERT = re.compile(r"\bON\s+DUPLICATE\s+KEY\s+UPDATE\b", re.IGNORECASE)
+"""What MySQL and MariaDB count a row that it changed twice for."""
+
+
 class NotOneRow(Exception):
     """A statement met several rows."""
 
@@ -85,12 +89,19 @@ class Script:
             given = {name: values.get(of) for name, of in parameters.items()}
             answers = ask(connection, statement, given, reads=first_word(statement.text) == "SELECT")
             counts = COUNTED.match(statement.text) is not None
-            if counts and answers.met > 1 and not any_rows:
+            rows = _rows(statement.text, answers.met) if counts else -1
+            if rows > 1 and not any_rows:
                 raise NotOneRow
-            met.append(answers.met if counts else -1)
+            met.append(rows)
             key = key if answers.row is None else answers.row[0]
         missed = tuple(number for number, count in enumerate(met) if count == 0)
         return Done(key, missed, met_none=len(missed) == len(met))
+
+
+def _rows(text: str, count: int) -> int:
+    """Return how many rows a statement met, by what the database counts."""
+    changed_twice = 2
+    return 1 if count == changed_twice and UPSERT.search(unquoted(text)) else count
 
 
 def unquoted(text: str) -> str:
@@ -132,8 +143,8 @@ def _statement(key: str, text: str, attributes: Collection[str]) -> tuple[TextCl
             spelled.append(NAMED.sub(replaced, part))
         elif (
             (mark := MARK.search(spelled[-1]))
-            and part.startswith('"')
-            and (parameter := _parameter(key, mark[0], part[1:-1].replace('""', '"'), attributes, used))
+            and part[0] in '"`'
+            and (parameter := _parameter(key, mark[0], part[1:-1].replace(part[0] * 2, part[0]), attributes, used))
         ):
             spelled[-1] = spelled[-1][:-1] + f":{parameter} "
         else:
