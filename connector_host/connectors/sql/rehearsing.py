@@ -14,7 +14,7 @@ from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from connector_host.connectors import refusals
-from connector_host.connectors.contract import Rehearsal, Spoken
+from connector_host.connectors.contract import Add, Rehearsal, Spoken
 from connector_host.connectors.sql import bulk, exports, guarding, saying, shapes, sources, undoing
 from connector_host.connectors.sql.dialects import dialect_of
 from connector_host.connectors.sql.engines import open_engine, parse_url
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from connector_host.settings import SqlSettings
 
 TRIGGERS = "The table has triggers: what they do outside of this transaction, if anything, was done."
+NUMBERS = "A number that the database gave out meanwhile is not given again."
 PROCEDURES = "What procedures do outside of this transaction, if anything, was done."
 
 DEFERRED = "SET CONSTRAINTS ALL IMMEDIATE"
@@ -107,7 +108,16 @@ def _carried_out(
             connection.rollback()
             guarding.let_go(connection, shape.dialect.name)
     remarks = [TRIGGERS] * bool(shape.facts.triggers) + [PROCEDURES] * bool(shape.scripts)
+    remarks += [NUMBERS] * _draws_number(shape, export)
     return Rehearsal(tuple(said), outcome, refusal, executed=True, remark=" ".join(remarks))
+
+
+def _draws_number(shape: Shape, export: Export) -> bool:
+    """Return whether the database numbers a new row from what a rollback does not put back."""
+    if not isinstance(export, Add) or shape.dialect.name in ("sqlite", "odbc"):  # the one does, the other does not tell
+        return False
+    left = (one.facts for one in shape.facts.columns if export.values.get(one.facts.name) is None)
+    return any(facts.identity or (facts.default or "").lower().startswith("nextval(") for facts in left)
 
 
 def _as_the_writer_does(connection: Connection, shape: Shape, export: Export) -> Exported:
