@@ -14,9 +14,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 from agent.errors import AgentError
-from agent.link.reading import Reading
 from agent.link.tls import doubt
 from agent.outbound.connection import BROKEN, Connection, Protocol, how_it_broke
+from connector_host.reading import Reading
 
 if TYPE_CHECKING:
     from yarl import URL

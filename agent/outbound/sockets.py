@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import ClientWebSocketResponse
 
-from agent.link.reading import Reading
+from connector_host.reading import Reading
 
 if TYPE_CHECKING:
     from aiohttp import ClientResponse

@@ -14,13 +14,13 @@ from aiohttp import HttpVersion11, web
 from aiohttp.http_exceptions import LineTooLong
 
 from agent import events, logs
-from agent.link.reading import Buffered, Reading
 from agent.relay import answers
 from agent.relay.answers import SCIM_JSON, SERVER
 from agent.relay.delivery import Client, PassedOn, WholeClient
 from agent.relay.requests import Whole, whole
 from connector_host.framing import FramedHandler
 from connector_host.networks import spelled
+from connector_host.reading import Buffered, Reading
 
 if TYPE_CHECKING:
     from agent.settings import LimitSettings

@@ -1,8 +1,7 @@
 """One request to a tenant's host, as the gateway judges it: as aiohttp read it, or read out of the bytes that came.
 
-Most requests come whole, head and body at once. What aiohttp makes for each, a message, a stream, a request, a task, is
-then more work than all the rest, so those that are plain beyond doubt are read here. Whatever else there is, right or
-wrong, is aiohttp's to judge. Knows nothing of what becomes of a request.
+Most requests come whole, head and body at once, and those that are plain beyond doubt are read past aiohttp. Knows
+nothing of what becomes of a request.
 """
 
 from __future__ import annotations
@@ -12,12 +11,12 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 
-from agent.link.headers import HOP_BY_HOP
 from agent.relay.forwarded import REQUEST_ID
 from connector_host import traces
+from connector_host.plain_requests import read_plain, text_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from aiohttp import web
 
@@ -45,7 +44,7 @@ class ClientRequest(msgspec.Struct, frozen=True):
 
     def said(self, lowered: bytes) -> list[str]:
         """Return what the headers of this name say."""
-        return [_text(value) for name, value in self.pairs if name.lower() == lowered]
+        return [text_of(value) for name, value in self.pairs if name.lower() == lowered]
 
 
 class Whole(NamedTuple):
@@ -74,60 +73,28 @@ def parsed(request: web.BaseRequest, tenant: str, target: str) -> ClientRequest:
 
 def whole(data: bytes, remote: str | None, limits: LimitSettings) -> Whole | None:
     """Return the request that these bytes are, no more and no less; None where they are none, or none that is plain."""
-    found = _PLAIN.match(data)
-    if found is None or found.end() > limits.header_bytes:
+    asked = read_plain(data, limits.header_bytes)
+    found = _TARGET.fullmatch(asked.target) if asked is not None else None
+    if asked is None or found is None or len(asked.body) > min(limits.body_bytes, limits.replay_bytes):
         return None
-    method, tenant, target, lines = found.groups()
-    pairs: list[tuple[bytes, bytes]] = _LINE.findall(lines)
-    said = {name.lower(): value for name, value in pairs}
-    body = data[found.end() :]
-    # One that is there twice is aiohttp's to judge, and so is all that changes how a message is framed.
-    if len(said) != len(pairs) or len(pairs) > _LINES or not _is_framed(said, len(body)):
-        return None
-    if b"host" not in said or len(body) > min(limits.body_bytes, limits.replay_bytes):
-        return None
+    tenant, target = found.groups()
+    said, body = asked.said, asked.body
     identity, trace = said.get(_IDENTITY), said.get(_TRACE)
     head = ClientRequest(
-        tenant.decode("ascii"),
-        method.decode("ascii"),
-        target.decode("ascii"),
-        pairs,
-        _text(said[b"host"]),
+        tenant,
+        asked.method,
+        target,
+        asked.pairs,
+        text_of(said[b"host"]),
         remote,
         len(body) if b"content-length" in said else None,
-        _text(said.get(b"authorization", b"")),
-        None if identity is None else _text(identity),
-        () if trace is None else (_text(trace),),
+        text_of(said.get(b"authorization", b"")),
+        None if identity is None else text_of(identity),
+        () if trace is None else (text_of(trace),),
     )
     return Whole(head, body)
 
 
-_PLAIN: Final = re.compile(
-    rb"(GET|POST|PUT|PATCH|DELETE) /t/([A-Za-z0-9._~-]++)(/[!-\"$-~]*+) HTTP/1\.1\r\n"
-    rb"((?:[!#$%&'*+.^_`|~0-9A-Za-z-]++: (?:(?![ \t])[\t -~\x80-\xff]*+(?<![ \t]))?\r\n)++)\r\n"
-)
-"""A request line as RFC 9112 §3 wants it, and header lines with one blank after the colon and none at the end."""
-
-_LINE: Final = re.compile(rb"([^:]++): ([^\r]*+)\r\n")
-_LINES: Final = 128
-"""As many as aiohttp takes."""
-
-_UNPLAIN: Final = (HOP_BY_HOP | {b"expect"}) - {b"connection"}
+_TARGET: Final = re.compile(r"/t/([A-Za-z0-9._~-]++)(/.*)")
 _TRACE: Final = traces.HEADER.lower().encode()
 _IDENTITY: Final = REQUEST_ID.lower().encode()
-
-
-def _is_framed(said: Mapping[bytes, bytes], body_bytes: int) -> bool:
-    """Return whether a message with these headers has just this body, and the connection goes on after it."""
-    return (
-        said.get(b"content-length", b"0") == b"%d" % body_bytes
-        and said.get(b"connection", _STAYS).lower() == _STAYS
-        and _UNPLAIN.isdisjoint(said)
-    )
-
-
-_STAYS: Final = b"keep-alive"
-
-
-def _text(value: bytes) -> str:
-    return value.decode("utf-8", "surrogateescape")

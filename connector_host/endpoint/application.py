@@ -14,6 +14,7 @@ from connector_host.endpoint.exports import Exports
 from connector_host.endpoint.health import CertificateState
 from connector_host.endpoint.rehearsals import rehearse_instead
 from connector_host.endpoint.repeats import carry_out_once
+from connector_host.endpoint.routing import USER, USERS
 from connector_host.endpoint.signatures import demand_signature
 
 if TYPE_CHECKING:
@@ -85,14 +86,14 @@ def _health() -> list[web.RouteDef]:
 
 def _users() -> list[web.RouteDef]:
     # A router tries them in this order, so those that are asked most come first.
-    one = f"{_ROOT}/Users/{{id:{_ID}}}{_SLASH}"
+    one, every = f"{_ROOT}/Users/{{id:{_ID}}}{_SLASH}", f"{_ROOT}/Users{_SLASH}"
     return [
-        web.get(one, users.read),
-        web.patch(one, users.patch),
-        web.put(one, users.replace),
-        web.delete(one, users.delete),
-        web.get(f"{_ROOT}/Users{_SLASH}", users.search),
-        web.post(f"{_ROOT}/Users{_SLASH}", users.create),
+        web.get(one, users.read, name=USER),
+        web.patch(one, users.patch, name=USER),
+        web.put(one, users.replace, name=USER),
+        web.delete(one, users.delete, name=USER),
+        web.get(every, users.search, name=USERS),
+        web.post(every, users.create, name=USERS),
         web.post(f"{_ROOT}/Users/.search{_SLASH}", users.search_by_post),
         web.post(f"{_ROOT}/.search{_SLASH}", users.search_by_post),
         web.post(f"{_ROOT}/Bulk{_SLASH}", bulk.bulk),

@@ -7,17 +7,19 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 import structlog
 from aiohttp import HttpVersion11, web
 from aiohttp.http_exceptions import ContentEncodingError, LineTooLong
 
 from connector_host.endpoint import answers
+from connector_host.endpoint.direct import DirectHandler
 from connector_host.endpoint.requests import request_id_of
+from connector_host.endpoint.routing import Routing
 from connector_host.endpoint.safeguards import HEADERS
-from connector_host.framing import FramedHandler
 from connector_host.observability import events
+from connector_host.reading import Reading
 
 if TYPE_CHECKING:
     from aiohttp.web_protocol import _RequestFactory, _RequestHandler
@@ -46,7 +48,8 @@ class Runner(web.AppRunner):
     async def _make_server(self) -> web.Server:
         # The one place where aiohttp lets nobody say which protocol serves an application.
         made = await super()._make_server()
-        return _Server(made.request_handler, made.request_factory, self._header_bytes)
+        handler = cast("_RequestHandler", Routing(self.app))  # of what the factory makes
+        return _Server(handler, made.request_factory, self._header_bytes)
 
 
 class _Server(web.Server):
@@ -62,12 +65,14 @@ class _Server(web.Server):
             lingering_time=_LINGER_S,
         )
         self.line_bytes = header_bytes
+        self._reading = Reading()
 
     def __call__(self) -> web.RequestHandler:
-        return _Protocol(self, loop=self._loop, **self._kwargs)
+        made = self._reading.into(lambda: _Protocol(self, loop=self._loop, **self._kwargs))
+        return cast("web.RequestHandler", made)  # the loop asks no more of it than that it is a protocol
 
 
-class _Protocol(FramedHandler):
+class _Protocol(DirectHandler):
     """One connection."""
 
     __slots__ = ()

@@ -9,8 +9,8 @@ import aiohttp
 import pytest
 from aiohttp import WSMsgType, web
 
-from agent.link.reading import BUFFER_BYTES
 from agent.outbound.sockets import LinkSocket
+from connector_host.reading import BUFFER_BYTES
 from tests.agent.serving import served
 
 LOOPS = [asyncio.new_event_loop, pytest.importorskip("uvloop").new_event_loop]

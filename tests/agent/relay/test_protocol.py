@@ -13,11 +13,11 @@ import pytest
 from aiohttp import web
 
 from agent import events, logs
-from agent.link.reading import BUFFER_BYTES
 from agent.logs import _Console, _Json
 from agent.relay.connections import Connections
 from agent.relay.protocol import Server
 from agent.settings import LimitSettings
+from connector_host.reading import BUFFER_BYTES
 from tests.agent.chain import USERS
 from tests.agent.raw import answer_to, connected
 

@@ -9,7 +9,14 @@ from functools import partial
 
 import pytest
 
-from agent.link.reading import BUFFER_BYTES, Reading
+from connector_host.reading import BUFFER_BYTES, Reading
+from tests.agent.chain import issue_papers
+
+
+@pytest.fixture(scope="module")
+def papers(tmp_path_factory):
+    return issue_papers(tmp_path_factory.mktemp("papers"))
+
 
 LOOPS = [asyncio.new_event_loop, pytest.importorskip("uvloop").new_event_loop]
 
