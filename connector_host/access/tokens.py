@@ -153,8 +153,11 @@ class TokenGate:
 
     @property
     def is_blind(self) -> bool:
-        """Return whether none of the file could be read when it was needed last, so that a valid token is not known."""
-        return bool(self._mistakes) and self._seen is None
+        """Return whether nothing of the file made sense when it was needed last, so that a valid token is not known.
+
+        So it is for a moment, too, where somebody writes it in place.
+        """
+        return bool(self._mistakes) and not self._from_file
 
     def count(self) -> int:
         """Return how many tokens are valid now; raises ConfigurationError as `known` does."""

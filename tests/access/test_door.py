@@ -111,9 +111,15 @@ def test_no_token_is_valid_at_a_decoy_and_trying_counts_as_a_guess():
     assert answers == [401, 401, 429]
 
 
-def test_while_tokens_cannot_be_read_none_is_called_wrong_and_nobody_is_locked_out(tmp_path):
+@pytest.mark.parametrize("content", [None, f"{hash_token('one')[:40]}\n"], ids=["unreadable", "half written"])
+def test_while_tokens_cannot_be_read_none_is_called_wrong_and_nobody_is_locked_out(tmp_path, content):
     door = Door(lock_out=LockOut(failures=2, period_s=60))
-    blind = TokenGate(file=tmp_path)  # a folder, which even root cannot read as a file
+    file = tmp_path / "tokens"
+    if content is None:
+        file.mkdir()  # which even root cannot read as a file
+    else:
+        file.write_text(content)
+    blind = TokenGate(file=file)
     answers = [door.let_in(HERE, "Bearer one", blind) for _ in range(3)]
     assert {(answer.status, answer.retry_after_s > 0) for answer in answers} == {(503, True)}
     assert door.let_in(HERE, "", blind).status == 401
