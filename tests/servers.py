@@ -15,15 +15,19 @@ import socket
 import subprocess
 import time
 from abc import ABC, abstractmethod
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import psycopg
 import pymysql
 
 from connector_host.tls.issuing import issue_authority, issue_leaf
 from tests import memory
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 PASSWORD = "p@ss/w%rd:{1};x"
 """Awkward on purpose: quoting mistakes in URLs and ODBC strings show at once."""
@@ -98,6 +102,17 @@ class Server(ABC):
     def kill(self) -> None:
         """End the process, and all that it started, as a power cut would."""
         self._end(signal.SIGKILL)
+
+    @contextmanager
+    def hanging(self) -> Iterator[None]:
+        """Let it answer nobody for the length of a block, as where a disk hangs; it takes what is sent."""
+        if self._process is None:
+            raise Missing("the server does not run")
+        self._process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._process.send_signal(signal.SIGCONT)
 
     def remove(self) -> None:
         """Stop and leave nothing behind."""

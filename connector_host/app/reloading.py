@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from connector_host.settings import Configuration, SqlSettings
 
 
+CLOSE_S: Final = 1.0
+"""Seconds for connectors to be closed: their requests are over by then, and their exports."""
 AT_ONCE: Final = frozenset({"log_format", "log_level", "log_values"})
 """Keys of [host] that need no restart."""
 
@@ -80,11 +82,19 @@ class Reloading:
         return Reloaded(len(self.served), refused)
 
     async def close(self) -> None:
-        """Wait for connectors that are being closed, then close every other one."""
+        """Close every connector, and leave behind what a database does not let go of: nobody waits for it any more."""
         for task in self._retiring:
             task.cancel()
-        await asyncio.gather(*self._retiring, return_exceptions=True)
-        await asyncio.gather(*(one.connector.close() for one in self.served.values()))
+        closing = {asyncio.create_task(one.connector.close()): one.name for one in self.served.values()}
+        closing |= dict.fromkeys(self._retiring, "exchanged by a reload")
+        if closing:
+            await asyncio.wait(closing, timeout=CLOSE_S)
+        for task, name in closing.items():
+            if not task.done():
+                reason = "its database does not answer what is under way"
+                structlog.get_logger().warning(events.CONNECTOR_LEFT, connector=name, reason=reason)
+            elif not task.cancelled():
+                task.result()
 
     async def _apply(self, name: str, settings: SqlSettings) -> str | None:
         """Put one connector in its place, where it differs; return why not where the old one, if any, goes on."""

@@ -20,6 +20,7 @@ from connector_host.observability import events, logs
 from connector_host.observability.audit import AuditInUse
 from connector_host.ownership import foreign_owner
 from connector_host.service.hangup import on_hangup
+from connector_host.service.leaving import leave, threads_ended
 from connector_host.service.lifecycle import EXIT_CONFIGURATION, EXIT_TEMPORARY, CannotListen, Listener, serve
 from connector_host.service.metering import serve_metrics
 from connector_host.service.processes import remember_process
@@ -55,6 +56,9 @@ def _lived(configuration: Configuration, path: Path) -> int:
     try:
         with asyncio.Runner(loop_factory=loop_factory()) as runner:
             runner.run(_life(configuration, path))
+            if not runner.run(threads_ended()):
+                structlog.get_logger().info(events.HOST_STOPPED)
+                leave(0)
     except CannotStart as failure:
         say(str(failure))
         return EXIT_CONFIGURATION

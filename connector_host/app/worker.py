@@ -21,6 +21,7 @@ from connector_host.app.refusing import CannotStart, say
 from connector_host.endpoint.protocol import Runner
 from connector_host.errors import HostError
 from connector_host.observability import logs
+from connector_host.service.leaving import leave, threads_ended
 from connector_host.service.lifecycle import EXIT_CONFIGURATION, running
 from connector_host.workers.channel import open_channel
 from connector_host.workers.handles import ignore_signals
@@ -41,6 +42,8 @@ def main(arguments: list[str]) -> int:
     try:
         with asyncio.Runner(loop_factory=loop_factory()) as runner:
             runner.run(_Worker(given).live(talk))
+            if not runner.run(threads_ended()):
+                leave(0)
     except CannotStart as failure:
         say(str(failure))
         return EXIT_CONFIGURATION

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
@@ -38,12 +39,14 @@ def make_application(  # noqa: PLR0913 - what the parts of one application are t
     door: Door | None = None,
     wanted: Callable[[], Collection[str]] = tuple,
     certificate: Callable[[], CertificateState] = CertificateState,
+    exports_s: float | None = None,
 ) -> web.Application:
     """Return the application that serves these connectors, by name; it closes none of them.
 
     The mapping is looked at anew for each request, so connectors may be exchanged in it while they are served.
-    Stopping it waits for every export in hand. Writes with an idempotency key are carried out once where there is a
-    record of outcomes. `wanted` names the connectors that should be served, so that readiness tells of one that is not.
+    Stopping it waits for every export in hand, for `exports_s` at the most. Writes with an idempotency key are carried
+    out once where there is a record of outcomes. `wanted` names the connectors that should be served, so that
+    readiness tells of one that is not.
     """
     proxies = tuple(trusted_proxies)
     largest = max((one.settings.limits.body_bytes for one in served.values()), default=0)
@@ -57,7 +60,7 @@ def make_application(  # noqa: PLR0913 - what the parts of one application are t
         client_max_size=largest + 1,
     )
     application[requests.DEADLINES] = deadlines = Deadlines()
-    application[users.EXPORTS] = Exports(deadlines)
+    application[users.EXPORTS] = exports = Exports(deadlines)
     application[users.TRUSTED_PROXIES] = proxies
     application[health.RECORD] = "" if outcomes is None else outcomes.identity
     application[health.ALL_SERVED] = served
@@ -67,12 +70,12 @@ def make_application(  # noqa: PLR0913 - what the parts of one application are t
     application.add_routes(map(_patient, (*_users(), *_health(), *_documents(), *_refused())))
     application[safeguards.LEAVING] = asyncio.Event()
     application.on_shutdown.append(safeguards.leave)
-    application.on_shutdown.append(_finish_exports)
+    application.on_shutdown.append(partial(_finish, exports, exports_s))
     return application
 
 
-async def _finish_exports(application: web.Application) -> None:
-    await application[users.EXPORTS].finish()
+async def _finish(exports: Exports, limit_s: float | None, _: web.Application) -> None:
+    await exports.finish(limit_s)
 
 
 def _patient(route: web.RouteDef) -> web.RouteDef:

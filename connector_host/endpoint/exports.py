@@ -1,13 +1,13 @@
 """Exports that outlive their request: a client that hangs up, or a time limit, never stops one half-way.
 
-The export goes on as a task of the application, its outcome is logged, and the application waits for it when it stops
-(DESIGN §2.5).
+The export goes on as a task of the application, its outcome is logged, and the application waits for it when it stops,
+for as long as an export may take (DESIGN §2.5).
 """
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
@@ -20,13 +20,16 @@ if TYPE_CHECKING:
     from connector_host.deadlines import Deadlines
 
 _LOG = structlog.stdlib.get_logger()
+_RECORD_S: Final = 1.0
+"""Seconds in which an export that is given up gets into the audit trail."""
 
 
 class Exports:
     """The exports in hand of one application."""
 
     def __init__(self, deadlines: Deadlines) -> None:
-        self._tasks: set[asyncio.Task[Exported]] = set()
+        self._tasks: dict[asyncio.Task[Exported], asyncio.Future[None]] = {}
+        """The exports in hand, and what those who wait for one look at."""
         self._deadlines = deadlines
 
     async def carry_out(self, connector: Connector, export: Export, limit_s: float) -> Exported:
@@ -36,11 +39,10 @@ class Exports:
         """
         with answering_within(limit_s):
             task = asyncio.create_task(connector.export(export))
-        self._tasks.add(task)
-        ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        ended = self._tasks[task] = asyncio.get_running_loop().create_future()
 
         def end(task: asyncio.Task[Exported]) -> None:
-            self._tasks.discard(task)
+            self._tasks.pop(task, None)
             if not ended.done():
                 ended.set_result(None)
 
@@ -57,10 +59,18 @@ class Exports:
             raise
         return task.result()
 
-    async def finish(self) -> None:
-        """Wait for every export in hand."""
+    async def finish(self, limit_s: float | None) -> None:
+        """Wait for every export in hand, then give up those that a database keeps: nobody knows what comes of them."""
         if self._tasks:
-            await asyncio.wait(set(self._tasks))
+            await asyncio.wait(set(self._tasks), timeout=limit_s)
+        if kept := dict(self._tasks):
+            _LOG.error(events.EXPORTS_GIVEN_UP, exports=len(kept), after_s=limit_s)
+            for task, ended in kept.items():
+                if not ended.done():
+                    ended.set_exception(InDoubt("The service stopped before the export was committed."))
+                    ended.exception()  # it may be that nobody looks at it any more
+                task.cancel()
+            await asyncio.wait(kept, timeout=_RECORD_S)
 
 
 def _log_late(task: asyncio.Task[Exported]) -> None:

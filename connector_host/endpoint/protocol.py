@@ -13,6 +13,7 @@ import structlog
 from aiohttp import HttpVersion11, web
 from aiohttp.http_exceptions import ContentEncodingError, LineTooLong
 
+from connector_host import clock
 from connector_host.endpoint import answers
 from connector_host.endpoint.direct import DirectHandler
 from connector_host.endpoint.requests import request_id_of
@@ -44,6 +45,13 @@ class Runner(web.AppRunner):
         """Take the longest header, and the seconds that requests in hand are given to end."""
         super().__init__(application, handle_signals=False, shutdown_timeout=stop_s)
         self._header_bytes = header_bytes
+        self._stop_s = stop_s
+
+    async def shutdown(self) -> None:
+        """Wait for the exports in hand; other requests have had that time, too."""
+        began_s = clock.monotonic_s()
+        await super().shutdown()
+        self._shutdown_timeout = max(_CUT_S, self._stop_s - (clock.monotonic_s() - began_s))
 
     async def _make_server(self) -> web.Server:
         # The one place where aiohttp lets nobody say which protocol serves an application.

@@ -63,7 +63,12 @@ async def identify(request: web.Request, handler: Handler) -> web.StreamResponse
     request[REQUEST_ID] = request_id
     started_s = clock.monotonic_s()
     with request_scope(request_id):
-        response = await handler(request)
+        try:
+            response = await handler(request)
+        except asyncio.CancelledError:  # the time that stopping leaves it is over
+            fields = {"method": request.method, "route": _route(request), **_whose(request)}
+            _LOG.warning(events.REQUEST_CUT, **fields, duration_ms=_since_ms(started_s))
+            raise
         response.headers["X-Request-Id"] = request_id
         _LOG.info(
             events.REQUEST_ANSWERED,
@@ -71,9 +76,13 @@ async def identify(request: web.Request, handler: Handler) -> web.StreamResponse
             route=_route(request),
             **_whose(request),
             status=response.status,
-            duration_ms=round((clock.monotonic_s() - started_s) * 1_000, 1),
+            duration_ms=_since_ms(started_s),
         )
     return response
+
+
+def _since_ms(started_s: float) -> float:
+    return round((clock.monotonic_s() - started_s) * 1_000, 1)
 
 
 def _whose(request: web.Request) -> dict[str, str]:

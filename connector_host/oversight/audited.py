@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -10,7 +11,7 @@ from msgspec.structs import replace
 from connector_host import clock
 from connector_host.access.callers import current_caller
 from connector_host.connectors.contract import Add, Delete, Modify
-from connector_host.connectors.errors import Unavailable
+from connector_host.connectors.errors import InDoubt, Unavailable
 from connector_host.errors import HostError
 from connector_host.observability.audit import AuditUnavailable
 from connector_host.observability.logs import current_request_id, current_trace
@@ -99,6 +100,9 @@ class Audited:
             exported = await self._connector.export(watched)
             anchor, written = exported.entry.anchor, exported.written
             outcome = "committed" if exported.written else "unchanged"
+        except asyncio.CancelledError:
+            outcome = InDoubt.__name__  # whoever gave it up knows nothing of what the database makes of it
+            raise
         except BaseException as failure:
             outcome = type(failure).__name__
             raise

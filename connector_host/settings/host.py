@@ -37,7 +37,9 @@ class HostSettings(Settings):
     header_bytes: int = Field(default=32_768, ge=1_024)
     """The longest request line and the longest header; the longest filter fits in, escaped for the URL."""
     stop_s: float = Field(default=20.0, gt=0)
-    """Seconds that requests in hand are given to end when the service stops; exports have `statement_s` besides."""
+    """Seconds that requests in hand are given to end when the service stops; exports have `statement_s` besides. What a
+    database that does not answer keeps for longer is given up, and named in the log: `exports.given_up`, whose outcome
+    nobody knows, `request.cut` and `connector.left`."""
     state: Path = Path("state")
     """The folder for what must outlive a restart: the outcomes of writes that came with an idempotency key."""
     trusted_proxies: tuple[str, ...] = ("127.0.0.1", "::1")
