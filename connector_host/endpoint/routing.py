@@ -37,7 +37,8 @@ class Routing:
         self._of_one = self._routes_of(USER)
 
     def _routes_of(self, resource: str) -> Mapping[str, tuple[AbstractRoute, Handler]]:
-        return {route.method: (route, self._wrapped(route.handler)) for route in self._application.router[resource]}
+        routes = self._application.router.named_resources().get(resource, ())
+        return {route.method: (route, self._wrapped(route.handler)) for route in routes}
 
     def _wrapped(self, handler: Handler) -> Handler:
         for middleware in reversed(self._application.middlewares):
