@@ -35,7 +35,7 @@ def is_request_id(text: str | None) -> bool:
     return text is not None and _REQUEST_ID.fullmatch(text) is not None
 
 
-class Trace(msgspec.Struct, frozen=True):
+class Trace(msgspec.Struct, frozen=True, gc=False):
     """One hop of a trace."""
 
     id: str
@@ -54,13 +54,13 @@ class Trace(msgspec.Struct, frozen=True):
 
     def next_span(self) -> Trace:
         """Return another hop, or another request, of the same trace."""
-        return Trace(self.id, _drawn(16), self.flags)
+        return Trace(self.id, drawn(16), self.flags)
 
 
 def begin() -> Trace:
     """Return the first hop of a new trace."""
-    drawn = _drawn(48)
-    return Trace(drawn[:32], drawn[32:], begun_here=True)
+    both = drawn(48)
+    return Trace(both[:32], both[32:], begun_here=True)
 
 
 def go_on(given: Sequence[str]) -> Trace:
@@ -69,7 +69,7 @@ def go_on(given: Sequence[str]) -> Trace:
     if found is None or (found["version"] == "00" and found["more"]):
         return begin()
     known = _FLAGS if found["version"] == "00" else _SAMPLED
-    return Trace(found["trace"], _drawn(16), f"{int(found['flags'], 16) & known:02x}")
+    return Trace(found["trace"], drawn(16), f"{int(found['flags'], 16) & known:02x}")
 
 
 _PARENT: Final = re.compile(
@@ -79,6 +79,6 @@ _PARENT: Final = re.compile(
 """§3.2.2 and §4.3: of a later version the known beginning is read; all-zero ids and version ff are none."""
 
 
-def _drawn(digits: int) -> str:
+def drawn(digits: int) -> str:
     """Return so many hex digits by chance: no secret, and to ask the system for them would cost each request a wait."""
-    return f"{random.getrandbits(4 * digits):0{digits}x}"
+    return "%0*x" % (digits, random.getrandbits(4 * digits))  # noqa: UP031 - in a third of the time of an f-string

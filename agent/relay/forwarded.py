@@ -10,6 +10,8 @@ from agent.link.headers import named_by_connection, to_block
 from connector_host import traces
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from agent.relay.requests import ClientRequest
     from connector_host.traces import Trace
 
@@ -44,7 +46,7 @@ def is_authority(text: str) -> bool:
 
 def request_id(given: str | None) -> str:
     """Return the client's request id where it is well formed, else a new one."""
-    return given if given is not None and traces.is_request_id(given) else os.urandom(16).hex()
+    return given if given is not None and traces.is_request_id(given) else traces.drawn(32)
 
 
 def onward(asked: ClientRequest, identity: str, trace: Trace, *, known: bool, keyed: bool) -> bytes:
@@ -70,5 +72,18 @@ def onward(asked: ClientRequest, identity: str, trace: Trace, *, known: bool, ke
         said += f"X-Forwarded-For: {asked.remote}\r\n"
     # A key that the client declares to be for this hop only goes no further: it must not pass for one that does.
     if keyed and (_KEY in kept or _KEY not in names):
-        said += f"{IDEMPOTENCY_KEY}: relay-{os.urandom(16).hex()}\r\n"
+        said += f"{IDEMPOTENCY_KEY}: relay-{next(_keys)}\r\n"
     return block + said.encode("ascii")
+
+
+def _unguessed() -> Iterator[str]:
+    """Draw keys that nobody can guess: the system is asked for many at once, at the cost of a single one."""
+    while True:
+        many = os.urandom(_KEY_BYTES * _KEYS).hex()
+        for begin in range(0, len(many), 2 * _KEY_BYTES):
+            yield many[begin : begin + 2 * _KEY_BYTES]
+
+
+_KEY_BYTES: Final = 16
+_KEYS: Final = 64
+_keys: Final = _unguessed()
