@@ -34,7 +34,9 @@ from __future__ import annotations
 
 import struct
 from enum import IntEnum
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
+
+import msgspec
 
 from agent.errors import ProtocolViolation
 
@@ -83,7 +85,7 @@ _NOT_OF_DATA: Final = 0xFF ^ (END | DEFLATED)
 _NOT_OF_OTHERS: Final = 0xFF ^ END
 
 
-class Frame(NamedTuple):
+class Frame(msgspec.Struct, frozen=True, gc=False):
     """One frame."""
 
     kind: int
@@ -92,7 +94,7 @@ class Frame(NamedTuple):
     payload: bytes
 
 
-def pack(kind: Kind, stream: int = 0, payload: bytes = b"", *, end: bool = False, deflated: bool = False) -> bytes:
+def pack(kind: int, stream: int = 0, payload: bytes = b"", *, end: bool = False, deflated: bool = False) -> bytes:
     """Return the bytes of one frame; the payload has at most PAYLOAD_BYTES."""
     flags = (END if end else 0) | (DEFLATED if deflated else 0)
     return HEADER.pack(kind, flags, stream, len(payload)) + payload

@@ -12,12 +12,13 @@ import logging
 import math
 import struct
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Protocol
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import WSMsgType
 
 from agent import events, logs
-from agent.errors import LinkLost, ProtocolViolation, StreamCancelled
+from agent.errors import LinkLost, ProtocolViolation, StreamCancelled, StreamFailed
 from agent.link.messages import Health
 from agent.link.notices import (
     Answered,
@@ -34,17 +35,19 @@ from agent.link.notices import (
     Renewed,
     Told,
 )
+from agent.link.sockets import farewell
 from agent.link.streams import Stream
+from agent.workers import Workers
 from connector_host.clock import now
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-    from aiohttp import WSMessage
-
     from agent.link.messages import Hello
     from agent.link.notices import Notice
     from agent.link.session import Session
+    from agent.link.sockets import Socket
+    from agent.workers import Worker
 
 MESSAGE_BYTES: Final = 262_144
 """The largest WebSocket message that is read: what a batch of frames may grow to, and one frame more. It is collected
@@ -56,19 +59,6 @@ _MEASURED: Final = 5
 """Round trips that are measured at the start, one after the other: of a single one, two busy ends make a far line."""
 
 _TOKEN: Final = struct.Struct("!d")
-
-
-class Socket(Protocol):
-    """What both of aiohttp's WebSockets offer."""
-
-    async def receive(self) -> WSMessage:
-        """Return the next message; one of a closing kind at the end."""
-
-    async def send_bytes(self, data: bytes) -> None:
-        """Send one message, and wait while the peer does not keep up."""
-
-    async def close(self) -> bool:
-        """Say good-bye."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +113,17 @@ class Link:
         self._heartbeat = heartbeat
         self._serve = serve
         self._streams: dict[int, Stream] = {}
-        self._serving: dict[int, asyncio.Task[None]] = {}
+        self._serving: dict[int, Worker] = {}
+        self._workers = Workers()
+        self._on: dict[type[Notice], Callable[[Any], None]] = {
+            Received: self._on_received,
+            Answered: self._on_answered,
+            Credited: self._on_credited,
+            Failed: self._on_failed,
+            Opened: self._on_opened,
+            Cancelled: self._on_cancelled,
+        }
+        """What is done about a notice of a stream; of one beside all streams, `_notice_beside`."""
         self._idle: asyncio.Future[None] | None = None
         """What the writing task waits for while nothing is to be sent."""
         self._room = asyncio.Event()
@@ -152,9 +152,13 @@ class Link:
         """Return how many streams are open."""
         return self.session.open_streams
 
-    def open(self, head: bytes, *, end: bool) -> Stream:
-        """Open a stream; only while `usable`."""
-        number = self.session.open(head, end=end)
+    def takes(self, size_bytes: int) -> bool:
+        """Return whether so much of the body of a fresh stream would leave at once."""
+        return self._room.is_set() and size_bytes <= self.peer.window
+
+    def open(self, head: bytes, body: bytes = b"", *, end: bool) -> Stream:
+        """Open a stream, with the whole of its body where one is given, which the link `takes`; only while `usable`."""
+        number = self.session.open(head, body, end=end)
         stream = self._streams[number] = Stream(self, number)
         self.flush()
         return stream
@@ -203,7 +207,8 @@ class Link:
 
     def forget(self, stream: Stream) -> None:
         """Give the stream up and keep no memory of it."""
-        stream.close()
+        if self.session.cancel(stream.number):
+            self.flush()
         self._streams.pop(stream.number, None)
 
     async def run(self) -> str:
@@ -214,10 +219,11 @@ class Link:
                 tasks.create_task(self._write())
                 tasks.create_task(self._beat())
                 tasks.create_task(self._end_when_cut())
-                await self._read(tasks)
+                await self._read()
         except* LinkLost as group:
             self.end_reason = str(group.exceptions[0])
         finally:
+            await self._workers.stop()
             self._settle(self.end_reason)
             await self._take_leave()
         return self.end_reason
@@ -252,40 +258,49 @@ class Link:
 
     # ── reading ───────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _read(self, tasks: asyncio.TaskGroup) -> None:
+    async def _read(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
             message = await self._socket.receive()
             if message.type is not WSMsgType.BINARY:
-                raise LinkLost(_farewell(message))
+                raise LinkLost(farewell(message))
             self._seen_s = loop.time()
             try:
                 events = self.session.receive(message.data)
             except ProtocolViolation as violation:
                 raise LinkLost(f"the other end broke the protocol: {violation}") from violation
             for event in events:
-                self._notice(event, tasks)
+                self._on.get(type(event), self._notice_beside)(event)
             # The session itself may have something to say: a PONG, a GOAWAY; or the last stream has just ended.
             if self.session.waiting_bytes or self.session.drained:
                 self.flush()
 
-    def _notice(self, event: Notice, tasks: asyncio.TaskGroup) -> None:
-        match event:
-            case Received() | Answered() | Credited() | Failed():
-                if (waiting := self._streams.get(event.stream)) is not None:
-                    waiting.notice(event)
-            case Opened(number, head, end):
-                stream = self._streams[number] = Stream(self, number, ended=end)
-                serving = self._serving[number] = tasks.create_task(self._answer(stream, head))
-                # Not in the task itself, which never begins where its stream is cancelled in the same message.
-                serving.add_done_callback(lambda _: self._served(stream))
-            case Cancelled(number):
-                if number in self._serving:
-                    self._serving[number].cancel()
-                elif (given_up := self._streams.get(number)) is not None:
-                    given_up.notice(event)
-            case _:
-                self._notice_beside(event)
+    def _on_received(self, event: Received) -> None:
+        if (stream := self._streams.get(event.stream)) is not None:
+            stream.receive(event.data, end=event.end)
+
+    def _on_answered(self, event: Answered) -> None:
+        if (stream := self._streams.get(event.stream)) is not None:
+            stream.hear(event.head, end=event.end)
+
+    def _on_credited(self, event: Credited) -> None:
+        if (stream := self._streams.get(event.stream)) is not None:
+            stream.go_on()
+
+    def _on_failed(self, event: Failed) -> None:
+        if (stream := self._streams.get(event.stream)) is not None:
+            stream.break_off(StreamFailed(event.payload))
+
+    def _on_opened(self, event: Opened) -> None:
+        number = event.stream
+        stream = self._streams[number] = Stream(self, number, event.end)
+        self._serving[number] = self._workers.begin(self._answer(stream, event.head), partial(self._served, stream))
+
+    def _on_cancelled(self, event: Cancelled) -> None:
+        if (serving := self._serving.get(event.stream)) is not None:
+            serving.cancel()
+        elif (stream := self._streams.get(event.stream)) is not None:
+            stream.break_off(StreamCancelled("the other end gave this stream up"))
 
     def _notice_beside(self, event: Notice) -> None:
         """Take in what is said beside all streams."""
@@ -327,7 +342,7 @@ class Link:
             logs.event(events.STREAM_CRASHED, level=logging.ERROR, error=f"{type(failure).__name__}: {failure}")
 
     def _served(self, stream: Stream) -> None:
-        self._serving.pop(stream.number, None)
+        del self._serving[stream.number]
         self.forget(stream)
 
     # ── writing ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -376,15 +391,3 @@ def _nothing() -> None:
 
 def _ignore(_: bytes) -> None:
     """Change nothing."""
-
-
-def _farewell(message: WSMessage) -> str:
-    match message.type:
-        case WSMsgType.CLOSE:
-            return f"the other end closed the link (code {message.data}{f', {message.extra}' if message.extra else ''})"
-        case WSMsgType.TEXT:
-            return "the other end broke the protocol: a text message"
-        case WSMsgType.ERROR:
-            return f"the link broke: {message.data}"
-        case _:
-            return "the link was cut"

@@ -23,7 +23,7 @@ class Greeted(msgspec.Struct, frozen=True):
     hello: Hello
 
 
-class Opened(msgspec.Struct, frozen=True):
+class Opened(msgspec.Struct, frozen=True, gc=False):
     """The relay asks for something."""
 
     stream: int
@@ -31,7 +31,7 @@ class Opened(msgspec.Struct, frozen=True):
     end: bool
 
 
-class Answered(msgspec.Struct, frozen=True):
+class Answered(msgspec.Struct, frozen=True, gc=False):
     """The agent has the head of an answer."""
 
     stream: int
@@ -39,7 +39,7 @@ class Answered(msgspec.Struct, frozen=True):
     end: bool
 
 
-class Received(msgspec.Struct, frozen=True):
+class Received(msgspec.Struct, frozen=True, gc=False):
     """A stretch of a body."""
 
     stream: int
@@ -47,32 +47,32 @@ class Received(msgspec.Struct, frozen=True):
     end: bool
 
 
-class Credited(msgspec.Struct, frozen=True):
+class Credited(msgspec.Struct, frozen=True, gc=False):
     """More may be sent on this stream."""
 
     stream: int
 
 
-class Failed(msgspec.Struct, frozen=True):
+class Failed(msgspec.Struct, frozen=True, gc=False):
     """There is no answer, or no more of it."""
 
     stream: int
     payload: bytes
 
 
-class Cancelled(msgspec.Struct, frozen=True):
+class Cancelled(msgspec.Struct, frozen=True, gc=False):
     """Nobody at the other end wants this stream any more."""
 
     stream: int
 
 
-class Draining(msgspec.Struct, frozen=True):
+class Draining(msgspec.Struct, frozen=True, gc=False):
     """The other end wants no new streams on this link."""
 
     reason: str
 
 
-class Ponged(msgspec.Struct, frozen=True):
+class Ponged(msgspec.Struct, frozen=True, gc=False):
     """The other end answered a ping."""
 
     token: bytes
@@ -84,19 +84,19 @@ class Told(msgspec.Struct, frozen=True):
     health: Health
 
 
-class RenewalAsked(msgspec.Struct, frozen=True):
+class RenewalAsked(msgspec.Struct, frozen=True, gc=False):
     """The agent asks for its next certificate."""
 
     request: bytes
 
 
-class Renewed(msgspec.Struct, frozen=True):
+class Renewed(msgspec.Struct, frozen=True, gc=False):
     """The relay sends the agent's next certificate."""
 
     certificate: bytes
 
 
-class Noted(msgspec.Struct, frozen=True):
+class Noted(msgspec.Struct, frozen=True, gc=False):
     """The other end says something that the programs above understand."""
 
     payload: bytes

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
-from agent.link.frames import HEADER, Kind, pack
+from agent.link.frames import END, HEADER, Kind, pack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,7 +21,8 @@ REPLY_BYTES: Final = 4_194_304
 them and takes none would fill this end's memory: PING for PONG, REQUEST for FAIL."""
 
 _REQUEST: Final = int(Kind.REQUEST)
-_BOUNDED: Final = frozenset({_REQUEST, int(Kind.DATA)})
+_DATA: Final = int(Kind.DATA)
+_BOUNDED: Final = frozenset({_REQUEST, _DATA})
 """What is no reply: this end asks of itself, and within bounds; bodies have their credit."""
 
 
@@ -48,7 +49,7 @@ class Outbox:
         return stream in self._unsent
 
     def put(
-        self, kind: Kind, stream: int = 0, payload: bytes = b"", *, end: bool = False, deflated: bool = False
+        self, kind: int, stream: int = 0, payload: bytes = b"", *, end: bool = False, deflated: bool = False
     ) -> None:
         """Add a frame at the end; the payload has at most PAYLOAD_BYTES."""
         frame = pack(kind, stream, payload, end=end, deflated=deflated)
@@ -58,6 +59,18 @@ class Outbox:
             self._reply_bytes += len(frame)
         elif kind == _REQUEST:
             self._unsent.add(stream)
+
+    def put_whole(self, kind: int, stream: int, head: bytes, body: bytes) -> None:
+        """Add the frame of a head, and one of DATA with all of its body, which has at most PAYLOAD_BYTES, too."""
+        length = len(head)
+        parts = HEADER.pack(kind, 0, stream, length), head, HEADER.pack(_DATA, END, stream, len(body)), body
+        frames = b"".join(parts)
+        self._frames.append(frames)
+        self.waiting_bytes += len(frames)
+        if kind == _REQUEST:
+            self._unsent.add(stream)
+        else:
+            self._reply_bytes += HEADER.size + length
 
     def take(self) -> bytes:
         """Return frames that wait, as one message of about BATCH_BYTES at the most; empty where none waits."""
@@ -76,9 +89,9 @@ class Outbox:
         while self._frames and size_bytes < BATCH_BYTES:
             frame = self._frames.popleft()
             size_bytes += len(frame)
-            kind, _, stream, _ = HEADER.unpack_from(frame)
+            kind, _, stream, length = HEADER.unpack_from(frame)
             if kind not in _BOUNDED:
-                self._reply_bytes -= len(frame)
+                self._reply_bytes -= HEADER.size + length
             elif kind == _REQUEST:
                 self._unsent.discard(stream)
             yield frame

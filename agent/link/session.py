@@ -9,7 +9,6 @@ tested without a socket. The same class serves both ends; only the relay's end o
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from agent.errors import ProtocolViolation
@@ -29,6 +28,7 @@ from agent.link.notices import (
 )
 from agent.link.outbox import Outbox
 from agent.link.packing import decode, encode
+from agent.link.standing import Standing
 from agent.link.stretches import DEFLATE, WORTH_BYTES, deflated, inflated
 
 if TYPE_CHECKING:
@@ -49,23 +49,13 @@ STREAM_LIMIT: Final = 10_000
 """Open streams that an agent's end accepts; far above what its own limit on requests in hand lets through."""
 
 
+_REQUEST: Final = int(Kind.REQUEST)
+_RESPONSE: Final = int(Kind.RESPONSE)
+_DATA: Final = int(Kind.DATA)
+"""Plain numbers, as in `frames`."""
+
+
 # ── the machine ───────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-@dataclass(slots=True)
-class _Stream:
-    """What this end knows of one open stream."""
-
-    credit: int
-    """Bytes of DATA that this end may still send, as they are before they are deflated."""
-    allowance: int
-    """Bytes of DATA that the other end may still send, as they are once they are inflated."""
-    answered: bool = False
-    """Whether the RESPONSE passed, in whichever direction."""
-    sending: bool = True
-    receiving: bool = True
-    deflates: bool = False
-    """Whether this end tries to deflate what it sends."""
 
 
 class Session:
@@ -86,7 +76,7 @@ class Session:
         self._heard_goaway = False
         self._hello = hello
         self._opens = opens
-        self._streams: dict[int, _Stream] = {}
+        self._streams: dict[int, Standing] = {}
         self._last = 0
         self._outbox = Outbox()
         self._put = self._outbox.put
@@ -147,22 +137,26 @@ class Session:
         """Return frames that wait, as one message of a bounded size; empty where none waits."""
         return self._outbox.take()
 
-    def open(self, head: bytes, *, end: bool) -> int:
-        """Open a stream with the head of a request and return its number.
+    def open(self, head: bytes, body: bytes = b"", *, end: bool) -> int:
+        """Open a stream with the head of a request, and the whole of its body where it has one; return its number.
 
         Only at the relay, after the other end's hello, and not while draining: ValueError otherwise.
         """
-        if not self._opens or self.peer is None or self.draining or self._last == LAST_STREAM:
+        peer = self.peer
+        if not self._opens or peer is None or self.draining or self._last == LAST_STREAM:
             raise ValueError("this end may not open a stream now")
-        self._last += 1
-        self._streams[self._last] = _Stream(self.peer.window, self._hello.window, sending=not end)
-        self._put(Kind.REQUEST, self._last, head, end=end)
-        return self._last
+        self._last = stream = self._last + 1
+        state = self._streams[stream] = Standing(peer.window, self._hello.window, sending=not end or bool(body))
+        if body:
+            self._send_whole(_REQUEST, stream, state, head, body)
+        else:
+            self._put(_REQUEST, stream, head, end=end)
+        return stream
 
-    def respond(self, stream: int, head: bytes, *, end: bool, encoded: bool = True) -> None:
-        """Send the head of the answer; nothing happens where the stream is closed.
+    def respond(self, stream: int, head: bytes, body: bytes = b"", *, end: bool, encoded: bool = True) -> None:
+        """Send the head of the answer, and the whole of its body where one is given.
 
-        A body that is not `encoded` already may be deflated on its way.
+        Nothing happens where the stream is closed. A body that is not `encoded` already may be deflated on its way.
         """
         state = self._streams.get(stream)
         if state is None:
@@ -171,7 +165,10 @@ class Session:
             raise ValueError("one answer for each stream, and only from the agent")
         state.answered = True
         state.deflates = not encoded and self.deflates and DEFLATE in self._agreed
-        self._put(Kind.RESPONSE, stream, head, end=end)
+        if body:
+            self._send_whole(_RESPONSE, stream, state, head, body)
+            return
+        self._put(_RESPONSE, stream, head, end=end)
         if end:
             self._end_sending(stream, state)
 
@@ -236,26 +233,34 @@ class Session:
             self._said_goaway = True
             self._put(Kind.GOAWAY, 0, reason.encode()[:PAYLOAD_BYTES])
 
-    def _put_data(self, stream: int, state: _Stream, stretch: bytes, *, end: bool = False) -> None:
+    def _send_whole(self, kind: int, stream: int, state: Standing, head: bytes, body: bytes) -> None:
+        """Send a head and all of its body, as one piece where that is one frame which is not deflated."""
+        if state.deflates or not len(body) <= min(PAYLOAD_BYTES, state.credit):
+            self._put(kind, stream, head)
+            self.send(stream, body, end=True)
+            return
+        state.credit -= len(body)
+        self._outbox.put_whole(kind, stream, head, body)
+        self._end_sending(stream, state)
+
+    def _put_data(self, stream: int, state: Standing, stretch: bytes, *, end: bool = False) -> None:
         if state.deflates and len(stretch) >= WORTH_BYTES:
             if (payload := deflated(stretch)) is not None:
-                self._put(Kind.DATA, stream, payload, end=end, deflated=True)
+                self._put(_DATA, stream, payload, end=end, deflated=True)
                 return
             # What does not shrink once is a picture, or was compressed by somebody who did not say so.
             state.deflates = False
-        self._put(Kind.DATA, stream, stretch, end=end)
+        self._put(_DATA, stream, stretch, end=end)
 
-    def _end_sending(self, stream: int, state: _Stream) -> None:
+    def _end_sending(self, stream: int, state: Standing) -> None:
         state.sending = False
-        self._close_if_done(stream, state)
+        if not state.receiving:
+            del self._streams[stream]
 
-    def _end_receiving(self, stream: int, state: _Stream) -> None:
+    def _end_receiving(self, stream: int, state: Standing) -> None:
         state.receiving = False
-        self._close_if_done(stream, state)
-
-    def _close_if_done(self, stream: int, state: _Stream) -> None:
-        if not state.sending and not state.receiving:
-            self._streams.pop(stream, None)
+        if not state.sending:
+            del self._streams[stream]
 
     # ── receiving ─────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -309,7 +314,7 @@ class Session:
         end = bool(frame.flags & END)
         self._last = frame.stream
         window = self.peer.window if self.peer else 0
-        self._streams[frame.stream] = _Stream(window, self._hello.window, receiving=not end)
+        self._streams[frame.stream] = Standing(window, self._hello.window, receiving=not end)
         return Opened(frame.stream, frame.payload, end)
 
     def _on_response(self, frame: Frame) -> Notice | None:
@@ -379,7 +384,7 @@ class Session:
         self._put(Kind.PONG, 0, frame.payload)
         return None
 
-    def _known(self, frame: Frame) -> _Stream | None:
+    def _known(self, frame: Frame) -> Standing | None:
         """Return the open stream of the frame, None where it was closed before; one that never was is a violation."""
         if not 0 < frame.stream <= self._last:
             raise ProtocolViolation("a frame on a stream that was never opened")

@@ -10,11 +10,10 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING, Protocol
 
-from agent.errors import AgentError, StreamCancelled, StreamFailed
-from agent.link.notices import Answered, Cancelled, Credited, Failed, Received
 from agent.link.session import WINDOW_BYTES
 
 if TYPE_CHECKING:
+    from agent.errors import AgentError
     from agent.link.session import Session
 
 
@@ -36,47 +35,29 @@ class Outlet(Protocol):
         """Return once the socket keeps up again."""
 
 
-class _Signal:
-    """Wakes the one task that waits for a change; whoever waits looks at the state itself, before and after."""
-
-    __slots__ = ("_future",)
-
-    def __init__(self) -> None:
-        self._future: asyncio.Future[None] | None = None
-
-    def set(self) -> None:
-        if self._future is not None and not self._future.done():
-            self._future.set_result(None)
-
-    async def wait(self) -> None:
-        self._future = asyncio.get_running_loop().create_future()
-        try:
-            await self._future
-        finally:
-            self._future = None
-
-
 class Stream:
     """One stream of a live link."""
 
-    __slots__ = ("_answer", "_chunks", "_ended", "_fault", "_incoming", "_outgoing", "_outlet", "_read_bytes", "number")
+    __slots__ = ("_answer", "_chunks", "_ended", "_fault", "_outlet", "_read_bytes", "_reader", "_writer", "number")
 
-    def __init__(self, outlet: Outlet, number: int, *, ended: bool = False) -> None:
+    def __init__(self, outlet: Outlet, number: int, ended: bool = False) -> None:  # noqa: FBT001, FBT002 - with each request
         self.number = number
         self._outlet = outlet
         self._answer: bytes | None = None
         self._chunks: deque[bytes] = deque()
         self._ended = ended
         self._fault: AgentError | None = None
-        self._incoming = _Signal()
-        self._outgoing = _Signal()
+        self._reader: asyncio.Future[None] | None = None
+        """What the task that reads waits for; it looks at the state itself, before and after. So with the one below."""
+        self._writer: asyncio.Future[None] | None = None
         self._read_bytes = 0
 
     async def answer(self) -> bytes:
         """Return the packed head of the answer; raises LinkLost, StreamFailed or StreamCancelled."""
         while self._answer is None:
             self._raise_fault()
-            await self._incoming.wait()
+            self._reader = asyncio.get_running_loop().create_future()
+            await self._reader
         return self._answer
 
     @property
@@ -95,7 +76,8 @@ class Stream:
             if self._ended:
                 return b""
             self._raise_fault()
-            await self._incoming.wait()
+            self._reader = asyncio.get_running_loop().create_future()
+            await self._reader
         data = self._chunks.popleft()
         self._read_bytes += len(data)
         # A grant for every stretch would double the frames; half a window keeps the other end busy.
@@ -127,11 +109,15 @@ class Stream:
                 self._outlet.flush()
                 position += credit
             self._raise_fault()
-            await self._outgoing.wait()
+            self._writer = asyncio.get_running_loop().create_future()
+            await self._writer
 
-    def respond(self, head: bytes, *, end: bool, encoded: bool = True) -> None:
-        """Send the head of the answer; a body that is not `encoded` already may be deflated on its way."""
-        self._outlet.session.respond(self.number, head, end=end, encoded=encoded)
+    def respond(self, head: bytes, body: bytes = b"", *, end: bool, encoded: bool = True) -> None:
+        """Send the head of the answer, and the whole of its body where one is given, which the stream `takes`.
+
+        A body that is not `encoded` already may be deflated on its way.
+        """
+        self._outlet.session.respond(self.number, head, body, end=end, encoded=encoded)
         self._outlet.flush()
 
     def fail(self, payload: bytes) -> None:
@@ -144,30 +130,33 @@ class Stream:
         if self._outlet.session.cancel(self.number):
             self._outlet.flush()
 
-    def notice(self, event: Answered | Received | Credited | Failed | Cancelled) -> None:
-        """Take in what the session said about this stream."""
-        match event:
-            case Received(_, data, end):
-                if data:
-                    self._chunks.append(data)
-                self._ended = end
-                self._incoming.set()
-            case Answered(_, head, end):
-                self._answer, self._ended = head, end
-                self._incoming.set()
-            case Credited():
-                self._outgoing.set()
-            case Failed(_, payload):
-                self.break_off(StreamFailed(payload))
-            case Cancelled():
-                self.break_off(StreamCancelled("the other end gave this stream up"))
+    def receive(self, data: bytes, *, end: bool) -> None:
+        """Take in a stretch of the body."""
+        if data:
+            self._chunks.append(data)
+        self._ended = end
+        _wake(self._reader)
+
+    def hear(self, head: bytes, *, end: bool) -> None:
+        """Take in the head of the answer."""
+        self._answer, self._ended = head, end
+        _wake(self._reader)
+
+    def go_on(self) -> None:
+        """Take in that more may be sent."""
+        _wake(self._writer)
 
     def break_off(self, fault: AgentError) -> None:
         """Let everyone who waits on this stream hear that it is over."""
         self._fault = fault
-        self._incoming.set()
-        self._outgoing.set()
+        _wake(self._reader)
+        _wake(self._writer)
 
     def _raise_fault(self) -> None:
         if self._fault is not None:
             raise self._fault
+
+
+def _wake(waiting: asyncio.Future[None] | None) -> None:
+    if waiting is not None and not waiting.done():
+        waiting.set_result(None)

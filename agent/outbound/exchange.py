@@ -255,11 +255,11 @@ class Exchange:
             self.give_up(Reason.HOST_DROPPED, "the connector host's answer has more headers than a link carries")
             return None
         self.answered = True
-        self.stream.respond(packed, end=not body, encoded=answer.encoded)
-        if not isinstance(body, bytes):
+        if isinstance(body, bytes) and (not body or self.stream.takes(len(body))):
+            self.stream.respond(packed, body, end=True, encoded=answer.encoded)
+        else:
+            self.stream.respond(packed, end=False, encoded=answer.encoded)
             await self._download(body)
-        elif body:
-            await self._pass_on(body)
         self.forwarder.answered[status] += 1
         if logs.are_wanted():
             logs.event(
@@ -284,12 +284,11 @@ class Exchange:
         # client nearer to the host's lock-out.
         self.give_up(Reason.HOST_UNREACHABLE, detail, lasting=not token.read_again())
 
-    async def _pass_on(self, body: bytes) -> None:
-        if not self.stream.takes(len(body)):
+    async def _download(self, body: StreamReader | bytes) -> None:
+        if isinstance(body, bytes):
             self._allow_stretch()
-        await self.stream.write(body, end=True)
-
-    async def _download(self, body: StreamReader) -> None:
+            await self.stream.write(body, end=True)
+            return
         over = False
         while not over:
             self._allow_stretch()

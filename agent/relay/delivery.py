@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
+import msgspec
 from aiohttp import HttpVersion11, web
 from aiohttp.http_parser import RawRequestMessage
 from aiohttp.http_writer import StreamWriter
@@ -126,22 +127,33 @@ class WholeClient:
         )
 
 
-class PassedOn(web.StreamResponse):
+class PassedOn(msgspec.Struct, frozen=True, gc=False):
     """A whole answer as bytes: building it header by header would double the work for each."""
 
-    def __init__(self, status: int, message: bytes, *, keep_alive: bool) -> None:
-        super().__init__(status=status)
-        self.message = message
-        self._stays_open = keep_alive
+    status: int
+    message: bytes
+    keep_alive: bool
+    """Whether the connection stays open."""
+
+
+Response: TypeAlias = web.StreamResponse | PassedOn
+
+
+class Written(web.StreamResponse):
+    """A whole answer on a connection that is aiohttp's."""
+
+    def __init__(self, answer: PassedOn) -> None:
+        super().__init__(status=answer.status)
+        self._answer = answer
 
     @property
     def keep_alive(self) -> bool | None:
         """Return whether the connection stays open: aiohttp asks for it once the answer is written."""
-        return self._stays_open
+        return self._answer.keep_alive
 
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter:
         """Write all of it, and wait while a client that asks again and again does not take what it is answered."""
-        await request.writer.write(self.message)
+        await request.writer.write(self._answer.message)
         await request.writer.drain()
         return request.writer
 
@@ -156,7 +168,7 @@ async def encourage(request: web.BaseRequest) -> None:
         request.writer.output_size = 0
 
 
-async def deliver(client: Client, carried: Carried, identity: str, stall_s: float, *, last: bool) -> web.StreamResponse:
+async def deliver(client: Client, carried: Carried, identity: str, stall_s: float, *, last: bool) -> Response:
     """Write the host's answer to the client as it comes; the connection is cut where its end never comes.
 
     It is cut, too, where the client takes nothing for `stall_s`, or the host gives nothing for as long, so that nobody

@@ -221,13 +221,15 @@ async def _attempt(link: Route, asked: Asked, deadline: float, record: str, agen
     agent, safe, body = link.peer.name, asked.safe, asked.body
     left_s = deadline - asyncio.get_running_loop().time()
     head = msgspec.structs.replace(asked.head, deadline_ms=max(1, int(left_s * 1000)), record=record)
-    stream = link.open(encode(head), end=body.complete and not body.first)
+    # What is not sent with the head goes as fast as the link takes it.
+    begun = body.first if body.complete and link.takes(len(body.first)) else b""
+    stream = link.open(encode(head), begun, end=body.complete and len(begun) == len(body.first))
     # A client that gets no answer, or half of one, may come back with the same write.
     keep_in_mind = partial(agents.unknown.note, asked.tenant, asked.head.headers, record)
     limit = _Limit(stream)
     agents.deadlines.put(limit, deadline)
     try:
-        return Carried(await _ask(stream, body), stream, link, keep_in_mind)
+        return Carried(await _ask(stream, body, begun=bool(begun)), stream, link, keep_in_mind)
     except StreamFailed as failed:
         outcome = _reported(agent, failed.payload, safe=safe)
     except LinkLost as lost:
@@ -273,10 +275,10 @@ def _reported(agent: str, payload: bytes, *, safe: bool) -> _Mishap:
     return _Mishap(failure.sent, problem, final=final, lasting=failure.lasting, of_agent=of_agent)
 
 
-async def _ask(stream: Stream, body: Body) -> ResponseHead:
-    """Send the body and return the head of the answer, which may come before all of the body was sent."""
+async def _ask(stream: Stream, body: Body, *, begun: bool) -> ResponseHead:
+    """Send the body, if it was not; return the head of the answer, which may come before all of the body was sent."""
     if body.complete:
-        if body.first:
+        if body.first and not begun:
             await stream.write(body.first, end=True)
         return _sound(await stream.answer())
     upload = asyncio.create_task(_upload(stream, body))

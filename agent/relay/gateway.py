@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable
 
     from agent.relay.admission import Admission
-    from agent.relay.delivery import Client
+    from agent.relay.delivery import Client, Response
     from agent.relay.fate import Body
     from agent.relay.matching import Agents
     from agent.relay.requests import ClientRequest, Whole
@@ -87,7 +87,7 @@ class Gateway:
                 async with asyncio.timeout(limit_s):
                     await self._idle.wait()
 
-    async def serve(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def serve(self, request: web.BaseRequest) -> Response:
         """Return the answer to one request."""
         if is_among(request.remote, self.proxies):
             request = _from_client(request, self.proxies)
@@ -105,7 +105,7 @@ class Gateway:
             return web.Response(text="ok\n", headers={"Server": SERVER})
         return self._problem(answers.NO_SUCH_PATH, request_id(None))
 
-    async def serve_whole(self, asked: Whole, client: Client) -> web.StreamResponse:
+    async def serve_whole(self, asked: Whole, client: Client) -> Response:
         """Return the answer to one request to a tenant's host that is here to its end."""
         head = asked.head
         if is_among(head.remote, self.proxies):
@@ -116,16 +116,14 @@ class Gateway:
         deadline = asyncio.get_running_loop().time() + self.limits.request_s
         return await self._counted(head, identity, self._carry(client, head, identity, WholeBody(asked.body), deadline))
 
-    async def _scim(self, request: web.BaseRequest, tenant: str, target: str) -> web.StreamResponse:
+    async def _scim(self, request: web.BaseRequest, tenant: str, target: str) -> Response:
         asked = parsed(request, tenant, target)
         identity = request_id(asked.request_id)
         if refusal := self._hasty(asked.remote) or self._refusal(asked) or self._too_fast(tenant):
             return self._refuse(asked, refusal, identity)
         return await self._counted(asked, identity, self._receive(request, asked, identity))
 
-    async def _counted(
-        self, asked: ClientRequest, identity: str, answer: Awaitable[web.StreamResponse]
-    ) -> web.StreamResponse:
+    async def _counted(self, asked: ClientRequest, identity: str, answer: Awaitable[Response]) -> Response:
         self.under_way += 1
         self._idle.clear()
         try:
@@ -140,7 +138,7 @@ class Gateway:
             if not self.under_way:
                 self._idle.set()
 
-    async def _receive(self, request: web.BaseRequest, asked: ClientRequest, identity: str) -> web.StreamResponse:
+    async def _receive(self, request: web.BaseRequest, asked: ClientRequest, identity: str) -> Response:
         """Wait for the body, at the cost of its sender alone; only then it takes one of its tenant's places."""
         deadline = asyncio.get_running_loop().time() + self.limits.request_s
         body = ClientBody(request, self.limits)
@@ -209,7 +207,7 @@ class Gateway:
 
     async def _carry(
         self, client: Client, asked: ClientRequest, identity: str, body: Body, deadline: float
-    ) -> web.StreamResponse:
+    ) -> Response:
         """Return the answer; until it is delivered, or as good as that, the request has one of its tenant's places."""
         tenant = asked.tenant
         if self.in_flight[tenant] >= self.limits.in_flight:
@@ -253,9 +251,7 @@ class Gateway:
             known=known,
         )
 
-    async def _delivered(
-        self, client: Client, outcome: Carried | Problem, tenant: str, identity: str
-    ) -> web.StreamResponse:
+    async def _delivered(self, client: Client, outcome: Carried | Problem, tenant: str, identity: str) -> Response:
         if isinstance(outcome, Problem):
             self.admission.last_error = dated(f"tenant {tenant}: {outcome.detail}")
             return self._problem(outcome, identity)

@@ -40,8 +40,14 @@ class Route(Protocol):
     def in_flight(self) -> int:
         """How many streams are open."""
 
-    def open(self, head: bytes, *, end: bool) -> Stream:
-        """Open a stream with the head of a request; only while `usable`."""
+    def takes(self, size_bytes: int) -> bool:
+        """Return whether so much of the body of a fresh stream would leave at once."""
+
+    def open(self, head: bytes, body: bytes = b"", *, end: bool) -> Stream:
+        """Open a stream with the head of a request, and the whole of its body where one is given; only while `usable`.
+
+        The route `takes` the body.
+        """
 
     def is_unsent(self, stream: Stream) -> bool:
         """Return whether the stream's request never left this node."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from aiohttp import HttpVersion11, web
@@ -16,14 +17,16 @@ from aiohttp.http_exceptions import LineTooLong
 from agent import events, logs
 from agent.relay import answers
 from agent.relay.answers import SCIM_JSON, SERVER
-from agent.relay.delivery import Client, PassedOn, WholeClient
+from agent.relay.delivery import Client, PassedOn, Response, WholeClient, Written
 from agent.relay.requests import Whole, whole
+from agent.workers import Workers
 from connector_host.framing import FramedHandler
 from connector_host.networks import spelled
 from connector_host.reading import Buffered, Reading
 
 if TYPE_CHECKING:
     from agent.settings import LimitSettings
+    from agent.workers import Worker
 
 _MALFORMED: Final = 400
 _BUFFER_BYTES: Final = 65_536
@@ -34,7 +37,8 @@ _PATIENCE_S: Final = 5.0
 _FLOOD_BYTES: Final = 1_048_576
 """What is then still read, and dropped, before the connection is cut."""
 
-ServeWhole: TypeAlias = Callable[[Whole, Client], Awaitable[web.StreamResponse]]
+Serve: TypeAlias = Callable[[web.BaseRequest], Awaitable[Response]]
+ServeWhole: TypeAlias = Callable[[Whole, Client], Awaitable[Response]]
 
 
 class Server(web.Server):
@@ -42,7 +46,7 @@ class Server(web.Server):
 
     def __init__(
         self,
-        serve: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]],
+        serve: Serve,
         limits: LimitSettings,
         serve_whole: ServeWhole | None = None,
     ) -> None:
@@ -51,7 +55,7 @@ class Server(web.Server):
         With `serve_whole`, requests that came whole are answered by it, past aiohttp.
         """
         super().__init__(
-            serve,
+            partial(_written, serve),
             handler_cancellation=True,
             access_log=None,
             # A body travels as it was sent, with the Content-Encoding and the length that belong to it.
@@ -62,6 +66,7 @@ class Server(web.Server):
             keepalive_timeout=limits.idle_s,
         )
         self._reading = Reading()
+        self._workers = Workers()
         self._limits = limits
         self._serve_whole = serve_whole
 
@@ -71,13 +76,23 @@ class Server(web.Server):
 
     def _make(self, on_end: Callable[[], object]) -> web.RequestHandler:
         protocol = _Protocol(self, loop=self._loop, **self._kwargs)
-        protocol.begin(on_end, self._limits, self._serve_whole)
+        protocol.begin(on_end, self._limits, self._serve_whole, self._workers)
         return protocol
+
+    async def shutdown(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 - aiohttp's signature
+        """Let what is under way end in this time, then cut it off."""
+        await super().shutdown(timeout)
+        await self._workers.stop()
 
     def connection_made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
         """Bound what waits for the client."""
         super().connection_made(handler, transport)
         transport.set_write_buffer_limits(high=_BUFFER_BYTES)
+
+
+async def _written(serve: Serve, request: web.BaseRequest) -> web.StreamResponse:
+    answer = await serve(request)
+    return Written(answer) if isinstance(answer, PassedOn) else answer
 
 
 class _Protocol(FramedHandler):
@@ -87,20 +102,38 @@ class _Protocol(FramedHandler):
     is aiohttp's until it ends. Who sends ever more behind a request that takes long gets no answer but to that one.
     """
 
-    __slots__ = ("_answering", "_aside", "_dropped", "_limits", "_patience", "_peer", "_serve_whole", "on_end")
+    __slots__ = (
+        "_answered",
+        "_answering",
+        "_aside",
+        "_asked",
+        "_dropped",
+        "_limits",
+        "_patience",
+        "_peer",
+        "_serve_whole",
+        "_workers",
+        "on_end",
+    )
 
     def begin(
         self,
         on_end: Callable[[], object],
         limits: LimitSettings,
         serve_whole: ServeWhole | None,
+        workers: Workers,
     ) -> None:
         """Take what the server knows."""
         self.on_end = on_end
         self._limits = limits
         self._serve_whole = serve_whole
         """None once aiohttp has the connection."""
-        self._answering: asyncio.Task[None] | None = None
+        self._workers = workers
+        self._asked: Whole | None = None
+        """The last request that came whole."""
+        self._answering: Worker | None = None
+        self._answered: asyncio.Future[None] | None = None
+        """What a stop waits for while a request is answered."""
         self._aside = b""
         """What came before the answer to the last request was written."""
         self._peer: str | None = None
@@ -133,9 +166,11 @@ class _Protocol(FramedHandler):
         """Let what is under way end in this time, then cut it off."""
         # Nothing that waits behind it begins now.
         self._force_close = True
-        if (answering := self._answering) is not None:
-            await asyncio.wait({answering}, timeout=timeout)
-            answering.cancel()
+        if self._answering is not None:
+            self._answered = self._loop.create_future()
+            await asyncio.wait({self._answered}, timeout=timeout)
+            if self._answering is not None:
+                self._answering.cancel()
         await super().shutdown(timeout)
 
     def data_received(self, data: bytes) -> None:
@@ -147,7 +182,8 @@ class _Protocol(FramedHandler):
         elif self._answering is not None:
             self._set_aside(data)
         elif (found := whole(data, self._peer, self._limits)) is not None:
-            self._answering = self._loop.create_task(self._answer(found, self._serve_whole))
+            self._asked = found
+            self._answering = self._workers.begin(self._answer(found, self._serve_whole), self._go_on)
         else:
             self._serve_whole = None
             super().data_received(data)
@@ -171,7 +207,7 @@ class _Protocol(FramedHandler):
 
     @property
     def _under_way(self) -> object:
-        return self._current_request if self._answering is None else self._answering
+        return self._current_request if self._answering is None else self._asked
 
     def _be_patient_no_more(self) -> None:
         if self._patience is not None:
@@ -215,9 +251,10 @@ class _Protocol(FramedHandler):
             self.log_exception("Unhandled exception", exc_info=failure)
             self.force_close()
         else:
-            self._go_on(stays=bool(response.keep_alive))
+            if not response.keep_alive:
+                self.force_close()
 
-    async def _write(self, client: WholeClient, response: web.StreamResponse) -> None:
+    async def _write(self, client: WholeClient, response: Response) -> None:
         if not isinstance(response, PassedOn):
             await self.finish_response(client.request(), response, None)
         elif self.transport is not None:
@@ -242,10 +279,12 @@ class _Protocol(FramedHandler):
                 self.transport.abort()
             raise ConnectionResetError(detail) from silence
 
-    def _go_on(self, *, stays: bool) -> None:
+    def _go_on(self) -> None:
         """Wait for the next request, or take the one that came in the meantime."""
         self._answering = None
-        if self._force_close or self._close or not stays:
+        if self._answered is not None and not self._answered.done():
+            self._answered.set_result(None)
+        if self._force_close or self._close:
             self.force_close()
         if self.transport is None:
             return

@@ -48,9 +48,13 @@ class FarLink:
         """Return how many streams are open: by this node's own count where it is ahead of what the other one said."""
         return max(self.held.in_flight, self._open)
 
-    def open(self, head: bytes, *, end: bool) -> Stream:
-        """Open a stream; only while `usable`."""
-        stream = self._node.open(encode(Errand(self.held.tenant, self.held.number, head)), end=end)
+    def takes(self, size_bytes: int) -> bool:
+        """Return whether so much of the body of a fresh stream would leave at once."""
+        return self._node.takes(size_bytes)
+
+    def open(self, head: bytes, body: bytes = b"", *, end: bool) -> Stream:
+        """Open a stream, with the whole of its body where one is given; only while it `takes` that, and is `usable`."""
+        stream = self._node.open(encode(Errand(self.held.tenant, self.held.number, head)), body, end=end)
         self._open += 1
         return stream
 

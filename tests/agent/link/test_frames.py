@@ -22,7 +22,7 @@ FRAMES = st.builds(
 
 @given(st.lists(FRAMES, min_size=1, max_size=8))
 def test_what_was_packed_is_unpacked(frames):
-    message = b"".join(pack(Kind(kind), stream, data, end=bool(flags)) for kind, flags, stream, data in frames)
+    message = b"".join(pack(Kind(one.kind), one.stream, one.payload, end=bool(one.flags)) for one in frames)
     assert list(unpack(message)) == frames
 
 
@@ -37,7 +37,7 @@ def test_garbage_is_a_violation_or_frames_of_its_own_size(message):
 
 @given(st.lists(FRAMES, min_size=1, max_size=4), st.data())
 def test_a_message_cut_short_is_never_taken_for_whole(frames, data):
-    message = b"".join(pack(Kind(kind), stream, payload, end=bool(flags)) for kind, flags, stream, payload in frames)
+    message = b"".join(pack(Kind(one.kind), one.stream, one.payload, end=bool(one.flags)) for one in frames)
     cut = data.draw(st.integers(0, len(message) - 1))
     try:
         received = list(unpack(message[:cut]))

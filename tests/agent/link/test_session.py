@@ -21,7 +21,7 @@ from agent.link.notices import (
     RenewalAsked,
     Renewed,
 )
-from agent.link.outbox import BATCH_BYTES
+from agent.link.outbox import BATCH_BYTES, REPLY_BYTES
 from agent.link.packing import encode
 from agent.link.session import Session
 
@@ -143,6 +143,35 @@ def test_under_load_a_request_is_unsent_until_its_own_batch_leaves():
     assert relay.is_unsent(last)
     relay.take()
     assert not relay.is_unsent(last)
+
+
+def test_a_request_and_its_answer_go_with_their_bodies_as_frames_that_any_end_reads():
+    relay, agent = joined()
+    stream = relay.open(b"head", b"body", end=True)
+    message = relay.take()
+    assert message == pack(Kind.REQUEST, stream, b"head") + pack(Kind.DATA, stream, b"body", end=True)
+    assert agent.receive(message) == [Opened(stream, b"head", end=False), Received(stream, b"body", end=True)]
+    agent.respond(stream, b"200", b"answer", end=True)
+    message = agent.take()
+    assert message == pack(Kind.RESPONSE, stream, b"200") + pack(Kind.DATA, stream, b"answer", end=True)
+    assert relay.receive(message) == [Answered(stream, b"200", end=False), Received(stream, b"answer", end=True)]
+    assert relay.open_streams == agent.open_streams == 0
+
+
+def test_bodies_that_wait_with_their_heads_are_no_replies_that_nobody_takes():
+    relay, agent = joined()
+    for _ in range(REPLY_BYTES // PAYLOAD_BYTES + 2):
+        stream = relay.open(b"", end=True)
+        agent.receive(relay.take())
+        agent.respond(stream, b"200", b"x" * PAYLOAD_BYTES, end=True)
+    for _ in range(REPLY_BYTES // BATCH_BYTES - 2):
+        relay.receive(agent.take())
+    for _ in range(REPLY_BYTES // PAYLOAD_BYTES):
+        stream = relay.open(b"", end=True)
+        agent.receive(relay.take())
+        agent.fail(stream, b"x" * PAYLOAD_BYTES)
+    with pytest.raises(ProtocolViolation, match="does not take"):
+        agent.receive(pack(Kind.PING, 0, b"12345678"))
 
 
 def test_what_comes_late_on_a_cancelled_stream_is_passed_over():

@@ -39,20 +39,26 @@ class TwoEnds(RuleBasedStateMachine):
         self.received = {self.relay: defaultdict(bytes), self.agent: defaultdict(bytes)}
         self.ended = {self.relay: set(), self.agent: set()}
 
-    @rule(target=streams, end=st.booleans())
-    def open(self, end):
+    @rule(target=streams, end=st.booleans(), body=BODIES)
+    def open(self, end, body):
         if self.relay.draining:
             return 0
-        stream = self.relay.open(b"head", end=end)
+        body = body[:WINDOW] if end else b""
+        stream = self.relay.open(b"head", body, end=end)
+        self.sent[self.relay][stream] += body
         if end:
             self.ended[self.relay].add(stream)
         return stream
 
-    @rule(stream=streams, encoded=st.booleans())
-    def answer(self, stream, encoded):
+    @rule(stream=streams, encoded=st.booleans(), end=st.booleans(), body=BODIES)
+    def answer(self, stream, encoded, end, body):
         if stream in self.opened and stream not in self.answered | self.broken:
             self.answered.add(stream)
-            self.agent.respond(stream, b"200", end=False, encoded=encoded)
+            body = body[: self.agent.credit(stream)] if end else b""
+            self.agent.respond(stream, b"200", body, end=end, encoded=encoded)
+            self.sent[self.agent][stream] += body
+            if end:
+                self.ended[self.agent].add(stream)
 
     @rule(stream=streams, data=BODIES, end=st.booleans(), from_relay=st.booleans())
     def send(self, stream, data, end, from_relay):
