@@ -109,3 +109,25 @@ async def test_what_does_not_hold_counts_the_rows_without_a_value(goods):
 async def test_a_range_around_one_value_finds_it(goods):
     around = AllOf((Compare("price", GT, Decimal("1.0099")), Compare("price", LT, Decimal("1.0101"))))
     assert await found(goods, around) == "2"
+
+
+async def test_whoever_is_read_as_true_is_found_as_true(platform):
+    """Access writes -1 for true, and MariaDB takes each number but 0 for it."""
+    platform.only("mariadb")
+    platform.execute(
+        "DROP TABLE IF EXISTS flags",
+        "CREATE TABLE flags (id int PRIMARY KEY, active tinyint(1), b bit(1))",
+        "INSERT INTO flags VALUES (1, 1, 1), (2, 0, 0), (3, -1, 1), (4, 2, 0), (5, NULL, NULL)",
+    )
+    connector = platform.open(table="flags", anchor="id", column={})
+    try:
+        page = await connector.search(Query())
+        for name in ("active", "b"):
+            for value in (True, False):
+                read = "".join(entry.anchor for entry in page.entries if entry.values[name] is value)
+                others = "".join(entry.anchor for entry in page.entries if entry.values[name] is not value)
+                assert await found(connector, Compare(name, EQ, value)) == read
+                assert await found(connector, Not(Compare(name, NE, value))) == read
+                assert await found(connector, Compare(name, NE, value)) == others
+    finally:
+        await connector.close()

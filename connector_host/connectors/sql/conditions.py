@@ -101,6 +101,8 @@ def _compare(condition: Compare, shape: Shape, values: list[object]) -> Question
     if is_long and comparator in ORDERINGS:
         raise InvalidValue(condition.attribute, "is long text, which this database does not compare by order.")
     try:
+        if _is_any_number_but_zero(condition, column, shape):
+            return _not_zero(condition, values)
         if is_long and comparator in EQUALITIES:
             values.append(_literal(_text(condition), shape.dialect.like_signs))
         elif comparator in PATTERNS:
@@ -110,6 +112,19 @@ def _compare(condition: Compare, shape: Shape, values: list[object]) -> Question
     except Unfit:
         return EVERYTHING if comparator is Comparator.NE else NOTHING
     return replace(condition, value=SLOT)
+
+
+def _is_any_number_but_zero(condition: Compare, column: SqlColumn, shape: Shape) -> bool:
+    """Return whether a truth is asked for that MySQL keeps as any number but 0, as which it is read, too."""
+    if shape.dialect.name != "mysql" or column.discovered.kind.family is not Family.BOOLEAN:
+        return False
+    return condition.comparator in EQUALITIES and column.codec.encode(condition.value) == 1
+
+
+def _not_zero(condition: Compare, values: list[object]) -> Question:
+    sides = tuple(Compare(condition.attribute, side, SLOT) for side in (Comparator.GT, Comparator.LT))
+    values += [0] * len(sides)
+    return AnyOf(sides) if condition.comparator is Comparator.EQ else Not(AnyOf(sides))
 
 
 def _neighbours(condition: Compare, column: SqlColumn, shape: Shape) -> Neighbours:
