@@ -252,6 +252,20 @@ async def test_a_document_is_read_as_it_is_kept(spelled, platform):
             assert (await spelled.search(Query(Compare(name, comparator, value)))).total == 1
 
 
+@pytest.mark.parametrize("text", ["{bad", "word", "NaN", '{"a": 01}', "{'a': 1}", '"a\tb"'])
+async def test_text_that_is_no_document_is_refused_by_the_name_of_its_column(spelled, platform, text):
+    for name in ("doc", "docb") if platform.database == "postgresql" else ("doc",):
+        with pytest.raises(InvalidValue) as refused:
+            await spelled.export(Add({"id": 1, name: text}))
+        assert refused.value.attribute == name
+
+
+async def test_a_document_that_is_deeper_than_python_reads_is_left_to_the_database(spelled, platform):
+    platform.only("postgresql")
+    deep = "[" * 3_000 + "]" * 3_000
+    assert (await spelled.export(Add({"id": 1, "doc": deep}))).entry.values["doc"] == deep
+
+
 async def test_a_label_with_a_quotation_mark_is_one_of_the_allowed(spelled):
     assert (await spelled.describe()).by_name["label"].canonical_values == ("happy", "o'k")
     assert (await spelled.export(Add({"id": 1, "label": "o'k"}))).entry.values["label"] == "o'k"

@@ -7,6 +7,7 @@ the value is never repeated. Nothing here knows a connection.
 
 from __future__ import annotations
 
+import json
 import sys
 from datetime import time, timedelta
 from decimal import Decimal, InvalidOperation
@@ -63,7 +64,12 @@ def codec_for(kind: Kind, facts: ColumnFacts, parameters: Parameters, meant: Col
 # ── text ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+DOCUMENTS = frozenset({"json", "jsonb"})
+
+
 def _text(facts: ColumnFacts, parameters: Parameters) -> Codec:
+    is_document = parameters.checks_documents and facts.declared in DOCUMENTS
+
     def encode(value: Value) -> str:
         if not isinstance(value, str):
             raise Unfit("takes text")
@@ -74,6 +80,8 @@ def _text(facts: ColumnFacts, parameters: Parameters) -> Codec:
             raise Unfit(f"takes one of {', '.join(facts.allowed)}")
         if facts.length is not None and len(value) > facts.length:
             raise Unfit(f"takes text of at most {facts.length} characters")
+        if is_document:
+            _refuse_no_document(value)
         return value
 
     return Codec(AttributeType.STRING, encode, _as_text, _storable)
@@ -107,6 +115,21 @@ def _refuse_unstorable(text: str) -> None:
         text.encode()
     except UnicodeEncodeError:
         raise Unfit("takes text of whole Unicode characters, not halves of surrogate pairs") from None
+
+
+def _refuse_no_document(text: str) -> None:
+    """Refuse what is no JSON; how deep it may be and which letters it may hold, the database knows best."""
+    try:
+        json.loads(text, parse_int=str, parse_float=str, parse_constant=_refuse_constant)
+    except RecursionError:
+        return
+    except ValueError:
+        raise Unfit('takes JSON, in which text stands in quotation marks: {"a": 1}, or "a"') from None
+
+
+def _refuse_constant(word: str) -> None:
+    """Refuse NaN and Infinity, which only Python takes for JSON."""
+    raise ValueError(word)
 
 
 def _time(facts: ColumnFacts, parameters: Parameters) -> Codec:

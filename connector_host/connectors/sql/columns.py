@@ -152,6 +152,8 @@ class Parameters:
     """Whether moments are sent without their zone, which is UTC."""
     empty_text: bool = True
     """Whether the database tells the empty text from null."""
+    checks_documents: bool = False
+    """Whether json and jsonb take JSON alone, and the database does not say which column it refuses."""
     native_decimals: bool = True
     """Whether it takes Decimal; text is sent instead."""
     decimal_digits: int | None = None

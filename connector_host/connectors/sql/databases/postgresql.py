@@ -80,7 +80,7 @@ POSTGRESQL = Dialect(
     catalogue=questions("postgresql"),
     types=POSTGRESQL_TYPES,
     # A decimal may be NaN, and a moment infinity.
-    parameters=Parameters(plain=frozenset({Family.TEXT, Family.INTEGER, Family.BOOLEAN})),
+    parameters=Parameters(checks_documents=True, plain=frozenset({Family.TEXT, Family.INTEGER, Family.BOOLEAN})),
     session=_POSTGRESQL_SESSION,
     import_session=_POSTGRESQL_IMPORT,
     reads_only=_POSTGRESQL_READS_ONLY,
@@ -92,7 +92,7 @@ POSTGRESQL_ODBC = Dialect(
     catalogue=questions("postgresql"),
     types=POSTGRESQL_TYPES,
     # The driver drops the offset of a datetime, even for timestamptz (§3.3.3).
-    parameters=Parameters(native_moments=False, plain=PLAIN - {Family.DECIMAL}),
+    parameters=Parameters(native_moments=False, checks_documents=True, plain=PLAIN - {Family.DECIMAL}),
     session=_POSTGRESQL_SESSION,
     import_session=_POSTGRESQL_IMPORT,
     reads_only=_POSTGRESQL_READS_ONLY,
