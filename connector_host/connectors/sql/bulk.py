@@ -7,7 +7,7 @@ to know what a driver's error means.
 
 from __future__ import annotations
 
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, TypeAlias
 
 import sqlalchemy as sa
@@ -152,9 +152,7 @@ def _insert(
             ("insert", columns, size),
             lambda: _insertion(shape, columns, size),  # noqa: B023 - built at once
         )
-        values = {
-            f"{name}_{number}": row[column] for number, row in enumerate(part) for name, column in _named(columns)
-        }
+        values = dict(zip(_names(len(columns), size), (row[column] for row in part for column in columns), strict=True))
         result = statement.run(connection, values)
         if shape.tells_all:
             found |= {entry.anchor: entry for entry in shape.entries(result.fetchall(), on_unreadable)}
@@ -174,6 +172,12 @@ def _parts(rows: list[dict[str, object]], parameters: int) -> Iterator[list[dict
 def _named(columns: tuple[str, ...]) -> Iterator[tuple[str, str]]:
     """Return a short name of a parameter for each column, whose own name may hold anything."""
     return ((f"c{number}", column) for number, column in enumerate(columns))
+
+
+@cache
+def _names(columns: int, rows: int) -> tuple[str, ...]:
+    """Return the same for so many columns in so many rows, one row after the other."""
+    return tuple(f"c{column}_{row}" for row in range(rows) for column in range(columns))
 
 
 def _insertion(shape: Shape, columns: tuple[str, ...], size: int) -> sa.Insert:

@@ -111,6 +111,8 @@ def _refuse_unstorable(text: str) -> None:
     """Refuse what drivers cut, mistake or crash on (sql-connectors.md §3.3.7, §3.3.17)."""
     if "\0" in text:
         raise Unfit("takes text without the character NUL")
+    if text.isascii():
+        return
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -7,7 +7,7 @@ errors pass through, since only the writer knows what they mean for the others i
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import sqlalchemy as sa
 
@@ -133,36 +133,39 @@ def text_of_key(shape: Shape, key: object) -> str:
 
 def creation(shape: Shape, values: Values) -> dict[str, object]:
     """Return the parameters of an insertion; what is absent is left to the column's default, a null is stored."""
-    given = {name: value for name, value in values.items() if value is not None or name != shape.object_type.anchor}
-    parameters = {name: _creatable(_writable(shape, name), value) for name, value in given.items()}
-    for name, column in shape.columns.items():
-        if column.attribute.required and name not in parameters:
+    anchor, encoders = shape.object_type.anchor, shape.encoders
+    parameters: dict[str, object] = {}
+    for name, value in values.items():
+        encode = encoders.get(name)
+        if encode is None:
+            _refuse_to_write(shape, name)
+        elif value is not None:
+            parameters[name] = _encoded(name, encode, value)
+        elif name != anchor:
+            _demand_nullable(shape.columns[name])
+            parameters[name] = None
+    for name in shape.required:
+        if name not in parameters:
             raise InvalidValue(name, "is required: the column takes no null and has no default.")
     return parameters
 
 
-def _writable(shape: Shape, name: str) -> SqlColumn:
-    column = shape.columns.get(name)
-    if column is None:
+def _refuse_to_write(shape: Shape, name: str) -> NoReturn:
+    if name not in shape.columns:
         raise InvalidValue(name, "There is no such attribute.")
-    if column.attribute.mutability is Mutability.READ_ONLY:
-        raise Immutable(name, "is computed by the database.")
-    return column
+    raise Immutable(name, "is computed by the database.")
 
 
-def _encoded(column: SqlColumn, value: Value) -> object:
+def _encoded(name: str, encode: Callable[[Value], object], value: Value) -> object:
     try:
-        return column.codec.encode(value)
+        return encode(value)
     except Unfit as unfit:
-        raise InvalidValue(column.attribute.name, f"{unfit}.") from None
+        raise InvalidValue(name, f"{unfit}.") from None
 
 
-def _creatable(column: SqlColumn, value: Value | None) -> object:
-    if value is not None:
-        return _encoded(column, value)
+def _demand_nullable(column: SqlColumn) -> None:
     if not column.attribute.nullable:
         raise InvalidValue(column.attribute.name, "takes no null.")
-    return None
 
 
 def _guard(connection: Connection, shape: Shape, key: object) -> None:
@@ -307,7 +310,7 @@ def differences(shape: Shape, before: Entry, wanted: Values) -> dict[str, object
         column = shape.columns.get(name)
         if column is None:
             raise InvalidValue(name, "There is no such attribute.")
-        encoded = None if value is None else _encoded(column, value)
+        encoded = None if value is None else _encoded(name, column.codec.encode, value)
         after = None if encoded is None else column.codec.decode(encoded)
         if after == before.values[name] and (after is not None or value is None):
             continue

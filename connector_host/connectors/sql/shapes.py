@@ -119,6 +119,20 @@ class Shape:
         return self.dialect.inserts_return and self.facts.triggers == 0 and not is_long
 
     @cached_property
+    def encoders(self) -> Mapping[str, Callable[[Value], object]]:
+        """Return how a value of each column that may be written becomes a parameter; raises Unfit when called."""
+        return {
+            name: column.codec.encode
+            for name, column in self.columns.items()
+            if column.attribute.mutability is not Mutability.READ_ONLY
+        }
+
+    @cached_property
+    def required(self) -> tuple[str, ...]:
+        """Return the columns without which nothing is created."""
+        return tuple(name for name, column in self.columns.items() if column.attribute.required)
+
+    @cached_property
     def guarded(self) -> tuple[SqlColumn, ...]:
         """Return the columns whose unique key tells cases apart although comparisons do not (see `doubles`)."""
         if self.dialect.text_comparison == "collation":

@@ -35,7 +35,10 @@ class Statement:
         """Return the parameters as the driver wants them."""
         if self.order is None:
             return {**self.constants, **values}
-        return tuple(values[name] if name in values else self.constants[name] for name in self.order)
+        try:
+            return tuple(map(values.__getitem__, self.order))
+        except KeyError:
+            return tuple(map({**self.constants, **values}.__getitem__, self.order))
 
     def run(self, connection: Connection, values: Mapping[str, object]) -> Rows:
         """Execute the statement once."""
