@@ -153,7 +153,7 @@ async def test_an_export_is_withdrawn_before_the_time_of_its_request_is_over(con
         await exports.carry_out(connector, user(2), 1)
     held.execute("ROLLBACK")
     await first
-    await exports.finish()
+    await exports.finish(None)
 
 
 async def test_exports_that_were_given_up_take_none_of_the_pace(file):
