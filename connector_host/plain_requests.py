@@ -14,6 +14,17 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
+class Lines(NamedTuple):
+    """The header lines of a request, and their bytes around what Content-Length says."""
+
+    pairs: list[tuple[bytes, bytes]]
+    said: dict[bytes, bytes]
+    before: bytes
+    """All up to the length; to the end of the head where there is none."""
+    after: bytes
+    """What follows the length, to the end of the head; empty where there is none."""
+
+
 class Plain(NamedTuple):
     """One request, to its end."""
 
@@ -25,28 +36,94 @@ class Plain(NamedTuple):
     said: dict[bytes, bytes]
     """The same by their names in lower case, none of which is there twice."""
     body: bytes
+    lines: Lines
+    """The same object with each request of a connection whose headers are those of the last one, but for the length."""
 
 
 def read_plain(data: bytes, header_bytes: int) -> Plain | None:
     """Return the request that these bytes are, no more and no less; None where they are none, or none that is plain."""
-    found = _PLAIN.match(data)
-    if found is None or found.end() > header_bytes:
+    return PlainReader(header_bytes).read(data)
+
+
+class PlainReader:
+    """Reads the requests of one connection.
+
+    The header lines of a client that goes on asking are mostly those of its last request, byte for byte, but for the
+    length of the body. What was read out of them then is not read again.
+    """
+
+    __slots__ = ("_header_bytes", "_last")
+
+    def __init__(self, header_bytes: int) -> None:
+        self._header_bytes = header_bytes
+        self._last: Lines | None = None
+
+    def read(self, data: bytes) -> Plain | None:
+        """Return the request that these bytes are, as `read_plain` does."""
+        line = _REQUEST_LINE.match(data)
+        if line is None:
+            return None
+        begin, last = line.end(), self._last
+        found = None if last is None else _repeated(last, data, begin)
+        if found is None:
+            found = _read(data, begin)
+        if found is None or found[2] > self._header_bytes:
+            return None
+        self._last, length, end = found
+        lines, body = self._last, data[end:]
+        if length != (b"%d" % len(body) if body or length is not None else None):
+            return None
+        pairs, said = lines.pairs, lines.said
+        if length is not None and said[_LENGTH] != length:
+            pairs = [(name, length if name.lower() == _LENGTH else value) for name, value in pairs]
+            said = {**said, _LENGTH: length}
+        method, target = line.groups()
+        return Plain(method.decode("ascii"), target.decode("ascii"), pairs, said, body, lines)
+
+
+def _repeated(last: Lines, data: bytes, begin: int) -> tuple[Lines, bytes | None, int] | None:
+    """Return these lines, the length and where the head ends, where they stand here again; None where others do."""
+    if not data.startswith(last.before, begin):
         return None
-    method, target, lines = found.groups()
-    pairs: list[tuple[bytes, bytes]] = _LINE.findall(lines)
+    here = begin + len(last.before)
+    if not last.after:
+        return last, None, here
+    end = data.find(b"\r", here)
+    if not data.startswith(last.after, end):
+        return None
+    return last, data[here:end], end + len(last.after)
+
+
+def _read(data: bytes, begin: int) -> tuple[Lines, bytes | None, int] | None:
+    """Return the lines that begin here, the length and where the head ends; None where they are not plain."""
+    found = _HEADERS.match(data, begin)
+    if found is None:
+        return None
+    pairs: list[tuple[bytes, bytes]] = _LINE.findall(found[1])
     said = {name.lower(): value for name, value in pairs}
-    body = data[found.end() :]
     # One that is there twice is aiohttp's to judge, and so is all that changes how a message is framed.
-    if len(said) != len(pairs) or len(pairs) > _LINES or b"host" not in said or not _is_framed(said, len(body)):
+    if len(said) != len(pairs) or len(pairs) > _LINES or b"host" not in said or not _goes_on(said):
         return None
-    return Plain(method.decode("ascii"), target.decode("ascii"), pairs, said, body)
+    length, here = said.get(_LENGTH), begin
+    if length is not None:
+        for name, value in pairs:
+            here += len(name) + len(b": ")
+            if name.lower() == _LENGTH:
+                break
+            here += len(value) + len(b"\r\n")
+        lines = Lines(pairs, said, data[begin:here], data[here + len(length) : found.end()])
+    else:
+        lines = Lines(pairs, said, data[begin : found.end()], b"")
+    return lines, length, found.end()
 
 
-_PLAIN: Final = re.compile(
-    rb"(GET|POST|PUT|PATCH|DELETE) (/[!-\"$-~]*+) HTTP/1\.1\r\n"
+_REQUEST_LINE: Final = re.compile(rb"(GET|POST|PUT|PATCH|DELETE) (/[!-\"$-~]*+) HTTP/1\.1\r\n")
+"""As RFC 9112 §3 wants it."""
+
+_HEADERS: Final = re.compile(
     rb"((?:[!#$%&'*+.^_`|~0-9A-Za-z-]++: (?:(?![ \t])[\t -~\x80-\xff]*+(?<![ \t]))?\r\n)++)\r\n"
 )
-"""A request line as RFC 9112 §3 wants it, and header lines with one blank after the colon and none at the end."""
+"""Lines with one blank after the colon and none at the end."""
 
 _LINE: Final = re.compile(rb"([^:]++): ([^\r]*+)\r\n")
 _LINES: Final = 128
@@ -61,16 +138,13 @@ _UNPLAIN: Final = frozenset(
 """Headers that are about one hop only (RFC 9110 §7.6.1), but for `Connection`, and what is to be answered at once."""
 
 
-def _is_framed(said: Mapping[bytes, bytes], body_bytes: int) -> bool:
-    """Return whether a message with these headers has just this body, and the connection goes on after it."""
-    return (
-        said.get(b"content-length", b"0") == b"%d" % body_bytes
-        and said.get(b"connection", _STAYS).lower() == _STAYS
-        and _UNPLAIN.isdisjoint(said)
-    )
+def _goes_on(said: Mapping[bytes, bytes]) -> bool:
+    """Return whether nothing but a length is said of how the message is framed, and the connection goes on after it."""
+    return said.get(b"connection", _STAYS).lower() == _STAYS and _UNPLAIN.isdisjoint(said)
 
 
 _STAYS: Final = b"keep-alive"
+_LENGTH: Final = b"content-length"
 
 
 def text_of(value: bytes) -> str:

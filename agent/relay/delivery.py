@@ -111,14 +111,15 @@ class WholeClient:
 
     def _message(self) -> RawRequestMessage:
         asked = self._asked
-        texts = ((name.decode("ascii"), value.decode("utf-8", "surrogateescape")) for name, value in asked.pairs)
+        pairs = asked.headers.pairs
+        texts = ((name.decode("ascii"), value.decode("utf-8", "surrogateescape")) for name, value in pairs)
         path = f"/t/{asked.tenant}{asked.target}"
         return RawRequestMessage(
             asked.method,
             path,
             HttpVersion11,
             CIMultiDictProxy(CIMultiDict(texts)),
-            tuple(asked.pairs),
+            tuple(pairs),
             should_close=False,
             compression=None,
             upgrade=False,

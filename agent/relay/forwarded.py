@@ -12,7 +12,7 @@ from connector_host import traces
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from agent.relay.requests import ClientRequest
+    from agent.relay.requests import ClientRequest, Headers
     from connector_host.traces import Trace
 
 REQUEST_ID: Final = "X-Request-Id"
@@ -55,25 +55,35 @@ def onward(asked: ClientRequest, identity: str, trace: Trace, *, known: bool, ke
     Where `known`, the relay itself checked the client's token, which then goes no further. Where `keyed`, a request
     that brings no idempotency key of its own gets one, so that the relay may repeat it.
     """
-    pairs = asked.pairs
-    names = {name.lower() for name, _ in pairs}
-    kept = set(named_by_connection(pairs)) if b"connection" in names else set()
-    if known:
-        kept.add(b"authorization")
-    if trace.begun_here:
-        kept.add(_STATE)
-    block = to_block(pairs, _SAID_BY_THE_RELAY | kept if kept & names else _SAID_BY_THE_RELAY)
+    headers = asked.headers
+    kind = known, trace.begun_here
+    if kind not in headers.onward:
+        headers.onward[kind] = _passed_on(headers, known=known, begun_here=trace.begun_here)
+    block, has_key = headers.onward[kind]
     said = (
-        f"X-Forwarded-Proto: https\r\nX-Forwarded-Host: {asked.host}\r\n"
+        f"X-Forwarded-Proto: https\r\nX-Forwarded-Host: {headers.host}\r\n"
         f"X-Forwarded-Prefix: /t/{asked.tenant}\r\n{REQUEST_ID}: {identity}\r\n"
         f"{traces.HEADER}: {trace.header}\r\n"
     )
     if asked.remote:
         said += f"X-Forwarded-For: {asked.remote}\r\n"
-    # A key that the client declares to be for this hop only goes no further: it must not pass for one that does.
-    if keyed and (_KEY in kept or _KEY not in names):
+    if keyed and not has_key:
         said += f"{IDEMPOTENCY_KEY}: relay-{next(_keys)}\r\n"
     return block + said.encode("ascii")
+
+
+def _passed_on(headers: Headers, *, known: bool, begun_here: bool) -> tuple[bytes, bool]:
+    """Return the client's own headers that go on, and whether an idempotency key is among them."""
+    pairs = headers.pairs
+    names = {name.lower() for name, _ in pairs}
+    kept = set(named_by_connection(pairs)) if b"connection" in names else set()
+    if known:
+        kept.add(b"authorization")
+    if begun_here:
+        kept.add(_STATE)
+    block = to_block(pairs, _SAID_BY_THE_RELAY | kept if kept & names else _SAID_BY_THE_RELAY)
+    # A key that the client declares to be for this hop only goes no further: it must not pass for one that does.
+    return block, _KEY in names and _KEY not in kept
 
 
 def _unguessed() -> Iterator[str]:

@@ -110,7 +110,7 @@ class Gateway:
         head = asked.head
         if is_among(head.remote, self.proxies):
             head = _behind_proxy(head, self.proxies)
-        identity = request_id(head.request_id)
+        identity = request_id(head.headers.request_id)
         if refusal := self._hasty(head.remote) or self._refusal(head) or self._too_fast(head.tenant):
             return self._refuse(head, refusal, identity)
         deadline = asyncio.get_running_loop().time() + self.limits.request_s
@@ -118,7 +118,7 @@ class Gateway:
 
     async def _scim(self, request: web.BaseRequest, tenant: str, target: str) -> Response:
         asked = parsed(request, tenant, target)
-        identity = request_id(asked.request_id)
+        identity = request_id(asked.headers.request_id)
         if refusal := self._hasty(asked.remote) or self._refusal(asked) or self._too_fast(tenant):
             return self._refuse(asked, refusal, identity)
         return await self._counted(asked, identity, self._receive(request, asked, identity))
@@ -166,7 +166,7 @@ class Gateway:
         tenant = asked.tenant
         if tenant not in self.tenants:
             return answers.NO_SUCH_TENANT
-        if self.tenants.demands_token(tenant) and not self.tenants.admits_client(tenant, asked.authorization):
+        if self.tenants.demands_token(tenant) and not self.tenants.admits_client(tenant, asked.headers.authorization):
             return answers.NO_TOKEN
         if (misdirected := self._misdirected(asked)) is not None:
             return misdirected
@@ -201,9 +201,10 @@ class Gateway:
         """Return why this cannot be a request to a SCIM service here, or None where it can."""
         if asked.method not in answers.METHODS:
             return answers.NO_SUCH_METHOD
-        if asked.host.isascii() and asked.host.lower() in self.authorities:
+        host = asked.headers.host
+        if host.isascii() and host.lower() in self.authorities:
             return None
-        return answers.other_authority(sorted(self.authorities)) if is_authority(asked.host) else answers.BAD_HOST
+        return answers.other_authority(sorted(self.authorities)) if is_authority(host) else answers.BAD_HOST
 
     async def _carry(
         self, client: Client, asked: ClientRequest, identity: str, body: Body, deadline: float
@@ -214,7 +215,7 @@ class Gateway:
             return self._refuse(asked, answers.too_many(self.limits.in_flight), identity)
         self.in_flight[tenant] += 1
         try:
-            trace = traces.go_on(asked.traceparents)
+            trace = traces.go_on(asked.headers.traceparents)
             safe = is_safe(asked.method, asked.target)
             head = self._head(asked, identity, trace, body, deadline, safe=safe)
             outcome = await carry(self.agents, Asked(tenant, head, safe, body, self.limits.wait_s))
@@ -304,5 +305,6 @@ def _from_client(request: web.BaseRequest, proxies: tuple[str, ...]) -> web.Base
 
 def _behind_proxy(asked: ClientRequest, proxies: tuple[str, ...]) -> ClientRequest:
     """Return the same of a request that aiohttp has not seen."""
-    client = client_behind(asked.remote or "", asked.said(b"forwarded"), asked.said(b"x-forwarded-for"), proxies)
+    headers = asked.headers
+    client = client_behind(asked.remote or "", headers.said(b"forwarded"), headers.said(b"x-forwarded-for"), proxies)
     return msgspec.structs.replace(asked, remote=client.address)

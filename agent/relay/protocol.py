@@ -18,7 +18,7 @@ from agent import events, logs
 from agent.relay import answers
 from agent.relay.answers import SCIM_JSON, SERVER
 from agent.relay.delivery import Client, PassedOn, Response, WholeClient, Written
-from agent.relay.requests import Whole, whole
+from agent.relay.requests import Whole, WholeReader
 from agent.workers import Workers
 from connector_host.framing import FramedHandler
 from connector_host.networks import spelled
@@ -111,6 +111,7 @@ class _Protocol(FramedHandler):
         "_limits",
         "_patience",
         "_peer",
+        "_reader",
         "_serve_whole",
         "_workers",
         "on_end",
@@ -153,6 +154,7 @@ class _Protocol(FramedHandler):
         super().connection_made(transport)
         peer = self.peername
         self._peer = peer[0] if isinstance(peer, tuple) else peer
+        self._reader = WholeReader(self._peer, self._limits)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """End."""
@@ -181,7 +183,7 @@ class _Protocol(FramedHandler):
             super().data_received(data)
         elif self._answering is not None:
             self._set_aside(data)
-        elif (found := whole(data, self._peer, self._limits)) is not None:
+        elif (found := self._reader.read(data)) is not None:
             self._asked = found
             self._answering = self._workers.begin(self._answer(found, self._serve_whole), self._go_on)
         else:

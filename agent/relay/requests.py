@@ -7,13 +7,13 @@ nothing of what becomes of a request.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from agent.relay.forwarded import REQUEST_ID
 from connector_host import traces
-from connector_host.plain_requests import read_plain, text_of
+from connector_host.plain_requests import PlainReader, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,6 +21,25 @@ if TYPE_CHECKING:
     from aiohttp import web
 
     from agent.settings import LimitSettings
+    from connector_host.plain_requests import Lines, Plain
+
+
+class Headers(msgspec.Struct, frozen=True):
+    """What the headers of a request say; the same object for all requests of a connection that say the same."""
+
+    pairs: Sequence[tuple[bytes, bytes]]
+    """All of them; how long the body is, the request itself knows."""
+    host: str
+    authorization: str
+    request_id: str | None
+    """What the client calls the request."""
+    traceparents: Sequence[str]
+    onward: dict[tuple[bool, bool], tuple[bytes, bool]] = msgspec.field(default_factory=dict)
+    """What `forwarded` makes of them, kept for the next request."""
+
+    def said(self, lowered: bytes) -> list[str]:
+        """Return what the headers of this name say."""
+        return [text_of(value) for name, value in self.pairs if name.lower() == lowered]
 
 
 class ClientRequest(msgspec.Struct, frozen=True):
@@ -30,24 +49,14 @@ class ClientRequest(msgspec.Struct, frozen=True):
     method: str
     target: str
     """Path and query as the client sent them, without the prefix of the tenant."""
-    pairs: Sequence[tuple[bytes, bytes]]
-    """Its headers."""
-    host: str
+    headers: Headers
     remote: str | None
     """The client's address; None where nobody can tell whose it is."""
     length: int | None
     """Bytes of the body, where the client said so."""
-    authorization: str
-    request_id: str | None
-    """What the client calls the request."""
-    traceparents: Sequence[str]
-
-    def said(self, lowered: bytes) -> list[str]:
-        """Return what the headers of this name say."""
-        return [text_of(value) for name, value in self.pairs if name.lower() == lowered]
 
 
-class Whole(NamedTuple):
+class Whole(msgspec.Struct, frozen=True):
     """A request that is here to its end."""
 
     head: ClientRequest
@@ -56,43 +65,56 @@ class Whole(NamedTuple):
 
 def parsed(request: web.BaseRequest, tenant: str, target: str) -> ClientRequest:
     """Return the head that aiohttp read."""
-    headers = request.headers
-    return ClientRequest(
-        tenant,
-        request.method,
-        target,
+    said = request.headers
+    headers = Headers(
         request.raw_headers,
         request.host,
-        request.remote,
-        request.content_length,
-        headers.get("Authorization", ""),
-        headers.get(REQUEST_ID),
-        headers.getall(traces.HEADER, ()),
+        said.get("Authorization", ""),
+        said.get(REQUEST_ID),
+        said.getall(traces.HEADER, ()),
     )
+    return ClientRequest(tenant, request.method, target, headers, request.remote, request.content_length)
 
 
-def whole(data: bytes, remote: str | None, limits: LimitSettings) -> Whole | None:
-    """Return the request that these bytes are, no more and no less; None where they are none, or none that is plain."""
-    asked = read_plain(data, limits.header_bytes)
-    found = _TARGET.fullmatch(asked.target) if asked is not None else None
-    if asked is None or found is None or len(asked.body) > min(limits.body_bytes, limits.replay_bytes):
-        return None
-    tenant, target = found.groups()
-    said, body = asked.said, asked.body
+class WholeReader:
+    """Reads the requests of one connection that come whole."""
+
+    __slots__ = ("_headers", "_lines", "_most", "_reader", "_remote")
+
+    def __init__(self, remote: str | None, limits: LimitSettings) -> None:
+        self._remote = remote
+        self._most = min(limits.body_bytes, limits.replay_bytes)
+        self._reader = PlainReader(limits.header_bytes)
+        self._headers: Headers | None = None
+        self._lines: Lines | None = None
+        """What they were read out of."""
+
+    def read(self, data: bytes) -> Whole | None:
+        """Return the request that these bytes are, no more and no less; None where they are none that is plain."""
+        asked = self._reader.read(data)
+        if asked is None:
+            return None
+        headers = self._headers
+        if headers is None or asked.lines is not self._lines:
+            headers, self._lines = _headers(asked), asked.lines
+            self._headers = headers
+        found, body = _TARGET.fullmatch(asked.target), asked.body
+        if found is None or len(body) > self._most:
+            return None
+        length = len(body) if b"content-length" in asked.said else None
+        return Whole(ClientRequest(found[1], asked.method, found[2], headers, self._remote, length), body)
+
+
+def _headers(asked: Plain) -> Headers:
+    said = asked.said
     identity, trace = said.get(_IDENTITY), said.get(_TRACE)
-    head = ClientRequest(
-        tenant,
-        asked.method,
-        target,
+    return Headers(
         asked.pairs,
         text_of(said[b"host"]),
-        remote,
-        len(body) if b"content-length" in said else None,
         text_of(said.get(b"authorization", b"")),
         None if identity is None else text_of(identity),
         () if trace is None else (text_of(trace),),
     )
-    return Whole(head, body)
 
 
 _TARGET: Final = re.compile(r"/t/([A-Za-z0-9._~-]++)(/.*)")

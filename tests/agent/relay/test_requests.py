@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 from agent.relay import protocol
 from agent.relay.delivery import ParsedClient, PassedOn
 from agent.relay.protocol import Server
-from agent.relay.requests import whole
+from agent.relay.requests import WholeReader
 from agent.settings import LimitSettings
+from connector_host.plain_requests import PlainReader, read_plain
 from tests.agent.raw import answer_to, connected
 
 LIMITS = LimitSettings()
@@ -48,12 +49,16 @@ def read_by_aiohttp(data):
         loop.close()
 
 
+def whole(data, limits=LIMITS):
+    return WholeReader("192.0.2.1", limits).read(data)
+
+
 def read_here(data):
-    found = whole(data, "192.0.2.1", LIMITS)
+    found = whole(data)
     if found is None:
         return None
     head = found.head
-    return head.method, f"/t/{head.tenant}{head.target}", list(head.pairs), found.body
+    return head.method, f"/t/{head.tenant}{head.target}", list(head.headers.pairs), found.body
 
 
 @pytest.mark.parametrize("data", [GET, POST])
@@ -70,15 +75,75 @@ PIECES = [
 ]  # fmt: skip
 
 
+def changed(data, changes):
+    for where, dropped, piece in changes:
+        data = data[:where] + piece + data[where + dropped :]
+    return data
+
+
 @given(
     st.sampled_from([GET, POST]),
     st.lists(st.tuples(st.integers(0, 260), st.integers(0, 12), st.sampled_from(PIECES)), min_size=1, max_size=3),
 )
 def test_what_is_read_here_is_what_aiohttp_would_have_read(data, changes):
-    for where, dropped, piece in changes:
-        data = data[:where] + piece + data[where + dropped :]
+    data = changed(data, changes)
     found = read_here(data)
     assert found is None or found == read_by_aiohttp(data)
+
+
+MIDDLE = POST.replace(b"Content-Length: 2\r\n", b"").replace(b"Content-Type", b"Content-Length: 2\r\nContent-Type")
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(
+                [
+                    GET,
+                    POST,
+                    MIDDLE,
+                    MIDDLE.replace(b" T", b" U"),
+                    POST.replace(b"2\r\n\r\n", b"11\r\n\r\n") + b"012345678",
+                ]
+            ),
+            st.lists(st.tuples(st.integers(0, 260), st.integers(0, 12), st.sampled_from(PIECES)), max_size=2),
+        ),
+        min_size=2,
+        max_size=6,
+    )
+)
+def test_what_the_last_request_said_makes_no_difference_to_how_the_next_is_read(requests):
+    reader, whole_reader = PlainReader(LIMITS.header_bytes), WholeReader(None, LIMITS)
+    for data, changes in requests:
+        sent = changed(data, changes)
+        again, anew = reader.read(sent), read_plain(sent, LIMITS.header_bytes)
+        assert (again and again[:-1]) == (anew and anew[:-1])
+        known, fresh = whole_reader.read(sent), whole(sent)
+        assert (known and known.head.headers.authorization) == (fresh and fresh.head.headers.authorization)
+
+
+def test_headers_that_come_again_are_not_read_again():
+    reader = WholeReader("192.0.2.1", LIMITS)
+    first, again = reader.read(MIDDLE), reader.read(MIDDLE.replace(b": 2", b": 4") + b"{}")
+    assert again.head.headers is first.head.headers
+    assert (again.head.length, again.body) == (4, b'{"{}')
+    other = reader.read(MIDDLE.replace(b"Bearer T", b"Bearer U"))
+    assert other.head.headers.authorization == "Bearer U"
+
+
+@pytest.mark.parametrize("length", [b"", b" 2", b"2 ", b"+2", b"02", b"2, 2", b"3", b"2\nX: 1"])
+@pytest.mark.parametrize("body", [b"", b'{"'])
+def test_a_length_among_headers_that_come_again_is_read_as_strictly(length, body):
+    reader = PlainReader(LIMITS.header_bytes)
+    assert reader.read(POST) is not None
+    assert reader.read(POST.replace(b': 2\r\n\r\n{"', b": " + length + b"\r\n\r\n" + body)) is None
+
+
+@pytest.mark.parametrize("line", [b"Transfer-Encoding: chunked\r\n", b"Connection: close\r\n"])
+def test_what_follows_the_length_counts_among_headers_that_come_again(line):
+    reader = PlainReader(LIMITS.header_bytes)
+    assert reader.read(MIDDLE) is not None
+    assert reader.read(MIDDLE.replace(b"Content-Type: ", line + b"Content-Type: ")) is None
 
 
 @pytest.mark.parametrize(
@@ -110,8 +175,8 @@ def test_what_is_not_one_request_to_its_end_is_left_to_aiohttp(data):
 
 
 def test_a_body_that_may_not_be_kept_is_left_to_aiohttp():
-    assert whole(POST, None, LimitSettings(replay_bytes=1)) is None
-    assert whole(POST.replace(b": 2\r\n", b": 1025\r\n") + b"x" * 1023, None, LimitSettings(body_bytes=1024)) is None
+    assert whole(POST, LimitSettings(replay_bytes=1)) is None
+    assert whole(POST.replace(b": 2\r\n", b": 1025\r\n") + b"x" * 1023, LimitSettings(body_bytes=1024)) is None
 
 
 # ── the connection ────────────────────────────────────────────────────────────────────────────────────────────────
