@@ -59,7 +59,7 @@ class Exports:
             raise
         return task.result()
 
-    async def finish(self, limit_s: float | None) -> None:
+    async def finish(self, limit_s: float | None = None) -> None:
         """Wait for every export in hand, then give up those that a database keeps: nobody knows what comes of them."""
         if self._tasks:
             await asyncio.wait(set(self._tasks), timeout=limit_s)

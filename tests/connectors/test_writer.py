@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import threading
 import time
+from contextlib import closing
 from itertools import pairwise
 
 import pytest
@@ -12,7 +14,7 @@ from sqlalchemy import event
 
 from connector_host import clock
 from connector_host.connectors.contract import Add, Modify
-from connector_host.connectors.errors import Busy, Conflict, Unavailable
+from connector_host.connectors.errors import Busy, Conflict, ConnectorError, Unavailable
 from connector_host.connectors.registry import open_connector
 from connector_host.connectors.sql import writers
 from connector_host.deadlines import Deadlines
@@ -143,6 +145,75 @@ async def test_an_export_that_waits_too_long_is_withdrawn_while_its_writer_is_he
     with sqlite3.connect(file) as other:
         assert other.execute("SELECT login FROM users").fetchall() == [("user1",)]
     other.close()
+
+
+class Slow:
+    """Holds up the statement that writes one user by itself, as a lock or a trigger does, until it is let go."""
+
+    def __init__(self, connector, name):
+        self.name, self.reached, self.go = name, threading.Event(), threading.Event()
+        event.listen(connector._writing, "before_cursor_execute", self._look)
+
+    def _look(self, _connection, _cursor, _statement, parameters, *_):
+        if self.name in parameters and not any(
+            f"user{number}" in parameters for number in (1, 2, 3) if f"user{number}" != self.name
+        ):
+            self.reached.set()
+            self.go.wait(30)
+
+
+async def group_of(connector, held, *numbers):
+    """Return the exports that wait for one writer, once it goes on with all of them together."""
+    tasks = [asyncio.create_task(connector.export(user(number))) for number in numbers]
+    await asyncio.sleep(0.1)
+    held.execute("ROLLBACK")
+    return tasks
+
+
+async def test_an_export_of_a_group_whose_turn_does_not_come_in_time_is_withdrawn_as_not_done(file, held):
+    connector = open_connector("HR", settings(file, limits={"request_s": 2}))
+    held.execute("ROLLBACK")
+    await connector.describe()
+    await connector.export(user(1))
+    held.execute("BEGIN EXCLUSIVE")
+    slow = Slow(connector, "user2")
+    again, second, third = await group_of(connector, held, 1, 2, 3)
+    with pytest.raises(Busy, match="nothing was done"):
+        await third
+    assert slow.reached.is_set()
+    assert not second.done()
+    slow.go.set()
+    assert (await second).written
+    assert isinstance((await asyncio.gather(again, return_exceptions=True))[0], Conflict)
+    await connector.close()
+    with sqlite3.connect(file) as other:
+        assert other.execute("SELECT login FROM users ORDER BY 1").fetchall() == [("user1",), ("user2",)]
+    other.close()
+
+
+async def test_what_was_committed_by_itself_is_told_before_the_rest_of_its_group_is_done(tmp_path):
+    with closing(sqlite3.connect(tmp_path / "hr.db", isolation_level=None)) as held:
+        held.execute(
+            "CREATE TABLE users (login varchar(20) NOT NULL UNIQUE, name varchar(20) "
+            "REFERENCES users (login) DEFERRABLE INITIALLY DEFERRED)"
+        )
+        connector = open_connector("HR", settings(tmp_path / "hr.db"))
+        await connector.describe()
+        held.execute("BEGIN EXCLUSIVE")
+        slow = Slow(connector, "user4")
+        # Of the first one the database says at the commit that it cannot be, and then each is run alone.
+        exports = [Add({"login": f"user{number}", "name": name}) for number, name in ((1, "x"), (2, None), (4, None))]
+        tasks = [asyncio.create_task(connector.export(export)) for export in exports]
+        await asyncio.sleep(0.1)
+        held.execute("ROLLBACK")
+        async with asyncio.timeout(10):
+            with pytest.raises(ConnectorError):
+                await tasks[0]
+            assert (await tasks[1]).written
+        assert not tasks[2].done()
+        slow.go.set()
+        assert (await tasks[2]).written
+        await connector.close()
 
 
 async def test_an_export_is_withdrawn_before_the_time_of_its_request_is_over(connector, held):

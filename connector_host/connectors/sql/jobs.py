@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
 import structlog
@@ -15,6 +16,8 @@ from connector_host.connectors.errors import Busy
 from connector_host.observability import events
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from connector_host.connectors.contract import Export
     from connector_host.connectors.sql.shapes import Shape
     from connector_host.deadlines import Deadlines
@@ -38,7 +41,9 @@ class Job:
     keys: tuple[str, ...] = ()
     """What it may not share with an export in another writer's hand: its anchor, whatever its case."""
     _claim: threading.Lock = field(default_factory=threading.Lock, init=False)
-    """Taken once: by the writer that begins with the export, or by whoever withdraws it before that."""
+    """Taken by the writer that begins with the export, or for good by whoever withdraws it before that."""
+    is_begun: bool = field(default=False, init=False)
+    """Whether a writer has it in hand; known to that writer alone."""
 
     async def done(self, deadlines: Deadlines) -> Exported:
         """Wait for what becomes of the export; raises Busy at its deadline where no writer began with it by then.
@@ -60,6 +65,20 @@ class Job:
     def claim(self) -> bool:
         """Return whether a writer may begin with it, which nobody can withdraw then."""
         return self._claim.acquire(blocking=False)
+
+    def begin(self) -> bool:
+        """Return whether the writer has it in hand from now on, or had it already; not where it was withdrawn."""
+        self.is_begun = self.is_begun or self.claim()
+        return self.is_begun
+
+    def put_back(self) -> None:
+        """Let it be withdrawn again: what the writer did with it was undone, and its turn comes only later."""
+        if not self.is_begun:
+            return
+        self.is_begun = False
+        self._claim.release()
+        if self.is_late:
+            _within(self.promise.get_loop(), self.expire)
 
     @property
     def is_claimed(self) -> bool:
@@ -97,7 +116,7 @@ def waits(job: Job, outcomes: Outcomes) -> bool:
 
 def starts(job: Job, outcomes: Outcomes) -> bool:
     """Return whether the export is to be run now, which nobody can withdraw any more."""
-    return waits(job, outcomes) and job.claim()
+    return waits(job, outcomes) and job.begin()
 
 
 def late() -> Busy:
@@ -111,10 +130,14 @@ def deliver(outcomes: Outcomes) -> None:
     for job, outcome in outcomes.items():
         by_loop.setdefault(job.promise.get_loop(), {})[job] = outcome
     for loop, share in by_loop.items():
-        try:
-            loop.call_soon_threadsafe(_tell, share)
-        except RuntimeError:  # the loop ended while its exports ran: nobody is there to be told
-            log.warning(events.DATABASE_ERROR, reason="nobody waits")
+        _within(loop, partial(_tell, share))
+
+
+def _within(loop: asyncio.AbstractEventLoop, tell: Callable[[], None]) -> None:
+    try:
+        loop.call_soon_threadsafe(tell)
+    except RuntimeError:  # the loop ended while its exports ran: nobody is there to be told
+        log.warning(events.DATABASE_ERROR, reason="nobody waits")
 
 
 def _tell(outcomes: Outcomes) -> None:

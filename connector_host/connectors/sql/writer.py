@@ -130,18 +130,28 @@ class Writer:
     def _run(self, group: list[Job]) -> Outcomes:
         """Run a group together; what the database undoes as a whole is run again one by one."""
         if len(group) > 1 and any(job.shape.may_commit or not job.shape.dialect.savepoints for job in group):
-            return {job: self._run_alone(job) for job in group}
+            return self._each_alone(group)
         try:
             return self._transact_or_reconnect(group)
         except _Undone as undone:
             happened = undone.failure.happened
             if happened is Happened.DEADLOCK or (happened in OF_ONE_EXPORT and len(group) > 1):
-                return {job: self._run_alone(job) for job in group}
+                return self._each_alone(group)
             return {job: to_error(undone.failure, job.shape.facts) for job in group}
+
+    def _each_alone(self, group: list[Job]) -> Outcomes:
+        """Run each export in a transaction of its own, and tell what became of it at once: the others may take long."""
+        for job in group:
+            job.put_back()
+        outcomes: Outcomes = {}
+        for job in group:
+            outcomes[job] = self._run_alone(job)
+            deliver({job: outcomes[job]})
+        return outcomes
 
     def _run_alone(self, job: Job) -> Outcome:
         """Run one export in a transaction of its own, again after a pause where the database undid it."""
-        if job.is_late:
+        if job.is_late or not job.begin():
             return late()
         pause_s = BACKOFF_S
         for attempt in range(1, ATTEMPTS_MAX + 1):
@@ -167,10 +177,11 @@ class Writer:
             if undone.failure.happened not in RECONNECTS:
                 raise
             self._disconnect()
-            if is_fresh or all(job.is_late for job in group):
+            again = [job for job in group if job.begin()]  # whoever withdrew one has been told
+            if is_fresh or all(job.is_late for job in again):
                 raise
         try:
-            return self._transact(group)
+            return self._transact(again)
         except _Undone as undone:
             if undone.failure.happened in RECONNECTS:
                 self._disconnect()
@@ -222,11 +233,17 @@ class Writer:
     def _one_by_one(self, group: list[Job]) -> Outcomes:
         """Run a group with each export in a savepoint, so that a bad one fails alone.
 
-        Several may wait for a lock, one after the other: those whose turn comes too late are not begun.
+        Several may wait for a lock, one after the other: those whose turn comes too late are not begun, and until then
+        whoever waits for one may withdraw it.
         """
-        connection = self._begin()
+        connection, alone = self._begin(), len(group) == 1
+        for job in () if alone else group:
+            job.put_back()
         try:
-            return {job: late() if job.is_late else self._one(connection, job, alone=len(group) == 1) for job in group}
+            return {
+                job: self._one(connection, job, alone=alone) if job.begin() and not job.is_late else late()
+                for job in group
+            }
         except BaseException:
             self._roll_back()
             raise
@@ -281,7 +298,7 @@ class Writer:
                 raise _Undone(failure) from error
             self._disconnect()
             doubt = InDoubt(_IN_DOUBT[failure.happened])
-            return dict.fromkeys(outcomes, doubt)
+            return {job: doubt if isinstance(outcome, Exported) else outcome for job, outcome in outcomes.items()}
         self._let_go()
         return outcomes
 
