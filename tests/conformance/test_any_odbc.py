@@ -18,7 +18,7 @@ from connector_host.connectors.contract import Add, Comparator, Compare, Modify,
 from connector_host.connectors.errors import Conflict, InDoubt, InvalidValue, WrongRowCount
 from connector_host.connectors.registry import open_importer, survey_table
 from connector_host.connectors.sql import datasource
-from connector_host.errors import ConfigurationError
+from connector_host.errors import ConfigurationError, Level
 from connector_host.runs import imports
 from connector_host.runs.state import ImportState
 from tests.conformance import (
@@ -224,6 +224,17 @@ async def test_a_dsn_names_the_data_source(employees, tmp_path, monkeypatch):
 async def test_check_says_what_odbc_does_not_tell(employees, connector):
     by_subject = {finding.subject: finding for finding in await connector.check()}
     assert "ODBC does not tell" in by_subject["privileges"].fact
+
+
+async def test_check_names_the_database_that_more_is_known_of(employees, connector):
+    (found,) = [one for one in await connector.check() if one.level is Level.WARNING and one.subject == "database"]
+    assert employees.database in found.fact.lower()
+    assert f"{employees.database}+pyodbc://" in found.mend
+    known = employees.open(database=employees.url.replace("odbc://", f"{employees.database}+pyodbc://"))
+    try:
+        assert not [one for one in await known.check() if one.level is Level.WARNING and one.subject == "database"]
+    finally:
+        await known.close()
 
 
 def test_a_url_that_names_no_data_source_says_how_to(platform):

@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from connector_host.connectors.contract import Mutability
 from connector_host.connectors.errors import Denied
-from connector_host.connectors.sql import anchors, privileges, queries, shapes, sources, views
+from connector_host.connectors.sql import anchors, datasource, privileges, queries, shapes, sources, views
 from connector_host.connectors.sql.columns import Unfit
 from connector_host.connectors.sql.engines import parse_url
 from connector_host.connectors.sql.indexes import check_indexes
@@ -45,6 +45,17 @@ GRANTS = "Run what `connector-host grants` prints as an administrator of the dat
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
+KNOWN_AS = {
+    "postgresql": "postgresql+pyodbc",
+    "mariadb": "mariadb+pyodbc",
+    "mysql": "mysql",
+    "sqlite": "sqlite+pyodbc",
+    "microsoft sql server": "mssql",
+    "oracle": "oracle",
+    "db2": "db2",
+}
+"""How the URL begins for what an ODBC driver calls its database, as far as it begins so."""
+
 SAMPLE_ROWS = 1_000
 """How many rows are looked at for values that their column's type does not allow."""
 
@@ -65,6 +76,7 @@ def check(engine: Engine, dialect: Dialect, settings: SqlSettings, known: Known)
 def _findings(engine: Engine, dialect: Dialect, settings: SqlSettings, known: Known) -> Iterator[Finding]:
     with engine.connect() as connection:
         yield Finding(Level.OK, "database", "The database answers and accepts the login.")
+        yield from _product(connection, dialect)
         yield from _encryption(connection, dialect)
         yield from _table(connection, dialect, settings, known)
 
@@ -142,6 +154,21 @@ def _encryption(connection: Connection, dialect: Dialect) -> Iterator[Finding]:
             "encryption",
             "The connection to the database is not encrypted: passwords and personal data can be read on the way.",
             "Turn TLS on in the server, and demand it in the URL, such as ?sslmode=verify-full for PostgreSQL.",
+        )
+
+
+def _product(connection: Connection, dialect: Dialect) -> Iterator[Finding]:
+    """Say so where a data source that the URL does not name is one of those of which more is known."""
+    if dialect.catalogue:
+        return
+    product = datasource.product_of(connection)
+    scheme = next((scheme for name, scheme in KNOWN_AS.items() if product.lower().startswith(name)), None)
+    if scheme is not None:
+        yield Finding(
+            Level.WARNING,
+            "database",
+            f"It is {product}, whose types, keys, locks and limits are known here, and ODBC does not tell them.",
+            f"Let the URL begin with {scheme}:// instead of odbc://.",
         )
 
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 # What SQLGetInfo is asked for: https://learn.microsoft.com/en-us/sql/odbc/reference/syntax/sqlgetinfo-function
 SEARCH_PATTERN_ESCAPE = 14
 DATABASE_NAME = 16
+DBMS_NAME = 17
 IDENTIFIER_QUOTE_CHAR = 29
 TXN_CAPABLE = 46
 
@@ -63,6 +64,12 @@ def quote_of(driver: Any) -> str:  # noqa: ANN401 - the driver's door
             "database: this data source knows no quotes for names (SQL_IDENTIFIER_QUOTE_CHAR), so it cannot be served."
         )
     return quote
+
+
+def product_of(connection: Connection) -> str:
+    """Return what the data source calls itself."""
+    driver: Any = connection.connection.driver_connection
+    return str(driver.getinfo(DBMS_NAME)).strip()
 
 
 def ask(connection: Connection, question: str, table: str | None = None, schema: str | None = None) -> list[Row]:
