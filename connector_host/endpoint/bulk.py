@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from connector_host.connectors.errors import ConnectorError
+from connector_host import clock
+from connector_host.connectors.errors import Busy, ConnectorError
 from connector_host.connectors.origins import current_origin, working_for
 from connector_host.endpoint import answers, operations
-from connector_host.endpoint.requests import REQUEST_ID, SERVED, read_bounded
+from connector_host.endpoint.requests import DEADLINES, REQUEST_ID, SERVED, read_bounded
 from connector_host.endpoint.users import call_of
 from connector_host.scim.bodies import read_body
 from connector_host.scim.bulk import answer_operation, bulk_response, read_bulk
@@ -21,19 +22,26 @@ from connector_host.scim.rendering import encode
 if TYPE_CHECKING:
     from aiohttp import web
 
+    from connector_host.deadlines import Deadlines
     from connector_host.endpoint.operations import Call
     from connector_host.scim.bulk import Operation
     from connector_host.scim.rendering import Rendered
 
 _TOGETHER = 32
 """Operations under way at once: enough for the writer to commit them together, few enough to leave room for others."""
+_BEGIN_SHARE = 0.8
+"""How much of the request's time may be over when an operation begins: one that ends too late is not known of."""
+_GRACE_S = 0.5
+"""An export is given up first, whose answer tells that the outcome is unknown; then a read, and last the request."""
 
 
 async def bulk(request: web.Request) -> web.Response:
     """Carry out a Bulk request (RFC 7644 §3.7)."""
     limits = request[SERVED].settings.limits
     asked = read_bulk(read_body(await read_bounded(request)), operations_max=limits.bulk_operations)
-    work = _Bulk(await call_of(request), request[REQUEST_ID])
+    call = await call_of(request)
+    begin_until_s = call.deadline_s - (1 - _BEGIN_SHARE) * limits.request_s
+    work = _Bulk(call, request[REQUEST_ID], begin_until_s, request.app[DEADLINES])
     # A lane of its own, so that what it does does not hold up single requests of the same client.
     with working_for(f"{current_origin()} bulk {request[REQUEST_ID]}"):
         if asked.fail_on_errors:
@@ -46,9 +54,11 @@ async def bulk(request: web.Request) -> web.Response:
 class _Bulk:
     """One Bulk request under way; knows which ids the bulkIds became."""
 
-    def __init__(self, call: Call, request_id: str) -> None:
+    def __init__(self, call: Call, request_id: str, begin_until_s: float, deadlines: Deadlines) -> None:
         self._call = replace(call, projection=None, if_none_match="")
         self._request_id = request_id
+        self._begin_until_s = begin_until_s
+        self._deadlines = deadlines
         self._ids: dict[str, str] = {}
         self._room = asyncio.Semaphore(_TOGETHER)
 
@@ -89,10 +99,26 @@ class _Bulk:
         try:
             if operation.problem is not None:
                 raise operation.problem
-            return await self._done(operation)
+            return await self._in_time(operation)
         except (ConnectorError, ScimError) as failure:
             status, document = answers.in_words(failure, self._request_id)
             return answer_operation(operation, status=status, error=document, location=self._location(operation))
+
+    async def _in_time(self, operation: Operation) -> dict[str, object]:
+        """Carry out one operation; raises Busy where it is too late to begin, or the database does not answer a read.
+
+        The others of the request have been carried out or not, which is told of each.
+        """
+        now_s = clock.monotonic_s()
+        if now_s > self._begin_until_s:
+            raise Busy("The time limit of the request was too near to begin with this; nothing was done.")
+        try:
+            with self._deadlines.within(self._call.deadline_s - now_s + _GRACE_S):
+                return await self._done(operation)
+        except TimeoutError as failure:
+            raise Busy(
+                "The database did not answer within the time limit of the request; nothing was done."
+            ) from failure
 
     async def _done(self, operation: Operation) -> dict[str, object]:
         call = replace(self._call, if_match=operation.version)
