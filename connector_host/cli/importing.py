@@ -64,7 +64,10 @@ def import_users(  # noqa: PLR0913, PLR0917 - one parameter an option
       connector-host import HR --profile watermark --watermark ChangedAt --format csv
       connector-host import HR --history
     """
+    from contextlib import ExitStack
+
     from connector_host.connectors.registry import open_importer
+    from connector_host.errors import HostError
     from connector_host.observability import logs
     from connector_host.runs.imports import Request, run
     from connector_host.runs.state import ImportState
@@ -76,7 +79,8 @@ def import_users(  # noqa: PLR0913, PLR0917 - one parameter an option
     name, settings = connector_of(configuration, connector)
     with ImportState(state or config.with_name(f"imports-{name}.sqlite")) as kept:
         if history:
-            _print_history(kept.history(), as_json=as_json)
+            runs = kept.history()
+            _print_history(runs, under_way=bool(runs) and runs[0].ended is None and kept.is_in_use, as_json=as_json)
             return
         request = Request(
             profile=profile,  # type: ignore[arg-type] # one of the choices
@@ -86,7 +90,12 @@ def import_users(  # noqa: PLR0913, PLR0917 - one parameter an option
             overlap=overlap,
             accept_deletions=accept_deletions,
         )
-        with open_importer(name, settings, configuration.host.state) as importer:
+        with ExitStack() as opened:
+            try:
+                importer = opened.enter_context(open_importer(name, settings, configuration.host.state))
+            except HostError as failure:
+                kept.note(profile, str(failure))
+                raise
             counts = run(importer, kept, request, _progress if os.isatty(2) else lambda _: None)
     _print_counts(counts, as_json=as_json)
 
@@ -140,7 +149,8 @@ def _print_counts(counts: Counts, *, as_json: bool) -> None:
     click.echo(clear + words, err=True)
 
 
-def _print_history(runs: list[Run], *, as_json: bool) -> None:
+def _print_history(runs: list[Run], *, under_way: bool, as_json: bool) -> None:
+    unended = ["under way" if under_way else "cut off", *["cut off"] * len(runs)]
     rows = [
         {
             "run": one.number,
@@ -151,9 +161,9 @@ def _print_history(runs: list[Run], *, as_json: bool) -> None:
             "adds": one.counts.adds,
             "modifies": one.counts.modifies,
             "deletes": one.counts.deletes,
-            "error": one.error if one.ended else "cut off",
+            "error": one.error if one.ended else what,
         }
-        for one in runs
+        for one, what in zip(runs, unended, strict=False)
     ]
     if as_json:
         print_json(rows)

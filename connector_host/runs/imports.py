@@ -69,11 +69,11 @@ def run(
     attributes = [attribute.name for attribute in importer.object_type.attributes]
     form = output(request.form, attributes)
     mark = None
-    if request.profile == "watermark":
-        mark = watermarks.of(importer, state, request.watermark or "", request.overlap)
     counts = Counts()
     number = state.begin(request.profile)
     try:
+        if request.profile == "watermark":
+            mark = watermarks.of(importer, state, request.watermark or "", request.overlap)
         with delivered(request.output) as stream:
             stream.write(form.head)
             place = attributes.index(importer.object_type.anchor)

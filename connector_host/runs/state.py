@@ -52,7 +52,7 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run of the history; one without an end was cut off."""
+    """One run of the history; one without an end was cut off, or is the last one and under way."""
 
     number: int
     profile: str
@@ -134,6 +134,24 @@ class ImportState:
             "UPDATE runs SET ended = ?, read = ?, adds = ?, modifies = ?, deletes = ?, error = ? WHERE number = ?",
             (_now(), counts.read, counts.adds, counts.modifies, counts.deletes, error, number),
         )
+
+    def note(self, profile: str, error: str) -> None:
+        """Write down a run that could not even begin, and why, where there is room for that."""
+        with suppress(StateError):
+            self._execute(
+                "INSERT INTO runs (profile, started, ended, error) VALUES (?, ?, ?, ?)",
+                (profile, _now(), _now(), error),
+            )
+
+    @property
+    def is_in_use(self) -> bool:
+        """Whether a run is under way in another process."""
+        try:
+            self._file.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:
+            return True
+        self._file.execute("ROLLBACK")
+        return False
 
     def history(self, limit: int = 20) -> list[Run]:
         """Return the last runs, the latest first."""

@@ -14,6 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 from connector_host.cli import main
+from connector_host.runs.state import ImportState
 
 
 @pytest.fixture
@@ -46,6 +47,31 @@ def test_a_full_import_goes_to_standard_output(config):
     assert done.exit_code == 0
     assert [json.loads(line)["anchor"] for line in done.stdout.splitlines()] == [f"user{n}" for n in range(30)]
     assert "30 read, 30 adds" in done.stderr
+
+
+def errors(config):
+    return [run["error"] for run in json.loads(typed(config, "--history", "--json").stdout)]
+
+
+def test_the_history_tells_a_run_that_is_under_way_from_those_that_were_cut_off(config, tmp_path):
+    with ImportState(tmp_path / "imports-HR.sqlite") as cut:
+        cut.begin("changes")
+    with ImportState(tmp_path / "imports-HR.sqlite") as other:
+        other.begin("watermark")
+        assert errors(config) == ["under way", "cut off"]
+    assert errors(config) == ["cut off", "cut off"]
+
+
+def test_the_history_tells_of_a_run_that_could_not_begin(config, tmp_path):
+    (tmp_path / "hr.db").rename(tmp_path / "away.db")
+    assert typed(config, "--profile", "snapshot").exit_code == 1
+    assert typed(config, "--profile", "watermark", "--watermark", "nothing").exit_code == 1
+    (tmp_path / "away.db").rename(tmp_path / "hr.db")
+    assert typed(config, "--profile", "watermark", "--watermark", "nothing").exit_code == 1
+    last, *others = errors(config)
+    assert "nothing can be no watermark" in last
+    assert len(others) == 2
+    assert all("hr.db" in one or "database" in one for one in others)
 
 
 def test_runs_are_remembered_with_their_counts(config, tmp_path):
