@@ -64,7 +64,8 @@ async def create(request: web.Request) -> web.Response:
 async def read(request: web.Request) -> web.Response:
     """GET /Users/{id}."""
     rendered = await operations.read(await call_of(request), request.match_info["id"])
-    if versions.names_version(request.headers.get("If-None-Match", ""), rendered.version):
+    known = request.headers.get("If-None-Match")
+    if known is not None and versions.names_version(known, rendered.version):
         return web.Response(status=304, headers={"ETag": rendered.version})
     return _resource(rendered)
 

@@ -14,7 +14,7 @@ from scim2_models.path import AttrPath, CompareOperator, Comparison, FilterNode,
 from connector_host.connectors.contract import Refusal, RefusalKind, Value
 from connector_host.connectors.errors import Immutable, InvalidValue
 from connector_host.scim import entra, paths, vocabulary
-from connector_host.scim.coercion import coerce, coerce_truth, is_empty
+from connector_host.scim.coercion import COMPOUND, coerce, coerce_truth, is_empty
 from connector_host.scim.entra import single_value
 from connector_host.scim.errors import invalid_syntax
 from connector_host.scim.flows import Complex, Multi, Row, SchemaFlow, Single, Slot, slots
@@ -23,7 +23,7 @@ from connector_host.scim.paths import Ignored, Selected, Target, Whole
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from connector_host.scim.flows import Flows, Node
+    from connector_host.scim.flows import Flows
 
 
 _KEYS_MAX: Final = 5_000
@@ -64,10 +64,10 @@ class Statement:
 
     def assign(self, slot: Slot, raw: object) -> None:
         """Add one slot's value, coerced; a list of several is refused as multi-valued."""
-        bare = single_value(raw)
+        bare = raw if isinstance(raw, str) else single_value(raw)
         if isinstance(bare, list) and not is_empty(bare):
             self.refuse(RefusalKind.MULTI_VALUED, slot.path)
-        elif isinstance(bare, dict | list) and _holds_reference(bare):
+        elif isinstance(bare, COMPOUND) and _holds_reference(bare):
             self.refuse(RefusalKind.REFERENCE, f"{slot.path}.$ref")
         elif slot.state is not None or slot.is_existence:
             self.say_state(slot, coerce_truth(slot.path, bare))
@@ -115,6 +115,8 @@ def state(flows: Flows, document: Mapping[str, object], into: Statement, *, repl
 def state_at(target: Target, value: object, into: Statement, *, replace: bool = False) -> None:
     """Say one thing about one target, be it named by a path or by a key."""
     match target:
+        case Single(slot=slot):  # before all others, since it is what is named most
+            into.assign(slot, value)
         case Ignored(attribute=name, refused=kind) if kind is not None:
             if not is_empty(value):
                 into.refuse(kind, name)
@@ -130,7 +132,14 @@ def state_at(target: Target, value: object, into: Statement, *, replace: bool = 
         case Slot():
             into.assign(target, value)
         case _:
-            _state_node(target, value, into, replace=replace)
+            _state_parts(target, value, into, replace=replace)
+
+
+def _state_parts(node: Complex | Multi, value: object, into: Statement, *, replace: bool) -> None:
+    if isinstance(node, Complex):
+        _state_complex(node, value, into)
+    else:
+        _state_multi(node, value, into, replace=replace)
 
 
 def clear(target: Target, into: Statement) -> None:
@@ -254,16 +263,6 @@ def _state_schema(schema: SchemaFlow, value: object, into: Statement, *, replace
     _demand_few(bare)
     for key, part in bare.items():
         state_at(paths.resolve_in(schema, str(key)), part, into, replace=replace)
-
-
-def _state_node(node: Node, value: object, into: Statement, *, replace: bool) -> None:
-    match node:
-        case Single(slot=slot):
-            into.assign(slot, value)
-        case Complex():
-            _state_complex(node, value, into)
-        case Multi():
-            _state_multi(node, value, into, replace=replace)
 
 
 def _state_complex(node: Complex, value: object, into: Statement) -> None:

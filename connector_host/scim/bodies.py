@@ -34,6 +34,8 @@ def read_body(body: bytes) -> object:
         document: object = _DECODER.decode(body)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError, ValueError) as failure:
         raise invalid_syntax("The body is not JSON.") from failure
+    if body.count(b"{") + body.count(b"[") <= _DEPTH_MAX:
+        return document  # it cannot be deeper than it has beginnings
     level: list[object] = [document]
     for _ in range(_DEPTH_MAX):
         level = [

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 _TRUTH: Final = Attribute("active", AttributeType.BOOLEAN)
 """What a state is on the wire."""
 TRUTH: Final[Mapping[str, bool]] = {"true": True, "false": False, "1": True, "0": False}
+COMPOUND: Final = (dict, list)
+"""What JSON has besides single values; `dict | list` would be made anew each time that somebody asks."""
 _NUMBER: Final = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,4})?")
 _MOMENT: Final = re.compile(r"\d{4}-\d\d-\d\d([Tt ]\d\d:\d\d(:\d\d([.,]\d+)?)?\s?([Zz]|[+-]\d\d:?\d\d)?)?")
 _DIGITS_MAX: Final = 400
@@ -46,7 +48,7 @@ def coerce_truth(path: str, raw: object) -> bool | None:
 
 def coerce_value(attribute: Attribute, path: str, raw: object) -> Value | None:
     """Return the value that the attribute takes, or None where the raw value is null or empty; raises InvalidValue."""
-    bare = single_value(raw)
+    bare = raw if isinstance(raw, str) else single_value(raw)
     if is_empty(bare):
         return None
     return _READERS[attribute.type](attribute, path, bare)
@@ -54,10 +56,8 @@ def coerce_value(attribute: Attribute, path: str, raw: object) -> Value | None:
 
 def is_empty(raw: object) -> bool:
     """Return whether a value says nothing: null, empty text, or a list or object of nothing but such."""
-    if isinstance(raw, dict):
-        return all(is_empty(part) for part in raw.values())
-    if isinstance(raw, list):
-        return all(is_empty(part) for part in raw)
+    if isinstance(raw, COMPOUND):
+        return all(is_empty(part) for part in (raw.values() if isinstance(raw, dict) else raw))
     return raw is None or raw == ""
 
 

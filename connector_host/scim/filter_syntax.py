@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 _LITERAL: Final = re.compile(r'"(?:[^"\\\x00-\x1F]|\\["\\/bfnrt]|\\u[0-9A-Fa-f]{4})*+"')
 """A string literal, exactly as the grammar has it (RFC 7644 §3.4.2.2 refers to JSON)."""
-
-
+_ONE: Final = re.compile(r'([A-Za-z][A-Za-z0-9_.:$-]*+ eq )"([^"\\\x00-\x1F]*+)"')
+"""How a directory looks somebody up: one comparison with one text that needs no escapes."""
 _LONG_NUMBER: Final = re.compile(r"(?<=\s)-?(?=[\d.]{17,}+)\d++\.\d++(?=[\s)\]]|$)")
 """A number with more digits than eight bytes of floating point keep."""
 _RANGE: Final = re.compile(r"number out of range: (\S+)")
@@ -34,6 +34,11 @@ _RANGE: Final = re.compile(r"number out of range: (\S+)")
 
 def parse(text: str) -> FilterNode:
     """Parse a filter; values without quotes, as Microsoft's sample sends them, are taken for `eq`."""
+    try:
+        if (one := _ONE.fullmatch(text)) is not None:
+            return _filled(_template(f'{one[1]}"0"'), [one[2]])
+    except SCIMException:
+        return _parse_as_it_is(text)
     text = _with_every_digit(text)
     literals = entra.QUOTED.findall(text)
     if not all(_LITERAL.fullmatch(literal) for literal in literals):

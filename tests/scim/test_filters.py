@@ -6,6 +6,7 @@ import json
 from decimal import Decimal
 
 import pytest
+from scim2_models import ScimFilter
 
 from connector_host.connectors.contract import (
     EVERYTHING,
@@ -22,6 +23,7 @@ from connector_host.connectors.contract import (
 )
 from connector_host.scim.compilation import compile_flows
 from connector_host.scim.errors import ScimError
+from connector_host.scim.filter_syntax import parse
 from connector_host.scim.filters import read_filter
 from connector_host.settings import LimitSettings
 from tests.scim.employees import BARBARA, CORE, ECMA, ENTERPRISE, FLOWS
@@ -215,3 +217,24 @@ def test_a_long_number_keeps_every_digit():
     assert condition(f'{ECMA}:Salary eq {long} and userName eq "{long}"') == AllOf(
         (Compare("Salary", EQ, Decimal(long)), Compare("Login", EQ, long))
     )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'userName eq "a.b@example.org"',
+        'userName eq "0"',
+        'userName eq ""',
+        'userName EQ "x"',
+        'userName  eq "x"',
+        'name.familyName eq "ü\u2028"',
+        'emails.value eq "a) or (b"',
+        'urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:department eq "Sales"',
+        'userName eq "a\\"b"',
+        'userName eq "a" or title eq "b"',
+        'emails[type eq "work"].value eq "x"',
+    ],
+)
+def test_a_filter_is_read_as_the_grammar_reads_it_with_every_literal_in_its_place(text):
+    for _ in range(2):  # the second time from what was kept
+        assert parse(text) == ScimFilter(text).ast

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 import msgspec
+import pytest
 from msgspec.structs import replace
 
 from connector_host.scim.compilation import compile_flows
@@ -78,3 +81,11 @@ def test_a_list_holds_its_resources_unchanged():
         "Resources": [msgspec.json.decode(one.body)] * 2,
     }
     assert msgspec.json.decode(render_list([], total=0, start_index=1))["Resources"] == []
+
+
+@pytest.mark.parametrize(
+    "anchor",
+    ["bjensen", "b.jensen@example.org", "B-J_1~2", "a@b@c", "a/b", "a b", "a%b", "ä@b", "a+b", "@", "a\n", "é"],
+)
+def test_the_location_names_a_user_whatever_the_anchor_is(anchor):
+    assert RENDERER.location(anchor, USERS) == f"{USERS}/{quote(anchor, safe='')}"
