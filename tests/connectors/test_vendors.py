@@ -15,6 +15,7 @@ from oracledb.errors import _Error
 from sqlalchemy.exc import DBAPIError
 
 from connector_host.connectors.errors import Conflict, InvalidValue
+from connector_host.connectors.registry import list_relations
 from connector_host.connectors.sql.checks import check
 from connector_host.connectors.sql.dialects import DEFAULT_DRIVERS, dialect_of
 from connector_host.connectors.sql.engines import open_engine, parse_url
@@ -185,3 +186,10 @@ def test_a_missing_driver_is_named_with_the_extra_that_brings_it(database, monke
     extra = {"psycopg": "postgresql", "pymysql": "mysql", "pyodbc": "odbc", "oracledb": "oracle"}[driver]
     with pytest.raises(ConfigurationError, match=rf"install connector-host\[{extra}\]"):
         open_engine(parse_url(f"{database}://scim@db/hr?driver=x", "x"), size=1, statement_s=5)
+
+
+def test_a_mariadb_that_is_called_mysql_is_told_with_the_mend(mariadb_server):
+    server = mariadb_server
+    url = f"mysql://{server.user}@{server.host}:{server.port}/{server.database()}"
+    with pytest.raises(ConfigurationError, match="this server is MariaDB: begin the URL with mariadb in place of"):
+        list_relations(url, server.password)

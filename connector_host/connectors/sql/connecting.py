@@ -58,6 +58,26 @@ def tell_mistakes(engine: Engine, connect_by: Callable[..., object] | None = Non
                 raise
 
 
+@contextmanager
+def of_this_kind(cursor: Any, name: str) -> Iterator[None]:  # noqa: ANN401 - the driver's
+    """Raise ConfigurationError where a server refuses what one of this name knows, because it is its sibling."""
+    try:
+        yield
+    except Exception as failure:
+        if name not in _SIBLINGS:
+            raise
+        cursor.execute("SELECT VERSION()")
+        found = "mariadb" if "mariadb" in str(cursor.fetchone()[0]).lower() else "mysql"
+        if found == name:
+            raise
+        mend = f"begin the URL with {found} in place of {name}"
+        raise ConfigurationError(f"database: this server is {_SIBLINGS[found]}: {mend}.") from failure
+
+
+_SIBLINGS: Final = {"mysql": "MySQL", "mariadb": "MariaDB"}
+"""They speak one protocol, and differ in what they understand."""
+
+
 def _unknown_key(driver: str, failure: Exception) -> ConfigurationError:
     found = _NAMED.search(str(failure))
     key = f"{found[1]} in the URL is no key" if found else "the URL has a key or a value"

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
 from connector_host.connectors.sql import answers, odbc, portable  # noqa: F401 - registers its dialects
-from connector_host.connectors.sql.connecting import mistakes_told, tell_mistakes
+from connector_host.connectors.sql.connecting import mistakes_told, of_this_kind, tell_mistakes
 from connector_host.connectors.sql.dialects import DEFAULT_DRIVERS, EXTRAS, dialect_of, driver_of
 from connector_host.connectors.sql.silence import bounded_connect
 from connector_host.databases.odbc import adapt
@@ -201,8 +201,9 @@ def _set_up_sessions(
         if engine.driver == "pyodbc":
             adapt(connection)
         cursor = connection.cursor()
-        for statement in statements:
-            cursor.execute(statement)
+        with of_this_kind(cursor, dialect.name):
+            for statement in statements:
+                cursor.execute(statement)
         cursor.close()
         if dialect.driver_limits:
             _limit(connection, dialect, statement_s)
