@@ -7,7 +7,8 @@ from decimal import Decimal
 
 import pytest
 
-from connector_host.connectors.contract import AllOf, Comparator, Compare, Not, Query
+from connector_host.connectors.contract import AllOf, Comparator, Compare, Delete, Not, Present, Query
+from connector_host.connectors.errors import NotFound
 
 EQ, NE, GT, GE, LT, LE = (Comparator(name) for name in ("eq", "ne", "gt", "ge", "lt", "le"))
 
@@ -129,5 +130,50 @@ async def test_whoever_is_read_as_true_is_found_as_true(platform):
                 assert await found(connector, Compare(name, EQ, value)) == read
                 assert await found(connector, Not(Compare(name, NE, value))) == read
                 assert await found(connector, Compare(name, NE, value)) == others
+    finally:
+        await connector.close()
+
+
+LETTERS = {
+    "narrow": "varchar(20) CHARACTER SET latin1 COLLATE latin1_german1_ci",
+    "exact": "varchar(20) COLLATE latin1_bin",
+    "basic": "varchar(20) CHARACTER SET utf8mb3",
+    "plain": "varchar(20) CHARACTER SET ascii",
+}
+
+
+async def test_letters_that_a_character_set_lacks_are_nobodys(platform):
+    """MariaDB compares a column with nothing that its character set cannot spell (code 1267)."""
+    platform.only("mariadb")
+    columns = ", ".join(f"{name} {declared}" for name, declared in LETTERS.items())
+    key = "id varchar(20) CHARACTER SET latin1 PRIMARY KEY"
+    platform.execute("DROP TABLE IF EXISTS letters", f"CREATE TABLE letters ({key}, {columns})")
+    platform.execute("INSERT INTO letters VALUES ('a', 'Anna', 'Anna', 'Anna', 'Anna'), ('?', '?', '?', '?', '?')")
+    connector = platform.open(table="letters", anchor="id", column={})
+    try:
+        for strange in ("\N{GRINNING FACE}", "\N{LATIN SMALL LETTER L WITH STROKE}\N{GRINNING FACE}"):
+            for name in ("id", *LETTERS):
+                assert await found(connector, Compare(name, EQ, strange)) == ""
+                assert await found(connector, Compare(name, NE, strange)) == "?a"
+            assert await connector.read(strange) is None
+            with pytest.raises(NotFound):
+                await connector.export(Delete(strange))
+        for name in LETTERS:
+            assert await found(connector, Compare(name, EQ, "Anna")) == "a"
+        assert await found(connector, Compare("narrow", EQ, "ANNA")) == "a"
+        assert await found(connector, Compare("exact", EQ, "ANNA")) == ""
+    finally:
+        await connector.close()
+
+
+async def test_an_address_of_the_databases_own_type_is_present(platform):
+    platform.only("mariadb")
+    platform.execute("DROP TABLE IF EXISTS hosts", "CREATE TABLE hosts (id int PRIMARY KEY, four inet4, six inet6)")
+    platform.execute("INSERT INTO hosts VALUES (1, '10.0.0.1', '::1'), (2, NULL, NULL)")
+    connector = platform.open(table="hosts", anchor="id", column={})
+    try:
+        for name in ("four", "six"):
+            assert await found(connector, Present(name)) == "1"
+            assert await found(connector, Not(Present(name))) == "2"
     finally:
         await connector.close()

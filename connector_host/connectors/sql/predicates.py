@@ -31,6 +31,8 @@ ORDERED = {
     Comparator.LT: operator.lt,
     Comparator.LE: operator.le,
 }
+NO_TEXTS = frozenset({"json", "jsonb", "xml", "inet4", "inet6"})
+"""Types that are handed out as text, and compared as something else."""
 ZERO, ONE = sa.literal_column("0", sa.Integer()), sa.literal_column("1", sa.Integer())
 
 
@@ -62,6 +64,11 @@ def compared(column: SqlColumn, shape: Shape, name: str, value: object = None) -
     if column.discovered.kind.family is Family.SINGLE:
         # 0.1 in eight bytes is another number than 0.1 in four.
         return sa.cast(parameter(name, value), sa.FLOAT() if shape.dialect.name == "mysql" else sa.REAL())
+    charset = _other_charset(column, shape)
+    if charset:
+        # A letter that the column's character set lacks is an error otherwise; as it is converted, no row has it.
+        using = parameter(name, value).op("USING")(sa.literal_column(charset))
+        return sa.func.convert(using).op("COLLATE")(sa.literal_column(str(facts.collation)))
     if facts.declared in shape.dialect.narrow_texts:
         # As long as the parameter may be: a longer one must not be cut to what the column holds.
         return sa.cast(parameter(name, value), sa.VARCHAR(8_000))
@@ -69,6 +76,16 @@ def compared(column: SqlColumn, shape: Shape, name: str, value: object = None) -
         return sa.cast(parameter(name, value), Spelled(shape.dialect.padded_cast))
     # Of the column's type, which may convert it.
     return sa.bindparam(name, value, type_=column.sql.type) if shape.dialect.conversions else parameter(name, value)
+
+
+def _other_charset(column: SqlColumn, shape: Shape) -> str:
+    """Return the character set of a text column of MySQL or MariaDB, where it is another than the parameters'.
+
+    Their collations are named after it.
+    """
+    charset = (column.discovered.facts.collation or "").partition("_")[0]
+    is_other = charset not in ("", "utf8mb4", "binary")
+    return charset if shape.dialect.name == "mysql" and is_other and is_text(column) else ""
 
 
 def inside(shape: Shape, name: str) -> Expression:
@@ -194,7 +211,7 @@ def _as_text(column: SqlColumn, shape: Shape) -> Expression:
     facts = column.discovered.facts
     if is_text(column) and shape.dialect.padded_cast and column.discovered.kind.family is Family.PADDED_TEXT:
         return sa.func.rtrim(column.sql)
-    is_plain = is_text(column) and facts.declared.lower() not in ("json", "jsonb", "xml")
+    is_plain = is_text(column) and facts.declared.lower() not in NO_TEXTS
     if is_plain and not (facts.allowed and shape.dialect.name == "postgresql"):
         return column.sql
     return sa.cast(column.sql, sa.Unicode() if shape.dialect.name == "mssql" else sa.Text())
