@@ -59,6 +59,8 @@ class ColumnFacts:
     primary_key: bool = False
     """The whole primary key, or a part of it."""
     collation: str | None = None
+    nondeterministic: bool = False
+    """Its collation takes texts of different bytes for equal, so that PostgreSQL refuses to look for a part of one."""
     comment: str = ""
     values: str = ""
     """What its values are to a directory, in words."""

@@ -7,10 +7,11 @@ from decimal import Decimal
 
 import pytest
 
-from connector_host.connectors.contract import AllOf, Comparator, Compare, Delete, Not, Present, Query
-from connector_host.connectors.errors import NotFound
+from connector_host.connectors.contract import Add, AllOf, Comparator, Compare, Delete, Not, Present, Query
+from connector_host.connectors.errors import Conflict, NotFound
 
 EQ, NE, GT, GE, LT, LE = (Comparator(name) for name in ("eq", "ne", "gt", "ge", "lt", "le"))
+CO, SW, EW = (Comparator(name) for name in ("co", "sw", "ew"))
 
 COLUMNS = {
     "sqlite": "price decimal(10, 2), born date, stock int, small real, big double, seen datetime",
@@ -175,5 +176,34 @@ async def test_an_address_of_the_databases_own_type_is_present(platform):
         for name in ("four", "six"):
             assert await found(connector, Present(name)) == "1"
             assert await found(connector, Not(Present(name))) == "2"
+    finally:
+        await connector.close()
+
+
+LOOSE = (
+    "DROP TABLE IF EXISTS loose",
+    "DROP COLLATION IF EXISTS any_case, any_accent",
+    "CREATE COLLATION any_case (provider = icu, locale = 'und-u-ks-level2', deterministic = false)",
+    "CREATE COLLATION any_accent (provider = icu, locale = 'und-u-ks-level1', deterministic = false)",
+    "CREATE TABLE loose (id text COLLATE any_case PRIMARY KEY, name varchar(20) COLLATE any_accent, n text)",
+    "INSERT INTO loose VALUES ('Zoe', 'Zoé 50%', 'x'), ('Anna', 'Anna', 'y')",
+)
+
+
+async def test_parts_of_text_are_found_whatever_its_collation_looks_at(platform):
+    """PostgreSQL refuses LIKE under a collation that is not deterministic (0A000)."""
+    platform.only("postgresql")
+    platform.execute(*LOOSE)
+    connector = platform.open(table="loose", anchor="id", column={})
+    try:
+        for comparator, text in ((CO, "OÉ"), (SW, "zoé"), (EW, "50%"), (EQ, "zoé 50%"), (CO, "%")):
+            assert await found(connector, Compare("name", comparator, text)) == "Zoe", (comparator, text)
+        for comparator, text in ((CO, "oe"), (SW, "Zoe"), (EQ, "zoe 50%"), (CO, "_")):
+            assert await found(connector, Compare("name", comparator, text)) == "", (comparator, text)
+        assert await found(connector, Compare("name", NE, "zoe 50%")) == "AnnaZoe"
+        assert await found(connector, Compare("id", SW, "zO")) == "Zoe"
+        assert await connector.read("zoe") is None
+        with pytest.raises(Conflict):
+            await connector.export(Add({"id": "zoe"}))
     finally:
         await connector.close()

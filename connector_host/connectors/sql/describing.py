@@ -92,6 +92,7 @@ def _postgresql_column(row: Row, dialect: Dialect) -> tuple[ColumnFacts, Kind]:
         scale=scale,
         allowed=tuple(str(labels).split(LABEL_SEPARATOR)) if labels else (),
         collation=row["collation_name"],
+        nondeterministic=true(row["is_nondeterministic"]),
         comment=str(row["comment_text"] or ""),
     )
     return facts, kind

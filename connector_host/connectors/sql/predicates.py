@@ -185,7 +185,12 @@ def _equal_text(column: SqlColumn, shape: Shape, name: str) -> Where:
         return sa.and_(column.sql == value, _bytes(exactly) == _bytes(wanted))
     if is_folded(column) and shape.dialect.text_comparison == "nocase":
         return column.sql.collate("NOCASE") == value
-    equal = folded(column, shape) == sa.func.lower(inside(shape, name)) if is_folded(column) else column.sql == value
+    left, right = (
+        (folded(column, shape), sa.func.lower(inside(shape, name))) if is_folded(column) else (column.sql, value)
+    )
+    # The first half may use an index; the second sees what the collation does not.
+    is_loose = column.discovered.facts.nondeterministic
+    equal = sa.and_(left == right, _bytewise(left, column) == right) if is_loose else left == right
     if not shape.dialect.pads_comparisons or column.discovered.kind.family is Family.PADDED_TEXT:
         return equal
     return sa.and_(equal, sa.func.length(column.sql) == sa.func.length(inside(shape, name)))
@@ -193,8 +198,15 @@ def _equal_text(column: SqlColumn, shape: Shape, name: str) -> Where:
 
 def _like(column: SqlColumn, shape: Shape, name: str) -> Where:
     if is_folded(column):
-        return folded(column, shape).like(sa.func.lower(inside(shape, name)), escape=ESCAPE)
-    return _as_text(column, shape).like(inside(shape, name), escape=ESCAPE)
+        return _bytewise(folded(column, shape), column).like(sa.func.lower(inside(shape, name)), escape=ESCAPE)
+    return _bytewise(_as_text(column, shape), column).like(inside(shape, name), escape=ESCAPE)
+
+
+def _bytewise(expression: Expression, column: SqlColumn) -> Expression:
+    """Return text of PostgreSQL that is compared by its bytes, where its own collation looks at something else."""
+    if not column.discovered.facts.nondeterministic:
+        return expression
+    return expression.op("COLLATE")(sa.literal_column('"C"'))
 
 
 def _present(column: SqlColumn, shape: Shape) -> Where:

@@ -7,6 +7,7 @@ SELECT a.attname AS name,
        a.attidentity AS identity_kind,
        a.attgenerated AS generated_kind,
        l.collname AS collation_name,
+       NOT coalesce(l.collisdeterministic, true) AS is_nondeterministic,
        col_description(a.attrelid, a.attnum) AS comment_text,
        (SELECT string_agg(e.enumlabel, chr(31) ORDER BY e.enumsortorder)
         FROM pg_enum AS e WHERE e.enumtypid = base.type) AS labels
