@@ -343,3 +343,19 @@ async def test_a_value_that_nobody_has_afterwards_is_named_as_the_reason(platfor
     with pytest.raises(WrongRowCount, match="keeps one of them otherwise"):
         await rounding.export(Add({"login": "anna"}))
     assert platform.execute("SELECT count(*) FROM rounding")[0][0] == 0
+
+
+async def test_a_filter_that_the_data_source_does_not_understand_is_refused_and_no_fault_of_ours(platform):
+    platform.only("postgresql", "mariadb")
+    kind = "uuid"
+    if platform.database == "postgresql":
+        kind = "mood"
+        platform.execute("DROP TYPE IF EXISTS mood CASCADE", "CREATE TYPE mood AS ENUM ('glad')")
+    platform.execute("DROP TABLE IF EXISTS odd", f"CREATE TABLE odd (id int PRIMARY KEY, kind {kind})")
+    connector = platform.open(table="odd", anchor="id", column={})
+    try:
+        with pytest.raises(InvalidValue, match="refuses to filter or sort by this"):
+            await connector.search(Query(Compare("kind", Comparator.CO, "la")))
+        assert (await connector.search(Query())).total == 0
+    finally:
+        await connector.close()

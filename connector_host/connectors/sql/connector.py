@@ -117,11 +117,15 @@ class SqlConnector:
     async def search(self, query: Query) -> Page:
         """Return the stretch of entries that the query asks for."""
         shape = await self._shape()
-        if (asked := lookups.read(shape, query, self._unreadable)) is not None:
-            value, look_up = asked
-            if (found := await self._noted(self._readers.point(value, look_up))) is not None:
-                return lookups.page(query, found)
-        return await self._reader(lambda connection: queries.search(connection, shape, query, self._unreadable))
+        try:
+            if (asked := lookups.read(shape, query, self._unreadable)) is not None:
+                value, look_up = asked
+                if (found := await self._noted(self._readers.point(value, look_up))) is not None:
+                    return lookups.page(query, found)
+            return await self._reader(lambda connection: queries.search(connection, shape, query, self._unreadable))
+        except ConnectorError as failure:
+            queries.demand_understood(shape, query, failure)
+            raise
 
     async def export(self, export: Export) -> Exported:
         """Carry out one export; exports of one anchor run in the order in which they came."""

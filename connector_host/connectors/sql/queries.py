@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from connector_host.connectors.contract import AllOf, Comparator, Compare, Entry, Page, Query
-from connector_host.connectors.errors import InvalidValue
+from connector_host.connectors.contract import EVERYTHING, AllOf, Comparator, Compare, Entry, Page, Query
+from connector_host.connectors.errors import ConnectorError, InvalidValue
 from connector_host.connectors.sql import conditions, predicates
 from connector_host.connectors.sql.columns import Unfit
 
@@ -121,6 +121,17 @@ def _lookup(query: Query, shape: Shape) -> Compare | None:
 def _is_meant(entry: Entry, condition: Compare) -> bool:
     """Return whether an entry has the text, whatever its case; a collation may take é for e, or blanks for nothing."""
     return str(entry.values[condition.attribute]).casefold() == str(condition.value).casefold()
+
+
+def demand_understood(shape: Shape, query: Query, failure: ConnectorError) -> None:
+    """Raise InvalidValue where a data source that nobody named refuses a filter or an order."""
+    asks = query.condition != EVERYTHING or query.sort_by is not None
+    if type(failure) is ConnectorError and asks and not shape.dialect.catalogue:
+        raise InvalidValue(
+            "",
+            "The data source refuses to filter or sort by this: one of the attributes is of a type that it does not "
+            "compare as text, or as that number. Leave it out.",
+        ) from failure
 
 
 def _page(
