@@ -71,7 +71,7 @@ class Deadline:
         if self._task is None:
             raise RuntimeError("a deadline is for a task")
         self._cancelling = self._task.cancelling()
-        self.move(self._seconds)
+        self._deadlines.put(self, asyncio.get_running_loop().time() + self._seconds)
         return self
 
     def __exit__(
@@ -80,7 +80,9 @@ class Deadline:
         """Raise TimeoutError where it was this deadline, and nobody else, that cancelled the task."""
         self._deadlines.drop(self)
         task, self._task = self._task, None
-        alone = self._expired and task is not None and task.uncancel() <= self._cancelling
+        if not self._expired or task is None:
+            return
+        alone = task.uncancel() <= self._cancelling
         if alone and kind is not None and issubclass(kind, asyncio.CancelledError):
             raise TimeoutError from failure
 

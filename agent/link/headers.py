@@ -39,9 +39,11 @@ def _any_of(names: Iterable[bytes]) -> bytes:
 
 
 _BLOCK: Final = re.compile(
-    rb"(?:(?!(?:" + _any_of(HOP_BY_HOP | FRAMING) + rb"):)[!#$%&'*+.^_`|~0-9A-Za-z-]++: [^\r\n\x00]*+\r\n)*+"
+    rb"(?:(?!(?:" + _any_of(HOP_BY_HOP | FRAMING) + rb"):)[!#$%&'*+.^_`|~0-9A-Za-z-]++: "
+    rb"[\x01-\x09\x0b\x0c\x0e-\xff]*+\r\n)*+"
 )
-"""Lines whose names are none of those. Nothing is tried twice (`++`): each request passes here at both ends."""
+"""Lines whose names are none of those. Nothing is tried twice (`++`): each request passes here at both ends. What a
+value may be, all but CR, LF and NUL, is said by ranges: of what it may not be, each letter is compared with each."""
 
 _SHOWN: Final = re.compile(rb"[\x21-\x7e]{1,128}")
 

@@ -65,6 +65,17 @@ class Stream:
         """Return whether nothing more is to be read."""
         return self._ended and not self._chunks
 
+    def whole(self) -> bytes | None:
+        """Return all of the body that was not read, or None where that is not here in one piece."""
+        if not self._ended or len(self._chunks) > 1:
+            return None
+        return self._chunks.popleft() if self._chunks else b""
+
+    @property
+    def at_hand_bytes(self) -> int:
+        """Return how much of the body is here and was not read."""
+        return sum(map(len, self._chunks))
+
     @property
     def at_hand(self) -> bool:
         """Return whether `read` returns at once."""

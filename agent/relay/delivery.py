@@ -169,6 +169,13 @@ async def encourage(request: web.BaseRequest) -> None:
         request.writer.output_size = 0
 
 
+def at_hand(client: Client, carried: Carried, identity: str, *, last: bool) -> PassedOn | None:
+    """Return the host's answer where it is here to its end and may be written as it is, else None."""
+    if not client.takes_bytes or (body := carried.stream.whole()) is None:
+        return None
+    return _whole(carried, identity, body, keep_alive=not last)
+
+
 async def deliver(client: Client, carried: Carried, identity: str, stall_s: float, *, last: bool) -> Response:
     """Write the host's answer to the client as it comes; the connection is cut where its end never comes.
 

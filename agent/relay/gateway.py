@@ -24,7 +24,7 @@ from agent.rates import Rates
 from agent.relay import answers
 from agent.relay.answers import SCIM_JSON, SERVER, Problem
 from agent.relay.bodies import ClientBody, TooLarge, WholeBody
-from agent.relay.delivery import ParsedClient, Stalled, deliver, encourage
+from agent.relay.delivery import ParsedClient, Stalled, at_hand, deliver, encourage
 from agent.relay.fate import Asked, Carried, carry, is_safe
 from agent.relay.forwarded import REQUEST_ID, is_authority, onward, request_id
 from agent.relay.requests import parsed
@@ -223,15 +223,16 @@ class Gateway:
         finally:
             self.in_flight[tenant] -= 1
         self.answered[tenant, response.status] += 1
-        logs.event(
-            events.REQUEST_ANSWERED,
-            tenant=tenant,
-            request_id=identity,
-            traceparent=trace.header,
-            method=asked.method,
-            status=response.status,
-            agent=outcome.link.peer.name if isinstance(outcome, Carried) else None,
-        )
+        if logs.are_wanted():
+            logs.event(
+                events.REQUEST_ANSWERED,
+                tenant=tenant,
+                request_id=identity,
+                traceparent=trace.header,
+                method=asked.method,
+                status=response.status,
+                agent=outcome.link.peer.name if isinstance(outcome, Carried) else None,
+            )
         return response
 
     def _head(  # noqa: PLR0913 - all that a request onward is made of
@@ -256,9 +257,11 @@ class Gateway:
         if isinstance(outcome, Problem):
             self.admission.last_error = dated(f"tenant {tenant}: {outcome.detail}")
             return self._problem(outcome, identity)
+        # A client that is told in time asks the next node, in place of a connection that is about to be closed.
+        last = self.admission.draining or not client.stays
         try:
-            # A client that is told in time asks the next node, in place of a connection that is about to be closed.
-            last = self.admission.draining or not client.stays
+            if (answer := at_hand(client, outcome, identity, last=last)) is not None:
+                return answer
             return await deliver(client, outcome, identity, self.limits.request_s, last=last)
         except AgentError as failure:
             words = str(failure) if isinstance(failure, Stalled) else "the link broke"

@@ -45,7 +45,8 @@ class Errands:
         if link is None or not link.usable:
             _fail(near, Reason.LINK_LOST, "Its link has ended, or takes no more requests", sent=False)
             return
-        far = link.open(errand.head, end=near.has_ended)
+        body = near.whole() if near.has_ended or link.takes(near.at_hand_bytes) else None
+        far = link.open(errand.head, body or b"", end=body is not None)
         try:
             await _join(near, far)
         except StreamFailed as failed:
@@ -63,8 +64,9 @@ async def _join(near: Stream, far: Stream) -> None:
     inward = None if near.has_ended else asyncio.create_task(_pour(near, far))
     try:
         answer = await far.answer()
-        near.respond(answer, end=far.has_ended)
-        if not far.has_ended:
+        body = far.whole() if far.has_ended or near.takes(far.at_hand_bytes) else None
+        near.respond(answer, body or b"", end=body is not None)
+        if body is None:
             await _pour(far, near)
         if inward is not None:
             # The asking node gives the stream up where an answer that came early is all it wants.
