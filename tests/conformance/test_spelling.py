@@ -13,7 +13,7 @@ import pytest
 
 from connector_host.connectors.contract import Add, Comparator, Compare, Query
 from connector_host.connectors.errors import InvalidValue
-from connector_host.connectors.registry import change_log, grants
+from connector_host.connectors.registry import change_log, grants, survey_table
 from connector_host.errors import Level
 from tests.servers import PASSWORD
 
@@ -227,6 +227,8 @@ async def test_a_domain_is_what_it_is_made_of_however_deep(platform):
 async def test_a_decimal_whose_scale_is_negative_takes_what_the_column_keeps(platform):
     platform.only("postgresql")
     platform.execute("DROP TABLE IF EXISTS round", "CREATE TABLE round (id int PRIMARY KEY, sum numeric(3, -2))")
+    survey = survey_table(platform.url, platform.password, table="round")
+    assert survey.columns[1].values == "decimal, 3 digits, in steps of 100"
     connector = platform.open(table="round", anchor="id", column={})
     try:
         for number, value in enumerate(("0", "12300", "-99900")):

@@ -49,7 +49,8 @@ def _limit(facts: ColumnFacts, kind: Kind) -> str:
     if kind.family is Family.INTEGER:
         return f"{kind.low} to {kind.high}" if kind.high < EIGHT_BYTES_MAX else ""
     if kind.family in (Family.DECIMAL, Family.SINGLE, Family.DOUBLE) and facts.precision is not None:
-        return f"{facts.precision} digits, {facts.scale or 0} after the point"
+        scale = facts.scale or 0
+        return f"{facts.precision} digits, {f'{scale} after the point' if scale >= 0 else f'in steps of {10**-scale}'}"
     if kind.family in (Family.MOMENT, Family.NAIVE_MOMENT, Family.TIME) and facts.precision is not None:
         return f"{facts.precision} digits after the second" if facts.precision else "whole seconds"
     return ""

@@ -48,7 +48,7 @@ OF_VALUES: Mapping[Happened, str] = {
     Happened.NOT_NULL: "is required: the database takes no null here.",
     Happened.FOREIGN_KEY: "Another table is tied to this value or user, so the database refuses the change.",
     Happened.CHECK: "A check constraint of the database refuses this value.",
-    Happened.RULE: "A rule of the database (a trigger) refuses this change.",
+    Happened.RULE: "A rule of the database (a trigger, or a procedure) refuses this change.",
     Happened.BAD_VALUE: "The database cannot keep this value: it is too long, out of range, of another type, or in "
     "letters that the column's character set lacks.",
 }
