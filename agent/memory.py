@@ -26,6 +26,10 @@ _M_MMAP_THRESHOLD: Final = -3
 _AUTHORITIES: Final = "SSL_CERT_FILE"
 """Names the file of authorities that OpenSSL reads whole; those that a folder holds one by one it reads when asked."""
 
+_YOUNG: Final = 5_000
+"""New objects after which those in cycles are looked for. Requests in hand are some thousand objects, which are gone by
+themselves a moment later: by Python's own 700 they were looked through with every batch."""
+
 _OF_THE_ADMINISTRATOR: Final = ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "GLIBC_TUNABLES")
 
 
@@ -66,3 +70,4 @@ def keep_what_stays() -> None:
     """
     gc.collect()
     gc.freeze()
+    gc.set_threshold(_YOUNG, *gc.get_threshold()[1:])

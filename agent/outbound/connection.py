@@ -71,14 +71,15 @@ class Protocol(ResponseHandler):
         """Take the next bytes for the beginning of an answer; `bodiless` for one to a HEAD."""
         self._begins, self._bodiless = True, bodiless
 
-    async def begun(self) -> Answer | None:
-        """Wait for the beginning of an answer, and return it where it is plain; what else there is, `read` tells."""
-        if self._begins and self.transport is not None:
-            self._beginning = self._loop.create_future()
-            try:
-                await self._beginning
-            finally:
-                self._beginning = None
+    def awaits(self) -> asyncio.Future[None] | None:
+        """Return what is over once an answer begins, or never will; None where that is so already."""
+        if not self._begins or self.transport is None:
+            return None
+        self._beginning = self._loop.create_future()
+        return self._beginning
+
+    def begun(self) -> Answer | None:
+        """Return the answer that has begun where it is plain; what else there is, `read` tells."""
         plain, self._plain = self._plain, None
         return plain
 
@@ -138,7 +139,9 @@ class Connection:
 
     async def answer(self, *, bodiless: bool) -> Answer:
         """Return the answer, past any 1xx; `bodiless` for one to a HEAD."""
-        if (plain := await self._protocol.begun()) is not None:
+        if (beginning := self._protocol.awaits()) is not None:
+            await beginning
+        if (plain := self._protocol.begun()) is not None:
             return plain
         while True:
             message, body = await self._protocol.read()

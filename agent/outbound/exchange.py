@@ -240,7 +240,7 @@ class Exchange:
     async def _answer(self, head: RequestHead, connection: Connection) -> str | None:
         """Pass the answer on; where another host than the write is for refused it, return that one's record instead."""
         answer = await connection.answer(bodiless=head.method == "HEAD")
-        if (other := await connection.refused_by(answer, head.record)) is not None:
+        if head.record and (other := await connection.refused_by(answer, head.record)) is not None:
             # It did nothing. That nobody else did before it, unseen, holds for what leads there, too: a proxy repeats
             # nothing but what has the same effect twice (RFC 9110 §9.2.2).
             self.sent = False

@@ -234,11 +234,12 @@ class HostPool:
             connection = self._idle.pop()
             if not connection.reusable:
                 connection.close()
-            elif record in {"", connection.record}:
+            elif not record or record == connection.record:
                 found = connection
             else:
                 others.append(connection)
-        self._idle.extend(reversed(others))
+        if others:
+            self._idle.extend(reversed(others))
         return found
 
     async def _connect(self, record: str) -> Connection:

@@ -59,3 +59,14 @@ def test_a_relay_does_not_read_the_systems_authorities_which_it_never_asks(paper
     given = {**os.environ, "SSL_CERT_FILE": str(papers.authority), "SSL_CERT_DIR": os.devnull}
     done = subprocess.run([sys.executable, "-c", RELAY], capture_output=True, text=True, check=True, env=given)
     assert done.stdout.split() == ["0", str(papers.authority), "1"]
+
+
+def test_a_program_that_serves_looks_for_cycles_less_often_than_with_every_batch_of_requests():
+    told = (
+        "import gc; from agent import memory; memory.keep_what_stays();"
+        "print(gc.get_freeze_count() > 0, *gc.get_threshold())"
+    )
+    done = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=True)
+    frozen, young, *_ = done.stdout.split()
+    assert frozen == "True"
+    assert int(young) == 5_000
