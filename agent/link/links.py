@@ -223,9 +223,11 @@ class Link:
         except* LinkLost as group:
             self.end_reason = str(group.exceptions[0])
         finally:
-            await self._workers.stop()
-            self._settle(self.end_reason)
-            await self._take_leave()
+            try:
+                await self._workers.stop()
+            finally:
+                self._settle(self.end_reason)
+                await self._take_leave()
         return self.end_reason
 
     async def _take_leave(self) -> None:

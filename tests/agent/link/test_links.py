@@ -27,6 +27,8 @@ class Peer:
 
     def __init__(self, socket, link, running):
         self.socket, self.link, self.running = socket, link, running
+        self.answers = asyncio.Event().wait
+        """What is done for each stream: nothing that ends, unless the test says."""
 
     async def hears(self, *kinds):
         """Return the kind of the first frame that is one of these."""
@@ -48,15 +50,16 @@ class Peer:
 @pytest.fixture
 async def peer():
     begun = asyncio.get_running_loop().create_future()
+    made = []
 
-    async def never(*_):
-        await asyncio.Event().wait()
+    async def answer(*_):
+        await made[0].answers()
 
     async def serve(request):
         socket = web.WebSocketResponse(compress=False, max_msg_size=0)
         await socket.prepare(request)
         session = Session(Hello(VERSIONS, WINDOW_BYTES, "one", "1"), opens=False)
-        link = Link(socket, session, Heartbeat(every_s=60.0, dead_s=60.0), never)
+        link = Link(socket, session, Heartbeat(every_s=60.0, dead_s=60.0), answer)
         running = asyncio.create_task(link.run())
         begun.set_result((link, running))
         await asyncio.wait({running})
@@ -71,10 +74,11 @@ async def peer():
             link, running = await begun
             await socket.send_bytes(HELLO)
             await link.greeted.wait()
-            yield Peer(socket, link, running)
+            made.append(Peer(socket, link, running))
+            yield made[0]
             socket._response.close()
             link.cut("the test is over")
-            await running
+            await asyncio.wait({running})
     finally:
         await runner.cleanup()
 
@@ -102,6 +106,29 @@ async def test_a_stream_that_is_cancelled_in_the_message_that_opens_it_leaves_no
     await asyncio.sleep(0)
     gc.collect()
     assert not [thing for thing in gc.get_objects() if isinstance(thing, Stream)]
+
+
+async def test_a_link_whose_end_is_cut_short_lets_everybody_hear_of_it(peer):
+    begun, told = asyncio.Event(), asyncio.Event()
+
+    async def slow_to_end():
+        try:
+            begun.set()
+            await asyncio.Event().wait()
+        finally:
+            told.set()
+            await asyncio.Event().wait()
+
+    peer.answers = slow_to_end
+    await peer.socket.send_bytes(pack(Kind.REQUEST, 1, b"head"))
+    await begun.wait()
+    peer.running.cancel()
+    await told.wait()
+    assert not peer.running.done()
+    peer.running.cancel()
+    await asyncio.wait({peer.running}, timeout=10)
+    assert peer.running.cancelled()
+    assert not peer.link.usable
 
 
 async def test_one_slow_round_trip_at_the_start_makes_no_far_line(peer):
