@@ -127,7 +127,7 @@ def restoration(flows: Flows, add: Add, hidden: Entry) -> Modify:
         ):
             raise Conflict(_clashing(flows, add, entry))
         said = {
-            slot.attribute.name: checked_change(slot, add.values[slot.attribute.name])
+            slot.attribute.name: checked_change(slot, add.values[slot.attribute.name], None)
             for slot in flows.slots
             if slot.attribute.name in add.values
             and not slot.is_anchor

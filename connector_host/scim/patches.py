@@ -58,7 +58,7 @@ class Patch:
                 held[assign.slot.attribute.name] = assign.value
                 named[assign.slot.attribute.name] = assign.slot
         return {
-            name: checked_change(slot, held[name])
+            name: checked_change(slot, held[name], entry.values.get(name))
             for name, slot in named.items()
             if differs(slot, held[name], entry.values.get(name))
         }
@@ -71,9 +71,14 @@ def differs(slot: Slot, after: Value | None, before: Value | None) -> bool:
     return after != before
 
 
-def checked_change(slot: Slot, value: Value | None) -> Value | None:
-    """Return the new value of an existing entry's slot; raise Immutable or InvalidValue where it cannot have it."""
+def checked_change(slot: Slot, value: Value | None, before: Value | None) -> Value | None:
+    """Return the new value of an existing entry's slot; raise Immutable or InvalidValue where it cannot have it.
+
+    An anchor in other letters is left to the connector: a UUID in capitals is the same one.
+    """
     if slot.is_anchor:
+        if str(value).casefold() == str(before).casefold():
+            return value
         raise Immutable(slot.path, "is the anchor of this user and never changes; delete the user and create it again.")
     if slot.attribute.mutability is not Mutability.READ_WRITE:
         raise Immutable(slot.path, "is computed by the database and cannot be written.")

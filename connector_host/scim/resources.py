@@ -50,9 +50,9 @@ class Replacement:
             name = slot.attribute.name
             if not is_writable(slot) or not self._says(slot):
                 continue
-            value = self.values.get(name)
-            if differs(slot, value, entry.values.get(name)):
-                changed[name] = checked_change(slot, value)
+            value, before = self.values.get(name), entry.values.get(name)
+            if differs(slot, value, before):
+                changed[name] = checked_change(slot, value, before)
         return changed
 
     def _says(self, slot: Slot) -> bool:

@@ -255,3 +255,26 @@ async def test_an_integer_anchor_is_text_in_scim_and_never_matches_by_half(tmp_p
         assert (await scim.get("/Users/1")).status == 200
         assert (await scim.get("/Users/1abc")).status == 404
         assert (await scim.find(quote('id eq "1abc"'))).body["totalResults"] == 0
+
+
+async def test_an_anchor_may_be_repeated_in_another_spelling_of_the_same_value_and_in_no_other(tmp_path):
+    ddl = "CREATE TABLE Employees (Id uuid NOT NULL PRIMARY KEY, Name VARCHAR(20))"
+    guid = "6F9619FF-8B86-D011-B42D-00CF4FC964FF"
+    async with serve(tmp_path, ddl=ddl, anchor="Id", attributes={"Id": "externalId", "Name": "userName"}) as scim:
+        created = await scim.post({"externalId": guid, "userName": "anna"})
+        assert created.body["id"] == guid.lower()
+        replaced = await scim.put(guid.lower(), {"externalId": guid, "userName": "anne"})
+        assert (replaced.status, replaced.body["userName"]) == (200, "anne")
+        repeated = await scim.patch(guid.lower(), {"op": "replace", "path": "externalId", "value": guid})
+        assert (repeated.status, repeated.body["meta"]) == (200, replaced.body["meta"])
+        other = await scim.patch(guid.lower(), {"op": "replace", "path": "externalId", "value": guid[:-1] + "0"})
+        assert (other.status, other.body["scimType"]) == (400, "mutability")
+
+
+async def test_an_anchor_of_text_in_other_letters_is_another_one(scim, barbara):
+    for answer in (
+        await scim.patch("bjensen", {"op": "replace", "path": "userName", "value": "BJensen"}),
+        await scim.put("bjensen", {"userName": "BJensen", "name": {"givenName": "Barbara"}}),
+    ):
+        assert (answer.status, answer.body["scimType"]) == (400, "mutability")
+        assert answer.body["detail"].startswith("userName")
