@@ -198,10 +198,10 @@ class Admission:
             peer=visitor.peer,
         )
         if name is not None:
+            end = x509.load_der_x509_certificate(visitor.certificate or link.peer.certificate).not_valid_after_utc
+            # Its certificate may have been renewed over another link while this one came about.
+            self._ends[link] = max([end, *(self._ends[other] for other, known in self.named.items() if known == name)])
             self.named[link] = name
-            self._ends[link] = x509.load_der_x509_certificate(
-                visitor.certificate or link.peer.certificate
-            ).not_valid_after_utc
             link.on_renewal = lambda request: self._on_renewal(link, name, request)
         self.agents.add(tenant, link)
         try:

@@ -16,8 +16,9 @@ from yarl import URL
 from agent import events
 from agent.errors import ConfigurationError
 from agent.link.credentials import AgentName, is_proven, name_in, prove
-from agent.link.frames import Kind, pack
+from agent.link.frames import HEADER, Kind, pack
 from agent.link.messages import EnrolmentAnswer, Hello
+from agent.link.notices import PING_BYTES
 from agent.link.packing import encode
 from agent.outbound import credentials
 from agent.outbound.credentials import EnrolmentRefused, enrol, new_request
@@ -288,6 +289,13 @@ async def test_an_agent_that_stays_when_its_certificate_has_expired_is_cut_off(c
     assert events.AGENT_RENEWED not in [event for event, _ in chain.log.seen]
 
 
+async def until_the_relay_looked(chain, client):
+    invite(chain, "late")
+    async with asyncio.timeout(10):
+        while (await client.get(chain.address(tenant="late"))).status == 404:  # noqa: ASYNC110 - a look once a second
+            await asyncio.sleep(0.05)
+
+
 async def test_links_of_an_agent_that_renewed_its_certificate_go_on(chain, host, client):
     await chain.start_relay(agent_days=900 / DAY_S)
     settings, _ = await enrolled(chain, host, links=2)
@@ -297,11 +305,38 @@ async def test_links_of_an_agent_that_renewed_its_certificate_go_on(chain, host,
         await chain.log.wait_for(events.CERTIFICATE_RENEWED)
         await chain.relay_sees(2)
     with time_machine.travel(begin + timedelta(minutes=17), tick=True):
-        invite(chain, "late")
-        async with asyncio.timeout(5):
-            while (await client.get(chain.address(tenant="late"))).status == 404:  # noqa: ASYNC110 - a look once a second
-                await asyncio.sleep(0.05)
+        await until_the_relay_looked(chain, client)
     assert events.LINK_ENDED not in [event for event, _ in chain.log.seen]
+
+
+async def test_a_link_that_came_about_while_its_agents_certificate_was_renewed_goes_on(chain, host, client):
+    await chain.start_relay(agent_days=60 / DAY_S)
+    _, identity = await enrolled(chain, host)
+    context, begin, hello = (
+        chain.papers.context(),
+        now(),
+        pack(Kind.HELLO, 0, encode(Hello((1, 1), 65_536, "one", "0"))),
+    )
+    identity.add_to(context)
+    with time_machine.travel(begin + timedelta(seconds=40), tick=True):
+        first = await client.ws_connect(f"{chain.url}/link/acme", ssl=context)
+        await first.send_bytes(hello)
+        await chain.relay_sees(1)
+        await first.send_bytes(pack(Kind.RENEW, 0, credentials.new_request()[1]))
+        await chain.log.wait_for(events.AGENT_RENEWED)
+        second = await client.ws_connect(f"{chain.url}/link/acme", ssl=context)
+        await second.send_bytes(hello)
+        await chain.relay_sees(2)
+    with time_machine.travel(begin + timedelta(seconds=70), tick=True):
+        await until_the_relay_looked(chain, client)
+        await second.send_bytes(pack(Kind.PING, 0, bytes(PING_BYTES)))
+        async with asyncio.timeout(10):
+            kinds = {Kind.PING}
+            while Kind.PONG not in kinds:
+                kinds.add(Kind(HEADER.unpack_from((await second.receive()).data)[0]))
+    assert Kind.GOAWAY not in kinds
+    await first.close()
+    await second.close()
 
 
 async def test_a_certificate_of_another_authority_is_not_taken(chain, host, tmp_path):
