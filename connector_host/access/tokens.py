@@ -141,7 +141,7 @@ class TokenGate:
         With that nobody could be told a valid token from a wrong one. A line that is none shuts out nobody else.
         """
         self._kept()
-        if self.is_blind:
+        if self._mistakes and self._seen is None:  # one that makes no sense now may be half written
             raise ConfigurationError(self._mistakes[0])
         self._tell()
 
