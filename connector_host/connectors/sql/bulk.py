@@ -67,8 +67,9 @@ def _waves(shape: Shape, group: Sequence[Export]) -> list[list[int]]:
     """Return the positions of the exports in waves, none of which holds an anchor twice."""
     waves: list[list[int]] = []
     turns: dict[str, int] = {}
+    own = shape.object_type.anchor
     for number, export in enumerate(group):
-        anchor = _anchor_text(shape, export)
+        anchor = _anchor_text(own, export)
         turn = 0 if anchor is None else turns.get(anchor, 0)
         if anchor is not None:
             turns[anchor] = turn + 1
@@ -78,11 +79,11 @@ def _waves(shape: Shape, group: Sequence[Export]) -> list[list[int]]:
     return waves
 
 
-def _anchor_text(shape: Shape, export: Export) -> str | None:
+def _anchor_text(own: str, export: Export) -> str | None:
     """Return the anchor without regard to case, which a collation may not see either; None where it is made."""
     if not isinstance(export, Add):
         return export.anchor.casefold()
-    given = export.values.get(shape.object_type.anchor)
+    given = export.values.get(own)
     return None if given is None else to_text(given).casefold()
 
 

@@ -69,17 +69,19 @@ DOCUMENTS = frozenset({"json", "jsonb"})
 
 def _text(facts: ColumnFacts, parameters: Parameters) -> Codec:
     is_document = parameters.checks_documents and facts.declared in DOCUMENTS
+    allowed, length, empty_text = facts.allowed, facts.length, parameters.empty_text
 
     def encode(value: Value) -> str:
         if not isinstance(value, str):
             raise Unfit("takes text")
-        _refuse_unstorable(value)
-        if not value and not parameters.empty_text:
+        if "\0" in value or not value.isascii():
+            _refuse_unstorable(value)
+        if not value and not empty_text:
             raise Unfit("takes no empty text, since this database keeps null instead; leave it out, or send null")
-        if facts.allowed and value not in facts.allowed:
-            raise Unfit(f"takes one of {', '.join(facts.allowed)}")
-        if facts.length is not None and len(value) > facts.length:
-            raise Unfit(f"takes text of at most {facts.length} characters")
+        if allowed and value not in allowed:
+            raise Unfit(f"takes one of {', '.join(allowed)}")
+        if length is not None and len(value) > length:
+            raise Unfit(f"takes text of at most {length} characters")
         if is_document:
             _refuse_no_document(value)
         return value
@@ -111,8 +113,6 @@ def _refuse_unstorable(text: str) -> None:
     """Refuse what drivers cut, mistake or crash on (sql-connectors.md §3.3.7, §3.3.17)."""
     if "\0" in text:
         raise Unfit("takes text without the character NUL")
-    if text.isascii():
-        return
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -134,7 +134,7 @@ class SqlConnector:
             log.warning(
                 events.EXPORT_DROPPED, connector=self._name, kind=refusal.kind.value, attribute=refusal.attribute
             )
-        shape = await self._shape()
+        shape = self._fresh() or await self._shape()
         loop = asyncio.get_running_loop()
         promise: asyncio.Future[Exported] = loop.create_future()
         left_s = min(self._settings.limits.request_s, current_patience_s())
@@ -251,8 +251,7 @@ class SqlConnector:
 
     async def _shape(self) -> Shape:
         """Return the shape, discovering it where it is not known or old; others go on with the old one meanwhile."""
-        known = self._known
-        if known is not None and (not self._is_stale() or self._discovery.locked()):
+        if (known := self._fresh()) is not None:
             return known
         async with self._discovery:
             if self._known is None or self._is_stale():
@@ -260,6 +259,10 @@ class SqlConnector:
         if self._known is None:
             raise Unavailable("The table has not been discovered yet.")
         return self._known
+
+    def _fresh(self) -> Shape | None:
+        """Return the shape that is known, unless somebody has to look at the table first."""
+        return None if self._is_stale() and not self._discovery.locked() else self._known
 
     def _is_stale(self) -> bool:
         return clock.monotonic_s() - self._discovered_s > self._settings.rediscover_s

@@ -114,9 +114,11 @@ class Writer:
     def _serve(self, seat: Seat) -> None:
         while group := self._backlog.take(seat, min(self._size.limit, self._pace.group_max or GROUP_MAX)):
             outcomes: Outcomes = {}
-            waiting = [job for job in group if waits(job, outcomes)]
-            self._pace.wait(len(waiting))
-            running = [job for job in waiting if starts(job, outcomes)]
+            if self._pace.group_max is not None:
+                # Those for whom nobody waits any more take none of it.
+                group = [job for job in group if waits(job, outcomes)]
+                self._pace.wait(len(group))
+            running = [job for job in group if starts(job, outcomes)]
             if running:
                 try:
                     outcomes |= self._run(running)
