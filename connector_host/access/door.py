@@ -66,7 +66,7 @@ class Door:
 
         A decoy is somebody else's gate, looked at in place of one that does not exist: no token is valid at it.
         `others` are the gates of all connectors: while one of them is blind, no token is called wrong at any, since
-        that would tell which connector exists.
+        that would tell which connector exists. It counts as wrong all the same, save where the file is being written.
         """
         now_s = clock.monotonic_s()
         token = gate.recognise(authorization)
@@ -80,11 +80,13 @@ class Door:
         if wait_s and not (source.shared and token is not None):
             return TurnedAway(429, max(1, round(wait_s)))
         if token is None:
-            if authorization and any(one.is_blind for one in (gate, *others)):
-                return TurnedAway(503, _BLIND_S)
-            if authorization and self.lock_out.count_failure(client, now_s):
+            if not authorization:
+                return TurnedAway(401)
+            pardoned = not decoy and gate.pardons(authorization)
+            if not pardoned and self.lock_out.count_failure(client, now_s):
                 structlog.get_logger().warning(events.SOURCE_LOCKED_OUT, source=client)
-            return TurnedAway(401)
+            unclear = pardoned or gate.is_blind or not all(one.is_readable() for one in others)
+            return TurnedAway(503, _BLIND_S) if unclear else TurnedAway(401)
         if not source.shared:
             self.lock_out.forgive(client)
         return Caller(token, source.address)

@@ -39,6 +39,8 @@ _HASH: Final = re.compile(r"sha256:[0-9a-f]{64}")
 _ID_DIGITS: Final = 8
 _TOKEN_MAX: Final = 1_024
 """Characters; Entra keeps 1 kB for all of its credentials, so no longer token can be in use."""
+_WRITING_S: Final = 5.0
+"""Seconds after its last modification for which a file may still be half written."""
 
 
 def make_token() -> str:
@@ -108,6 +110,10 @@ class TokenGate:
     _mistakes: tuple[str, ...] = field(default=(), init=False)
     """What is wrong with the file as it was read last."""
     _told: tuple[str, ...] = field(default=(), init=False)
+    _missing: tuple[tuple[KnownToken, float], ...] = field(default=(), init=False)
+    """What a moment ago stood in the file that was since written in place, and when that was modified."""
+    _modified_s: float = field(default=0.0, init=False)
+    _inode: int = field(default=0, init=False)
     _configured: tuple[KnownToken, ...] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -123,17 +129,28 @@ class TokenGate:
         Every hash is compared, in constant time each, so that the time says nothing about which one came near. What
         is wrong with the file is logged once, and shuts out nobody else: a stranger must not hear of it.
         """
-        scheme, _, token = authorization.strip().partition(" ")
-        token = token.strip()
-        if scheme.lower() != "bearer" or not token or len(token) > _TOKEN_MAX:
+        offered = _offered(authorization)
+        if offered is None:
             return None
-        offered = "sha256:" + hashlib.sha256(token.encode(errors="surrogateescape")).hexdigest()
         found = None
         for known in self._kept():
             if hmac.compare_digest(offered, known.hash) and known.is_valid(clock.now()):
                 found = known.id
         self._tell()
         return found
+
+    def pardons(self, authorization: str) -> bool:
+        """Return whether a token that was not recognised just now may be valid once the file is written to its end.
+
+        So it is for seconds only, and admits nobody: a token that was revoked does not live on.
+        """
+        if self.is_blind and _may_be_half_written(self._modified_s):
+            return True
+        offered, now = _offered(authorization) or "", clock.now()
+        return any(
+            hmac.compare_digest(offered, known.hash) and known.is_valid(now) and _may_be_half_written(modified_s)
+            for known, modified_s in self._missing
+        )
 
     def demand_readable(self) -> None:
         """Log what is wrong with the file; raises ConfigurationError where none of it can be read.
@@ -155,7 +172,7 @@ class TokenGate:
     def is_blind(self) -> bool:
         """Return whether nothing of the file made sense when it was needed last, so that a valid token is not known.
 
-        So it is for a moment, too, where somebody writes it in place.
+        So it is for a moment, too, where somebody writes it in place; whoever guesses must not profit from either.
         """
         return bool(self._mistakes) and not self._from_file
 
@@ -181,20 +198,37 @@ class TokenGate:
         """Return the tokens of the file; one that is not there admits nobody, and is no mistake."""
         if self.file is None:
             return ()
+        facts = None
         try:
             facts = os.stat(self.file)  # noqa: PTH116 - for each request: pathlib's takes twice as long
             seen = (facts.st_mtime_ns, facts.st_size, facts.st_ino)
             if seen != self._seen:
-                self._from_file, self._mistakes = _parse(self.file, read_small(self.file).decode().splitlines())
+                self._take(*_parse(self.file, read_small(self.file).decode().splitlines()), facts)
                 self._seen = seen
         except FileNotFoundError:
-            self._from_file, self._mistakes, self._seen = (), (), None
+            self._take((), (), None)
+            self._seen = None
         except (OSError, UnicodeDecodeError) as failure:
             reason = failure.strerror if isinstance(failure, OSError) else "it is no text"
             mend = "Let the account that runs the host read it."
-            self._from_file, self._seen = (), None
-            self._mistakes = (f"{self.file}: the tokens in it cannot be read ({reason}). {mend}",)
+            self._take((), (f"{self.file}: the tokens in it cannot be read ({reason}). {mend}",), facts)
+            self._seen = None
         return self._from_file
+
+    def _take(self, tokens: tuple[KnownToken, ...], mistakes: tuple[str, ...], facts: os.stat_result | None) -> None:
+        """Keep what was read, and for a moment what is missing of what was read before.
+
+        A file that was put in the place of another, as `token revoke` does, is whole: nothing is missing from it.
+        """
+        inode, self._modified_s = (facts.st_ino, facts.st_mtime) if facts is not None else (0, 0.0)
+        before = (*self._missing, *((known, self._modified_s) for known in self._from_file))
+        hashes = {known.hash for known in tokens}
+        self._missing = tuple(
+            (known, modified_s)
+            for known, modified_s in before
+            if inode == self._inode and known.hash not in hashes and _may_be_half_written(modified_s)
+        )
+        self._from_file, self._mistakes, self._inode = tokens, mistakes, inode
 
     def _tell(self) -> None:
         """Log what is wrong with the file, once."""
@@ -202,6 +236,20 @@ class TokenGate:
             self._told = self._mistakes
             for mistake in self._mistakes:
                 structlog.get_logger().error(events.TOKENS_UNREADABLE, reason=mistake)
+
+
+def _offered(authorization: str) -> str | None:
+    """Return the hash of the token that an Authorization header carries, or None where it carries none."""
+    scheme, _, token = authorization.strip().partition(" ")
+    token = token.strip()
+    if scheme.lower() != "bearer" or not token or len(token) > _TOKEN_MAX:
+        return None
+    return "sha256:" + hashlib.sha256(token.encode(errors="surrogateescape")).hexdigest()
+
+
+def _may_be_half_written(modified_s: float) -> bool:
+    """Return whether that was just now; a time to come, of a file server whose clock is ahead, is not for ever."""
+    return abs(clock.now().timestamp() - modified_s) < _WRITING_S
 
 
 def _parse(file: Path, lines: Iterable[str]) -> tuple[tuple[KnownToken, ...], tuple[str, ...]]:
