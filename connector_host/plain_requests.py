@@ -132,10 +132,11 @@ _LINES: Final = 128
 _UNPLAIN: Final = frozenset(
     {
         *(b"expect", b"keep-alive", b"proxy-authenticate", b"proxy-authorization", b"proxy-connection"),
-        *(b"te", b"trailer", b"transfer-encoding", b"upgrade"),
+        *(b"te", b"trailer", b"transfer-encoding", b"upgrade", b"sec-websocket-key1"),
     }
 )
-"""Headers that are about one hop only (RFC 9110 §7.6.1), but for `Connection`, and what is to be answered at once."""
+"""Headers that are about one hop only (RFC 9110 §7.6.1), but for `Connection`, what is to be answered at once, and what
+aiohttp refuses."""
 
 
 def _goes_on(said: Mapping[bytes, bytes]) -> bool:

@@ -117,20 +117,22 @@ class DirectHandler(FramedHandler):
         """Write the answer: in one piece where it is there as bytes."""
         if self._answering is None or not _is_whole(resp):
             return await super().finish_response(request, resp, start_time)
-        if self.transport is None:
+        if (transport := self.transport) is None:
             return resp, True
-        self.transport.write(_message(resp))
+        transport.write(_message(resp))
         if self._paused:
-            await self._taken()
-        return resp, self.transport is None
+            await self._drain_helper()
+        return resp, transport.is_closing()
 
-    async def _taken(self) -> None:
+    async def _drain_helper(self) -> None:
+        """Wait until the client has taken most of what was written; one that takes nothing is cut off."""
         try:
             async with asyncio.timeout(STALL_S):
-                await self._drain_helper()
-        except TimeoutError:
+                await super()._drain_helper()
+        except TimeoutError as silence:
             if self.transport is not None:
                 self.transport.abort()
+            raise ConnectionResetError(f"the client took nothing for {STALL_S:g} s") from silence
 
     def _process_keepalive(self) -> None:
         if self._answering is not None:

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from connector_host.observability.audit import Trail
 
 REDACTED: Final = "[redacted]"
+_MEANT_S: Final = 0.5
+"""Seconds in which it is found out for whom an export was that is given up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,10 +126,16 @@ class Audited:
         await self._connector.close()
 
     async def _meant(self, values: Values) -> str:
-        """Return the anchor that an export without an outcome would have given: whom to look for afterwards."""
+        """Return the anchor that an export without an outcome would have given: whom to look for afterwards.
+
+        An export that is given up does not wait for a database that says nothing, or its record would never be written.
+        """
+        task = asyncio.current_task()
+        limit_s = _MEANT_S if task is not None and task.cancelling() else None
         try:
-            meant = values.get((await self._connector.describe()).anchor)
-        except HostError:
+            async with asyncio.timeout(limit_s):
+                meant = values.get((await self._connector.describe()).anchor)
+        except (HostError, TimeoutError):
             return ""
         return "" if meant is None else str(meant)
 

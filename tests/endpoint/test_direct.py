@@ -174,6 +174,24 @@ async def test_a_client_that_takes_nothing_is_hung_up_on(tmp_path, monkeypatch, 
             assert 0 < len(read) < 9
 
 
+async def test_a_client_whose_connection_is_aiohttps_and_that_takes_nothing_is_hung_up_on(tmp_path, monkeypatch):
+    lost = asyncio.Event()
+    end = direct.DirectHandler.connection_lost
+    monkeypatch.setattr(direct, "STALL_S", 0.2)
+    monkeypatch.setattr(direct.DirectHandler, "connection_lost", lambda *them: (end(*them), lost.set()))
+    async with serve(tmp_path) as scim:
+        for number in range(100):
+            scim.run("INSERT INTO Employees (Login, FirstName, LastName) VALUES (?, 'A', ?)", str(number), "x" * 60_000)
+        async with connected(scim) as (_, writer):
+            writer.transport.pause_reading()
+            listing = written("GET", f"{USERS}?count=100")
+            writer.write(listing[:20])
+            await asyncio.sleep(0.1)
+            writer.write(listing[20:] + 9 * listing)  # the first of them are kept by the system and the loop
+            async with asyncio.timeout(10):
+                await lost.wait()
+
+
 async def test_a_connection_whose_answer_takes_long_is_not_idle(tmp_path, monkeypatch):
     monkeypatch.setattr(protocol, "IDLE_S", 0.1)
     async with serve(tmp_path) as scim:
