@@ -28,6 +28,7 @@ import msgspec
 
 from connector_host import clock
 from connector_host.errors import HostError
+from connector_host.own_threads import in_own_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -201,7 +202,7 @@ class Outcomes:
         """Finish what waits, and close the file."""
         self._over = True
         self._news.release()
-        await asyncio.to_thread(self._thread.join)
+        await in_own_thread(self._thread.join)
         self._connection.close()
 
     async def _order(self, work: _Work, *, durable: bool) -> Recorded | None:

@@ -29,6 +29,7 @@ import structlog
 from connector_host import clock
 from connector_host.errors import HostError
 from connector_host.observability import events
+from connector_host.own_threads import in_own_thread
 from connector_host.ownership import make_file
 
 if sys.platform == "win32":
@@ -154,7 +155,7 @@ class AuditTrail:
     async def close(self) -> None:
         """Write what waits, and close the file."""
         self._news.put(False)  # noqa: FBT003 - the only thing that it says
-        await asyncio.to_thread(self._thread.join)
+        await in_own_thread(self._thread.join)
         if self._file is not None:
             self._file.close()
         self._held.close()

@@ -11,15 +11,17 @@ import os
 import sys
 from typing import Final, NoReturn
 
+from connector_host.own_threads import any_running
+
 LEAVE_S: Final = 0.5
 
 
 async def threads_ended() -> bool:
-    """Return whether the threads of the event loop have ended, or did within a moment."""
+    """Return whether the threads of the event loop have ended, or did within a moment, and those beside it."""
     # Not cancelled where it takes too long: it would then wait for its own thread, which waits for all others.
     ending = asyncio.ensure_future(asyncio.get_running_loop().shutdown_default_executor())
     done, _ = await asyncio.wait({ending}, timeout=LEAVE_S)
-    return bool(done)
+    return bool(done) and not any_running()
 
 
 def leave(status: int) -> NoReturn:

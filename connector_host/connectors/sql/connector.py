@@ -43,6 +43,7 @@ from connector_host.deadlines import Deadlines
 from connector_host.errors import ConfigurationError
 from connector_host.observability import events
 from connector_host.observability.loads import Load
+from connector_host.own_threads import in_own_thread
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -173,8 +174,9 @@ class SqlConnector:
 
     async def close(self) -> None:
         """Finish the exports in hand, then let go of every connection."""
-        await asyncio.to_thread(self._writers.close)
-        await asyncio.to_thread(self._readers.close)
+        # For as long as the database lets it: in threads that nobody else needs.
+        await in_own_thread(self._writers.close)
+        await in_own_thread(self._readers.close)
         self._reading.dispose()
         self._writing.dispose()
 
