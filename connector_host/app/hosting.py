@@ -104,7 +104,7 @@ def host(  # noqa: PLR0913 - who closes it, what it is made from, and which of s
         door=Door(networks(settings.allow), kept.lock_out),
         wanted=lambda: reloading.configuration.connectors,
         certificate=lambda: watch.state,
-        exports_s=configuration.stop_max_s,
+        exports_s=lambda: reloading.stop_max_s,
     )
     application.middlewares.insert(0, measuring(metrics, served))
 

@@ -47,11 +47,17 @@ class Reloading:
     _started: Configuration = field(init=False)
     """What the host was started with: some of it stays in force until it is started again."""
     _versions: dict[str, Version] = field(init=False)
-    _retiring: set[asyncio.Task[None]] = field(default_factory=set, init=False)
+    _retiring: dict[asyncio.Task[None], Served] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         self._started = self.configuration
         self._versions = {name: version_of(self.configuration.connectors[name]) for name in self.served}
+
+    @property
+    def stop_max_s(self) -> float:
+        """How long stopping may take with what is in force now: every connector that may have an export in hand."""
+        served = (*self.served.values(), *self._retiring.values())
+        return self._started.host.stop_s + max((one.settings.statement_s for one in served), default=0.0)
 
     async def reload(self) -> Reloaded:
         """Read the file again, apply it, and return what came of it; the log says the same."""
@@ -86,15 +92,16 @@ class Reloading:
         for task in self._retiring:
             task.cancel()
         closing = {asyncio.create_task(one.connector.close()): one.name for one in self.served.values()}
-        closing |= dict.fromkeys(self._retiring, "exchanged by a reload")
+        closing |= {task: old.name for task, old in self._retiring.items()}
         if closing:
             await asyncio.wait(closing, timeout=CLOSE_S)
         for task, name in closing.items():
             if not task.done():
                 reason = "its database does not answer what is under way"
                 structlog.get_logger().warning(events.CONNECTOR_LEFT, connector=name, reason=reason)
-            elif not task.cancelled():
-                task.result()
+            elif not task.cancelled() and (failure := task.exception()) is not None:
+                reason = "closing it failed"
+                structlog.get_logger().warning(events.CONNECTOR_LEFT, connector=name, reason=reason, exc_info=failure)
 
     async def _apply(self, name: str, settings: SqlSettings) -> str | None:
         """Put one connector in its place, where it differs; return why not where the old one, if any, goes on."""
@@ -122,8 +129,8 @@ class Reloading:
 
     def _retire(self, old: Served) -> None:
         task = asyncio.create_task(_close_later(old))
-        self._retiring.add(task)
-        task.add_done_callback(self._retiring.discard)
+        self._retiring[task] = old
+        task.add_done_callback(self._retiring.pop)
 
 
 async def _close_later(old: Served) -> None:

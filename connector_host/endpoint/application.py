@@ -39,14 +39,14 @@ def make_application(  # noqa: PLR0913 - what the parts of one application are t
     door: Door | None = None,
     wanted: Callable[[], Collection[str]] = tuple,
     certificate: Callable[[], CertificateState] = CertificateState,
-    exports_s: float | None = None,
+    exports_s: Callable[[], float | None] = lambda: None,
 ) -> web.Application:
     """Return the application that serves these connectors, by name; it closes none of them.
 
     The mapping is looked at anew for each request, so connectors may be exchanged in it while they are served.
-    Stopping it waits for every export in hand, for `exports_s` at the most. Writes with an idempotency key are carried
-    out once where there is a record of outcomes. `wanted` names the connectors that should be served, so that
-    readiness tells of one that is not.
+    Stopping it waits for every export in hand, for what `exports_s` says then at the most. Writes with an idempotency
+    key are carried out once where there is a record of outcomes. `wanted` names the connectors that should be served,
+    so that readiness tells of one that is not.
     """
     proxies = tuple(trusted_proxies)
     largest = max((one.settings.limits.body_bytes for one in served.values()), default=0)
@@ -74,8 +74,8 @@ def make_application(  # noqa: PLR0913 - what the parts of one application are t
     return application
 
 
-async def _finish(exports: Exports, limit_s: float | None, _: web.Application) -> None:
-    await exports.finish(limit_s)
+async def _finish(exports: Exports, limit_s: Callable[[], float | None], _: web.Application) -> None:
+    await exports.finish(limit_s())
 
 
 def _patient(route: web.RouteDef) -> web.RouteDef:

@@ -8,7 +8,7 @@ from http.client import HTTPException
 import pytest
 
 from tests.app.test_oversight import PERSON, add, free_port, records
-from tests.app.test_reloading import figures
+from tests.app.test_reloading import figures, reload
 from tests.folders import Folder
 
 TABLE = """
@@ -71,12 +71,13 @@ def test_an_export_that_a_hanging_database_keeps_is_given_up_as_unknown(folder, 
         await_lines(host, "metrics.served", 1)
         await_lines(host, "connector.discovered", 2)
         assert host.ask("POST", "/Users", PERSON)[0] == 201
+        reload(host, folder.read("connector-host.toml").replace("statement_s = 1\n", "statement_s = 1.5\n"))
         with own_mariadb.hanging():
             write = pool.submit(asked, host, "POST", "/Users", PERSON | {"userName": "late"})
             wait_until(folder, "exports_in_hand", 1)
             assert host.stop() == 0
     assert write.result() == 504
-    assert [(line["exports"], line["after_s"]) for line in told(host, "exports.given_up")] == [(1, 1.5)]
+    assert [(line["exports"], line["after_s"]) for line in told(host, "exports.given_up")] == [(1, 2.0)]
     assert [(one["anchor"], one["outcome"]) for one in records(folder)][1:] == [("late", "InDoubt")]
     assert told(host, "connector.left")
 
