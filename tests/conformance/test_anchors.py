@@ -40,6 +40,8 @@ async def test_a_numbered_anchor_comes_back_from_the_creation(platform):
     assert (await connector.read(entry.anchor)).values["name"] == "x"
     second = await connector.export(Add({"name": "y"}))
     assert second.entry.anchor != entry.anchor
+    third = await connector.export(Add({"id": None, "name": "z"}))
+    assert third.entry.anchor not in {entry.anchor, second.entry.anchor}
     await connector.close()
 
 

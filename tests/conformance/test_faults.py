@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 import pytest
 from sqlalchemy import event
 
-from connector_host.connectors.contract import Add, Modify, Query
-from connector_host.connectors.errors import Busy, ConnectorError, InDoubt, Unavailable
+from connector_host.connectors.contract import Add, Delete, Modify, Query
+from connector_host.connectors.errors import Busy, ConnectorError, Immutable, InDoubt, Unavailable
 from connector_host.connectors.sql import engines
 from connector_host.errors import Level
 from tests.conformance.cutting import CuttingProxy
@@ -64,6 +64,18 @@ async def test_a_connection_lost_during_the_commit_is_in_doubt(employees, behind
     # Nothing is sent again: the row is there once, or not at all.
     assert employees.execute("""SELECT count(*) FROM "Employees" WHERE "Login" = 'anna'""")[0][0] in (0, 1)
     assert (await connector.export(Add({"Login": "after", "Name": "x"}))).written
+
+
+async def test_what_rests_on_a_commit_in_doubt_is_in_doubt_too(behind_proxy):
+    connector, proxy = behind_proxy
+    await connector.describe()
+    await connector.export(Add({"Login": "first", "Name": "x"}))
+    proxy.cut_after(b"COMMIT")
+    asked = Delete("first"), Modify("first", lambda _: {"Name": "y"}), Add({"Login": "other", "Shout": "y"})
+    gone, changed, wrong = await asyncio.gather(*map(connector.export, asked), return_exceptions=True)
+    assert isinstance(gone, InDoubt)
+    assert isinstance(changed, InDoubt), "whether there was nobody to change is not known either"
+    assert isinstance(wrong, Immutable)
 
 
 async def test_a_connection_lost_before_the_commit_is_tried_again_once(employees, behind_proxy):

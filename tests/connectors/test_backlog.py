@@ -18,8 +18,8 @@ from tests.servers import PASSWORD
 LIMIT_S = 10
 
 
-def job(name, *keys):
-    return Job(name, None, None, 0.0, "", keys)
+def job(name, *keys, apart=False):
+    return Job(name, None, None, 0.0, "", keys, apart)
 
 
 def names(group):
@@ -36,7 +36,7 @@ class Writer:
         self.thread.start()
 
     def _serve(self):
-        while group := self._backlog.take(self._seat, 8):
+        while group := self._backlog.take(self._seat, lambda: 8):
             with self.news:
                 self.groups.append(names(group))
                 self.news.notify_all()
@@ -76,8 +76,8 @@ def test_what_waits_when_the_backlog_is_closed_is_still_taken():
     backlog.put(job("a"), 8)
     backlog.close()
     seat = backlog.seat()
-    assert names(backlog.take(seat, 4)) == ["a"]
-    assert backlog.take(seat, 4) == []
+    assert names(backlog.take(seat, lambda: 4)) == ["a"]
+    assert backlog.take(seat, lambda: 4) == []
 
 
 def test_a_writer_waits_until_something_comes():
@@ -138,6 +138,43 @@ def test_exports_of_one_anchor_are_never_in_two_hands():
     assert ended(backlog, writers)
 
 
+def test_no_export_overtakes_one_of_its_anchor_that_has_to_wait():
+    backlog = Backlog()
+    first, second = backlog.seat(), backlog.seat()
+    said(backlog, job("add b", "creations", "b"))
+    assert names(backlog.take(first, lambda: 8)) == ["add b"]
+    said(backlog, job("add a", "creations", "a"), job("change a", "a"), job("change c", "c", apart=True))
+    assert names(backlog.take(second, lambda: 8)) == ["change c"]
+    assert names(backlog.take(first, lambda: 8)) == ["add a", "change a"]
+
+
+def test_what_goes_apart_is_in_no_group():
+    backlog = Backlog()
+    seat = backlog.seat()
+    said(backlog, job("a"), job("apart", "x", apart=True), job("after it", "x"), job("b"))
+    assert [names(backlog.take(seat, lambda: 8)) for _ in range(3)] == [["a", "b"], ["apart"], ["after it"]]
+
+
+def test_what_goes_apart_is_taken_by_all_writers_at_once(monkeypatch):
+    monkeypatch.setattr("connector_host.connectors.sql.backlog.HELP_S", 1_000)
+    backlog = Backlog()
+    writers = [Writer(backlog), Writer(backlog), Writer(backlog)]
+    said(backlog, *(job(number, apart=True) for number in range(4)))
+    assert sorted(any_took(writers, 3)) == [[0], [1], [2]]
+    assert ended(backlog, writers)
+    assert sorted(any_took(writers, 4)) == [[0], [1], [2], [3]]
+
+
+def test_what_is_given_back_comes_first_and_goes_apart():
+    backlog = Backlog()
+    seat = backlog.seat()
+    said(backlog, job("a1", "a"), job("b", "b"))
+    group = backlog.take(seat, lambda: 8)
+    said(backlog, job("a2", "a"), job("c", "c"))
+    backlog.give_back(group)
+    assert [names(backlog.take(seat, lambda: 8)) for _ in range(3)] == [["a1"], ["b"], ["a2", "c"]]
+
+
 def test_what_is_freed_by_the_last_one_at_work_is_taken_by_it():
     backlog = Backlog()
     writer = Writer(backlog)
@@ -163,7 +200,7 @@ def database(postgresql_server):
 async def connector(postgresql_server, database):
     url = f"postgresql://{postgresql_server.user}@{postgresql_server.host}:{postgresql_server.port}/{database}"
     opened = open_connector(
-        "HR", SqlSettings(database=url, password=PASSWORD, table="users", anchor="login", writers=4)
+        "HR", SqlSettings(database=url, password=PASSWORD, table="users", anchor="login", writers=4, statement_s=3)
     )
     await opened.describe()
     yield opened
@@ -181,6 +218,20 @@ async def test_what_came_in_one_turn_is_one_group_on_one_connection(connector, p
     with postgresql_server.connect(database) as connection:
         groups = connection.execute("SELECT count(DISTINCT xmin::text) FROM users WHERE login LIKE 'new%'").fetchone()
     assert groups == (1,)
+
+
+async def test_a_user_whom_somebody_locks_holds_up_no_others_of_the_same_turn_for_long(
+    connector, postgresql_server, database
+):
+    with postgresql_server.connect(database) as other:
+        other.execute("BEGIN")
+        other.execute("SELECT * FROM users WHERE login = 'old1' FOR UPDATE")
+        changes = [asyncio.create_task(connector.export(revised(f"old{number}", "y"))) for number in range(1, 41)]
+        done = await asyncio.gather(*changes[1:])
+        assert all(one.written for one in done)
+        assert not changes[0].done()
+        other.execute("ROLLBACK")
+    assert (await changes[0]).written
 
 
 async def test_a_user_whom_somebody_locks_holds_up_nobody_else(connector, postgresql_server, database):

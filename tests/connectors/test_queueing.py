@@ -45,10 +45,21 @@ def test_what_may_not_be_taken_yet_keeps_its_place():
     lanes = Lanes()
     for item in ("a1", "b1", "a2", "a1", "b2"):
         lanes.put(item, item[0], 100)
-    assert lanes.take(3, lambda item: item != "a1") == ["b1", "a2", "b2"]
+    assert lanes.take(3, lambda item: item != "a1") == ["a2", "b1", "b2"]
     assert len(lanes) == 2
     lanes.put("a3", "a", 100)
     assert lanes.take(8) == ["a1", "a1", "a3"]
+
+
+def test_a_lane_whose_first_item_may_not_go_loses_no_turn():
+    lanes = Lanes()
+    for item in ("a-held", "a-free", *(f"b{number}" for number in range(9))):
+        lanes.put(item, item[0], 100)
+    taken = [lanes.take(1, lambda item: not item.endswith("held")) for _ in range(3)]
+    assert taken == [["a-free"], ["b0"], ["b1"]]
+    assert lanes.take(1) == ["a-held"]
+    assert lanes.take(9, lambda _: False) == []
+    assert len(lanes) == 7
 
 
 def test_a_group_whose_statements_are_slow_is_halved_and_a_quick_full_one_doubles():
@@ -61,6 +72,9 @@ def test_a_group_whose_statements_are_slow_is_halved_and_a_quick_full_one_double
     assert size.limit == 100
     size.committed(100, work_s=0.1, commit_s=0.01)
     assert size.limit == GROUP_MAX
+    size.refused(8, too_slow=True)
+    size.committed(128, work_s=1.0, commit_s=0.01)
+    assert size.limit == 4, "a large group that began before is no reason for a larger one"
 
 
 def test_a_slow_commit_is_shared_by_as_many_as_before():

@@ -15,7 +15,7 @@ from sqlalchemy import QueuePool, event
 
 from connector_host import clock
 from connector_host.connectors import refusals
-from connector_host.connectors.contract import Add, Entry, Export, Exported, ObjectType, Page, Query, Rehearsal
+from connector_host.connectors.contract import Add, Entry, Export, Exported, ObjectType, Page, Query, Rehearsal, to_text
 from connector_host.connectors.errors import ConnectorError, Unavailable
 from connector_host.connectors.origins import current_origin
 from connector_host.connectors.patience import current_patience_s
@@ -140,7 +140,7 @@ class SqlConnector:
         promise: asyncio.Future[Exported] = loop.create_future()
         left_s = min(self._settings.limits.request_s, current_patience_s())
         deadline_s = clock.monotonic_s() + left_s * QUEUE_SHARE
-        job = Job(export, shape, promise, deadline_s, current_origin(), _keys(export, shape))
+        job = Job(export, shape, promise, deadline_s, current_origin(), _keys(export, shape), shape.goes_apart)
         self._writers.submit(job)
         try:
             done = await job.done(self._deadlines_of(loop))
@@ -316,7 +316,7 @@ def _keys(export: Export, shape: Shape) -> tuple[str, ...]:
     database's secret.
     """
     anchor = export.values.get(shape.object_type.anchor) if isinstance(export, Add) else export.anchor
-    own = () if anchor is None else (str(anchor).casefold(),)
+    own = () if anchor is None else (to_text(anchor).casefold(),)
     return (*own, CREATIONS) if isinstance(export, Add) and not shape.enforced else own
 
 

@@ -136,12 +136,13 @@ def creation(shape: Shape, values: Values) -> dict[str, object]:
     anchor, encoders = shape.object_type.anchor, shape.encoders
     parameters: dict[str, object] = {}
     for name, value in values.items():
-        encode = encoders.get(name)
-        if encode is None:
+        if value is None and name == anchor:
+            continue
+        if (encode := encoders.get(name)) is None:
             _refuse_to_write(shape, name)
-        elif value is not None:
+        if value is not None:
             parameters[name] = _encoded(name, encode, value)
-        elif name != anchor:
+        else:
             _demand_nullable(shape.columns[name])
             parameters[name] = None
     for name in shape.required:

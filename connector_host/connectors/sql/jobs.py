@@ -40,6 +40,8 @@ class Job:
     """For whom it is: each origin waits in a lane of its own."""
     keys: tuple[str, ...] = ()
     """What it may not share with an export in another writer's hand: its anchor, whatever its case."""
+    is_apart: bool = False
+    """Whether it goes with no other export: it may commit by itself, or was one of a group that met a lock."""
     _claim: threading.Lock = field(default_factory=threading.Lock, init=False)
     """Taken by the writer that begins with the export, or for good by whoever withdraws it before that."""
     is_begun: bool = field(default=False, init=False)

@@ -11,7 +11,7 @@ from collections import OrderedDict, deque
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 Item = TypeVar("Item")
 
@@ -50,22 +50,33 @@ class Lanes(Generic[Item]):
             queued.append(item)
             self._waiting += 1
 
+    def put_first(self, items: Sequence[tuple[str, Item]]) -> None:
+        """Let items with their lanes wait again, before all others of their lane and in this order."""
+        with self._lock:
+            for lane, item in reversed(items):
+                self._lanes.setdefault(lane, deque()).appendleft(item)
+            self._waiting += len(items)
+
     def take(self, most: int, may: Callable[[Item], bool] | None = None) -> list[Item]:
-        """Return what waits, but so many at the most; what may not be taken yet keeps its place."""
+        """Return what waits, but so many at the most; what may not be taken keeps its place, and its lane its turn."""
         taken: list[Item] = []
         kept: dict[str, deque[Item]] = {}
+        served: set[str] = set()
         with self._lock:
             while self._lanes and len(taken) < most:
                 lane, queued = self._lanes.popitem(last=False)
-                item = queued.popleft()
-                if may is None or may(item):
-                    taken.append(item)
-                else:
+                while queued:
+                    item = queued.popleft()
+                    if may is None or may(item):
+                        taken.append(item)
+                        served.add(lane)
+                        break
                     kept.setdefault(lane, deque()).append(item)
                 if queued:
                     self._lanes[lane] = queued
-            for lane, passed_over in kept.items():
+            for lane, passed_over in reversed(kept.items()):
                 passed_over.extend(self._lanes.pop(lane, ()))
                 self._lanes[lane] = passed_over
+                self._lanes.move_to_end(lane, last=lane in served)
             self._waiting -= len(taken)
         return taken

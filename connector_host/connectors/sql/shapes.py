@@ -107,6 +107,11 @@ class Shape:
         return self.dialect.name == "mysql" and any(script.calls for script in self.scripts.values())
 
     @cached_property
+    def goes_apart(self) -> bool:
+        """Return whether each export needs a transaction of its own."""
+        return self.may_commit or not self.dialect.savepoints
+
+    @cached_property
     def statements(self) -> Statements:
         """Return the statements that were built for this shape."""
         return Statements()

@@ -36,7 +36,7 @@ class GroupSize:
         with self._lock:
             self._per_second += (rate - self._per_second) * (SMOOTHING if self._per_second else 1.0)
             if count > 1 and work_s > max(WORK_S, COMMITS * commit_s):
-                self.limit = max(1, count // 2)
+                self.limit = min(self.limit, max(1, count // 2))
             elif count >= self.limit:
                 self.limit = min(GROUP_MAX, self.limit * 2)
 

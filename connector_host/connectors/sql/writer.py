@@ -20,7 +20,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from connector_host import clock
 from connector_host.connectors.contract import Exported
-from connector_host.connectors.errors import InDoubt
+from connector_host.connectors.errors import Busy, Immutable, InDoubt, InvalidValue
 from connector_host.connectors.sql import guarding
 from connector_host.connectors.sql.bulk import Disagreement
 from connector_host.connectors.sql.engines import discard
@@ -79,6 +79,10 @@ class _Undone(Exception):
         self.failure = failure
 
 
+class _Disbanded(Exception):
+    """Somebody's lock held up a group, nothing of which is left: each of its exports goes by itself from now on."""
+
+
 class Writer:
     """One thread with one connection."""
 
@@ -112,7 +116,7 @@ class Writer:
     # ── the thread ────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _serve(self, seat: Seat) -> None:
-        while group := self._backlog.take(seat, min(self._size.limit, self._pace.group_max or GROUP_MAX)):
+        while group := self._backlog.take(seat, self._most):
             outcomes: Outcomes = {}
             if self._pace.group_max is not None:
                 # Those for whom nobody waits any more take none of it.
@@ -129,12 +133,20 @@ class Writer:
             deliver(outcomes)
         self._disconnect()
 
+    def _most(self) -> int:
+        return min(self._size.limit, self._pace.group_max or GROUP_MAX)
+
     def _run(self, group: list[Job]) -> Outcomes:
         """Run a group together; what the database undoes as a whole is run again one by one."""
-        if len(group) > 1 and any(job.shape.may_commit or not job.shape.dialect.savepoints for job in group):
+        if len(group) > 1 and any(job.shape.goes_apart for job in group):
             return self._each_alone(group)
         try:
             return self._transact_or_reconnect(group)
+        except _Disbanded:
+            for job in group:
+                job.put_back()
+            self._backlog.give_back(group)
+            return {}
         except _Undone as undone:
             happened = undone.failure.happened
             if happened is Happened.DEADLOCK or (happened in OF_ONE_EXPORT and len(group) > 1):
@@ -202,6 +214,8 @@ class Writer:
             self._roll_back()
             if len(group) == 1:
                 return {group[0]: to_error(failure, group[0].shape.facts)}
+            if failure.happened is Happened.LOCKED and self._backlog.has_others:
+                raise _Disbanded from error
             refused = True
             self._size.refused(len(group), too_slow=failure.happened is Happened.TIME_LIMIT)
             outcomes = self._one_by_one(group)
@@ -300,7 +314,7 @@ class Writer:
                 raise _Undone(failure) from error
             self._disconnect()
             doubt = InDoubt(_IN_DOUBT[failure.happened])
-            return {job: doubt if isinstance(outcome, Exported) else outcome for job, outcome in outcomes.items()}
+            return {job: outcome if isinstance(outcome, _CERTAIN) else doubt for job, outcome in outcomes.items()}
         self._let_go()
         return outcomes
 
@@ -333,6 +347,8 @@ class Writer:
             discard(connection)
 
 
+_CERTAIN = (Busy, InvalidValue, Immutable)
+"""What holds whatever became of a commit; that a user is there or is not may rest on another export of the group."""
 _IN_DOUBT = {
     Happened.CONNECTION: "The connection was lost during the commit: the change may or may not have been made.",
     Happened.TIME_LIMIT: "The commit took longer than the time limit: the change may or may not have been made.",
