@@ -26,12 +26,14 @@ class Workers:
     def begin(self, work: Coroutine[object, object, None], done: Callable[[], None]) -> Worker:
         """Have this done by a worker, and `done` called once it is, however it ended, even where it never began.
 
-        Until then the worker may be cancelled; afterwards it is somebody else's.
+        Until then the worker may be cancelled; afterwards it is somebody else's. Where `done` itself fails, the loop's
+        exception handler hears of it, and nobody else.
         """
-        if self._idle:
+        while self._idle:
             worker = self._idle.pop()
-            worker.take(work, done)
-            return worker
+            if not worker.task.done():
+                worker.take(work, done)
+                return worker
         worker = Worker(work, done, self._idle)
         worker.task = task = asyncio.create_task(worker.run())
         self._tasks.add(task)
@@ -58,7 +60,7 @@ class Worker:
 
     def __init__(self, work: Coroutine[object, object, None], done: Callable[[], None], idle: list[Worker]) -> None:
         self._work: Coroutine[object, object, None] | None = work
-        self._done = done
+        self._done: Callable[[], None] | None = done
         self._idle = idle
         self._news: asyncio.Future[None] | None = None
         """What it waits for while it has nothing to do."""
@@ -80,11 +82,11 @@ class Worker:
             self._work = None
             if len(self._idle) >= IDLE or self.task.cancelling():
                 # Whoever was told to end and went on is not to meet another's work.
-                self._done()
+                self._tell()
                 return
             self._news = asyncio.get_running_loop().create_future()
             self._idle.append(self)
-            self._done()
+            self._tell()
             await self._news
 
     def end(self, _: asyncio.Task[None]) -> None:
@@ -92,4 +94,15 @@ class Worker:
         if self._work is not None:
             self._work.close()
             self._work = None
-            self._done()
+            self._tell()
+
+    def _tell(self) -> None:
+        """Say that the work is over, and keep nothing that belongs to it."""
+        done, self._done = self._done, None
+        try:
+            if done is not None:
+                done()
+        except Exception as failure:  # noqa: BLE001 - what comes next is others' work, which is not to wait for ever
+            self.task.get_loop().call_exception_handler(
+                {"message": "What follows on a piece of work failed.", "exception": failure, "task": self.task}
+            )

@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
+from aiohttp.streams import EMPTY_PAYLOAD
 from aiohttp.web_protocol import _ErrInfo
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
@@ -49,7 +50,12 @@ class FramedHandler(web.RequestHandler):
 
     def data_received(self, data: bytes) -> None:
         """Take what came; where it spoils a body that somebody waits for, they hear of it at once."""
-        super().data_received(data)
+        try:
+            super().data_received(data)
+        except Exception as failure:  # noqa: BLE001 - of some targets yarl makes no URL, and no error that aiohttp expects
+            self._messages.append((_ErrInfo(status=400, exc=failure, message=""), EMPTY_PAYLOAD))
+            if self._waiter is not None and not self._waiter.done():
+                self._waiter.set_result(None)
         if self._is_spoiled() and not self._tell():
             # aiohttp begins with a request one turn of the loop after it has taken it up, and knows of it only then.
             self._loop.call_soon(self._tell)

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 BATCH_BYTES: Final = 131_072
-"""About how much leaves in one WebSocket message: on a thin line, a longer one looks like silence until it is whole."""
+"""How much leaves in one WebSocket message, unless one piece alone is longer: a head and a body may be, by a little.
+On a thin line, a longer message looks like silence until it is whole."""
 
 REPLY_BYTES: Final = 4_194_304
 """Replies that may wait; far above what an end that reads leaves waiting. No credit bounds them, so whoever asks for
@@ -73,7 +74,7 @@ class Outbox:
             self._reply_bytes += HEADER.size + length
 
     def take(self) -> bytes:
-        """Return frames that wait, as one message of about BATCH_BYTES at the most; empty where none waits."""
+        """Return frames that wait, as one message of BATCH_BYTES or of one piece at the most; empty where none is."""
         if self.waiting_bytes <= BATCH_BYTES:
             message = b"".join(self._frames)
             self._frames.clear()
@@ -86,7 +87,7 @@ class Outbox:
 
     def _batch(self) -> Iterator[bytes]:
         size_bytes = 0
-        while self._frames and size_bytes < BATCH_BYTES:
+        while self._frames and (not size_bytes or size_bytes + len(self._frames[0]) <= BATCH_BYTES):
             frame = self._frames.popleft()
             size_bytes += len(frame)
             kind, _, stream, length = HEADER.unpack_from(frame)

@@ -131,7 +131,7 @@ class _Protocol(FramedHandler):
         """None once aiohttp has the connection."""
         self._workers = workers
         self._asked: Whole | None = None
-        """The last request that came whole."""
+        """The request under way, where it came whole; kept no longer, since a token is in it."""
         self._answering: Worker | None = None
         self._answered: asyncio.Future[None] | None = None
         """What a stop waits for while a request is answered."""
@@ -283,7 +283,7 @@ class _Protocol(FramedHandler):
 
     def _go_on(self) -> None:
         """Wait for the next request, or take the one that came in the meantime."""
-        self._answering = None
+        self._answering = self._asked = None
         if self._answered is not None and not self._answered.done():
             self._answered.set_result(None)
         if self._force_close or self._close:
@@ -294,7 +294,12 @@ class _Protocol(FramedHandler):
         if data := self._aside:
             self._aside = b""
             self._resume_reading_for_buffer()
-            self.data_received(data)
+            try:
+                self.data_received(data)
+            except Exception:
+                # As the loop does with what it hands over itself.
+                self.transport.abort()
+                raise
 
     def _process_keepalive(self) -> None:
         if self._answering is not None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 
 import pytest
 
@@ -137,3 +139,36 @@ async def test_a_stop_cancels_what_is_under_way_and_waits_for_it(pieces):
     assert all(task.done() for task in pieces.tasks.values())
     pieces.begin("late", at_once)
     await pieces.until_ended(4)
+
+
+async def test_what_fails_after_a_piece_fails_no_other_one(pieces):
+    told = asyncio.Queue()
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.put_nowait(context["exception"]))
+    failure = ValueError("afterwards")
+
+    def fail():
+        raise failure
+
+    for _ in range(3):
+        pieces.workers.begin(at_once(), fail)
+    async with asyncio.timeout(10):
+        assert [await told.get() for _ in range(3)] == [failure] * 3
+    for name in "abc":
+        pieces.begin(name, at_once)
+    await pieces.until_ended(3)
+    assert pieces.ended == ["a", "b", "c"]
+
+
+async def test_an_idle_worker_keeps_nothing_of_its_last_piece(pieces):
+    class Kept:
+        def end(self):
+            pieces.ended.append("kept")
+            pieces.news.set()
+
+    kept = Kept()
+    gone = weakref.ref(kept)
+    pieces.workers.begin(at_once(), kept.end)
+    await pieces.until_ended(1)
+    del kept
+    gc.collect()
+    assert gone() is None

@@ -15,6 +15,7 @@ from aiohttp import web
 from agent import events, logs
 from agent.logs import _Console, _Json
 from agent.relay.connections import Connections
+from agent.relay.delivery import PassedOn
 from agent.relay.protocol import Server
 from agent.settings import LimitSettings
 from connector_host.reading import BUFFER_BYTES
@@ -37,6 +38,7 @@ UNREADABLE = {
     "a method of signs": f"G@T{SECRET} {TARGET} HTTP/1.1\r\nHost: localhost\r\n\r\n",
     "letters outside of ASCII": f"GET {TARGET}?filter={SECRET}é HTTP/1.1\r\nHost: localhost\r\n\r\n",
     "no version": f"GET {TARGET} {SECRET}\r\n\r\n",
+    "no address": f"GET http://[::1]:8@/ HTTP/1.1\r\nHost: localhost\r\nX: {SECRET}\r\n\r\n",
     "a NUL": f"GET {TARGET} HTTP/1.1\r\nHost: localhost\r\nX: {SECRET}\0\r\n\r\n",
 }
 
@@ -391,3 +393,36 @@ async def test_whether_the_relay_lives_may_be_asked_by_an_absolute_target(chain,
     async with connected(papers, chain.port) as (reader, writer):
         writer.write(b"GET https://localhost/healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         assert (await reader.read()).endswith(b"ok\n")
+
+
+@pytest.mark.parametrize("behind", [UNREADABLE["no address"], UNREADABLE["no method"]], ids=["no address", "no method"])
+async def test_who_sends_no_http_behind_a_request_under_way_harms_nobody_else(behind):
+    begun, go_on = asyncio.Queue(), asyncio.Event()
+
+    async def slow(asked, client):
+        begun.put_nowait(asked.head.target)
+        await go_on.wait()
+        return PassedOn(200, b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", keep_alive=True)
+
+    server = Server(lambda _: None, LimitSettings(), slow)
+    listening = await asyncio.get_running_loop().create_server(lambda: server.protocol(lambda: None), "127.0.0.1", 0)
+    port = listening.sockets[0].getsockname()[1]
+    plain = b"GET /t/acme/x HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    async with asyncio.timeout(10):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(plain)
+        await begun.get()
+        writer.write(behind.encode())
+        await asyncio.sleep(0.1)  # it is read, and set aside
+        go_on.set()
+        answers = await reader.read()
+        assert answers.count(b"HTTP/1.1 200") == 1
+        assert b"HTTP/1.1 400" in answers
+        for _ in range(3):
+            reader_of_other, other = await asyncio.open_connection("127.0.0.1", port)
+            other.write(plain)
+            assert (await reader_of_other.readexactly(15)) == b"HTTP/1.1 200 OK"
+            other.close()
+    writer.close()
+    listening.close()
+    await server.shutdown(1)
