@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from aiohttp import web
 from aiohttp.streams import EMPTY_PAYLOAD
@@ -12,11 +13,18 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
 if TYPE_CHECKING:
-    import asyncio
+    from collections.abc import Awaitable, Callable
 
     from aiohttp.abc import AbstractStreamWriter
     from aiohttp.http_parser import RawRequestMessage
     from aiohttp.streams import StreamReader
+
+
+class Answering(Protocol):
+    """A task, or what stands for one."""
+
+    def cancel(self) -> object:
+        """End it."""
 
 
 class FramedHandler(web.RequestHandler):
@@ -28,11 +36,13 @@ class FramedHandler(web.RequestHandler):
     path, and forget its port.
     """
 
-    __slots__ = ("_make",)
+    __slots__ = ("_answering", "_make")
 
     def __init__(self, manager: web.Server, *, loop: asyncio.AbstractEventLoop, **settings: object) -> None:
         """Take what aiohttp's own takes."""
         super().__init__(manager, loop=loop, **settings)  # type: ignore[arg-type] # aiohttp's own, passed on
+        self._answering: Answering | None = None
+        """What answers a request past aiohttp, while one is under way."""
         self._make = manager.request_factory
         self._request_factory = self._made
 
@@ -59,6 +69,41 @@ class FramedHandler(web.RequestHandler):
         if self._is_spoiled() and not self._tell():
             # aiohttp begins with a request one turn of the loop after it has taken it up, and knows of it only then.
             self._loop.call_soon(self._tell)
+
+    async def _answer_past(self, answer: Callable[[], Awaitable[bool]]) -> None:
+        """Answer a request past aiohttp; the connection ends where that says so, or fails as aiohttp's own would."""
+        try:
+            stays = await answer()
+        except ConnectionError:
+            stays = False
+        except asyncio.CancelledError:
+            self.force_close()
+            raise
+        except Exception as failure:  # noqa: BLE001 - as in aiohttp
+            self.log_exception("Unhandled exception", exc_info=failure)
+            stays = False
+        if not stays:
+            self.force_close()
+
+    async def _drain_within(self, limit_s: float) -> None:
+        """Wait until the client has taken most of what was written; one that takes nothing for so long is cut off."""
+        try:
+            async with asyncio.timeout(limit_s):
+                await super()._drain_helper()
+        except TimeoutError as silence:
+            detail = f"the client took nothing for {limit_s:g} s"
+            self._hear_of_stall(detail)
+            if self.transport is not None:
+                self.transport.abort()
+            raise ConnectionResetError(detail) from silence
+
+    def _hear_of_stall(self, detail: str) -> None:
+        """Hear why the connection is about to be cut off."""
+
+    def _process_keepalive(self) -> None:
+        if self._answering is not None:
+            self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
+        super()._process_keepalive()
 
     def _is_spoiled(self) -> bool:
         return bool(self._messages) and isinstance(self._messages[-1][0], _ErrInfo)

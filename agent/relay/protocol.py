@@ -26,7 +26,6 @@ from connector_host.reading import Buffered, Reading
 
 if TYPE_CHECKING:
     from agent.settings import LimitSettings
-    from agent.workers import Worker
 
 _MALFORMED: Final = 400
 _BUFFER_BYTES: Final = 65_536
@@ -104,7 +103,6 @@ class _Protocol(FramedHandler):
 
     __slots__ = (
         "_answered",
-        "_answering",
         "_aside",
         "_asked",
         "_dropped",
@@ -132,7 +130,6 @@ class _Protocol(FramedHandler):
         self._workers = workers
         self._asked: Whole | None = None
         """The request under way, where it came whole; kept no longer, since a token is in it."""
-        self._answering: Worker | None = None
         self._answered: asyncio.Future[None] | None = None
         """What a stop waits for while a request is answered."""
         self._aside = b""
@@ -185,7 +182,8 @@ class _Protocol(FramedHandler):
             self._set_aside(data)
         elif (found := self._reader.read(data)) is not None:
             self._asked = found
-            self._answering = self._workers.begin(self._answer(found, self._serve_whole), self._go_on)
+            answer = partial(self._answer, found, self._serve_whole)
+            self._answering = self._workers.begin(self._answer_past(answer), self._go_on)
         else:
             self._serve_whole = None
             super().data_received(data)
@@ -236,25 +234,15 @@ class _Protocol(FramedHandler):
 
     # ── answering ─────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _answer(self, asked: Whole, serve: ServeWhole) -> None:
+    async def _answer(self, asked: Whole, serve: ServeWhole) -> bool:
+        """Return whether the connection stays after the answer."""
         client = WholeClient(asked.head, self, self._loop)
         try:
-            try:
-                response = await serve(asked, client)
-            except Exception as failure:  # noqa: BLE001 - as in aiohttp: whatever it was, the client hears of it
-                response = self.handle_error(client.request(), 500, failure)
-            await self._write(client, response)
-        except ConnectionError:
-            self.force_close()
-        except asyncio.CancelledError:
-            self.force_close()
-            raise
-        except Exception as failure:  # noqa: BLE001 - as in aiohttp
-            self.log_exception("Unhandled exception", exc_info=failure)
-            self.force_close()
-        else:
-            if not response.keep_alive:
-                self.force_close()
+            response = await serve(asked, client)
+        except Exception as failure:  # noqa: BLE001 - as in aiohttp: whatever it was, the client hears of it
+            response = self.handle_error(client.request(), 500, failure)
+        await self._write(client, response)
+        return bool(response.keep_alive)
 
     async def _write(self, client: WholeClient, response: Response) -> None:
         if not isinstance(response, PassedOn):
@@ -270,16 +258,10 @@ class _Protocol(FramedHandler):
             # A link finds out by its heartbeat.
             await super()._drain_helper()
             return
-        limit_s = self._limits.request_s
-        try:
-            async with asyncio.timeout(limit_s):
-                await super()._drain_helper()
-        except TimeoutError as silence:
-            detail = f"the client took nothing for {limit_s:g} s"
-            logs.event(events.REQUEST_TRUNCATED, level=logging.WARNING, peer=self._peer, detail=detail)
-            if self.transport is not None:
-                self.transport.abort()
-            raise ConnectionResetError(detail) from silence
+        await self._drain_within(self._limits.request_s)
+
+    def _hear_of_stall(self, detail: str) -> None:
+        logs.event(events.REQUEST_TRUNCATED, level=logging.WARNING, peer=self._peer, detail=detail)
 
     def _go_on(self) -> None:
         """Wait for the next request, or take the one that came in the meantime."""
@@ -300,11 +282,6 @@ class _Protocol(FramedHandler):
                 # As the loop does with what it hands over itself.
                 self.transport.abort()
                 raise
-
-    def _process_keepalive(self) -> None:
-        if self._answering is not None:
-            self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
-        super()._process_keepalive()
 
     def handle_error(
         self,

@@ -7,7 +7,7 @@ aiohttp's until it ends.
 
 from __future__ import annotations
 
-import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, Final, TypeGuard, cast
 
 from aiohttp import HttpVersion11, web
@@ -22,6 +22,8 @@ from connector_host.framing import FramedHandler
 from connector_host.plain_requests import read_plain, text_of
 
 if TYPE_CHECKING:
+    import asyncio
+
     from aiohttp.web_protocol import _RequestHandler
 
     from connector_host.plain_requests import Plain
@@ -36,12 +38,11 @@ _CODED: Final = b"content-encoding"
 class DirectHandler(FramedHandler):
     """One connection."""
 
-    __slots__ = ("_answering", "_aside", "_is_direct")
+    __slots__ = ("_aside", "_is_direct")
 
     def __init__(self, manager: web.Server, *, loop: asyncio.AbstractEventLoop, **settings: object) -> None:
         """Take what aiohttp's own takes."""
         super().__init__(manager, loop=loop, **settings)
-        self._answering: asyncio.Task[None] | None = None
         self._aside = b""
         """What came before the last request was answered."""
         self._is_direct = True
@@ -85,23 +86,18 @@ class DirectHandler(FramedHandler):
         return request
 
     async def _answer(self, request: web.BaseRequest, handler: _RequestHandler) -> None:
-        try:
-            response, is_lost = await self._handle_request(request, None, handler)
-        except ConnectionError:
-            self.force_close()
-        except asyncio.CancelledError:
-            self.force_close()
-            raise
-        except Exception as failure:  # noqa: BLE001 - as in aiohttp
-            self.log_exception("Unhandled exception", exc_info=failure)
-            self.force_close()
-        else:
-            self._go_on(stays=not is_lost and response.keep_alive is not False)
+        await self._answer_past(partial(self._handled, request, handler))
+        self._go_on()
 
-    def _go_on(self, *, stays: bool) -> None:
+    async def _handled(self, request: web.BaseRequest, handler: _RequestHandler) -> bool:
+        """Return whether the connection stays after the answer."""
+        response, is_lost = await self._handle_request(request, None, handler)
+        return not is_lost and response.keep_alive is not False
+
+    def _go_on(self) -> None:
         """Wait for the next request, or take the one that came in the meantime."""
         self._answering = None
-        if self._force_close or self._close or not stays:
+        if self._force_close or self._close:
             self.force_close()
         if self.transport is None:
             return
@@ -125,19 +121,7 @@ class DirectHandler(FramedHandler):
         return resp, transport.is_closing()
 
     async def _drain_helper(self) -> None:
-        """Wait until the client has taken most of what was written; one that takes nothing is cut off."""
-        try:
-            async with asyncio.timeout(STALL_S):
-                await super()._drain_helper()
-        except TimeoutError as silence:
-            if self.transport is not None:
-                self.transport.abort()
-            raise ConnectionResetError(f"the client took nothing for {STALL_S:g} s") from silence
-
-    def _process_keepalive(self) -> None:
-        if self._answering is not None:
-            self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
-        super()._process_keepalive()
+        await self._drain_within(STALL_S)
 
     async def shutdown(self, timeout: float | None = 15.0) -> None:  # noqa: ASYNC109 - aiohttp's own signature
         """Let the request in hand end, for so long at the most, and hang up."""
