@@ -138,8 +138,6 @@ class Writer:
 
     def _run(self, group: list[Job]) -> Outcomes:
         """Run a group together; what the database undoes as a whole is run again one by one."""
-        if len(group) > 1 and any(job.shape.goes_apart for job in group):
-            return self._each_alone(group)
         try:
             return self._transact_or_reconnect(group)
         except _Disbanded:
