@@ -17,6 +17,8 @@ from connector_host.clock import now
 EVERY_S: Final = 2.0
 STALE_S: Final = 10.0
 """A file that is older was left by a program that does not run any more, or hangs."""
+SOON_DAYS: Final = 60
+"""An end that is nearer than that is told."""
 
 
 class LinkStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,6 +60,8 @@ class RelayStatus(msgspec.Struct, frozen=True, kw_only=True):
     version: str
     url: str
     certificate_days: int
+    authority_days: int | None = None
+    """Until the authority for agents ends, and every agent's certificate with it."""
     links: list[LinkStatus]
     under_way: dict[str, int]
     """Requests under way, by tenant."""
@@ -130,6 +134,10 @@ def words(status: RelayStatus | AgentStatus, now_s: float) -> str:
     if isinstance(status, RelayStatus):
         days = status.certificate_days
         head = [f"Relay {status.version} at {status.url}, certificate good for {days} days."]
+        if status.authority_days is not None and status.authority_days <= SOON_DAYS:
+            left = status.authority_days
+            how = f"good for {left} days" if left >= 0 else "has expired"
+            head.append(f"Authority for agents {how}: replace it, see docs/relay.md.")
         tail = [f"Tenant {name}: {count} under way." for name, count in status.under_way.items() if count]
         tail += _other_nodes(status, now_s)
     else:

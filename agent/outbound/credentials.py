@@ -96,11 +96,12 @@ def load(state: Path) -> Identity | None:
     name = name_in(identity.certificate)
     if name is None or not isinstance(identity.key, ec.EllipticCurvePrivateKey):
         raise ConfigurationError(f"agent.state: {file} is not what `provisioning-agent enroll` wrote; enrol anew.")
-    end = identity.certificate.not_valid_after_utc
-    if end < now():
+    end, moment = identity.certificate.not_valid_after_utc, now()
+    if end < moment:
         raise ConfigurationError(
-            f"the agent's certificate expired on {end:%Y-%m-%d %H:%M} UTC: ask the relay's administrator for a token, "
-            "and run `provisioning-agent enroll`"
+            f"the agent's certificate expired on {end:%Y-%m-%d %H:%M} UTC, and this machine's clock says "
+            f"{moment:%Y-%m-%d %H:%M} UTC: set the clock where it is wrong, else ask the relay's administrator for a "
+            "token, and run `provisioning-agent enroll`"
         )
     return Identity(identity.certificate, name, file, identity.key)
 

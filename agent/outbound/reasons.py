@@ -23,8 +23,14 @@ _NO_TLS: Final = (
 )
 
 
-def reason_of(failure: Exception, limit_s: float) -> str:
-    """Return why no connection to the relay came about within the limit."""
+_UNHEARD: Final = (
+    "; a relay does so where it does not know this agent's certificate, because it has another authority than the one "
+    "that issued it, or another time: enrol anew then"
+)
+
+
+def reason_of(failure: Exception, limit_s: float, *, certified: bool = False) -> str:
+    """Return why no connection to the relay came about within the limit; `certified` where a certificate was shown."""
     match failure:
         case aiohttp.WSServerHandshakeError(status=status):
             reason = _STATUS_WORDS.get(status, f"the relay answered {status}")
@@ -40,6 +46,7 @@ def reason_of(failure: Exception, limit_s: float) -> str:
             reason = f"the relay cannot be reached: {_of_the_system(fault) or _NO_TLS}"
         case aiohttp.ServerDisconnectedError():
             reason = "the connection was ended without an answer, by the relay or by a proxy on the way"
+            reason += _UNHEARD if certified else ""
         case aiohttp.ClientResponseError():
             # aiohttp's own words repeat what came.
             reason = "what answers is no HTTP: check agent.relay, and the proxy on the way"

@@ -129,6 +129,10 @@ class Admission:
             if moment >= end + _LINGER:
                 link.cut(_EXPIRED)
 
+    def turn_away(self, peer: str, doubt: str) -> None:
+        """Tell of a client whose certificate is not believed: TLS ends then, and it hears no more than that."""
+        self._refused(peer, f"its certificate is not of this relay's authority, or over ({doubt}): enrol it anew")
+
     def _refused(self, peer: str | None, reason: str, tenant: str | None = None) -> None:
         logs.event(events.LINK_REFUSED, level=logging.WARNING, tenant=tenant, peer=peer, reason=reason)
         self.last_error = dated(f"an agent at {peer} was not let in: {reason}")

@@ -38,6 +38,10 @@ class _TokenRefused(AgentError):
     """Nobody may enrol with this token."""
 
 
+class _AuthorityOver(AgentError):
+    """Nobody may enrol any more: a certificate would be over before it is issued."""
+
+
 @dataclass(frozen=True, slots=True)
 class Enrolment:
     """Issues certificates to agents, and remembers to whom."""
@@ -63,6 +67,8 @@ class Enrolment:
             return _refuse(403, str(refused), request.remote, tenant)
         except RequestRefused as refused:
             return _refuse(400, str(refused), request.remote, tenant)
+        except _AuthorityOver as over:
+            return _refuse(503, str(over), request.remote, tenant)
         except StoreUnavailable as failure:
             detail = "The relay's store cannot be asked just now: try again later."
             return _refuse(503, detail, request.remote, tenant, reason=str(failure))
@@ -71,6 +77,8 @@ class Enrolment:
         moment = now()
         if not wanted.name.isprintable() or not 0 < len(wanted.name) <= NAME_CHARS:
             raise RequestRefused(f"agent.name: an agent has a name of 1 to {NAME_CHARS} printable characters.")
+        if moment >= self.authority.certificate.not_valid_after_utc:
+            raise _AuthorityOver("The relay's authority for agents has expired: its administrator must replace it.")
         # The token is spent before anything is issued: one that was overheard and raced is worth one agent, not two.
         spent = await asyncio.to_thread(self.store.use_enrolment, wanted.tenant, wanted.token, int(moment.timestamp()))
         if not spent:

@@ -10,6 +10,7 @@ import asyncio
 import errno
 import logging
 import socket
+import ssl
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -21,7 +22,6 @@ from agent.relay.sni import HELLO_BYTES, Incomplete, NameReader
 from connector_host.networks import spelled
 
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import Awaitable, Callable, Mapping
 
     from agent.relay.connections import Connections
@@ -49,6 +49,8 @@ class Doors:
     """Host name, lower-case, to the tenant whose host gets the connection as it is."""
     carry: Callable[[str, str, asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
     """Carries one connection of a tenant, asked for by a name, until it ends."""
+    turn_away: Callable[[str, str], None]
+    """Hears of whom shows a certificate that is not believed: its address, and why."""
 
 
 _MAY_PASS: Final = frozenset({errno.EADDRINUSE, errno.EADDRNOTAVAIL})
@@ -103,15 +105,16 @@ class Port:
                 logs.event(events.ACCEPT_FAILED, level=logging.WARNING, reason=str(failure))
                 await asyncio.sleep(_AGAIN_S)
                 continue
-            leave = self._doors.connections.admit(spelled(str(peer[0])))
+            address = spelled(str(peer[0]))
+            leave = self._doors.connections.admit(address)
             if leave is None:
                 connection.close()
                 continue
-            task = asyncio.create_task(self._take(connection, leave))
+            task = asyncio.create_task(self._take(connection, address, leave))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
-    async def _take(self, connection: socket.socket, leave: Callable[[], None]) -> None:
+    async def _take(self, connection: socket.socket, peer: str, leave: Callable[[], None]) -> None:
         """Hand the connection to whom it is for, and give its place back when it ends."""
         with ExitStack() as held:
             held.callback(leave)
@@ -126,6 +129,9 @@ class Port:
                     held.pop_all()
                     return
                 reader, writer = await asyncio.open_connection(sock=connection)
+            except ssl.SSLCertVerificationError as failure:
+                self._doors.turn_away(peer, failure.verify_message)
+                return
             except (OSError, TimeoutError):
                 # A client that was gone at once, spoke no TLS, or said nothing.
                 return

@@ -10,7 +10,6 @@ from agent import __version__
 from agent.metrics import Figure
 from agent.status import EVERY_S, LinkStatus, NodeStatus, RelayStatus, write
 from connector_host.clock import now
-from connector_host.tls.files import load_chain
 from connector_host.tls.identity import days_left
 
 if TYPE_CHECKING:
@@ -19,6 +18,8 @@ if TYPE_CHECKING:
 
     from agent.link.links import Link
     from agent.relay.admission import Admission
+    from agent.relay.authority import Authority
+    from agent.relay.certificate import LiveCertificate
     from agent.relay.gateway import Gateway
     from agent.relay.nodes.messages import Held
     from agent.relay.nodes.neighbours import Neighbour, Neighbours
@@ -41,7 +42,8 @@ class Reporter:
 
     gateway: Gateway
     admission: Admission
-    certificate: Path
+    certificate: LiveCertificate
+    authority: Authority
     place: Place
 
     async def keep(self, folder: Path) -> None:
@@ -57,6 +59,7 @@ class Reporter:
             version=__version__,
             url=self.place.url,
             certificate_days=self._certificate_days(),
+            authority_days=self._authority_days(),
             links=[self._link(tenant, link) for tenant, link in self.gateway.agents.all()],
             under_way=dict(self.gateway.in_flight),
             node=self.place.node,
@@ -101,6 +104,8 @@ class Reporter:
             yield Figure("relay_errands_under_way", "gauge", "Requests carried for other nodes.", carried)
         days = [((), float(self._certificate_days()))]
         yield Figure("relay_certificate_days", "gauge", "Days until the relay's certificate ends.", days)
+        days = [((), float(self._authority_days()))]
+        yield Figure("relay_authority_days", "gauge", "Days until the authority for agents ends.", days)
 
     def _link(self, tenant: str, link: Link) -> LinkStatus:
         name = self.admission.named.get(link)
@@ -120,7 +125,10 @@ class Reporter:
         return list(self.place.neighbours.known.values()) if self.place.neighbours else ()
 
     def _certificate_days(self) -> int:
-        return days_left(load_chain(self.certificate)[0], now())
+        return days_left(self.certificate.leaf, now())
+
+    def _authority_days(self) -> int:
+        return days_left(self.authority.certificate, now())
 
 
 def _unreachable(link: Link) -> float:

@@ -64,14 +64,15 @@ async def run(
     server = Server(gateway.serve, settings.limits, gateway.serve_whole)
     passthrough = Passthrough(agents, settings.limits)
     connections = Connections(settings.limits.connections_per_address)
-    port = Port(Doors(server, connections, certificate.context, names, passthrough.carry))
+    port = Port(Doors(server, connections, certificate.context, names, passthrough.carry, admission.turn_away))
     try:
         number = port.open(settings.listen, settings.port)
         gateway.authorities = authorities_of(settings, number)
         gateway.proxies = settings.trusted_proxies
         url = f"https://{settings.name}:{number}"
         neighbours = neighbours_of(settings, url, authority, admission)
-        reporter = Reporter(gateway, admission, settings.certificate, Place(settings.node, url, neighbours))
+        reporter = Reporter(gateway, admission, certificate, authority, Place(settings.node, url, neighbours))
+        certificate.warn(now())
         logs.event(events.RELAY_READY, url=url, listen=settings.listen, port=number, version=__version__)
         async with _kept(neighbours.keep() if neighbours else stop.wait()) as sharing:
             async with (

@@ -8,6 +8,8 @@ from __future__ import annotations
 import ssl
 from typing import Final
 
+from connector_host.tls.hellos import pass_over_odd_names
+
 HELLO_BYTES: Final = 16_389
 """The longest TLS record: a ClientHello that needs more names no host that we serve."""
 
@@ -21,6 +23,7 @@ class NameReader:
 
     def __init__(self) -> None:
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        pass_over_odd_names()
         self._context.sni_callback = self._note
         self._found: str | None = None
 

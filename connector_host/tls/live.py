@@ -9,6 +9,7 @@ import ssl
 from typing import TYPE_CHECKING
 
 from connector_host.tls.contexts import server_context
+from connector_host.tls.hellos import pass_over_odd_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,6 +32,7 @@ class LiveContext:
         self.context = self._load()
         """What the listener is given, once."""
         self._current = self.context
+        pass_over_odd_names()
         # Called in every handshake, also where the client names no server (it then gets None).
         self.context.sni_callback = self._choose
         if client_authority is not None:

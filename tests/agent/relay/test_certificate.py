@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import ssl
+from datetime import timedelta
 
 import pytest
 from cryptography import x509
@@ -13,9 +14,13 @@ from yarl import URL
 from agent import events
 from agent.outbound.credentials import enrol
 from agent.relay import certificate
+from agent.relay.authority import CERTIFICATE_FILE, KEY_FILE
+from agent.relay.reporting import STATUS_FILE
 from agent.settings import RelaySettings
 from tests.agent.chain import issue_papers
 from tests.agent.relay.test_enrolment import invite
+from tests.agent.test_status import status_of
+from tests.tls.certificates import self_signed
 
 
 @pytest.fixture
@@ -74,6 +79,41 @@ async def test_a_look_that_fails_unforeseen_does_not_end_the_watch(tmp_path, pap
         await _until(lambda: events.CERTIFICATE_TAKEN in caplog.messages)
     finally:
         watch.cancel()
+
+
+async def test_the_status_goes_on_while_the_files_of_the_certificate_are_away(renewable, monkeypatch):
+    monkeypatch.setattr("agent.relay.reporting.EVERY_S", 0.05)
+    renewable.papers.certificate.unlink()
+    await renewable.log.wait_for(events.CERTIFICATE_REFUSED)
+    (renewable.folder / "relay-state" / STATUS_FILE).unlink()
+    found = await status_of(renewable.folder / "relay-state", STATUS_FILE, lambda status: status["authority_days"])
+    assert found["certificate_days"] > 300
+
+
+def test_an_end_that_comes_near_is_told_once_on_each_of_a_few_days(caplog):
+    (leaf, _), countdown = self_signed(end=365), certificate.Countdown("The certificate", "Renew it.")
+    end = leaf.not_valid_after_utc
+    for left in (61, 60, 59, 30, 29, 7, 2, 1, 0, -1, -2):
+        countdown.look(leaf, end - timedelta(days=left))
+    facts = [record.fields["fact"] for record in caplog.records]
+    assert facts == [f"The certificate {word} on {end:%Y-%m-%d %H:%M} UTC." for word in ["ends"] * 4 + ["ended"]]
+    for left in (400, 60):
+        countdown.look(leaf, end - timedelta(days=left))
+    assert len(caplog.records) == 6, "a new certificate begins anew"
+
+
+async def test_whoever_shows_a_certificate_of_another_authority_is_told_of(renewable, host, tmp_path):
+    settings = renewable.agent_settings(host.url)
+    await enrol(settings, URL(renewable.url), settings.state, invite(renewable))
+    await renewable.stop("relay")
+    for file in (CERTIFICATE_FILE, KEY_FILE):
+        (renewable.folder / "relay-state" / file).unlink()
+    await renewable.start_relay()
+    renewable.run_agent(settings)
+    refused = await renewable.log.wait_for(events.LINK_REFUSED)
+    assert (refused["peer"], "is not of this relay's authority" in refused["reason"]) == ("127.0.0.1", True)
+    failed = await renewable.log.wait_for(events.LINK_FAILED)
+    assert "enrol anew" in failed["reason"]
 
 
 async def _until(held):

@@ -133,6 +133,30 @@ async def test_a_token_expires(chain, host):
         await enrolled(chain, host, invite(chain, life_s=0))
 
 
+async def test_nobody_enrols_with_an_authority_that_has_ended_and_the_token_stays_good(chain, host):
+    open_authority(chain.folder / "relay-state", now() - timedelta(days=3650))
+    await chain.start_relay()
+    token = invite(chain)
+    with pytest.raises(EnrolmentRefused, match="authority for agents has expired"):
+        await enrolled(chain, host, token)
+    warned = await chain.log.wait_for(events.CERTIFICATE_WARNING)
+    assert "The authority for agents ended on" in warned["fact"]
+    await chain.stop("relay")
+    for file in (CERTIFICATE_FILE, KEY_FILE):
+        (chain.folder / "relay-state" / file).unlink()
+    await chain.start_relay()
+    await enrolled(chain, host, token)
+
+
+async def test_a_clock_that_is_ahead_is_thought_of_where_a_fresh_certificate_has_expired(chain, host):
+    await chain.start_relay()
+    settings, _ = await enrolled(chain, host)
+    ahead = now() + timedelta(days=40)
+    words = rf"clock says {ahead:%Y-%m-%d}.*set the clock"
+    with time_machine.travel(ahead), pytest.raises(ConfigurationError, match=words):
+        credentials.load(settings.state)
+
+
 async def test_a_revoked_agent_loses_its_link_within_seconds(chain, host):
     await chain.start_relay()
     settings, identity = await enrolled(chain, host)
