@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import os
 from contextlib import suppress
 from dataclasses import dataclass
@@ -54,6 +55,13 @@ class Authority:
     def fingerprint(self) -> str:
         """Return what tells this authority from others: SHA-256 of its certificate, in hex."""
         return self.certificate.fingerprint(hashes.SHA256()).hex()
+
+    @property
+    def secret(self) -> bytes:
+        """Return what only nodes with this authority know: a key for digests, out of which nothing else follows."""
+        numbers = self.key.private_numbers()
+        value = numbers.private_value.to_bytes((self.key.key_size + 7) // 8, "big")
+        return hmac.digest(value, b"provisioning relay digests v1", "sha256")
 
     @property
     def pem(self) -> bytes:

@@ -62,6 +62,8 @@ class Database(Protocol):
 
     shared: bool
     """Whether other nodes use it, too."""
+    counter: str
+    """The type of a column that numbers its rows; no number is ever given again."""
 
     def transaction(self) -> AbstractContextManager[Transaction]:
         """Return a transaction that is committed at the end of the block; raises StoreUnavailable."""
@@ -74,6 +76,7 @@ class SQLite:
     """A file; each transaction has a connection of its own."""
 
     shared = False
+    counter = "INTEGER PRIMARY KEY AUTOINCREMENT"
 
     def __init__(self, file: Path) -> None:
         """Make the file where it is not there; raises ConfigurationError where that fails."""
@@ -102,6 +105,7 @@ class PostgreSQL:
     """A database that all nodes use, over one connection that is made anew where it broke."""
 
     shared = True
+    counter = "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY"
 
     def __init__(self, url: str, trust: Path | None, password: str | None) -> None:
         """Prepare; raises ConfigurationError where the URL or the extra cannot be used. Connects when it is asked."""

@@ -44,6 +44,11 @@ def is_authority(text: str) -> bool:
     return _AUTHORITY.fullmatch(text) is not None
 
 
+def is_drawn_here(key: str) -> bool:
+    """Return whether this idempotency key is one that this process gave a request, so that no client knows it."""
+    return key.startswith(_DRAWN)
+
+
 def request_id(given: str | None) -> str:
     """Return the client's request id where it is well formed, else a new one."""
     return given if given is not None and traces.is_request_id(given) else traces.drawn(32)
@@ -68,7 +73,7 @@ def onward(asked: ClientRequest, identity: str, trace: Trace, *, known: bool, ke
     if asked.remote:
         said += f"X-Forwarded-For: {asked.remote}\r\n"
     if keyed and not has_key:
-        said += f"{IDEMPOTENCY_KEY}: relay-{next(_keys)}\r\n"
+        said += f"{IDEMPOTENCY_KEY}: {_DRAWN}{next(_keys)}\r\n"
     return block + said.encode("ascii")
 
 
@@ -94,6 +99,7 @@ def _unguessed() -> Iterator[str]:
             yield many[begin : begin + 2 * _KEY_BYTES]
 
 
-_KEY_BYTES: Final = 16
+_KEY_BYTES: Final = 12
 _KEYS: Final = 64
 _keys: Final = _unguessed()
+_DRAWN: Final = f"relay-{os.urandom(4).hex()}"

@@ -46,6 +46,9 @@ if TYPE_CHECKING:
     from connector_host.traces import Trace
 
 _TENANT_TARGET: Final = re.compile(r"/t/(?P<tenant>[^/?]+)(?P<target>/.*)")
+_IN_DOUBT: Final = frozenset({500, 502, 504})
+"""Statuses of answers that leave open what became of a write, be they the relay's own or the host's."""
+
 _LINK_TARGET: Final = re.compile(r"/link/(?P<tenant>[^/?]+)")
 
 
@@ -222,6 +225,8 @@ class Gateway:
             response = await self._delivered(client, outcome, tenant, identity)
         finally:
             self.in_flight[tenant] -= 1
+        if response.status in _IN_DOUBT and not safe:
+            await self._made_known(outcome, tenant, head.headers)
         self.answered[tenant, response.status] += 1
         if logs.are_wanted():
             logs.event(
@@ -234,6 +239,13 @@ class Gateway:
                 agent=outcome.link.peer.name if isinstance(outcome, Carried) else None,
             )
         return response
+
+    async def _made_known(self, outcome: Carried | Problem, tenant: str, headers: bytes) -> None:
+        """Wait until other nodes know that this write's outcome is unknown: its client may come back at one of them."""
+        if isinstance(outcome, Carried):
+            # The host itself says so: it began the write, and only it knows that.
+            outcome.lost()
+        await self.agents.unknown.settled(tenant, headers)
 
     def _head(  # noqa: PLR0913 - all that a request onward is made of
         self, asked: ClientRequest, identity: str, trace: Trace, body: Body, deadline: float, *, safe: bool

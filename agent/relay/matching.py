@@ -59,10 +59,10 @@ class Route(Protocol):
 class Agents:
     """The agents of all tenants that can be asked; no tenant ever sees another's."""
 
-    def __init__(self) -> None:
+    def __init__(self, unknown: UnknownOutcomes | None = None) -> None:
         self.repeats: Counter[str] = Counter()
         """Attempts that were made again, by tenant."""
-        self.unknown = UnknownOutcomes()
+        self.unknown = UnknownOutcomes() if unknown is None else unknown
         self.deadlines = Deadlines()
         """Of the requests that agents were asked."""
         self.apart = False

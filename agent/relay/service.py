@@ -12,6 +12,7 @@ from agent import __version__, events, logs, metrics
 from agent.errors import ConfigurationError
 from agent.link.links import Heartbeat
 from agent.relay.admission import Admission
+from agent.relay.archive import LOOK_S, Archive
 from agent.relay.authority import load_authority, open_authority
 from agent.relay.certificate import LiveCertificate
 from agent.relay.connections import Connections
@@ -25,6 +26,7 @@ from agent.relay.protocol import Server
 from agent.relay.reporting import Place, Reporter
 from agent.relay.store import open_store
 from agent.relay.tenants import Tenants, passthrough_names
+from agent.relay.unknown import UnknownOutcomes
 from connector_host.clock import now
 
 if TYPE_CHECKING:
@@ -40,9 +42,6 @@ if TYPE_CHECKING:
 CUT_S: Final = 0.1
 """What is still under way when the time to stop is over gets this long to notice."""
 
-LOOK_S: Final = 1.0
-"""Between two looks at the store: a revocation acts within this time."""
-
 
 async def run(
     configuration: RelayConfiguration, stop: asyncio.Event, ready: Callable[[], object] = lambda: None
@@ -56,7 +55,8 @@ async def run(
     records, authority = open_store(settings), authority_of(settings)
     _agree(records, authority)
     certificate = LiveCertificate(settings, authority.certificate)
-    tenants, agents = Tenants(configuration.tenants, records), Agents()
+    tenants, agents = Tenants(configuration.tenants, records), Agents(UnknownOutcomes(authority.secret))
+    archive = Archive(agents, records)
     enrolment = Enrolment(authority, records, timedelta(days=settings.agent_days))
     heartbeat = Heartbeat(settings.heartbeat_s, settings.dead_s)
     admission = Admission(tenants, agents, enrolment, heartbeat, settings.name, settings.compression)
@@ -76,7 +76,8 @@ async def run(
         logs.event(events.RELAY_READY, url=url, listen=settings.listen, port=number, version=__version__)
         async with _kept(neighbours.keep() if neighbours else stop.wait()) as sharing:
             async with (
-                _kept(_look_at_store(records, tenants, admission)),
+                _kept(_look_at_store(records, tenants, admission, archive)),
+                _kept(archive.replica.run()),
                 _kept(reporter.keep(folder)),
                 _kept(certificate.keep()),
                 metrics.served(settings.metrics_port, reporter.figures, "relay.metrics_port"),
@@ -91,6 +92,8 @@ async def run(
     finally:
         await port.close()
         await server.shutdown(CUT_S)
+        # What was cut off just now is unknown, too.
+        await archive.replica.flush()
         records.close()
     logs.event(events.RELAY_STOPPED)
 
@@ -152,8 +155,11 @@ def _agree(records: Store, authority: Authority) -> None:
         raise ConfigurationError(f"relay.store: its nodes have another authority for agents: {mend}.")
 
 
-async def _look_at_store(records: Store, tenants: Tenants, admission: Admission) -> None:
-    """Take over what commands write: new tenants, and revocations, which end live links as certificates' ends do."""
+async def _look_at_store(records: Store, tenants: Tenants, admission: Admission, archive: Archive) -> None:
+    """Take over what commands write: new tenants, and revocations, which end live links as certificates' ends do.
+
+    And what other nodes that use the store have noted.
+    """
     trouble = ""
     while True:
         await asyncio.sleep(LOOK_S)
@@ -161,6 +167,7 @@ async def _look_at_store(records: Store, tenants: Tenants, admission: Admission)
         try:
             await asyncio.to_thread(tenants.refresh)
             admission.cut_revoked(await asyncio.to_thread(records.revoked))
+            await archive.look()
             trouble = ""
         except StoreUnavailable as failure:
             if str(failure) != trouble:

@@ -1,6 +1,7 @@
-"""What the relay must not forget: tenants, enrolment tokens, agents and revocations.
+"""What the relay must not forget: tenants, enrolment tokens, agents, revocations, and writes with an unknown outcome.
 
-Commands and the running nodes open the same store; a revocation is seen at the next look. Tokens are kept as hashes.
+Commands and the running nodes open the same store; a revocation is seen at the next look. Tokens are kept as hashes,
+and of the keys that clients chose only digests.
 Every call blocks for one short transaction, and raises StoreUnavailable where the store cannot be asked.
 """
 
@@ -13,9 +14,11 @@ from typing import TYPE_CHECKING, Final
 
 from agent.errors import ConfigurationError
 from agent.relay.databases import PostgreSQL, SQLite, StoreUnavailable
+from agent.relay.unknown import MOST, Noted
 from agent.secrets import read_secret
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from pathlib import Path
 
     from agent.relay.databases import Database
@@ -40,6 +43,14 @@ _SCHEMA: Final = (
     )""",
     # The fingerprint of the authority that all nodes must have; one row, and none where the store is not shared.
     "CREATE TABLE IF NOT EXISTS authority (fingerprint TEXT PRIMARY KEY, single INTEGER NOT NULL UNIQUE)",
+    # Numbered in the order in which they are committed, so that a node that knows one number knows all before it.
+    """CREATE TABLE IF NOT EXISTS unknown_outcome (
+      number {counter},
+      tenant TEXT NOT NULL,
+      key TEXT NOT NULL UNIQUE,
+      record TEXT NOT NULL,
+      ends_s BIGINT NOT NULL
+    )""",
 )
 _KNOWN_TENANTS: Final = """
   SELECT tenant.name,
@@ -48,6 +59,17 @@ _KNOWN_TENANTS: Final = """
   FROM tenant ORDER BY tenant.name"""
 _SCHEMA_LOCK: Final = "SELECT pg_advisory_xact_lock(7263549)"
 """Two nodes that start at once would otherwise trip over each other: IF NOT EXISTS is not atomic in PostgreSQL."""
+
+_NOTE: Final = """
+  INSERT INTO unknown_outcome (tenant, key, record, ends_s) VALUES (?, ?, ?, ?)
+  ON CONFLICT (key) DO UPDATE SET ends_s = excluded.ends_s"""
+"""The first record that a key was noted for counts: it is the one that may know of the write."""
+_NOTED: Final = """
+  SELECT number, tenant, key, record, ends_s FROM unknown_outcome WHERE number > ? AND ends_s > ? ORDER BY number"""
+_NOTE_LOCK: Final = "SELECT pg_advisory_xact_lock(7263550)"
+_FORGET_OLDEST: Final = """
+  DELETE FROM unknown_outcome WHERE tenant = ? AND number <= (
+    SELECT number FROM unknown_outcome WHERE tenant = ? ORDER BY number DESC LIMIT 1 OFFSET ?)"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +101,8 @@ class Store:
 
     def __init__(self, database: Database) -> None:
         """Open the store, made where it is not there; raises ConfigurationError where that fails."""
+        self.shared = database.shared
+        """Whether other nodes use it, too."""
         self._database = database
         self._transaction = database.transaction
         self.close = database.close
@@ -87,7 +111,7 @@ class Store:
                 if database.shared:
                     connection.execute(_SCHEMA_LOCK)
                 for statement in _SCHEMA:
-                    connection.execute(statement)
+                    connection.execute(statement.replace("{counter}", database.counter))
         except StoreUnavailable as failure:
             raise ConfigurationError(f"The store cannot be used: {failure}.") from failure
 
@@ -123,6 +147,7 @@ class Store:
         """
         with self._transaction() as connection:
             connection.execute("DELETE FROM enrolment WHERE tenant = ?", (name,))
+            connection.execute("DELETE FROM unknown_outcome WHERE tenant = ?", (name,))
             connection.execute("UPDATE agent SET revoked_s = coalesce(revoked_s, ?) WHERE tenant = ?", (now_s, name))
             return connection.execute("DELETE FROM tenant WHERE name = ?", (name,)).rowcount == 1
 
@@ -183,6 +208,23 @@ class Store:
         with self._transaction() as connection:
             rows = connection.execute("SELECT id FROM agent WHERE revoked_s IS NOT NULL").fetchall()
             return frozenset(row[0] for row in rows)
+
+    def note_unknown(self, notes: Collection[Noted], now_s: int) -> None:
+        """Remember these writes, as long as each of them says; of one tenant only the last ones."""
+        with self._transaction() as connection:
+            if self.shared:
+                connection.execute(_NOTE_LOCK)
+            connection.execute("DELETE FROM unknown_outcome WHERE ends_s <= ?", (now_s,))
+            for noted in notes:
+                connection.execute(_NOTE, (noted.tenant, noted.key, noted.record, noted.ends_s))
+            for tenant in {noted.tenant for noted in notes}:
+                connection.execute(_FORGET_OLDEST, (tenant, tenant, MOST))
+
+    def unknown_since(self, number: int, now_s: int) -> tuple[list[Noted], int]:
+        """Return the writes that were noted after that number, the oldest first, and the number of the last one."""
+        with self._transaction() as connection:
+            rows = connection.execute(_NOTED, (number, now_s)).fetchall()
+        return [Noted(*row[1:]) for row in rows], rows[-1][0] if rows else number
 
 
 def open_store(settings: RelaySettings) -> Store:

@@ -1,51 +1,140 @@
 """Writes of which nobody knows what became of them, by the idempotency keys that their clients chose.
 
 A client that sends such a write again counts on its key, which only the record of outcomes knows that the first one was
-for. Knows nothing of agents.
+for. What is asked for each write is memory; what is noted is kept elsewhere, too, so that it outlives this process and
+is known at other nodes. Knows nothing of agents, stores and nodes.
 """
 
 from __future__ import annotations
 
-from typing import Final
+import asyncio
+import hmac
+import os
+import re
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
 
-from agent.link.headers import said
-from agent.relay.forwarded import IDEMPOTENCY_KEY
-from connector_host.clock import monotonic_s
+import msgspec
 
-KEPT_S: Final = 86_400.0
+from agent import events, logs
+from agent.relay.forwarded import IDEMPOTENCY_KEY, is_drawn_here
+from connector_host.clock import now
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from agent.relay.replicas import Replica
+
+KEPT_S: Final = 86_400
 """As long as a host keeps an outcome."""
 
 MOST: Final = 1_000
 """Writes of one tenant that are remembered: the last ones."""
 
+_RECORD: Final = re.compile(r"[\x21-\x7e]{1,128}")
+"""What the name of a record may be; any other is none. An agent says it, and no store is to trip over it."""
+
+SETTLE_S: Final = 3.0
+"""How long a client waits at the most, before it hears that the outcome is unknown, for others to know that, too."""
+
+_LINE: Final = f"\r\n{IDEMPOTENCY_KEY}: ".lower().encode()
+_KEY: Final = re.compile(r"\"?([A-Za-z0-9._:-]{1,128})\"?")
+"""As the host reads it: with or without quotes it is the same, and anything else is refused there."""
+
+
+class Noted(msgspec.Struct, frozen=True, array_like=True):
+    """One write whose outcome is unknown."""
+
+    tenant: str
+    key: str
+    """A digest: neither a store nor another node's memory tells what the client chose."""
+    record: str
+    """The record of outcomes that can tell what became of it."""
+    ends_s: int
+    """Until when it is remembered, in seconds since 1970."""
+
 
 class UnknownOutcomes:
     """Which record of outcomes each such write was for."""
 
-    def __init__(self) -> None:
-        self._of_tenants: dict[str, dict[str, tuple[str, float]]] = {}
+    def __init__(self, secret: bytes | None = None) -> None:
+        """Begin with nothing; nodes with the same `secret` understand each other's notes."""
+        self.replicas: list[Replica] = []
+        """Where else it is kept."""
+        self._secret = secret or os.urandom(32)
+        self._of_tenants: dict[str, dict[str, Noted]] = {}
 
     def note(self, tenant: str, headers: bytes, record: str) -> None:
         """Remember that the write with these headers was sent to a host that keeps this record."""
-        key = _key(headers)
-        if key is None or not record:
+        key = self._digest(tenant, headers)
+        if key is None or _RECORD.fullmatch(record) is None:
             return
-        noted = self._of_tenants.setdefault(tenant, {})
-        noted.pop(key, None)
-        noted[key] = record, monotonic_s() + KEPT_S
-        if len(noted) > MOST:
-            del noted[next(iter(noted))]
+        noted = Noted(tenant, key, record, _now_s() + KEPT_S)
+        self._put(noted)
+        for replica in self.replicas:
+            replica.put(noted)
+
+    def learn(self, notes: Iterable[Noted]) -> None:
+        """Take in what others have noted; what is known here stays as it is."""
+        now_s = _now_s()
+        new = [noted for noted in notes if noted.ends_s > now_s and self._find(noted.tenant, noted.key) is None]
+        for noted in new:
+            self._put(noted)
+            for replica in self.replicas:
+                if replica.takes_learned:
+                    replica.put(noted)
+        if new:
+            logs.event(events.OUTCOMES_LEARNED, count=len(new))
 
     def record_of(self, tenant: str, headers: bytes) -> str | None:
         """Return the record that can tell what became of the first write with the key in these headers."""
-        noted = self._of_tenants.get(tenant)
-        if not noted or (key := _key(headers)) is None:
+        # Nothing is made of the headers for a tenant of whom nothing is noted, which is nearly every one.
+        if tenant not in self._of_tenants or (key := self._digest(tenant, headers)) is None:
             return None
-        record, end_s = noted.get(key, ("", 0.0))
-        return record if end_s > monotonic_s() else None
+        noted = self._find(tenant, key)
+        return None if noted is None else noted.record
+
+    def all(self) -> list[Noted]:
+        """Return all that is remembered, the oldest of each tenant first."""
+        now_s = _now_s()
+        return [noted for kept in self._of_tenants.values() for noted in kept.values() if noted.ends_s > now_s]
+
+    async def settled(self, tenant: str, headers: bytes) -> None:
+        """Return once what is noted of the write with these headers is kept elsewhere, too, or could not be in time."""
+        if not self.replicas or (key := self._digest(tenant, headers)) is None:
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(SETTLE_S):
+                for replica in self.replicas:
+                    await replica.tried(key)
+
+    def _put(self, noted: Noted) -> None:
+        kept = self._of_tenants.setdefault(noted.tenant, {})
+        kept.pop(noted.key, None)
+        kept[noted.key] = noted
+        if len(kept) > MOST:
+            del kept[next(iter(kept))]
+
+    def _find(self, tenant: str, key: str) -> Noted | None:
+        kept = self._of_tenants.get(tenant, {})
+        noted = kept.get(key)
+        if noted is None or noted.ends_s > _now_s():
+            return noted
+        del kept[key]
+        return None
+
+    def _digest(self, tenant: str, headers: bytes) -> str | None:
+        """Return what the client's key in these headers is known by; None where no client can send it again."""
+        block = b"\r\n" + headers
+        begin = block.lower().find(_LINE)
+        if begin < 0:
+            return None
+        begin += len(_LINE)
+        found = _KEY.fullmatch(block[begin : block.find(b"\r\n", begin)].decode("latin-1").strip())
+        if found is None or is_drawn_here(found[1]):
+            return None
+        return hmac.digest(self._secret, f"{tenant}\n{found[1]}".encode(), "sha256")[:16].hex()
 
 
-def _key(headers: bytes) -> str | None:
-    """Return the key, as the host reads it: with or without quotes it is the same."""
-    key = said(headers, IDEMPOTENCY_KEY)
-    return None if key is None else key.strip('"')
+def _now_s() -> int:
+    return int(now().timestamp())

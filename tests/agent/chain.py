@@ -59,6 +59,7 @@ class Host:
     asked: list = field(default_factory=list)
     answer: object = None
     record: str | None = None
+    status: int = 200
     closes: bool = False
     """Whether each connection ends after one answer."""
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
@@ -78,7 +79,7 @@ class Host:
         if self.answer is not None:
             return await self.answer(request)
         headers = {"Content-Type": "application/scim+json", "ETag": 'W/"1"'}
-        return web.Response(body=body or b'{"totalResults":0}', headers=headers)
+        return web.Response(status=self.status, body=body or b'{"totalResults":0}', headers=headers)
 
 
 @asynccontextmanager

@@ -14,17 +14,20 @@ from agent.link.messages import Failure, Reason
 from agent.link.packing import decode
 from agent.link.packing import encode as pack
 from agent.relay.nodes.messages import Errand
+from agent.relay.nodes.whispers import NODE, hear
 
 if TYPE_CHECKING:
     from agent.link.streams import Stream
     from agent.relay.nodes.roster import Numbered
+    from agent.relay.unknown import UnknownOutcomes
 
 
 class Errands:
     """Answers the streams that other nodes open."""
 
-    def __init__(self, numbered: Numbered) -> None:
+    def __init__(self, numbered: Numbered, unknown: UnknownOutcomes) -> None:
         self.under_way = 0
+        self._unknown = unknown
         self._numbered = numbered
 
     async def serve(self, stream: Stream, packed: bytes) -> None:
@@ -38,6 +41,9 @@ class Errands:
     async def _serve(self, near: Stream, packed: bytes) -> None:
         try:
             errand = decode(Errand, packed)
+            if errand.number == NODE:
+                hear(self._unknown, near, errand.head)
+                return
         except ProtocolViolation as violation:
             _fail(near, Reason.MALFORMED, f"The other node sent {violation}", sent=False)
             return

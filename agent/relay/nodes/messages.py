@@ -8,6 +8,7 @@ from __future__ import annotations
 import msgspec
 
 from agent.link.messages import Health  # noqa: TC001 - msgspec reads these annotations when the program runs
+from agent.relay.unknown import Noted  # noqa: TC001 - the same
 
 
 class Beat(msgspec.Struct, frozen=True, array_like=True):
@@ -76,10 +77,16 @@ class Roster(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Errand(msgspec.Struct, frozen=True, array_like=True):
-    """The head of a stream between nodes: a request for one link of an agent."""
+    """The head of a stream between nodes: a request for one link of an agent, or something for the node itself."""
 
     tenant: str
     number: int
-    """The link's, at the node that holds it."""
+    """The link's, at the node that holds it; 0, which no link has, for the node itself."""
     head: bytes
-    """A RequestHead, packed: it goes to the agent as it is."""
+    """A RequestHead, packed: it goes to the agent as it is. For the node itself, an Unknown."""
+
+
+class Unknown(msgspec.Struct, frozen=True, array_like=True):
+    """Writes whose outcome a node knows to be unknown."""
+
+    notes: list[Noted]

@@ -24,6 +24,7 @@ from agent.relay.nodes.messages import Beat, Roster
 from agent.relay.nodes.routes import FarLink
 from agent.relay.nodes.serving import Serving
 from agent.relay.nodes.sessions import Ears, Sessions
+from agent.relay.nodes.whispers import Whispers
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -81,6 +82,7 @@ class Neighbours:
         self._fabric = wire.fabric
         self._sessions = Sessions(identity.id, wire.seals, wire.fabric, Ears(self._on_beat, self._on_session))
         self._serving = Serving(agents, admission)
+        self._whispers = Whispers(agents.unknown, self._asked)
         self._heard_self_s = 0.0
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -93,6 +95,7 @@ class Neighbours:
                 tasks.create_task(self._fabric.keep())
                 tasks.create_task(self._beat())
                 tasks.create_task(self._serving.tell())
+                tasks.create_task(self._whispers.replica.run())
         finally:
             for task in self._tasks:
                 task.cancel()
@@ -202,15 +205,20 @@ class Neighbours:
         link = Link(socket, Session(self._hello(), opens=True), self._heartbeat)
         link.on_note = lambda payload: self._on_roster(neighbour, link, payload)
         neighbour.link = link
+        telling = self._begin(self._whispers.begin(link))
         try:
             reason = await link.run()
             logs.event(events.LINK_ENDED, node=neighbour.beat.name, reason=reason)
         finally:
+            telling.cancel()
             neighbour.link = None
             self._sessions.forget(socket)
             for route in neighbour.routes.values():
                 self._agents.remove_far(route.held.tenant, route)
             neighbour.routes.clear()
+
+    def _asked(self) -> list[Link]:
+        return [neighbour.link for neighbour in self.known.values() if neighbour.link is not None]
 
     def _on_roster(self, neighbour: Neighbour, link: Link, payload: bytes) -> None:
         """Take in which agents another node holds."""

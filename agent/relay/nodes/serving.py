@@ -32,7 +32,7 @@ class Serving:
 
     def __init__(self, agents: Agents, admission: Admission) -> None:
         self._numbered = Numbered(agents, admission)
-        self._errands = Errands(self._numbered)
+        self._errands = Errands(self._numbered, agents.unknown)
         self._told: dict[Link, dict[int, Held]] = {}
         self._moved = asyncio.Event()
         self._leaving = False

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
+from contextlib import closing
 
 import aiohttp
 import pytest
@@ -10,6 +12,7 @@ from aiohttp import web
 from yarl import URL
 
 from agent import events
+from agent.relay.store import FILE
 from tests.agent.chain import host_server
 from tests.agent.weather import weather_before
 
@@ -145,6 +148,70 @@ async def test_a_client_that_sends_a_write_again_is_answered_only_by_a_host_that
         writes = [headers["Idempotency-Key"] for method, _, headers, _ in host.asked if method == "POST"]
         assert writes == ["mine", "mine"]
         assert keys_of(other) == ["another"]
+
+
+@pytest.mark.parametrize("first", [never_mind, be_told_that_nobody_knows, get_half_an_answer])
+async def test_a_relay_that_was_started_again_knows_what_became_unknown(chain, host, client, papers, first):
+    host.record = "r1"
+    async with host_server(papers) as other:
+        other.record = "r2"
+        await chain.start_relay()
+        await chain.start_agent(host.url, "one", in_flight=1)
+        host.answer = never
+        await first(chain, client, host)
+        await chain.stop("relay")
+        await chain.start_relay()
+        await chain.start_agent(other.url, "two")
+        assert (await post(chain, client, "mine"))[0] == 503
+        assert not other.asked
+
+
+async def test_a_relay_that_was_started_again_knows_what_it_cut_off_as_it_stopped(chain, host, client, papers):
+    host.record = "r1"
+    async with host_server(papers) as other:
+        other.record = "r2"
+        await chain.start_relay(stop_s=0.1)
+        await chain.start_agent(host.url, "one")
+        host.answer = never
+        asked = asyncio.create_task(post(chain, client, "mine"))
+        await host.arrived.wait()
+        await chain.stop("relay")
+        await asyncio.gather(asked, return_exceptions=True)
+        await chain.kill("one")
+        await chain.start_relay()
+        await chain.start_agent(other.url, "two")
+        assert (await post(chain, client, "mine"))[0] == 503
+        assert not other.asked
+
+
+async def test_nobody_hears_that_an_outcome_is_unknown_before_that_is_on_disk(chain, host, client):
+    host.record = "r1"
+    await chain.start_relay()
+    await chain.start_agent(host.url)
+    host.answer = never
+    asked = asyncio.create_task(post(chain, client, "mine"))
+    await host.arrived.wait()
+    with closing(sqlite3.connect(chain.folder / "relay-state" / FILE, isolation_level=None)) as store:
+        store.execute("BEGIN EXCLUSIVE")
+        await chain.kill("one")
+        await chain.log.wait_for(events.REQUEST_FAILED)
+        done, _ = await asyncio.wait({asked}, timeout=0.3)
+        assert not done
+        store.execute("ROLLBACK")
+        assert (await asked)[0] == 504
+        assert store.execute("SELECT tenant, record FROM unknown_outcome").fetchall() == [("acme", "r1")]
+
+
+async def test_a_write_that_is_answered_in_the_end_leaves_nothing_on_disk(chain, host, client):
+    host.record = "r1"
+    await chain.start_relay()
+    await chain.start_agent(host.url)
+    for status in (201, 400, 503):
+        host.status = status
+        assert (await post(chain, client, "mine"))[0] == status
+    await chain.stop("relay")
+    with closing(sqlite3.connect(chain.folder / "relay-state" / FILE)) as store:
+        assert store.execute("SELECT * FROM unknown_outcome").fetchall() == []
 
 
 async def test_a_write_is_not_repeated_to_the_host_that_took_the_first_ones_place(chain, host, client):

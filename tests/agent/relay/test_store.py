@@ -10,8 +10,10 @@ import pytest
 
 from agent.errors import ConfigurationError
 from agent.relay import databases
+from agent.relay import store as store_of_relay
 from agent.relay.databases import PostgreSQL, SQLite, StoreUnavailable
 from agent.relay.store import FILE, EnrolledAgent, KnownTenant, Store
+from agent.relay.unknown import Noted
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -176,3 +178,59 @@ def test_a_server_elsewhere_is_verified(tmp_path):
     given = PostgreSQL("postgresql://relay@db.example/relay", tmp_path / "a.pem", None)._options
     assert given["sslrootcert"] == str(tmp_path / "a.pem")
     assert "sslmode" not in PostgreSQL("postgresql://relay@127.0.0.1/relay", None, None)._options
+
+
+def noted(number=1, tenant="acme", record="r1", ends_s=200):
+    return Noted(tenant, f"{number:032x}", record, ends_s)
+
+
+def test_an_unknown_outcome_is_known_to_whoever_looks_next(opened):
+    one, other = opened(), opened()
+    one.note_unknown([noted(1), noted(2)], 100)
+    found, last = other.unknown_since(0, 100)
+    assert found == [noted(1), noted(2)]
+    other.note_unknown([noted(3, "beta")], 100)
+    found, last = one.unknown_since(last, 100)
+    assert found == [noted(3, "beta")]
+    assert one.unknown_since(last, 100) == ([], last)
+
+
+def test_the_first_record_that_an_unknown_outcome_was_noted_for_counts(opened):
+    one, other = opened(), opened()
+    one.note_unknown([noted(record="r1", ends_s=150)], 100)
+    other.note_unknown([noted(record="r2", ends_s=250)], 110)
+    assert one.unknown_since(0, 200)[0] == [noted(record="r1", ends_s=250)]
+
+
+def test_an_unknown_outcome_is_forgotten_in_time_and_with_its_tenant(opened):
+    store = opened()
+    store.note_unknown([noted(1, ends_s=150), noted(2, ends_s=250), noted(3, "beta", ends_s=250)], 100)
+    assert store.unknown_since(0, 150)[0] == [noted(2, ends_s=250), noted(3, "beta", ends_s=250)]
+    store.add_tenant("acme")
+    store.remove_tenant("acme", 160)
+    assert store.unknown_since(0, 160)[0] == [noted(3, "beta", ends_s=250)]
+    store.note_unknown([noted(4, ends_s=350)], 300)
+    assert store.unknown_since(0, 0)[0] == [noted(4, ends_s=350)]
+
+
+def test_of_each_tenant_the_last_unknown_outcomes_are_kept(opened, monkeypatch):
+    monkeypatch.setattr(store_of_relay, "MOST", 2)
+    store = opened()
+    store.note_unknown([noted(9, "beta"), *(noted(number) for number in range(3))], 100)
+    store.note_unknown([noted(3)], 100)
+    assert store.unknown_since(0, 100)[0] == [noted(9, "beta"), noted(2), noted(3)]
+
+
+def test_no_node_misses_what_another_one_commits_later(postgresql_server):
+    place = shared(postgresql_server)
+    with closing(Store(place())) as slow, closing(Store(place())) as quick:
+        with slow._transaction() as under_way:
+            under_way.execute(store_of_relay._NOTE_LOCK)
+            under_way.execute(store_of_relay._NOTE, ("acme", "slow", "r1", 200))
+            noting = threading.Thread(target=quick.note_unknown, args=([noted(2)], 100))
+            noting.start()
+            noting.join(0.3)
+            with closing(Store(place())) as looking:
+                found, last = looking.unknown_since(0, 100)
+        noting.join()
+        assert [*found, *quick.unknown_since(last, 100)[0]] == [Noted("acme", "slow", "r1", 200), noted(2)]
