@@ -15,7 +15,7 @@ import socket
 import subprocess
 import time
 from abc import ABC, abstractmethod
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -122,8 +122,10 @@ class Server(ABC):
     def _end(self, number: signal.Signals) -> None:
         if self._process is None:
             return
-        if self._process.poll() is None:
-            os.killpg(self._process.pid, number) if number is signal.SIGKILL else self._process.send_signal(number)
+        if self._process.poll() is None and number is signal.SIGKILL:
+            _kill_all(self._process.pid)
+        elif self._process.poll() is None:
+            self._process.send_signal(number)
         self._process.wait(timeout=START_S)
         self._process = None
 
@@ -313,6 +315,15 @@ def _unprivileged(account: str, command: list[str]) -> list[str]:
         owner = pwd.getpwnam(account)
         setpriv += [f"--reuid={owner.pw_uid}", f"--regid={owner.pw_gid}", "--clear-groups"]
     return [*setpriv, *command]
+
+
+def _kill_all(leader: int) -> None:
+    """End a server's processes: PostgreSQL's have groups of their own, and answer for a moment without the first."""
+    children = Path(f"/proc/{leader}/task/{leader}/children").read_text().split()
+    os.killpg(leader, signal.SIGKILL)
+    for child in children:
+        with suppress(ProcessLookupError):
+            os.kill(int(child), signal.SIGKILL)
 
 
 def _free_port() -> int:
