@@ -18,6 +18,11 @@ _STATUS_WORDS: Final = {
     504: "a proxy or load balancer in front of the relay does not reach it: it answered 504",
 }
 
+_LOGIN: Final = "check agent.proxy or HTTPS_PROXY, its user and password"
+_UNREACHED: Final = "it does not reach the relay: check agent.relay, and the proxy's own way out"
+_NOT_LET_THROUGH: Final = "it lets nobody through to the relay: have it allow CONNECT to name and port of agent.relay"
+_PROXY_WORDS: Final = {401: _LOGIN, 407: _LOGIN, 500: _UNREACHED, 502: _UNREACHED, 503: _UNREACHED, 504: _UNREACHED}
+
 _NO_TLS: Final = (
     "the connection ended before TLS began; a proxy on the way may not let it through, and show a page of its own"
 )
@@ -35,7 +40,7 @@ def reason_of(failure: Exception, limit_s: float, *, certified: bool = False) ->
         case aiohttp.WSServerHandshakeError(status=status):
             reason = _STATUS_WORDS.get(status, f"the relay answered {status}")
         case aiohttp.ClientHttpProxyError(status=status):
-            reason = f"the proxy answered {status}: check agent.proxy or HTTPS_PROXY, its user and password"
+            reason = f"the proxy answered {status}: {_PROXY_WORDS.get(status, _NOT_LET_THROUGH)}"
         case aiohttp.ClientProxyConnectionError(os_error=fault):
             reason = f"the proxy cannot be reached: {_of_the_system(fault)}"
         case aiohttp.ClientConnectorCertificateError(certificate_error=fault):

@@ -25,6 +25,7 @@ from agent.link.messages import VERSIONS, Hello
 from agent.link.session import WINDOW_BYTES, Session
 from agent.link.stretches import DEFLATE
 from agent.rates import Rates
+from agent.relay.answers import SERVER
 from agent.relay.authority import RequestRefused
 from agent.relay.databases import StoreUnavailable
 from agent.status import dated
@@ -102,6 +103,7 @@ class Admission:
         if self.draining:
             return web.Response(status=503, text="This relay is about to stop.\n", headers={"Retry-After": "1"})
         socket = web.WebSocketResponse(compress=False, max_msg_size=MESSAGE_BYTES, timeout=1.0)
+        socket.headers["Server"] = SERVER
         try:
             await socket.prepare(request)
         except web.HTTPException as failure:

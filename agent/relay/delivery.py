@@ -18,6 +18,7 @@ from yarl import URL
 from agent import events, logs
 from agent.errors import AgentError
 from agent.link.headers import to_pairs
+from agent.relay.answers import SERVER
 from agent.relay.forwarded import REQUEST_ID
 
 if TYPE_CHECKING:
@@ -208,6 +209,7 @@ def _whole(carried: Carried, identity: str, body: bytes, *, keep_alive: bool) ->
 def _begun(carried: Carried, identity: str) -> web.StreamResponse:
     headers = CIMultiDict(to_pairs(carried.head.headers))
     headers[REQUEST_ID] = identity
+    headers.setdefault("Server", SERVER)
     response = web.StreamResponse(status=carried.head.status, headers=headers)
     response.content_length = carried.head.length
     return response

@@ -103,7 +103,10 @@ class Gateway:
             if hasty := self._hasty(request.remote):
                 return self._problem(hasty, request_id(None))
             door = self.admission
-            return await (door.serve(request, link["tenant"]) if link else door.enrolment.serve(request))
+            answer = await (door.serve(request, link["tenant"]) if link else door.enrolment.serve(request))
+            if not answer.prepared:
+                answer.headers["Server"] = SERVER
+            return answer
         if target == "/healthz":
             return web.Response(text="ok\n", headers={"Server": SERVER})
         return self._problem(answers.NO_SUCH_PATH, request_id(None))

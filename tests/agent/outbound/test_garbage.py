@@ -129,3 +129,15 @@ async def test_whoever_waits_for_an_answer_hears_that_the_connection_is_ended_he
         async with asyncio.timeout(10):
             with pytest.raises(BROKEN):
                 await waiting
+
+
+async def test_an_answer_that_streams_from_a_host_without_a_name_is_the_relays(chain, client, papers):
+    half = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n"
+    rest = asyncio.get_running_loop().create_future()
+    async with answering(papers, HEALTHY, half, then=rest) as url:
+        await chain.start_relay()
+        await chain.start_agent(url, probe_s=60.0)
+        async with client.get(chain.address()) as response:
+            rest.set_result(b"1\r\nb\r\n0\r\n\r\n")
+            assert (response.headers["Server"], await response.read()) == ("provisioning-relay", b"ab")
+        await chain.stop("one")

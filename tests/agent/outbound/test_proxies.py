@@ -105,7 +105,31 @@ async def test_a_proxy_that_refuses_is_named(chain, host, proxy):
     await chain.start_relay()
     await chain.start_agent(host.url, proxy=proxy.url, connected=False)
     failed = await chain.log.wait_for(events.LINK_FAILED)
-    assert "the proxy answered 407" in failed["reason"]
+    assert "the proxy answered 407: check agent.proxy or HTTPS_PROXY, its user and password" in failed["reason"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "mend"),
+    [
+        (b"403 Filtered", "have it allow CONNECT to name and port of agent.relay"),
+        (b"502 Bad", "does not reach the relay"),
+    ],
+)
+async def test_a_proxy_that_lets_nobody_through_is_not_blamed_on_its_login(chain, host, answer, mend):
+    async def serve(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 " + answer + b"\r\nContent-Length: 0\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        proxy = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        await chain.start_relay()
+        await chain.start_agent(host.url, proxy=proxy, connected=False)
+        failed = await chain.log.wait_for(events.LINK_FAILED)
+    assert mend in failed["reason"]
+    assert "password" not in failed["reason"]
 
 
 async def test_a_proxy_that_is_down_is_named(chain, host):

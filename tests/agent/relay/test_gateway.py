@@ -61,6 +61,21 @@ async def test_the_host_learns_the_address_that_the_client_used(joined, host, cl
     assert "Via" not in headers
 
 
+@pytest.mark.parametrize(
+    ("method", "path"), [("POST", "/enroll"), ("GET", "/link/acme"), ("GET", "/healthz"), ("GET", "/")]
+)
+async def test_no_stranger_is_told_which_library_the_relay_stands_on(chain, client, method, path):
+    await chain.start_relay()
+    async with client.request(method, chain.url + path) as response:
+        assert response.headers["Server"] == "provisioning-relay"
+
+
+async def test_nor_is_whoever_has_still_to_prove_itself_inside_a_link(chain, client):
+    await chain.start_relay()
+    async with client.ws_connect(chain.url + "/link/acme", headers={"Authorization": "Certificate"}) as socket:
+        assert socket._response.headers["Server"] == "provisioning-relay"
+
+
 @pytest.mark.parametrize("stated", ["evil.example.org", "localhost:1", "localhost.evil.example.org", "127.0.0.1"])
 async def test_a_host_header_that_is_not_the_relays_is_refused(joined, host, client, stated):
     async with client.get(joined.address(), headers={"Host": stated}) as response:
