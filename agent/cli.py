@@ -272,10 +272,14 @@ def _serve(serve: Callable[[asyncio.Event], Coroutine[object, object, None]]) ->
 
 
 async def _until_told(serve: Callable[[asyncio.Event], Coroutine[object, object, None]]) -> None:
-    """Run until SIGTERM or Ctrl-C asks for a graceful stop; which lets the requests in hand end."""
+    """Run until SIGTERM, Ctrl-C or a terminal that goes away asks for a stop, which lets the requests in hand end."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    numbers = [signal.SIGTERM, signal.SIGINT]
+    # Windows has none; nohup has it ignored, and means it.
+    if (hangup := getattr(signal, "SIGHUP", None)) is not None and signal.getsignal(hangup) is not signal.SIG_IGN:
+        numbers.append(hangup)
+    for number in numbers:
         try:
             loop.add_signal_handler(number, stop.set)
         except (NotImplementedError, RuntimeError, ValueError):

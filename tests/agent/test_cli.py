@@ -17,8 +17,8 @@ from agent.cli import EXIT_CONFIGURATION, main
 from tests.agent.chain import TOKEN, USERS, token_hash
 
 
-async def start(*arguments):
-    command = (sys.executable, "-m", "agent.cli", *arguments)
+async def start(*arguments, before=()):
+    command = (*before, sys.executable, "-m", "agent.cli", *arguments)
     return await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.PIPE)
 
 
@@ -77,7 +77,7 @@ async def test_relay_and_agent_carry_a_request_and_stop_in_peace(tmp_path, paper
     await wait_for(relay, "link.connected")
     async with client.get(f"{ready['url']}/t/acme{USERS}") as response:
         assert response.status == 200
-    status, log = await end(agent)
+    status, log = await end(agent, signal.SIGHUP)
     assert (status, log[-1]) == (0, "agent.stopped")
     status, log = await end(relay, signal.SIGINT)
     assert (status, log[-1]) == (0, "relay.stopped")
@@ -204,3 +204,14 @@ async def test_a_reader_that_goes_away_is_no_fault(relay_file):
     os.close(here)
     _, complaints = await asyncio.wait_for(process.communicate(), 15)
     assert (process.returncode, complaints) == (1, b"")
+
+
+async def test_nohup_is_taken_at_its_word(relay_file, client):
+    relay = await start("relay", "--config", str(relay_file), before=("nohup",))
+    ready = await wait_for(relay, "relay.ready")
+    relay.send_signal(signal.SIGHUP)
+    for _ in range(20):
+        async with client.get(ready["url"] + "/healthz", headers={"Connection": "close"}) as response:
+            assert response.status == 200
+    status, log = await end(relay, signal.SIGTERM)
+    assert (status, log[-1]) == (0, "relay.stopped")
