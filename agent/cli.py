@@ -125,7 +125,9 @@ def _add_administration(relay: argparse.ArgumentParser) -> None:
 
 def _run(parsed: argparse.Namespace) -> int:
     from agent import logs  # noqa: PLC0415 - `--help` answers without the rooms that do the work
-    from agent.outbound import service  # noqa: PLC0415
+
+    with memory.lean_imports():
+        from agent.outbound import service  # noqa: PLC0415
     from agent.settings import load_agent  # noqa: PLC0415
 
     settings = load_agent(parsed.config).agent
@@ -137,7 +139,7 @@ def _run(parsed: argparse.Namespace) -> int:
 def _relay(parsed: argparse.Namespace) -> int:
     from agent import logs  # noqa: PLC0415 - `--help` answers without the rooms that do the work
 
-    with memory.without_authorities():
+    with memory.lean_imports():
         from agent.relay import service  # noqa: PLC0415
     from agent.settings import load_relay  # noqa: PLC0415
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from agent import memory
 from agent.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -52,7 +53,9 @@ def _new(parsed: argparse.Namespace) -> int:
 
 def _run(parsed: argparse.Namespace, serve: Serve) -> int:
     from agent import logs  # noqa: PLC0415 - the same
-    from agent.signer import service  # noqa: PLC0415 - the same
+
+    with memory.lean_imports():
+        from agent.signer import service  # noqa: PLC0415 - the same
     from agent.signer.settings import load_signer  # noqa: PLC0415 - the same
 
     settings = load_signer(parsed.config).sign

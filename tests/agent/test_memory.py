@@ -44,21 +44,28 @@ def test_what_the_administrator_has_set_stays(monkeypatch):
     assert not memory.keep_blocks_apart()
 
 
-RELAY = """
-import os, ssl
+LEAN = """
+import mimetypes, os, ssl, sys
 from agent.cli import main
-main(["relay", "--config", os.devnull])
-import aiohttp.connector
-print(aiohttp.connector._SSL_CONTEXT_VERIFIED.cert_store_stats()["x509"], os.environ.get("SSL_CERT_FILE"))
-print(ssl.create_default_context().cert_store_stats()["x509"])
+mimetypes.knownfiles.append(sys.argv[1])
+main([*sys.argv[2:], "--config", os.devnull])
+import aiohttp.connector, frozenlist
+print(aiohttp.connector._SSL_CONTEXT_VERIFIED.cert_store_stats()["x509"], ".nobody-asks" in mimetypes.types_map)
+print(frozenlist.FrozenList is frozenlist.PyFrozenList)
+print(ssl.create_default_context().cert_store_stats()["x509"], os.environ.get("FROZENLIST_NO_EXTENSIONS"))
+print(os.environ.get("SSL_CERT_FILE"), mimetypes.knownfiles[-1])
 """
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has a store of its own")
-def test_a_relay_does_not_read_the_systems_authorities_which_it_never_asks(papers):
+@pytest.mark.parametrize("program", ["run", "relay", "sign run"])
+def test_a_program_that_serves_reads_nothing_for_modules_that_nobody_asks_for_it(papers, tmp_path, program):
+    types = tmp_path / "mime.types"
+    types.write_text("x-of-nobody/x nobody-asks\n")
     given = {**os.environ, "SSL_CERT_FILE": str(papers.authority), "SSL_CERT_DIR": os.devnull}
-    done = subprocess.run([sys.executable, "-c", RELAY], capture_output=True, text=True, check=True, env=given)
-    assert done.stdout.split() == ["0", str(papers.authority), "1"]
+    command = [sys.executable, "-c", LEAN, str(types), *program.split()]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=given)
+    assert done.stdout.splitlines() == ["0 False", "True", "1 None", f"{papers.authority} {types}"]
 
 
 def test_a_program_that_serves_looks_for_cycles_less_often_than_with_every_batch_of_requests():
