@@ -66,9 +66,16 @@ class FramedHandler(web.RequestHandler):
             self._messages.append((_ErrInfo(status=400, exc=failure, message=""), EMPTY_PAYLOAD))
             if self._waiter is not None and not self._waiter.done():
                 self._waiter.set_result(None)
+        self._refuse_targets()
         if self._is_spoiled() and not self._tell():
             # aiohttp begins with a request one turn of the loop after it has taken it up, and knows of it only then.
             self._loop.call_soon(self._tell)
+
+    def _refuse_targets(self) -> None:
+        """Put what is told to its sender in place of each request whose target names nothing here."""
+        for number, (message, _) in enumerate(self._messages):
+            if not isinstance(message, _ErrInfo) and (fault := _fault_of(message.path)) is not None:
+                self._messages[number] = (fault, EMPTY_PAYLOAD)
 
     async def _answer_past(self, answer: Callable[[], Awaitable[bool]]) -> None:
         """Answer a request past aiohttp; the connection ends where that says so, or fails as aiohttp's own would."""
@@ -125,14 +132,32 @@ class FramedHandler(web.RequestHandler):
         return True
 
 
-_ABSOLUTE: Final = re.compile(r"https?://([^/?#]*)(.*)", re.IGNORECASE | re.DOTALL)
+class TargetWithFragment(Exception):
+    """RFC 9112 §3.2: no form of a target has a `#`; what stands behind it would be left out in silence."""
+
+
+class OtherScheme(Exception):
+    """A URL of which no HTTP server is in charge (RFC 9110 §7.4)."""
+
+
+def _fault_of(target: str) -> _ErrInfo | None:
+    if "#" in target:
+        return _ErrInfo(status=400, exc=TargetWithFragment(), message="")
+    scheme = _SCHEME.match(target)
+    if scheme is None or scheme[1].lower() in {"http", "https"}:
+        return None
+    return _ErrInfo(status=421, exc=OtherScheme(), message="")
+
+
+_SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+_ABSOLUTE: Final = re.compile(r"https?://([^/?]*)(.*)", re.IGNORECASE | re.DOTALL)
 
 
 def in_origin_form(message: RawRequestMessage) -> RawRequestMessage:
     """Return a request for an absolute URL as one for its path, with the URL's authority in place of Host's.
 
-    RFC 9112 §3.2.2: a server takes both forms, and of the absolute one it ignores the Host header. The scheme is not
-    believed: what the connection is, it is.
+    RFC 9112 §3.2.2: a server takes both forms, and of the absolute one it ignores the Host header. Whether it says
+    http or https is not believed: what the connection is, it is.
     """
     found = _ABSOLUTE.fullmatch(message.path)
     if found is None:
@@ -142,7 +167,7 @@ def in_origin_form(message: RawRequestMessage) -> RawRequestMessage:
     headers = CIMultiDict(message.headers)
     headers["Host"] = authority
     others = (pair for pair in message.raw_headers if pair[0].lower() != b"host")
-    before, _, query = path.partition("#")[0].partition("?")
+    before, _, query = path.partition("?")
     return message._replace(
         path=path,
         url=URL.build(path=before, query_string=query, encoded=True),

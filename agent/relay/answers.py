@@ -52,6 +52,10 @@ NO_SUCH_TENANT: Final = Problem(404, "The relay knows no such tenant: check the 
 NO_TOKEN: Final = Problem(401, "The bearer token is missing or not valid for this tenant at the relay.")
 BODY_TOO_SLOW: Final = Problem(408, "The request body did not come in time.", close=True)
 NO_HTTP: Final = Problem(400, "The request cannot be read as HTTP (RFC 9112).", close=True)
+TARGET_WITH_FRAGMENT: Final = Problem(
+    400, "The request's target has a #, which no target may have (RFC 9112 §3.2): write %23.", close=True
+)
+OTHER_SCHEME: Final = Problem(421, "The request's target is a URL of another scheme than https.", close=True)
 NO_CHUNK: Final = Problem(400, "The request body is not chunked as its headers say (RFC 9112 §7.1).", close=True)
 HEADER_TOO_LONG: Final = Problem(400, "The request line or a header is longer than the relay accepts.", close=True)
 UNFORESEEN: Final = Problem(500, "The relay failed on this request; its log says more.", close=True)

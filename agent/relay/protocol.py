@@ -20,14 +20,19 @@ from agent.relay.answers import SCIM_JSON, SERVER
 from agent.relay.delivery import Client, PassedOn, Response, WholeClient, Written
 from agent.relay.requests import Whole, WholeReader
 from agent.workers import Workers
-from connector_host.framing import FramedHandler
+from connector_host.framing import FramedHandler, OtherScheme, TargetWithFragment
 from connector_host.networks import spelled
 from connector_host.reading import Buffered, Reading
 
 if TYPE_CHECKING:
     from agent.settings import LimitSettings
 
-_MALFORMED: Final = 400
+_OF_CLIENT: Final = frozenset({400, 421})
+_TOLD: Final = {
+    LineTooLong: answers.HEADER_TOO_LONG,
+    OtherScheme: answers.OTHER_SCHEME,
+    TargetWithFragment: answers.TARGET_WITH_FRAGMENT,
+}
 _BUFFER_BYTES: Final = 65_536
 """What waits for a client beside the window of its stream; over TLS the loop's own bound is eight times that."""
 
@@ -292,13 +297,11 @@ class _Protocol(FramedHandler):
     ) -> web.StreamResponse:
         """Return the answer to what could not be read, or failed unforeseen; the connection ends with it."""
         kind = type(exc).__name__ if exc is not None else None
-        level = logging.INFO if status == _MALFORMED else logging.ERROR
+        level = logging.INFO if status in _OF_CLIENT else logging.ERROR
         logs.event(events.REQUEST_UNREADABLE, level=level, status=status, peer=request.remote, error=kind)
         if request.writer.output_size > 0:
             raise ConnectionError("an answer was begun, so there is no room for another")
-        problem = answers.UNFORESEEN
-        if status == _MALFORMED:
-            problem = answers.HEADER_TOO_LONG if isinstance(exc, LineTooLong) else answers.NO_HTTP
+        problem = _TOLD.get(type(exc), answers.NO_HTTP) if status in _OF_CLIENT else answers.UNFORESEEN
         # What could not be read has no version; a client that speaks HTTP/1.1 expects its answer in it.
         request._version = HttpVersion11  # noqa: SLF001 - aiohttp takes the answer's version from there
         headers = {"Content-Type": SCIM_JSON, "Server": SERVER}

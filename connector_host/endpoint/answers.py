@@ -52,6 +52,8 @@ TROUBLES: Final[tuple[tuple[type[Exception], Trouble], ...]] = (
 
 MISCONFIGURED: Final = "This connector cannot serve its table as configured; see its log."
 NO_HTTP: Final = "The request cannot be read as HTTP (RFC 9112)."
+TARGET_WITH_FRAGMENT: Final = "The request's target has a #, which no target may have (RFC 9112 §3.2): write %23."
+OTHER_SCHEME: Final = "The request's target is a URL of another scheme than https."
 LINE_TOO_LONG: Final = "The URL is longer than this service accepts: send a long filter to /.search."
 HEADER_TOO_LONG: Final = "A header is longer than this service accepts."
 CODING: Final = "A body may be sent as it is, or coded with gzip or deflate: no other Content-Encoding is read here."

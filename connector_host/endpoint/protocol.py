@@ -19,6 +19,7 @@ from connector_host.endpoint.direct import DirectHandler
 from connector_host.endpoint.requests import request_id_of
 from connector_host.endpoint.routing import Routing
 from connector_host.endpoint.safeguards import HEADERS
+from connector_host.framing import OtherScheme, TargetWithFragment
 from connector_host.observability import events
 from connector_host.reading import Reading
 
@@ -35,7 +36,7 @@ _CUT_S: Final = 0.1
 """Seconds that a request which has had its time is given, twice, to hear that it is cut off."""
 
 _LOG = structlog.stdlib.get_logger()
-_MALFORMED: Final = 400
+_OF_CLIENT: Final = frozenset({400, 421})
 
 
 class Runner(web.AppRunner):
@@ -105,7 +106,7 @@ class _Protocol(DirectHandler):
     ) -> web.StreamResponse:
         """Return the answer to what could not be read, or failed unforeseen; the connection ends with it."""
         request_id = request_id_of(request)
-        level = _LOG.info if status == _MALFORMED else _LOG.error
+        level = _LOG.info if status in _OF_CLIENT else _LOG.error
         level(
             events.REQUEST_UNREADABLE,
             status=status,
@@ -125,8 +126,12 @@ class _Protocol(DirectHandler):
 
     def _told(self, status: int, failure: BaseException | None) -> tuple[int, str]:
         """Return the status and the words for what could not be read, or failed unforeseen."""
-        if status != _MALFORMED:
+        if status not in _OF_CLIENT:
             return 500, answers.UNFORESEEN
+        if isinstance(failure, OtherScheme):
+            return 421, answers.OTHER_SCHEME
+        if isinstance(failure, TargetWithFragment):
+            return 400, answers.TARGET_WITH_FRAGMENT
         if isinstance(failure, ContentEncodingError):
             return 415, answers.CODING
         if not isinstance(failure, LineTooLong):

@@ -181,6 +181,25 @@ async def test_a_connection_that_brings_no_request_is_closed(tmp_path, monkeypat
             assert await reader.read() == b""
 
 
+@pytest.mark.parametrize(
+    ("target", "status", "words"),
+    [
+        (f"ftp://localhost{TARGET}", "421", "another scheme"),
+        (f"{TARGET}?count=1#x", "400", "write %23"),
+        (f"https://localhost{TARGET}#x", "400", "write %23"),
+    ],
+)
+async def test_a_target_of_another_scheme_or_with_a_fragment_is_refused(tmp_path, target, status, words):
+    async with serve(tmp_path) as scim, connected(scim) as (reader, writer):
+        body = "x" * 70_000
+        rest = f"Host: localhost\r\nAuthorization: Bearer {TOKEN}\r\nContent-Length: {len(body)}\r\n\r\n{body}"
+        writer.write(f"POST {target} HTTP/1.1\r\n{rest}".encode())
+        head, error = await answer_to(reader)
+        assert (head.split()[1], error["status"]) == (status, status)
+        assert words in error["detail"]
+        assert "Connection: close" in head
+
+
 async def test_an_absolute_target_is_one_for_its_path_whose_authority_stands_for_the_host_header(tmp_path, outcomes):
     """RFC 9112 §3.2.2: the location names it with its port, and an idempotency key holds for both forms."""
     body = json.dumps(

@@ -375,17 +375,29 @@ async def test_an_absolute_target_is_a_request_to_its_authority_whatever_the_hos
         (f"https://localhost@evil.example.org{TARGET}", 400),
         (f"https://me@localhost{TARGET}", 400),
         (f"https://{TARGET}", 400),
-        (f"ftp://localhost{TARGET}", 404),
+        (f"ftp://localhost{TARGET}", 421),
+        (f"GOPHER://evil.example.org{TARGET}", 421),
+        (f"https://localhost{TARGET}#x", 400),
+        (f"https://localhost{TARGET}?a=b#x", 400),
+        (f"{TARGET}#x", 400),
+        (f"{TARGET}?a=b#x", 400),
         ("https://localhost", 404),
         ("https://localhost?/t/acme/", 404),
     ],
 )
-async def test_an_absolute_target_of_another_service_is_refused(chain, host, papers, target, status):
+async def test_a_target_of_another_service_or_with_a_fragment_is_refused(chain, host, papers, target, status):
     await chain.start_relay()
     await chain.start_agent(host.url)
     answered, error = await asked_for(papers, chain.port, f"GET {target}")
     assert (answered, error["status"]) == (status, str(status))
     assert not host.asked
+
+
+async def test_who_is_refused_for_a_target_hears_what_to_mend(chain, papers):
+    await chain.start_relay()
+    for target, words in ((f"{TARGET}#x", "write %23"), (f"ftp://localhost{TARGET}", "another scheme")):
+        _, error = await asked_for(papers, chain.port, f"POST {target}", body=b"{}")
+        assert words in error["detail"]
 
 
 async def test_whether_the_relay_lives_may_be_asked_by_an_absolute_target(chain, papers):
