@@ -144,13 +144,14 @@ async def carry(agents: Agents, asked: Asked) -> Carried | Problem:
     patience = min(loop.time() + asked.wait_s, deadline)
     tried: set[Route] = set()
     # A client that sends a write again counts on the key of the first one, and only one record knows that.
-    record = None if asked.safe else agents.unknown.record_of(asked.tenant, asked.head.headers)
+    write = b"" if asked.safe else asked.head.headers
+    record = agents.unknown.record_of(asked.tenant, write) if write else None
     problem: Problem | None = None
     elsewhere, repeated, hopeless = record is not None, False, False
     said: set[tuple[str, str]] = set()
     pause_s = _AGAIN_S
     while True:
-        link = agents.pick(asked.tenant, tried, record=record)
+        link = agents.pick(asked.tenant, tried, record=record, write=write)
         if link is None:
             left_s = patience - loop.time()
             if left_s <= 0 or hopeless or agents.leaving:

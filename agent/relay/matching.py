@@ -71,6 +71,8 @@ class Agents:
         """Whether this node is about to stop: no link of its own takes a request any more, and no new one comes."""
         self.on_change: Callable[[], None] = _nothing
         """Called when a link of this node has come, gone or changed."""
+        self._split: set[str] = set()
+        """Tenants whose hosts keep several records of outcomes."""
         self._news: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
         self._links: defaultdict[str, list[Link]] = defaultdict(list)
         self._far: defaultdict[str, list[Route]] = defaultdict(list)
@@ -127,15 +129,26 @@ class Agents:
 
     def _tell(self, tenant: str) -> None:
         """Wake everyone who waits for news; who asks later waits for the next."""
+        (self._split.add if len(self._records(tenant)) > 1 else self._split.discard)(tenant)
         self._news.pop(tenant, asyncio.Event()).set()
 
-    def pick(self, tenant: str, tried: Collection[Route] = (), *, record: str | None = None) -> Route | None:
+    def pick(
+        self, tenant: str, tried: Collection[Route] = (), *, record: str | None = None, write: bytes = b""
+    ) -> Route | None:
         """Return the usable route with the fewest requests in hand, or None; those that were tried are passed over.
 
         Where a `record` is named, only agents of a host with this record of outcomes. Agents that were not asked
         before go first, then those that reach their host, then those that this node holds itself, because another node
         is one hop more; of equals the one that was picked longest ago is taken: it goes to the end of the line.
+
+        A `write`, by its headers, goes first to the record that its client's key falls to, if anybody reaches that: so
+        a client that sends it again meets the same one, at any node, even where nobody could note the first one.
         """
+        if write and record is None and tenant in self._split:
+            home = self.unknown.home(tenant, write, self._records(tenant))
+            route = None if home is None else self.pick(tenant, tried, record=home)
+            if route is not None and route.health.reachable:
+                return route
         asked = frozenset({route.peer.who for route in tried} if tried else ())
         near = _best(self._links.get(tenant, []), tried, asked, record)
         if not self._far or (near is not None and not tried and near.health.reachable):
@@ -144,6 +157,13 @@ class Agents:
         if near is None or far is None:
             return far if near is None else near
         return far if _demerits(far, asked) < _demerits(near, asked) else near
+
+    def _records(self, tenant: str) -> set[str]:
+        """Return the records of outcomes that hosts of the tenant keep that can be reached now."""
+        ways: tuple[list[Link] | list[Route], ...] = (self._links.get(tenant, []), self._far.get(tenant, []))
+        return {route.health.record for line in ways for route in line if route.usable and route.health.reachable} - {
+            ""
+        }
 
     def of_agent(self, tenant: str, who: str) -> Iterator[Route]:
         """Return every way to one agent of the tenant."""

@@ -21,7 +21,7 @@ from agent.relay.forwarded import IDEMPOTENCY_KEY, is_drawn_here
 from connector_host.clock import now
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from agent.relay.replicas import Replica
 
@@ -94,6 +94,15 @@ class UnknownOutcomes:
         noted = self._find(tenant, key)
         return None if noted is None else noted.record
 
+    def home(self, tenant: str, headers: bytes, records: Collection[str]) -> str | None:
+        """Return the record that the client's key in these headers falls to, the same at all nodes; None without one.
+
+        Where a record goes, the keys of that one alone fall to others (highest random weight, Thaler and Ravishankar).
+        """
+        if (key := self._digest(tenant, headers)) is None:
+            return None
+        return max(records, key=lambda record: self._weight(key, record), default=None)
+
     def all(self) -> list[Noted]:
         """Return all that is remembered, the oldest of each tenant first."""
         now_s = _now_s()
@@ -107,6 +116,9 @@ class UnknownOutcomes:
             async with asyncio.timeout(SETTLE_S):
                 for replica in self.replicas:
                     await replica.tried(key)
+
+    def _weight(self, key: str, record: str) -> bytes:
+        return hmac.digest(self._secret, f"{key}\n{record}".encode(), "sha256")
 
     def _put(self, noted: Noted) -> None:
         kept = self._of_tenants.setdefault(noted.tenant, {})

@@ -106,6 +106,18 @@ def test_what_is_known_here_stays_whatever_others_say():
     assert here.record_of("acme", keyed("mine")) == "r1"
 
 
+def test_a_key_falls_to_one_record_at_all_nodes_and_moves_only_with_that():
+    here, there = UnknownOutcomes(SECRET), UnknownOutcomes(SECRET)
+    keys = [keyed(f"key-{number}") for number in range(60)]
+    homes = {key: here.home("acme", key, {"r1", "r2", "r3"}) for key in keys}
+    assert homes == {key: there.home("acme", key, ["r3", "r2", "r1"]) for key in keys}
+    assert set(homes.values()) == {"r1", "r2", "r3"}
+    left = {key: here.home("acme", key, {"r1", "r2"}) for key in keys}
+    assert [left[key] for key in keys if homes[key] != "r3"] == [homes[key] for key in keys if homes[key] != "r3"]
+    assert here.home("acme", b"Accept: */*\r\n", {"r1", "r2"}) is None
+    assert here.home("acme", keyed("mine"), ()) is None
+
+
 class Place:
     """A place that keeps what it is given once it is open."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 
 import pytest
 
@@ -128,3 +129,25 @@ async def test_what_was_noted_while_nats_was_away_is_told_once_it_is_back(cluste
     await b.start_agent(other.url, "two")
     assert await post(client, b) == 503
     assert not other.asked
+
+
+async def test_a_write_that_is_sent_again_meets_the_same_host_at_any_node_though_nobody_noted_it(
+    cluster, hosts, client
+):
+    a, b = await cluster.start("a"), await cluster.start("b")
+    for host, name in zip(hosts, ("one", "two"), strict=True):
+        await b.start_agent(host.url, name)
+    drawn = itertools.count()
+    async with asyncio.timeout(10):
+        for node in (a, b):
+            while not all(any(key.startswith(f"{node.port}-") for key in expected(host)) for host in hosts):
+                await post(client, node, f"{node.port}-{next(drawn)}")
+    for number in range(6):
+        for node in (a, a, b):
+            assert await post(client, node, f"again-{number}") == 200
+        assert sorted(expected(host).count(f"again-{number}") for host in hosts) == [0, 3]
+
+
+def expected(host):
+    """Return the keys of the writes that the node knew to be for this host's record."""
+    return [headers["Idempotency-Key"] for _, _, headers, _ in host.asked if "Idempotency-Record" in headers]
