@@ -20,6 +20,8 @@ class Traffic:
     """When bytes passed last, by the loop's clock."""
     outward: bool = False
     """Whether the last ones came from the stream: at the relay, from the host."""
+    ended_s: float | None = None
+    """When the stream ended, and the connection was told."""
 
     def note(self, *, outward: bool) -> None:
         """Bytes pass."""
@@ -57,3 +59,4 @@ async def _from_stream(stream: Stream, writer: asyncio.StreamWriter, traffic: Tr
         await writer.drain()
     if writer.can_write_eof():
         writer.write_eof()
+    traffic.ended_s = asyncio.get_running_loop().time()

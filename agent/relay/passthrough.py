@@ -3,6 +3,9 @@
 What becomes of a request inside is nobody's to say here: a link that breaks ends the connection, as a broken network
 would. When relay or agent are about to stop, a connection is ended in a quiet moment: the host spoke last, and then
 nobody for a while, so most likely an answer is complete and no request is under way.
+
+A client needs no token to hold a connection, and has a place of its tenant and of an agent with it: one whose host has
+ended it, or on which nothing passes any more, is ended.
 """
 
 from __future__ import annotations
@@ -29,6 +32,10 @@ if TYPE_CHECKING:
 
 QUIET_S: Final = 2.0
 """Silence after the host's last bytes that passes for the end of an answer, where relay or agent are about to stop."""
+
+
+class Stalled(AgentError):
+    """Nothing passes on the connection any more."""
 
 
 @dataclass(slots=True)
@@ -81,9 +88,8 @@ class Passthrough:
         lull = asyncio.create_task(self._lull(link, traffic, writer))
         try:
             await asyncio.wait({piping, lull}, return_when=asyncio.FIRST_COMPLETED)
-            if piping.done():
-                piping.result()
-            else:
+            (piping if piping.done() else lull).result()
+            if not piping.done():
                 logs.event(events.PASSTHROUGH_ENDED, tenant=tenant, request_id=identity)
         except (AgentError, OSError) as failure:
             logs.event(events.PASSTHROUGH_CUT, tenant=tenant, request_id=identity, reason=str(failure))
@@ -95,14 +101,25 @@ class Passthrough:
             link.forget(stream)
 
     async def _lull(self, link: Route, traffic: Traffic, writer: asyncio.StreamWriter) -> None:
-        """Return once nothing new is wanted here, and the connection is between two requests as far as anybody sees."""
+        """Return once the connection is over: as far as anybody sees, it is between two requests, or nobody uses it.
+
+        Raises Stalled where nothing passes, and it may be in the middle of something.
+        """
         loop = asyncio.get_running_loop()
+        traffic.last_s = loop.time()
+        most_s = max(self.limits.idle_s, self.limits.request_s)
         while True:
             await asyncio.sleep(QUIET_S / 4)
-            quiet = traffic.outward and loop.time() - traffic.last_s >= QUIET_S
+            now_s, taken = loop.time(), not writer.transport.get_write_buffer_size()
+            silent_s = now_s - traffic.last_s
+            quiet = traffic.outward and silent_s >= QUIET_S
             over = self.leaving or not link.usable
-            if quiet and over and not writer.transport.get_write_buffer_size():
+            # A host that has ended it hears no more, whatever the client sends, or keeps.
+            left = traffic.ended_s is not None and now_s - traffic.ended_s >= QUIET_S
+            if taken and ((quiet and over) or left or (traffic.outward and silent_s >= most_s)):
                 return
+            if silent_s >= most_s:
+                raise Stalled(f"nothing passed for {most_s:g} s")
 
     async def _open(self, tenant: str, name: str, identity: str) -> tuple[Route, Stream] | str:
         """Return a stream to the tenant's host, or why there is none; no byte of the client was sent until then."""

@@ -10,6 +10,7 @@ from aiohttp import web
 from agent import events
 from agent.relay import passthrough
 from tests.agent.chain import USERS, host_server, issue_papers
+from tests.agent.relay.test_passthrough import client_hello
 
 NAME = "scim.acme.example"
 REQUEST = f"GET {USERS} HTTP/1.1\r\nHost: {NAME}\r\n\r\n".encode()
@@ -76,6 +77,49 @@ async def test_a_request_in_hand_is_answered_before_its_connection_ends(chain, c
     assert await answer(reader) == b"late"
     assert await asyncio.wait_for(reader.read(), 4) == b""
     await stopping
+
+
+async def test_a_client_that_stays_when_the_host_has_left_gives_its_place_back(chain, monkeypatch):
+    async def greet_and_leave(reader, writer):
+        await reader.read(65_536)
+        writer.write(b"bye")
+        writer.close()
+
+    monkeypatch.setattr(passthrough, "QUIET_S", QUIET_S)
+    async with await asyncio.start_server(greet_and_leave, "127.0.0.1", 0) as server:
+        await chain.start_relay(passthrough=(NAME,), limits={"wait_s": 0.2})
+        url = f"https://localhost:{server.sockets[0].getsockname()[1]}"
+        await chain.start_agent(url, passthrough=True)
+        reader, writer = await asyncio.open_connection("localhost", chain.port)
+        writer.write(client_hello(NAME))
+        assert await asyncio.wait_for(reader.read(), 10) == b"bye"
+        await chain.log.wait_for(events.PASSTHROUGH_ENDED)
+        writer.transport.abort()
+
+
+async def test_a_connection_on_which_nothing_passes_is_ended(chain, host, host_papers, monkeypatch):
+    async def never(_):
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(passthrough, "QUIET_S", QUIET_S)
+    await chain.start_relay(passthrough=(NAME,), limits={"idle_s": 3 * QUIET_S, "request_s": 2 * QUIET_S})
+    await chain.start_agent(host.url, passthrough=True)
+    trust, connections = host_papers.context(), []
+    for last in (None, never):
+        reader, writer = await asyncio.open_connection("localhost", chain.port, ssl=trust, server_hostname=NAME)
+        connections.append(writer)
+        writer.write(REQUEST)
+        assert await answer(reader) == b'{"totalResults":0}'
+        if last is None:
+            assert await asyncio.wait_for(reader.read(), 10) == b""
+            await chain.log.wait_for(events.PASSTHROUGH_ENDED)
+        else:
+            host.answer = last
+            writer.write(REQUEST)
+    cut = await chain.log.wait_for(events.PASSTHROUGH_CUT)
+    assert cut["reason"] == f"nothing passed for {3 * QUIET_S:g} s"
+    for writer in connections:
+        writer.transport.abort()
 
 
 async def test_an_idle_connection_of_a_relay_that_goes_on_stays(chain, connection):
