@@ -244,6 +244,8 @@ async def read_bounded(request: web.Request) -> bytes:
         ) from failure
     except web.RequestPayloadError as failure:
         raise ScimError(400, "The request body is not coded as its headers say.", "invalidSyntax") from failure
+    except ConnectionError as failure:  # nobody hears this, and nothing is wrong here: no error for the log
+        raise ScimError(400, "The client hung up before its body was complete. Nothing was done.") from failure
     if len(body) > bound:
         raise web.HTTPRequestEntityTooLarge(bound, len(body))
     return body

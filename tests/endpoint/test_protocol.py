@@ -79,6 +79,23 @@ async def test_what_is_no_http_is_answered_in_scim_without_its_own_bytes(log, tm
     assert "request.unreadable" in log.getvalue()
 
 
+async def test_a_client_that_leaves_within_its_body_is_no_failure_of_the_host(log, tmp_path):
+    async with serve(tmp_path) as scim:
+        async with connected(scim) as (reader, writer):
+            writer.write(
+                f"POST {TARGET} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {TOKEN}\r\n"
+                "Expect: 100-continue\r\nContent-Length: 100\r\n\r\n".encode()
+            )
+            assert b" 100 " in await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)
+            writer.write(b'{"userName": "an')
+        async with asyncio.timeout(10):
+            while "request.answered" not in log.getvalue():  # noqa: ASYNC110 - what changes is plain text
+                await asyncio.sleep(0.01)
+        assert scim.rows() == []
+    assert '"status":400' in log.getvalue()
+    assert "request.failed" not in log.getvalue()
+
+
 @pytest.fixture
 async def outcomes(tmp_path):
     record = Outcomes(tmp_path / "outcomes.sqlite3")
