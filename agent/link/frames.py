@@ -78,20 +78,27 @@ class Kind(IntEnum):
     NOTE = EXTENSION + 3
 
 
+_REQUEST: Final = int(Kind.REQUEST)
+_RESPONSE: Final = int(Kind.RESPONSE)
 _DATA: Final = int(Kind.DATA)
-"""A plain number: an enumeration's member is looked up, and compared, at several times the cost, with each frame."""
+"""Plain numbers: an enumeration's member is looked up, and compared, at several times the cost, with each frame."""
+
+_SIZE: Final = HEADER.size
+_header_at: Final = HEADER.unpack_from
 
 _NOT_OF_DATA: Final = 0xFF ^ (END | DEFLATED)
 _NOT_OF_OTHERS: Final = 0xFF ^ END
 
 
 class Frame(msgspec.Struct, frozen=True, gc=False):
-    """One frame."""
+    """One frame; a head whose whole body follows at once, in a single frame of DATA, comes together with it."""
 
     kind: int
     flags: int
     stream: int
     payload: bytes
+    body: bytes | None = None
+    """What that DATA carries, which ends the stream in its direction; None where no such frame follows."""
 
 
 def pack(kind: int, stream: int = 0, payload: bytes = b"", *, end: bool = False, deflated: bool = False) -> bytes:
@@ -109,10 +116,10 @@ def unpack(message: bytes) -> Iterator[Frame]:
     if not total:
         raise ProtocolViolation("a message without a frame")
     while position < total:
-        start = position + HEADER.size
+        start = position + _SIZE
         if start > total:
             raise ProtocolViolation("a frame whose header is cut short")
-        kind, flags, stream, length = HEADER.unpack_from(message, position)
+        kind, flags, stream, length = _header_at(message, position)
         position = start + length
         if length > PAYLOAD_BYTES:
             raise ProtocolViolation(f"a frame of {length} bytes, and {PAYLOAD_BYTES} is the most")
@@ -120,4 +127,12 @@ def unpack(message: bytes) -> Iterator[Frame]:
             raise ProtocolViolation("a frame that is longer than its message")
         if flags & (_NOT_OF_DATA if kind == _DATA else _NOT_OF_OTHERS) and kind < EXTENSION:
             raise ProtocolViolation(f"flags {flags:#04x}, which nobody defined")
+        if (kind == _RESPONSE or kind == _REQUEST) and not flags and (rest := position + _SIZE) <= total:  # noqa: PLR1714 - with each frame
+            kind_of_rest, flags_of_rest, stream_of_rest, length_of_rest = _header_at(message, position)
+            end = rest + length_of_rest
+            whole = kind_of_rest == _DATA and flags_of_rest == END and stream_of_rest == stream
+            if whole and length_of_rest <= PAYLOAD_BYTES and end <= total:
+                yield Frame(kind, flags, stream, message[start:position], message[rest:end])
+                position = end
+                continue
         yield Frame(kind, flags, stream, message[start:position])

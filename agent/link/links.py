@@ -86,9 +86,13 @@ class Link:
         socket: Socket,
         session: Session,
         heartbeat: Heartbeat,
-        serve: Callable[[Stream, bytes], Coroutine[object, object, None]] | None = None,
+        serve: Callable[[Stream, bytes], Coroutine[object, object, None] | None] | None = None,
     ) -> None:
-        """Prepare; `serve` answers the streams that the other end opens, in a task for each."""
+        """Prepare; `serve` answers the streams that the other end opens.
+
+        What it returns is done by a task, with which the stream is over. Where it returns None, it has answered
+        already, or listens to the stream, and releases it.
+        """
         self.session = session
         self.health = Health(reachable=True, record="")
         """How the other end says its host is."""
@@ -209,7 +213,13 @@ class Link:
         """Give the stream up and keep no memory of it."""
         if self.session.cancel(stream.number):
             self.flush()
-        self._streams.pop(stream.number, None)
+        if self._streams.pop(stream.number, None) is not None and stream.on_over is not None:
+            stream.on_over()
+
+    def work(self, stream: Stream, work: Coroutine[object, object, None]) -> None:
+        """Have this done by a task, with which the stream is over; the other end may cancel it."""
+        served = partial(self._served, stream, work)
+        self._serving[stream.number] = self._workers.begin(self._to_its_end(work), served)
 
     async def run(self) -> str:
         """Carry frames until the link ends, and return why it ended."""
@@ -254,9 +264,10 @@ class Link:
         self._over = True
         self.drains.set()
         self._room.set()
-        for stream in self._streams.values():
+        for stream in list(self._streams.values()):
             stream.break_off(LinkLost(reason))
-        self._streams.clear()
+        for stream in list(self._streams.values()):
+            self.forget(stream)
 
     # ── reading ───────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -283,7 +294,7 @@ class Link:
 
     def _on_answered(self, event: Answered) -> None:
         if (stream := self._streams.get(event.stream)) is not None:
-            stream.hear(event.head, end=event.end)
+            stream.hear(event.head, event.body, end=event.end)
 
     def _on_credited(self, event: Credited) -> None:
         if (stream := self._streams.get(event.stream)) is not None:
@@ -294,9 +305,15 @@ class Link:
             stream.break_off(StreamFailed(event.payload))
 
     def _on_opened(self, event: Opened) -> None:
-        number = event.stream
-        stream = self._streams[number] = Stream(self, number, event.end)
-        self._serving[number] = self._workers.begin(self._answer(stream, event.head), partial(self._served, stream))
+        stream = self._streams[event.stream] = Stream(self, event.stream, event.end, event.body)
+        try:
+            work = None if self._serve is None else self._serve(stream, event.head)
+        except Exception as failure:  # noqa: BLE001 - as below
+            _tell_crash(failure)
+            self.forget(stream)
+            return
+        if work is not None:
+            self.work(stream, work)
 
     def _on_cancelled(self, event: Cancelled) -> None:
         if (serving := self._serving.get(event.stream)) is not None:
@@ -334,16 +351,16 @@ class Link:
         if self._measured < _MEASURED:
             self._ping()
 
-    async def _answer(self, stream: Stream, head: bytes) -> None:
+    async def _to_its_end(self, work: Coroutine[object, object, None]) -> None:
         try:
-            if self._serve is not None:
-                await self._serve(stream, head)
+            await work
         except (LinkLost, StreamCancelled):
             pass  # Nobody is left to hear about it.
         except Exception as failure:  # noqa: BLE001 - one request that trips over a mistake of ours must not end the others
-            logs.event(events.STREAM_CRASHED, level=logging.ERROR, error=f"{type(failure).__name__}: {failure}")
+            _tell_crash(failure)
 
-    def _served(self, stream: Stream) -> None:
+    def _served(self, stream: Stream, work: Coroutine[object, object, None]) -> None:
+        work.close()  # Where it never began.
         del self._serving[stream.number]
         self.forget(stream)
 
@@ -385,6 +402,10 @@ class Link:
     def _ping(self) -> None:
         self.session.ping(_TOKEN.pack(asyncio.get_running_loop().time()))
         self.flush()
+
+
+def _tell_crash(failure: Exception) -> None:
+    logs.event(events.STREAM_CRASHED, level=logging.ERROR, error=f"{type(failure).__name__}: {failure}")
 
 
 def _nothing() -> None:

@@ -29,6 +29,9 @@ class Opened(msgspec.Struct, frozen=True, gc=False):
     stream: int
     head: bytes
     end: bool
+    """Whether nothing more comes than what is here."""
+    body: bytes = b""
+    """All of it, where it came with the head."""
 
 
 class Answered(msgspec.Struct, frozen=True, gc=False):
@@ -37,6 +40,8 @@ class Answered(msgspec.Struct, frozen=True, gc=False):
     stream: int
     head: bytes
     end: bool
+    """As in Opened, like the next."""
+    body: bytes = b""
 
 
 class Received(msgspec.Struct, frozen=True, gc=False):

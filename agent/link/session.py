@@ -49,6 +49,8 @@ STREAM_LIMIT: Final = 10_000
 """Open streams that an agent's end accepts; far above what its own limit on requests in hand lets through."""
 
 
+_TOO_MUCH: Final = "more data than the window allows"
+
 _REQUEST: Final = int(Kind.REQUEST)
 _RESPONSE: Final = int(Kind.RESPONSE)
 _DATA: Final = int(Kind.DATA)
@@ -311,10 +313,15 @@ class Session:
             raise ProtocolViolation("a stream that may not be opened")
         if len(self._streams) >= STREAM_LIMIT:
             raise ProtocolViolation(f"more than {STREAM_LIMIT} open streams")
-        end = bool(frame.flags & END)
         self._last = frame.stream
-        window = self.peer.window if self.peer else 0
-        self._streams[frame.stream] = Standing(window, self._hello.window, receiving=not end)
+        window, ours, body = self.peer.window if self.peer else 0, self._hello.window, frame.body
+        if body is not None:
+            if len(body) > ours:
+                raise ProtocolViolation(_TOO_MUCH)
+            self._streams[frame.stream] = Standing(window, ours, receiving=False)
+            return Opened(frame.stream, frame.payload, True, body)  # noqa: FBT003 - by position, with each request
+        end = bool(frame.flags & END)
+        self._streams[frame.stream] = Standing(window, ours, receiving=not end)
         return Opened(frame.stream, frame.payload, end)
 
     def _on_response(self, frame: Frame) -> Notice | None:
@@ -326,6 +333,11 @@ class Session:
         if state.answered:
             raise ProtocolViolation("a second answer on one stream")
         state.answered = True
+        if frame.body is not None:
+            if len(frame.body) > state.allowance:
+                raise ProtocolViolation(_TOO_MUCH)
+            self._end_receiving(frame.stream, state)
+            return Answered(frame.stream, frame.payload, True, frame.body)  # noqa: FBT003 - as above
         end = bool(frame.flags & END)
         if end:
             self._end_receiving(frame.stream, state)
@@ -342,7 +354,7 @@ class Session:
         data = inflated(frame.payload) if frame.flags & DEFLATED else frame.payload
         state.allowance -= len(data)
         if state.allowance < 0:
-            raise ProtocolViolation("more data than the window allows")
+            raise ProtocolViolation(_TOO_MUCH)
         end = bool(frame.flags & END)
         if end:
             self._end_receiving(frame.stream, state)

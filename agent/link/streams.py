@@ -1,7 +1,7 @@
 """One stream of a live link, as the code above uses it: await the answer, read, write, give up.
 
 Turns the session's events into wake-ups. Knows neither sockets nor what the bytes mean. At most one task reads a
-stream and at most one writes it.
+stream and at most one writes it; or none does, and whoever listens is called.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Protocol
 from agent.link.session import WINDOW_BYTES
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
     from agent.errors import AgentError
     from agent.link.session import Session
 
@@ -34,19 +36,44 @@ class Outlet(Protocol):
     async def room(self) -> None:
         """Return once the socket keeps up again."""
 
+    def work(self, stream: Stream, work: Coroutine[object, object, None]) -> None:
+        """Have this done by a task, with which the stream is over; the other end may cancel it."""
+
+    def forget(self, stream: Stream) -> None:
+        """Give the stream up and keep no memory of it."""
+
 
 class Stream:
     """One stream of a live link."""
 
-    __slots__ = ("_answer", "_chunks", "_ended", "_fault", "_outlet", "_read_bytes", "_reader", "_writer", "number")
+    __slots__ = (
+        "_chunks",
+        "_ended",
+        "_outlet",
+        "_read_bytes",
+        "_reader",
+        "_writer",
+        "fault",
+        "head",
+        "listener",
+        "number",
+        "on_over",
+    )
 
-    def __init__(self, outlet: Outlet, number: int, ended: bool = False) -> None:  # noqa: FBT001, FBT002 - with each request
+    def __init__(self, outlet: Outlet, number: int, ended: bool = False, body: bytes = b"") -> None:  # noqa: FBT001, FBT002 - with each request
         self.number = number
+        self.head: bytes | None = None
+        """The packed head of the answer, once it has come."""
+        self.fault: AgentError | None = None
+        """What broke the stream off: LinkLost, StreamFailed, StreamCancelled, or what this end made of it."""
+        self.listener: Callable[[], None] | None = None
+        """Called, in place of waking whoever reads, when something has come, or the stream was broken off; may not
+        fail."""
+        self.on_over: Callable[[], None] | None = None
+        """Called once, when the link keeps no memory of the stream any more."""
         self._outlet = outlet
-        self._answer: bytes | None = None
-        self._chunks: deque[bytes] = deque()
+        self._chunks: deque[bytes] = deque((body,)) if body else deque()
         self._ended = ended
-        self._fault: AgentError | None = None
         self._reader: asyncio.Future[None] | None = None
         """What the task that reads waits for; it looks at the state itself, before and after. So with the one below."""
         self._writer: asyncio.Future[None] | None = None
@@ -54,11 +81,11 @@ class Stream:
 
     async def answer(self) -> bytes:
         """Return the packed head of the answer; raises LinkLost, StreamFailed or StreamCancelled."""
-        while self._answer is None:
+        while self.head is None:
             self._raise_fault()
             self._reader = asyncio.get_running_loop().create_future()
             await self._reader
-        return self._answer
+        return self.head
 
     @property
     def has_ended(self) -> bool:
@@ -141,17 +168,29 @@ class Stream:
         if self._outlet.session.cancel(self.number):
             self._outlet.flush()
 
+    def work(self, work: Coroutine[object, object, None]) -> None:
+        """Have this done by a task, with which the stream is over; nobody listens any more."""
+        self.listener = None
+        self._outlet.work(self, work)
+
+    def release(self) -> None:
+        """Give up whatever is still open, and have the link keep no memory of the stream."""
+        self.listener = None
+        self._outlet.forget(self)
+
     def receive(self, data: bytes, *, end: bool) -> None:
         """Take in a stretch of the body."""
         if data:
             self._chunks.append(data)
         self._ended = end
-        _wake(self._reader)
+        self._tell()
 
-    def hear(self, head: bytes, *, end: bool) -> None:
-        """Take in the head of the answer."""
-        self._answer, self._ended = head, end
-        _wake(self._reader)
+    def hear(self, head: bytes, body: bytes, *, end: bool) -> None:
+        """Take in the head of the answer, and of its body what came with it."""
+        self.head, self._ended = head, end
+        if body:
+            self._chunks.append(body)
+        self._tell()
 
     def go_on(self) -> None:
         """Take in that more may be sent."""
@@ -159,13 +198,19 @@ class Stream:
 
     def break_off(self, fault: AgentError) -> None:
         """Let everyone who waits on this stream hear that it is over."""
-        self._fault = fault
-        _wake(self._reader)
+        self.fault = fault
         _wake(self._writer)
+        self._tell()
+
+    def _tell(self) -> None:
+        if self.listener is not None:
+            self.listener()
+        else:
+            _wake(self._reader)
 
     def _raise_fault(self) -> None:
-        if self._fault is not None:
-            raise self._fault
+        if self.fault is not None:
+            raise self.fault
 
 
 def _wake(waiting: asyncio.Future[None] | None) -> None:

@@ -50,11 +50,36 @@ def test_a_request_and_its_answer():
     relay, agent = joined()
     stream = relay.open(b"head", end=False)
     relay.send(stream, b"body", end=True)
-    assert agent.receive(relay.take()) == [Opened(stream, b"head", end=False), Received(stream, b"body", end=True)]
+    assert agent.receive(relay.take()) == [Opened(stream, b"head", end=True, body=b"body")]
     agent.respond(stream, b"200", end=False)
     agent.send(stream, b"answer", end=True)
-    assert relay.receive(agent.take()) == [Answered(stream, b"200", end=False), Received(stream, b"answer", end=True)]
+    assert relay.receive(agent.take()) == [Answered(stream, b"200", end=True, body=b"answer")]
     assert (relay.open_streams, agent.open_streams) == (0, 0)
+
+
+def test_a_body_that_does_not_come_with_its_head_is_told_of_by_itself():
+    relay, agent = joined()
+    stream = relay.open(b"head", end=False)
+    assert agent.receive(relay.take()) == [Opened(stream, b"head", end=False)]
+    relay.send(stream, b"body", end=True)
+    assert agent.receive(relay.take()) == [Received(stream, b"body", end=True)]
+    agent.respond(stream, b"200", end=False)
+    agent.send(stream, b"some")
+    agent.send(stream, b"more", end=True)
+    some, more = Received(stream, b"some", end=False), Received(stream, b"more", end=True)
+    assert relay.receive(agent.take()) == [Answered(stream, b"200", end=False), some, more]
+
+
+@pytest.mark.parametrize("relays", [True, False])
+def test_a_body_that_comes_with_its_head_stays_within_the_window(relays):
+    relay, agent = Session(hello(3), opens=True), Session(hello(3), opens=False)
+    agent.receive(relay.take())
+    relay.receive(agent.take())
+    relay.open(b"head", end=True)
+    agent.receive(relay.take())
+    here, kind, stream = (relay, Kind.RESPONSE, 1) if relays else (agent, Kind.REQUEST, 2)
+    with pytest.raises(ProtocolViolation, match="more data"):
+        here.receive(pack(kind, stream, b"head") + pack(Kind.DATA, stream, b"four", end=True))
 
 
 def test_no_stream_is_opened_before_the_hello():
@@ -155,11 +180,11 @@ def test_a_request_and_its_answer_go_with_their_bodies_as_frames_that_any_end_re
     stream = relay.open(b"head", b"body", end=True)
     message = relay.take()
     assert message == pack(Kind.REQUEST, stream, b"head") + pack(Kind.DATA, stream, b"body", end=True)
-    assert agent.receive(message) == [Opened(stream, b"head", end=False), Received(stream, b"body", end=True)]
+    assert agent.receive(message) == [Opened(stream, b"head", end=True, body=b"body")]
     agent.respond(stream, b"200", b"answer", end=True)
     message = agent.take()
     assert message == pack(Kind.RESPONSE, stream, b"200") + pack(Kind.DATA, stream, b"answer", end=True)
-    assert relay.receive(message) == [Answered(stream, b"200", end=False), Received(stream, b"answer", end=True)]
+    assert relay.receive(message) == [Answered(stream, b"200", end=True, body=b"answer")]
     assert relay.open_streams == agent.open_streams == 0
 
 

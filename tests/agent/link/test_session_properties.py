@@ -97,14 +97,18 @@ class TwoEnds(RuleBasedStateMachine):
         message = source.take()
         for event in target.receive(message) if message else ():
             match event:
-                case Opened(stream, _, _):
+                case Opened(stream, _, end, body):
+                    assert end or not body
                     self.opened.add(stream)
+                    self.received[target][stream] += body
                 case Received(stream, data, _):
                     self.received[target][stream] += data
                 case Cancelled(stream) | Failed(stream, _):
                     self.broken.add(stream)
-                case Answered(stream, _, _):
+                case Answered(stream, _, end, body):
+                    assert end or not body
                     assert stream in self.answered
+                    self.received[target][stream] += body
                 case _:
                     pass
 
