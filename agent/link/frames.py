@@ -83,6 +83,7 @@ _RESPONSE: Final = int(Kind.RESPONSE)
 _DATA: Final = int(Kind.DATA)
 """Plain numbers: an enumeration's member is looked up, and compared, at several times the cost, with each frame."""
 
+_HEADS: Final = frozenset({_REQUEST, _RESPONSE})
 _SIZE: Final = HEADER.size
 _header_at: Final = HEADER.unpack_from
 
@@ -127,7 +128,7 @@ def unpack(message: bytes) -> Iterator[Frame]:
             raise ProtocolViolation("a frame that is longer than its message")
         if flags & (_NOT_OF_DATA if kind == _DATA else _NOT_OF_OTHERS) and kind < EXTENSION:
             raise ProtocolViolation(f"flags {flags:#04x}, which nobody defined")
-        if (kind == _RESPONSE or kind == _REQUEST) and not flags and (rest := position + _SIZE) <= total:  # noqa: PLR1714 - with each frame
+        if kind in _HEADS and not flags and (rest := position + _SIZE) <= total:
             kind_of_rest, flags_of_rest, stream_of_rest, length_of_rest = _header_at(message, position)
             end = rest + length_of_rest
             whole = kind_of_rest == _DATA and flags_of_rest == END and stream_of_rest == stream

@@ -92,6 +92,11 @@ class Stream:
         """Return whether nothing more is to be read."""
         return self._ended and not self._chunks
 
+    @property
+    def is_whole(self) -> bool:
+        """Return whether all of the body that was not read is here, in one piece at the most."""
+        return self._ended and len(self._chunks) <= 1
+
     def whole(self) -> bytes | None:
         """Return all of the body that was not read, or None where that is not here in one piece."""
         if not self._ended or len(self._chunks) > 1:

@@ -29,15 +29,15 @@ _CONTENT_LENGTH: Final = b"content-length"
 _IDENTITY: Final = b"identity"
 _KEEP_ALIVE: Final = b"keep-alive"
 _NAME: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_NAMES: Final = 256
-"""Headers that are remembered."""
+_LINES: Final = 512
+"""Header lines that are remembered: most of them stand in each answer of a host."""
 
 _HEAD_BYTES: Final = 4_096
 """The longest head of a plain answer."""
 
 _BODILESS: Final = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})
-_STATUS: Final = {b"HTTP/1.1 %d " % status: status for status in range(200, 600) if status not in _BODILESS}
-"""How an answer with a body begins."""
+_STATUS: Final = {b"HTTP/1.1 %d " % status: status for status in range(200, 600)}
+"""How an answer begins."""
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -75,7 +75,7 @@ def plain(data: bytes) -> Answer | None:
     """Return the answer where these bytes are a whole one, and nothing else; None where any doubt is left.
 
     To a request that is no HEAD. Doubtful is all that bears on how a message is framed save one Content-Length that is
-    kept (RFC 9112 §6.3), and all that no sensible host writes.
+    kept, or a 204 that has none (RFC 9112 §6.3), and all that no sensible host writes.
     """
     end, status = data.find(b"\r\n\r\n", 0, _HEAD_BYTES), _STATUS.get(data[:13])
     if end < 0 or status is None:
@@ -85,41 +85,45 @@ def plain(data: bytes) -> Answer | None:
     if data.count(b"\r", 0, end) != breaks or data.count(b"\n", 0, end) != breaks or data.find(b"\0", 0, end) >= 0:
         return None
     body = data[end + 4 :]
-    lengths, encoded, kept = [], False, []
+    length: bytes | None = None
+    encoded, kept = False, []
     for line in lines[1:]:
-        name, colon, value = line.partition(b": ")
-        kind = _kind(name) if colon else _DOUBTFUL
+        kind = _kind(line)
         if kind == _CONTENT:
             kept.append(line)
-        elif kind == _LENGTH:
-            lengths.append(value)
-        elif kind == _CODING:
+        elif kind == _LENGTH and length is None:
+            length = line[_DIGITS:]
+        elif kind == _CODED:
             kept.append(line)
-            encoded = encoded or value.strip().lower() != _IDENTITY
-        elif kind == _DOUBTFUL or (kind == _CONNECTION and value.lower() != _KEEP_ALIVE):
+            encoded = True
+        elif kind != _LEFT_OUT:
             return None
-    if lengths != [b"%d" % len(body)]:
-        return None
     kept.append(b"")
-    return Answer(ResponseHead(status, b"\r\n".join(kept), len(body)), encoded, body)
+    size = None if status in _BODILESS else len(body)
+    if length != (b"%d" % size if size is not None else None) or (body and size is None):
+        return None
+    return Answer(ResponseHead(status, b"\r\n".join(kept), size), encoded, body)
 
 
-@lru_cache(_NAMES)
-def _kind(name: bytes) -> int:
+@lru_cache(_LINES)
+def _kind(line: bytes) -> int:
+    """Return what a line is to who passes an answer on."""
+    name, colon, value = line.partition(b": ")
     lowered = name.lower()
-    if lowered in _KINDS:
-        return _KINDS[lowered]
-    return _CONTENT if _NAME.fullmatch(name) else _DOUBTFUL
+    if not colon or lowered in _FRAMED or not _NAME.fullmatch(name):
+        return _DOUBTFUL
+    if lowered == _CONTENT_ENCODING:
+        return _CONTENT if value.strip().lower() == _IDENTITY else _CODED
+    if lowered == _CONNECTION:
+        return _LEFT_OUT if value.lower() == _KEEP_ALIVE else _DOUBTFUL
+    if lowered == _CONTENT_LENGTH:
+        return _LENGTH
+    return _LEFT_OUT if lowered == _KEEP_ALIVE or lowered in _SAID_BY_THE_RELAY else _CONTENT
 
 
-_CONTENT, _LENGTH, _CODING, _CONNECTION, _LEFT_OUT, _DOUBTFUL = range(6)
-"""What a header is to who passes an answer on. No enumeration: looking at a member costs as much as all else here."""
+_CONTENT, _CODED, _LENGTH, _LEFT_OUT, _DOUBTFUL = range(5)
+"""No enumeration: looking at a member costs as much as all else here."""
 
-_KINDS: Final = {
-    **dict.fromkeys(HOP_BY_HOP | FRAMING | {RECORD_HEADER}, _DOUBTFUL),
-    **dict.fromkeys(_SAID_BY_THE_RELAY, _LEFT_OUT),
-    _KEEP_ALIVE: _LEFT_OUT,
-    b"connection": _CONNECTION,
-    _CONTENT_LENGTH: _LENGTH,
-    _CONTENT_ENCODING: _CODING,
-}
+_CONNECTION: Final = b"connection"
+_FRAMED: Final = (HOP_BY_HOP | FRAMING | {RECORD_HEADER}) - {_CONNECTION, _KEEP_ALIVE, _CONTENT_LENGTH}
+_DIGITS: Final = len(b"Content-Length: ")

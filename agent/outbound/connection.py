@@ -20,6 +20,7 @@ from agent.outbound.answers import parsed, plain
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Callable
 
     from agent.outbound.answers import Answer
 
@@ -66,6 +67,8 @@ class Protocol(ResponseHandler):
         self._over = False
         """Whether the last answer is over, after which nothing comes that nobody asked for."""
         self._beginning: asyncio.Future[None] | None = None
+        self.listener: Callable[[], None] | None = None
+        """Called once when an answer begins, or never will; may not fail."""
 
     def expect(self, *, bodiless: bool) -> None:
         """Take the next bytes for the beginning of an answer; `bodiless` for one to a HEAD."""
@@ -109,7 +112,10 @@ class Protocol(ResponseHandler):
         self._wake()
 
     def _wake(self) -> None:
-        if self._beginning is not None and not self._beginning.done():
+        listener, self.listener = self.listener, None
+        if listener is not None:
+            listener()
+        elif self._beginning is not None and not self._beginning.done():
             self._beginning.set_result(None)
 
 
@@ -127,6 +133,26 @@ class Connection:
     def reusable(self) -> bool:
         """Return whether the last exchange ended cleanly and the host still holds the connection."""
         return self._protocol.is_connected() and not self._protocol.should_close
+
+    def ask(self, data: bytes, listener: Callable[[], None]) -> None:
+        """Send a whole request, no HEAD, and have the listener called once, when its answer begins or never will.
+
+        Only while `reusable`. The listener may not fail.
+        """
+        protocol = self._protocol
+        protocol.expect(bodiless=False)
+        protocol.listener = listener
+        if protocol.transport is not None:
+            protocol.transport.write(data)
+
+    def begun(self) -> Answer | None:
+        """Return the answer that has begun where it is plain and here to its end; else `answer` tells."""
+        return self._protocol.begun()
+
+    def give_up(self) -> None:
+        """End the connection, and have nobody called any more."""
+        self._protocol.listener = None
+        self._protocol.close()
 
     async def send(self, data: bytes) -> None:
         """Send bytes of a request, and wait while the host does not keep up."""

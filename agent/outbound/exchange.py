@@ -1,5 +1,8 @@
 """One request from the link to the connector host, and its answer back, as they stream.
 
+Most requests come whole, find a connection at hand, and are answered whole: those need no task, and what comes calls
+back. All that is out of this order is done by a task.
+
 Every way in which this can fail ends as a Failure that says whether the host may have seen the request: what becomes
 of the request then is the relay's to decide.
 """
@@ -16,20 +19,23 @@ from agent import events, logs
 from agent.errors import AgentError, ProtocolViolation
 from agent.link.frames import HEAD_BYTES
 from agent.link.headers import is_block, said
-from agent.link.messages import Failure, Health, Reason, RequestHead, ResponseHead
+from agent.link.messages import Failure, Health, Reason, RequestHead
 from agent.link.packing import decode, encode
-from agent.link.piping import pipe
 from agent.outbound.allowed import refusal
 from agent.outbound.connection import BROKEN, HOSTS, how_it_broke
 from agent.outbound.host import HostCertificateRefused, HostUnreachable
 from agent.outbound.requests import chunk, longer, to_bytes
+from agent.outbound.untouched import carry_untouched
 from agent.status import dated
 from connector_host import traces
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
     from aiohttp.streams import StreamReader
 
     from agent.link.streams import Stream
+    from agent.outbound.answers import Answer
     from agent.outbound.connection import Connection
     from agent.outbound.forwarding import Forwarder
     from agent.outbound.host import Host
@@ -53,7 +59,11 @@ _WITHOUT: Final = (
 )
 
 
-@dataclass(slots=True)
+_LOOKED_AT: Final = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.PRECONDITION_FAILED})
+"""Answers that may be meant for the agent, and not for the client."""
+
+
+@dataclass(slots=True, eq=False)
 class Exchange:
     """One request in hand."""
 
@@ -66,64 +76,136 @@ class Exchange:
     violation: str | None = None
     limit: Deadline | None = None
     """Ends the exchange where the answer does not begin by the deadline, or does not go on."""
+    _until_s: float = 0.0
+    """Until when, by the loop's clock, the answer is to begin."""
+    _head: RequestHead | None = None
+    _connection: Connection | None = None
+    """What the request was sent on, while no task cares for it."""
+    _asked: bytes = b""
+    """The request as it was sent there."""
 
     @property
-    def _host(self) -> Host:
+    def host(self) -> Host:
+        """Return the host that it is for."""
         return self.forwarder.pool.host
 
-    async def run(self, packed: bytes) -> None:
-        """Carry the request whose packed head this is."""
+    def begin(self, packed: bytes) -> Coroutine[object, object, None] | None:
+        """Take up the request whose packed head this is; return what is left for a task to do."""
         try:
             head = decode(RequestHead, packed)
         except ProtocolViolation as violation:
-            self.give_up(Reason.MALFORMED, f"The relay sent {violation}.")
-            return
+            self.refuse(Reason.MALFORMED, f"The relay sent {violation}.")
+            return None
         self.request_id, self.headers = head.request_id, head.headers
         if head.method == "CONNECT" and self.forwarder.passthrough:
-            await self._carry_untouched()
-        elif reason := refusal(head.method, head.target):
-            self.give_up(Reason.NOT_ALLOWED, reason)
-        elif not is_block(head.headers):
-            self.give_up(Reason.MALFORMED, "The relay sent headers that may not be passed on.")
-        elif (head.length or 0) > self.forwarder.body_bytes:
-            self.give_up(Reason.MALFORMED, f"The relay sent {self._too_large}.")
-        elif self.forwarder.token.is_own and not head.known:
+            return carry_untouched(self)
+        if (doubt := self._doubt(head)) is not None:
+            self.refuse(*doubt)
+            return None
+        self._until_s = asyncio.get_running_loop().time() + min(head.deadline_ms, DEADLINE_LIMIT_MS) / 1000
+        if head.method != "HEAD" and self.stream.is_whole:
+            connection = self.forwarder.pool.reuse(head.record)
+            if connection is not None:
+                self._ask_at_once(head, connection)
+                return None
+        return self._carry(head)
+
+    def _doubt(self, head: RequestHead) -> tuple[Reason, str] | None:
+        """Return why such a request goes no further, or None where it may."""
+        if reason := refusal(head.method, head.target):
+            return Reason.NOT_ALLOWED, reason
+        if not is_block(head.headers):
+            return Reason.MALFORMED, "The relay sent headers that may not be passed on."
+        if (head.length or 0) > self.forwarder.body_bytes:
+            return Reason.MALFORMED, f"The relay sent {self._too_large}."
+        if self.forwarder.token.is_own and not head.known:
             # Whoever finds the relay would come in: nobody has asked this client for a token.
-            self.give_up(Reason.HOST_UNREACHABLE, _UNASKED, lasting=True)
-        else:
-            await self._carry(head)
+            return Reason.HOST_UNREACHABLE, _UNASKED
+        return None
+
+    def refuse(self, reason: Reason, detail: str) -> None:
+        """Tell the relay why this is not carried, and have nothing more to do with it."""
+        self.give_up(reason, detail, lasting=reason is Reason.HOST_UNREACHABLE)
+        self.stream.release()
+
+    def over(self) -> None:
+        """Let go of what was held, however it ended."""
+        self.forwarder.carried -= 1
+        self.forwarder.deadlines.drop(self)
+        if self._connection is not None:
+            # An answer that may still come must never meet the next request.
+            self._connection.give_up()
+            self._connection = None
+
+    # ── without a task ────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _ask_at_once(self, head: RequestHead, connection: Connection) -> None:
+        body = self.stream.whole() or b""
+        self._head, self._connection = head, connection
+        self._asked = self._request(head, len(body), body)
+        self.forwarder.deadlines.put(self, self._until_s)
+        self.stream.listener = self._on_stream
+        self.sent = True
+        connection.ask(self._asked, self._on_answer)
+
+    def expire(self) -> None:
+        """Hear that no answer has begun by the deadline."""
+        if self._head is not None:
+            self.refuse(Reason.HOST_SLOW, f"{self.host.described} {self._lateness(self._head)}")
+
+    def _on_stream(self) -> None:
+        """Hear that nobody wants the answer any more."""
+        if self.stream.fault is not None:
+            self.stream.release()
+
+    def _on_answer(self) -> None:
+        """Pass on what the host answered; all but an ordinary answer that is here to its end is left to a task."""
+        head, connection = self._head, self._connection
+        if head is None or connection is None:
+            return
+        try:
+            answer = connection.begun()
+            if answer is None or not self._pass_on(head, answer):
+                self.stream.work(self._carry(head, answer))
+        except Exception as failure:  # noqa: BLE001 - the link logs it, and goes on for the others
+            self.stream.work(_failed(failure))
+            return
+
+    def _pass_on(self, head: RequestHead, answer: Answer) -> bool:
+        status, body, stream = answer.head.status, answer.body, self.stream
+        packed = encode(answer.head)
+        if status in _LOOKED_AT or len(packed) > HEAD_BYTES:
+            return False
+        if not isinstance(body, bytes) or not stream.takes(len(body)):
+            return False
+        self.answered = True
+        stream.respond(packed, body, end=True, encoded=answer.encoded)
+        self._tell_answered(head, status)
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            self.forwarder.pool.give_back(connection)
+        stream.release()
+        return True
+
+    # ── in a task ─────────────────────────────────────────────────────────────────────────────────────────────────
 
     @property
     def _too_large(self) -> str:
         return f"a body over the {self.forwarder.body_bytes} bytes of `body_bytes` in agent.toml"
 
-    async def _carry_untouched(self) -> None:
-        """Carry a TLS connection between a client and the host, whoever they are to each other."""
-        host = self._host
-        try:
-            async with asyncio.timeout(host.connect_s):
-                reader, writer = await asyncio.open_connection(host.name, host.port)
-        except (OSError, TimeoutError) as failure:
-            reason = getattr(failure, "strerror", None) or f"no answer within {host.connect_s:g} s"
-            detail = f"{host.described} cannot be reached: {reason}"
-            self.give_up(Reason.HOST_UNREACHABLE, detail)
-            return
-        self.sent = self.answered = True
-        self.stream.respond(encode(ResponseHead(200, b"")), end=False)
-        try:
-            await pipe(self.stream, reader, writer)
-        except OSError as failure:
-            self.give_up(Reason.HOST_DROPPED, f"the connection to the connector host broke ({failure})")
-        finally:
-            writer.close()
-
-    async def _carry(self, head: RequestHead) -> None:
+    async def _carry(self, head: RequestHead, answer: Answer | None = None) -> None:
+        """Carry a request, or go on with one that was sent, and of which this answer came, if any."""
         pool, deadlines = self.forwarder.pool, self.forwarder.deadlines
+        deadlines.drop(self)
+        connection, self._connection = self._connection, None
         try:
-            with deadlines.within(min(head.deadline_ms, DEADLINE_LIMIT_MS) / 1000) as self.limit:
-                connection = await pool.borrow(head.record)
+            with deadlines.within(self._until_s - asyncio.get_running_loop().time()) as self.limit:
+                connection = connection or await pool.borrow(head.record)
                 try:
-                    await self._exchange(head, connection)
+                    if self.sent:
+                        await self._ask(head, connection, self._asked, answer)
+                    else:
+                        await self._exchange(head, connection)
                 except BaseException:
                     connection.close()
                     raise
@@ -133,10 +215,10 @@ class Exchange:
         except HostUnreachable as failure:
             self.give_up(Reason.HOST_UNREACHABLE, str(failure))
         except TimeoutError:
-            self.give_up(Reason.HOST_SLOW, f"{self._host.described} {self._lateness(head)}")
+            self.give_up(Reason.HOST_SLOW, f"{self.host.described} {self._lateness(head)}")
         except BROKEN as failure:
             if self.violation is None:
-                where = self._host.described
+                where = self.host.described
                 detail = f"{where} ended the connection before its answer was complete ({how_it_broke(failure)})"
                 self.give_up(Reason.HOST_DROPPED, detail)
             else:
@@ -159,13 +241,13 @@ class Exchange:
         first = b"" if self.stream.has_ended else await self.stream.read()
         complete = self.stream.has_ended
         if not connection.reusable:
-            raise HostUnreachable(f"{self._host.described} ended the connection before the request was sent")
+            raise HostUnreachable(f"{self.host.described} ended the connection before the request was sent")
         if not complete and head.length is not None and len(first) > head.length:
             # The rest would pass for the next request on this connection, which nobody has looked at.
             self.give_up(Reason.MALFORMED, f"The relay sent {longer(len(first), head.length)}.")
             return
         if complete:
-            await self._ask(head, connection, first)
+            await self._ask(head, connection, self._request(head, len(first), first))
             return
         connection.expect_answer(bodiless=head.method == "HEAD")
         length = head.length
@@ -181,14 +263,17 @@ class Exchange:
                 upload.cancel()
                 connection.close()
 
-    async def _ask(self, head: RequestHead, connection: Connection, body: bytes) -> None:
-        """Send a request whose body is at hand; again where another host than the one looked at took it, undone."""
-        request = self._request(head, len(body), body)
+    async def _ask(
+        self, head: RequestHead, connection: Connection, request: bytes, answer: Answer | None = None
+    ) -> None:
+        """Send a whole request, if it was not; again where another host than the one looked at took it, undone."""
         for turn in range(1, HOSTS + 1):
-            connection.expect_answer(bodiless=head.method == "HEAD")
-            self.sent = True
-            await connection.send(request)
-            other = await self._answer(head, connection)
+            if not self.sent:
+                connection.expect_answer(bodiless=head.method == "HEAD")
+                self.sent = True
+                await connection.send(request)
+            other = await self._answer(head, connection, answer)
+            answer = None
             if other is None:
                 return
             if turn == HOSTS or not connection.reusable:
@@ -199,7 +284,7 @@ class Exchange:
     @property
     def _spread(self) -> str:
         return (
-            f"what leads to {self._host.described} spreads the requests of one connection over several hosts "
+            f"what leads to {self.host.described} spreads the requests of one connection over several hosts "
             "with records of their own: let it lead each connection to one host"
         )
 
@@ -207,7 +292,7 @@ class Exchange:
         """Tell that the host at the other end is not the one that the write is for, and which it is."""
         connection.record = record
         self.forwarder.heard(Health(reachable=True, record=record))
-        detail = f"{self._host.described} keeps another record of outcomes than the one that the write is for"
+        detail = f"{self.host.described} keeps another record of outcomes than the one that the write is for"
         self.give_up(Reason.OTHER_HOST, detail)
 
     def _request(self, head: RequestHead, length: int | None, body: bytes) -> bytes:
@@ -237,9 +322,9 @@ class Exchange:
             # The host stopped reading: what it answers, if anything, decides.
             return
 
-    async def _answer(self, head: RequestHead, connection: Connection) -> str | None:
+    async def _answer(self, head: RequestHead, connection: Connection, answer: Answer | None = None) -> str | None:
         """Pass the answer on; where another host than the write is for refused it, return that one's record instead."""
-        answer = await connection.answer(bodiless=head.method == "HEAD")
+        answer = answer or await connection.answer(bodiless=head.method == "HEAD")
         if head.record and (other := await connection.refused_by(answer, head.record)) is not None:
             # It did nothing. That nobody else did before it, unseen, holds for what leads there, too: a proxy repeats
             # nothing but what has the same effect twice (RFC 9110 §9.2.2).
@@ -260,6 +345,10 @@ class Exchange:
         else:
             self.stream.respond(packed, end=False, encoded=answer.encoded)
             await self._download(body)
+        self._tell_answered(head, status)
+        return None
+
+    def _tell_answered(self, head: RequestHead, status: int) -> None:
         self.forwarder.answered[status] += 1
         if logs.are_wanted():
             logs.event(
@@ -269,7 +358,6 @@ class Exchange:
                 method=head.method,
                 status=status,
             )
-        return None
 
     def _turned_away(self, connection: Connection) -> None:
         """Tell that the host wants another token: the client's was right, and cannot mend the agent's.
@@ -279,7 +367,7 @@ class Exchange:
         connection.close()
         self.sent = False
         token = self.forwarder.token
-        detail = f"{self._host.described} {_TURNED_AWAY if token.is_own else _WITHOUT}"
+        detail = f"{self.host.described} {_TURNED_AWAY if token.is_own else _WITHOUT}"
         # Where the token was just exchanged, the same request is worth another attempt; else each one brings the
         # client nearer to the host's lock-out.
         self.give_up(Reason.HOST_UNREACHABLE, detail, lasting=not token.read_again())
@@ -311,3 +399,7 @@ class Exchange:
         self.forwarder.failed[reason] += 1
         self.forwarder.last_error = dated(detail)
         self.stream.fail(encode(Failure(reason, self.sent, detail, lasting)))
+
+
+async def _failed(failure: Exception) -> None:
+    raise failure

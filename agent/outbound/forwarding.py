@@ -12,7 +12,7 @@ from agent.outbound.exchange import Exchange
 from connector_host.deadlines import Deadlines
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
 
     from agent.link.messages import Health
     from agent.link.streams import Stream
@@ -47,20 +47,22 @@ class Forwarder:
     """When and why the last of them failed."""
     deadlines: Deadlines = field(default_factory=Deadlines)
 
-    async def serve(self, stream: Stream, packed: bytes) -> None:
-        """Carry the request of this stream; returns when the stream is over, however it ended."""
+    def serve(self, stream: Stream, packed: bytes) -> Coroutine[object, object, None] | None:
+        """Take up the request of this stream; return what is left for a task to do, None where all else calls back."""
         exchange = Exchange(stream, self)
-        if self.draining:
-            exchange.give_up(Reason.DRAINING, "The agent is about to stop.")
-            return
-        if self.carried >= self.in_flight:
-            exchange.give_up(Reason.BUSY, f"The agent already carries {self.in_flight} requests.")
-            return
-        if self.rates.take("", asyncio.get_running_loop().time()):
-            exchange.give_up(Reason.BUSY, f"The agent carries no more than {self.rates.per_s:g} requests a second.")
-            return
+        if (reason := self._unfit()) is not None:
+            exchange.refuse(*reason)
+            return None
         self.carried += 1
-        try:
-            await exchange.run(packed)
-        finally:
-            self.carried -= 1
+        stream.on_over = exchange.over
+        return exchange.begin(packed)
+
+    def _unfit(self) -> tuple[Reason, str] | None:
+        """Return why nothing more is carried just now, or None where something may be."""
+        if self.draining:
+            return Reason.DRAINING, "The agent is about to stop."
+        if self.carried >= self.in_flight:
+            return Reason.BUSY, f"The agent already carries {self.in_flight} requests."
+        if self.rates.take("", asyncio.get_running_loop().time()):
+            return Reason.BUSY, f"The agent carries no more than {self.rates.per_s:g} requests a second."
+        return None

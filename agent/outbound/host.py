@@ -115,11 +115,11 @@ class HostPool:
         Where a `record` is named, one to a host that keeps this record of outcomes, or else a new one, which may lead
         to any host: the caller looks.
         """
-        return self._reuse(record) or await self._wait(record)
+        return self.reuse(record) or await self._wait(record)
 
     async def look(self, record: str) -> str:
         """Return which record of outcomes the host keeps now, this one while it is found; raises as `borrow`."""
-        connection = self._reuse("")
+        connection = self.reuse("")
         if connection is None:
             connection = await self._connect(record)
         else:
@@ -223,8 +223,8 @@ class HostPool:
                 wish.got.set_exception(failure)
                 self._wishes.remove(wish)
 
-    def _reuse(self, record: str) -> Connection | None:
-        """Return the fitting connection that was used last and is still good; those that idled too long are ended."""
+    def reuse(self, record: str) -> Connection | None:
+        """Lend the fitting connection that was used last and is still good, where there is one."""
         oldest_s = asyncio.get_running_loop().time() - IDLE_S
         while self._idle and self._idle[0].idle_since_s < oldest_s:
             self._idle.popleft().close()

@@ -55,6 +55,12 @@ def test_a_plain_answer_is_read_as_it_is():
     assert answer == Answer(ResponseHead(200, kept, 2), encoded=False, body=b"{}")
 
 
+def test_an_answer_without_a_body_is_plain_where_it_says_no_length():
+    data = b"HTTP/1.1 204 No Content\r\nETag: W/1\r\nX-Request-Id: 7\r\nDate: now\r\n\r\n"
+    assert plain(data) == Answer(ResponseHead(204, b"ETag: W/1\r\nDate: now\r\n"), encoded=False, body=b"")
+    assert plain(data + b"{}") is None
+
+
 @pytest.mark.parametrize(("coding", "encoded"), [(b"gzip", True), (b"Identity", False)])
 def test_the_coding_of_a_plain_answer_is_known(coding, encoded):
     answer = plain(b"HTTP/1.1 200 OK\r\nContent-Encoding: " + coding + b"\r\nContent-Length: 1\r\n\r\nx")
@@ -98,10 +104,14 @@ BODIES = [b"", b"{}", b"\r\n\r\n", b"HTTP/1.1 "]
 
 
 @given(
-    HEADERS, st.sampled_from(BEGINNINGS), st.lists(st.sampled_from(ODD), max_size=1), HEADERS, st.sampled_from(BODIES)
+    HEADERS,
+    st.sampled_from(BEGINNINGS),
+    st.lists(st.sampled_from(ODD), max_size=1),
+    st.lists(HEADERS, max_size=2),
+    st.sampled_from(BODIES),
 )
 def test_what_is_plain_means_the_same_to_the_parser(before, beginning, odd, after, body):
-    lines = [beginning, *before, *odd, b"Content-Length: %d" % len(body), *after]
+    lines = [beginning, *before, *odd, *(line for rest in after for line in (b"Content-Length: %d" % len(body), *rest))]
     data = b"\r\n".join(lines) + b"\r\n\r\n" + body
     answer = plain(data)
     event("plain" if answer else "doubtful")

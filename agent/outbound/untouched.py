@@ -1,0 +1,33 @@
+"""A client's TLS connection, carried to the host as it is: whoever they are to each other, nobody here can read it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from agent.link.messages import Reason, ResponseHead
+from agent.link.packing import encode
+from agent.link.piping import pipe
+
+if TYPE_CHECKING:
+    from agent.outbound.exchange import Exchange
+
+
+async def carry_untouched(exchange: Exchange) -> None:
+    """Carry such a connection until one of its ends is done with it."""
+    host = exchange.host
+    try:
+        async with asyncio.timeout(host.connect_s):
+            reader, writer = await asyncio.open_connection(host.name, host.port)
+    except (OSError, TimeoutError) as failure:
+        reason = getattr(failure, "strerror", None) or f"no answer within {host.connect_s:g} s"
+        exchange.give_up(Reason.HOST_UNREACHABLE, f"{host.described} cannot be reached: {reason}")
+        return
+    exchange.sent = exchange.answered = True
+    exchange.stream.respond(encode(ResponseHead(200, b"")), end=False)
+    try:
+        await pipe(exchange.stream, reader, writer)
+    except OSError as failure:
+        exchange.give_up(Reason.HOST_DROPPED, f"the connection to the connector host broke ({failure})")
+    finally:
+        writer.close()
