@@ -7,7 +7,7 @@ Knows nothing of what is done.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NoReturn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -106,3 +106,8 @@ class Worker:
             self.task.get_loop().call_exception_handler(
                 {"message": "What follows on a piece of work failed.", "exception": failure, "task": self.task}
             )
+
+
+async def failing(failure: Exception) -> NoReturn:
+    """Fail so: for what failed before there was a task that others look at."""
+    raise failure

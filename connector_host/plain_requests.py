@@ -30,7 +30,7 @@ class Plain(NamedTuple):
 
     method: str
     target: str
-    """Path and query as the client sent them."""
+    """Path and query as the client sent them; the same object while the client asks for the same."""
     pairs: list[tuple[bytes, bytes]]
     """Its headers."""
     said: dict[bytes, bytes]
@@ -40,11 +40,6 @@ class Plain(NamedTuple):
     """The same object with each request of a connection whose headers are those of the last one, but for the length."""
 
 
-def read_plain(data: bytes, header_bytes: int) -> Plain | None:
-    """Return the request that these bytes are, no more and no less; None where they are none, or none that is plain."""
-    return PlainReader(header_bytes).read(data)
-
-
 class PlainReader:
     """Reads the requests of one connection.
 
@@ -52,18 +47,24 @@ class PlainReader:
     length of the body. What was read out of them then is not read again.
     """
 
-    __slots__ = ("_header_bytes", "_last")
+    __slots__ = ("_header_bytes", "_last", "_line", "_method", "_target")
 
     def __init__(self, header_bytes: int) -> None:
         self._header_bytes = header_bytes
         self._last: Lines | None = None
+        self._line = b""
+        """The last request line, and what it says: those who create many ask for the same again and again."""
+        self._method = self._target = ""
 
     def read(self, data: bytes) -> Plain | None:
-        """Return the request that these bytes are, as `read_plain` does."""
-        line = _REQUEST_LINE.match(data)
-        if line is None:
-            return None
-        begin, last = line.end(), self._last
+        """Return the request that these bytes are, no more and no less; None where they are none that is plain."""
+        if not self._line or not data.startswith(self._line):
+            found_line = _REQUEST_LINE.match(data)
+            if found_line is None:
+                return None
+            self._line, method, target = found_line.group(0, 1, 2)
+            self._method, self._target = method.decode("ascii"), target.decode("ascii")
+        begin, last = len(self._line), self._last
         found = None if last is None else _repeated(last, data, begin)
         if found is None:
             found = _read(data, begin)
@@ -77,8 +78,7 @@ class PlainReader:
         if length is not None and said[_LENGTH] != length:
             pairs = [(name, length if name.lower() == _LENGTH else value) for name, value in pairs]
             said = {**said, _LENGTH: length}
-        method, target = line.groups()
-        return Plain(method.decode("ascii"), target.decode("ascii"), pairs, said, body, lines)
+        return Plain(self._method, self._target, pairs, said, body, lines)
 
 
 def _repeated(last: Lines, data: bytes, begin: int) -> tuple[Lines, bytes | None, int] | None:

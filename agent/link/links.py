@@ -149,7 +149,7 @@ class Link:
     @property
     def usable(self) -> bool:
         """Return whether streams may be opened now."""
-        return self.session.peer is not None and not self.session.draining and not self._over
+        return self.session.is_usable and not self._over
 
     @property
     def in_flight(self) -> int:
@@ -213,8 +213,10 @@ class Link:
         """Give the stream up and keep no memory of it."""
         if self.session.cancel(stream.number):
             self.flush()
-        if self._streams.pop(stream.number, None) is not None and stream.on_over is not None:
-            stream.on_over()
+        self._streams.pop(stream.number, None)
+        over, stream.on_over = stream.on_over, None
+        if over is not None:
+            over()
 
     def work(self, stream: Stream, work: Coroutine[object, object, None]) -> None:
         """Have this done by a task, with which the stream is over; the other end may cancel it."""

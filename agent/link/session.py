@@ -74,6 +74,8 @@ class Session:
         self.deflates = False
         """Whether this end, an agent's, is to deflate answers; it does where both ends have the feature."""
         self._agreed: frozenset[str] = frozenset()
+        self.is_usable = False
+        """Whether streams may be opened: both ends have said hello, and neither GOAWAY."""
         self._said_goaway = False
         self._heard_goaway = False
         self._hello = hello
@@ -145,7 +147,7 @@ class Session:
         Only at the relay, after the other end's hello, and not while draining: ValueError otherwise.
         """
         peer = self.peer
-        if not self._opens or peer is None or self.draining or self._last == LAST_STREAM:
+        if not self._opens or peer is None or not self.is_usable or self._last == LAST_STREAM:
             raise ValueError("this end may not open a stream now")
         self._last = stream = self._last + 1
         state = self._streams[stream] = Standing(peer.window, self._hello.window, sending=not end or bool(body))
@@ -231,19 +233,23 @@ class Session:
 
     def drain(self, reason: str) -> None:
         """Say that this end wants no new streams; those that are open end in peace."""
+        self.is_usable = False
         if not self._said_goaway:
             self._said_goaway = True
             self._put(Kind.GOAWAY, 0, reason.encode()[:PAYLOAD_BYTES])
 
     def _send_whole(self, kind: int, stream: int, state: Standing, head: bytes, body: bytes) -> None:
         """Send a head and all of its body, as one piece where that is one frame which is not deflated."""
-        if state.deflates or not len(body) <= min(PAYLOAD_BYTES, state.credit):
+        size_bytes = len(body)
+        if state.deflates or size_bytes > PAYLOAD_BYTES or size_bytes > state.credit:
             self._put(kind, stream, head)
             self.send(stream, body, end=True)
             return
-        state.credit -= len(body)
+        state.credit -= size_bytes
         self._outbox.put_whole(kind, stream, head, body)
-        self._end_sending(stream, state)
+        state.sending = False
+        if not state.receiving:
+            del self._streams[stream]
 
     def _put_data(self, stream: int, state: Standing, stretch: bytes, *, end: bool = False) -> None:
         if state.deflates and len(stretch) >= WORTH_BYTES:
@@ -302,6 +308,7 @@ class Session:
         if not 0 < hello.window <= CREDIT_LIMIT:
             raise ProtocolViolation(f"a window of {hello.window} bytes")
         self.peer = hello
+        self.is_usable = not self.draining
         self._agreed = hello.features & self._hello.features
         if self._reply is not None:
             self._hello = self._reply(hello)

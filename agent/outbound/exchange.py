@@ -27,6 +27,7 @@ from agent.outbound.host import HostCertificateRefused, HostUnreachable
 from agent.outbound.requests import chunk, longer, to_bytes
 from agent.outbound.untouched import carry_untouched
 from agent.status import dated
+from agent.workers import failing
 from connector_host import traces
 
 if TYPE_CHECKING:
@@ -168,8 +169,7 @@ class Exchange:
             if answer is None or not self._pass_on(head, answer):
                 self.stream.work(self._carry(head, answer))
         except Exception as failure:  # noqa: BLE001 - the link logs it, and goes on for the others
-            self.stream.work(_failed(failure))
-            return
+            self.stream.work(failing(failure))
 
     def _pass_on(self, head: RequestHead, answer: Answer) -> bool:
         status, body, stream = answer.head.status, answer.body, self.stream
@@ -399,7 +399,3 @@ class Exchange:
         self.forwarder.failed[reason] += 1
         self.forwarder.last_error = dated(detail)
         self.stream.fail(encode(Failure(reason, self.sent, detail, lasting)))
-
-
-async def _failed(failure: Exception) -> None:
-    raise failure

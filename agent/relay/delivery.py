@@ -22,8 +22,11 @@ from agent.relay.answers import SERVER
 from agent.relay.forwarded import REQUEST_ID
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
     from aiohttp.abc import AbstractStreamWriter
 
+    from agent.link.messages import ResponseHead
     from agent.link.streams import Stream
     from agent.relay.fate import Carried
     from agent.relay.requests import ClientRequest
@@ -79,16 +82,35 @@ class ParsedClient:
         return self._request
 
 
+class Caller(Protocol):
+    """The connection of a client whose requests come whole."""
+
+    def take(self, answer: PassedOn) -> None:
+        """Write the answer, and go on."""
+
+    def go_on_with(
+        self, client: WholeClient, work: Coroutine[object, object, Response], over: Callable[[], None]
+    ) -> None:
+        """Have a task find the answer, and `over` called once that has ended, even where it never began."""
+
+    def give_up(self) -> None:
+        """End the connection: there will be no answer."""
+
+
 class WholeClient:
     """A client whose request came whole, and was not read by aiohttp."""
 
-    __slots__ = ("_asked", "_loop", "_protocol", "_request")
+    __slots__ = ("_asked", "_caller", "_loop", "_protocol", "_request")
 
     takes_bytes = True
 
-    def __init__(self, asked: ClientRequest, protocol: web.RequestHandler, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, asked: ClientRequest, protocol: web.RequestHandler, caller: Caller, loop: asyncio.AbstractEventLoop
+    ) -> None:
+        """Take the request, and its connection, as aiohttp knows it and as who is to be called back."""
         self._asked = asked
         self._protocol = protocol
+        self._caller = caller
         self._loop = loop
         self._request: web.BaseRequest | None = None
 
@@ -96,6 +118,18 @@ class WholeClient:
     def stays(self) -> bool:
         """Whether it wants to use its connection again."""
         return not is_ending(self._protocol)
+
+    def take(self, answer: PassedOn) -> None:
+        """Take the answer."""
+        self._caller.take(answer)
+
+    def go_on(self, work: Coroutine[object, object, Response], over: Callable[[], None]) -> None:
+        """Wait for a task that finds the answer; `over` is called once it has ended, even where it never began."""
+        self._caller.go_on_with(self, work, over)
+
+    def give_up(self) -> None:
+        """Wait no longer."""
+        self._caller.give_up()
 
     def request(self) -> web.BaseRequest:
         """Return the request as aiohttp would have made it, without a body, which was taken already."""
@@ -174,7 +208,7 @@ def at_hand(client: Client, carried: Carried, identity: str, *, last: bool) -> P
     """Return the host's answer where it is here to its end and may be written as it is, else None."""
     if not client.takes_bytes or (body := carried.stream.whole()) is None:
         return None
-    return _whole(carried, identity, body, keep_alive=not last)
+    return whole(carried.head, body, identity, keep_alive=not last)
 
 
 async def deliver(client: Client, carried: Carried, identity: str, stall_s: float, *, last: bool) -> Response:
@@ -187,15 +221,15 @@ async def deliver(client: Client, carried: Carried, identity: str, stall_s: floa
     stream = carried.stream
     first = b"" if stream.has_ended else await _next(stream, stall_s)
     if stream.has_ended and client.takes_bytes:
-        return _whole(carried, identity, first, keep_alive=client.stays and not last)
+        return whole(carried.head, first, identity, keep_alive=client.stays and not last)
     response = _begun(carried, identity)
     if last:
         response.force_close()
     return await _stream(client.request(), response, carried, first, stall_s)
 
 
-def _whole(carried: Carried, identity: str, body: bytes, *, keep_alive: bool) -> PassedOn:
-    head = carried.head
+def whole(head: ResponseHead, body: bytes, identity: str, *, keep_alive: bool) -> PassedOn:
+    """Return the host's answer as it goes to a client that speaks HTTP/1.1."""
     line = _STATUS_LINES.get(head.status) or b"HTTP/1.1 %d \r\n" % head.status
     length = b"Content-Length: %d\r\n" % len(body)
     if head.status in _BODILESS:

@@ -16,8 +16,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import dataclass
-from functools import partial
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import msgspec
 
@@ -30,7 +29,7 @@ from agent.link.packing import decode, encode
 from agent.relay import answers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from agent.link.streams import Stream
     from agent.relay.answers import Problem
@@ -44,13 +43,17 @@ _AGAIN_S: Final = 0.5
 _LONGEST_S: Final = 2.0
 """Between two rounds at the most; whatever changes, an agent tells at once, and a round begins then."""
 
-_FIELDS_BYTES: Final = 1_024
-"""More than the other fields of a head take."""
+_HEAD_BYTES: Final = HEAD_BYTES - 1_024
+"""The longest target and headers: the other fields of a head take less than what is left. A longer one would break the
+link, and with it everybody else's requests."""
 
 _STATUS: Final = range(200, 600)
 
 _FINAL: Final = frozenset({Reason.NOT_ALLOWED, Reason.MALFORMED})
 """What another agent would say, too."""
+
+_IN_DOUBT: Final = frozenset({500, 502, 504})
+"""Statuses of answers that leave open what became of a write, be they the relay's own or the host's."""
 
 _OF_LINK: Final = frozenset({Reason.LINK_LOST, Reason.OTHER_HOST})
 """What the same agent may not say over another of its links, or of the host that it has found in the meantime."""
@@ -61,21 +64,13 @@ def is_safe(method: str, target: str) -> bool:
     return method in SAFE_METHODS or (method == "POST" and target.partition("?")[0].endswith("/.search"))
 
 
+def is_in_doubt(status: int, *, safe: bool) -> bool:
+    """Return whether such an answer leaves open what became of a request."""
+    return status in _IN_DOUBT and not safe
+
+
 class TooLate(AgentError):
     """No answer came before the deadline."""
-
-
-class _Limit:
-    """Until when the head of an answer is waited for."""
-
-    __slots__ = ("_stream",)
-
-    def __init__(self, stream: Stream) -> None:
-        self._stream = stream
-
-    def expire(self) -> None:
-        """Let whoever waits hear that it is too late."""
-        self._stream.break_off(TooLate())
 
 
 class Body(Protocol):
@@ -116,12 +111,16 @@ class Asked(msgspec.Struct, frozen=True, eq=False):
     safe: bool
     """Whether it changes nothing."""
     body: Body
-    wait_s: float
-    """How long it may wait for an agent, or for a host that restarts."""
+    record: str | None
+    """Where the client sends a write again whose outcome is unknown, the only record of outcomes that knows of it."""
+    patience_s: float
+    """Until when, by the loop's clock, it may wait for an agent, or for a host that restarts."""
+    deadline_s: float
+    """Until when its answer is to begin."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Mishap:
+class Mishap:
     """One attempt that failed."""
 
     sent: bool
@@ -134,57 +133,93 @@ class _Mishap:
     """Whether this agent would say the same over its other links just now."""
 
 
-async def carry(agents: Agents, asked: Asked) -> Carried | Problem:
-    """Return the answer of the tenant's host, or what to tell the client instead; the deadline is in the head."""
-    if len(asked.head.target) + len(asked.head.headers) > HEAD_BYTES - _FIELDS_BYTES:
-        # A longer one would break the link, and with it everybody else's requests.
-        return answers.HEAD_TOO_LARGE
-    loop = asyncio.get_running_loop()
-    deadline = loop.time() + asked.head.deadline_ms / 1000
-    patience = min(loop.time() + asked.wait_s, deadline)
-    tried: set[Route] = set()
-    # A client that sends a write again counts on the key of the first one, and only one record knows that.
-    write = b"" if asked.safe else asked.head.headers
-    record = agents.unknown.record_of(asked.tenant, write) if write else None
-    problem: Problem | None = None
-    elsewhere, repeated, hopeless = record is not None, False, False
-    said: set[tuple[str, str]] = set()
-    pause_s = _AGAIN_S
-    while True:
-        link = agents.pick(asked.tenant, tried, record=record, write=write)
-        if link is None:
-            left_s = patience - loop.time()
-            if left_s <= 0 or hopeless or agents.leaving:
-                return problem or _nobody(agents, asked.tenant, elsewhere=elsewhere)
-            await agents.news(asked.tenant, min(left_s, pause_s))
-            pause_s = min(2 * pause_s, _LONGEST_S)
-            tried.clear()
-            continue
-        # What the agent is held to, and not what it says once the attempt has failed: the host may be another one then.
-        shown = "" if asked.safe else record or link.health.record
-        outcome = await _attempt(link, asked, deadline, shown, agents)
-        if isinstance(outcome, Carried):
-            return outcome
-        hopeless = outcome.lasting and (hopeless or not tried)
+def ask(agents: Agents, asked: Asked, record: str | None, tried: Collection[Route] = ()) -> Attempt | None:
+    """Ask an agent that was not tried, of a host with this record where one is named; None where that cannot be now."""
+    head = asked.head
+    if len(head.target) + len(head.headers) > _HEAD_BYTES:
+        return None
+    link = agents.pick(asked.tenant, tried, record=record, write=b"" if asked.safe else head.headers)
+    if link is None:
+        return None
+    # What the agent is held to, and not what it says once the attempt has failed: the host may be another one then.
+    return Attempt(link, asked, "" if asked.safe else record or link.health.record, agents)
+
+
+class Fate:
+    """What has become of one request that was not answered at once."""
+
+    __slots__ = ("_agents", "_asked", "_hopeless", "_problem", "_record", "_repeated", "_said", "_tried")
+
+    def __init__(self, agents: Agents, asked: Asked) -> None:
+        self._agents = agents
+        self._asked = asked
+        self._record = asked.record
+        self._tried: set[Route] = set()
+        self._problem: Problem | None = None
+        self._repeated = self._hopeless = False
+        self._said: set[tuple[str, str]] = set()
+
+    async def settle(self, attempt: Attempt | None = None) -> Carried | Problem:
+        """Return the answer, or what to tell the client; an attempt that is under way is gone on with."""
+        loop, asked, agents = asyncio.get_running_loop(), self._asked, self._agents
+        if len(asked.head.target) + len(asked.head.headers) > _HEAD_BYTES:
+            return answers.HEAD_TOO_LARGE
+        pause_s = _AGAIN_S
+        while True:
+            attempt = attempt or ask(agents, asked, self._record, self._tried)
+            if attempt is None:
+                left_s = asked.patience_s - loop.time()
+                if left_s <= 0 or self._hopeless or agents.leaving:
+                    return self._failed()
+                await agents.news(asked.tenant, min(left_s, pause_s))
+                pause_s = min(2 * pause_s, _LONGEST_S)
+                self._tried.clear()
+                continue
+            outcome = await attempt.outcome()
+            if isinstance(outcome, Carried):
+                return outcome
+            if not self._may_go_on(attempt, outcome):
+                return self._failed()
+            self._repeated = self._repeated or outcome.sent
+            agents.repeats[asked.tenant] += 1
+            attempt = None
+
+    def _failed(self) -> Problem:
+        return self._problem or _nobody(self._agents, self._asked.tenant, elsewhere=self._asked.record is not None)
+
+    def _may_go_on(self, attempt: Attempt, outcome: Mishap) -> bool:
+        """Take in how an attempt failed; return whether there may be another."""
+        asked, link, tried = self._asked, attempt.link, self._tried
+        self._hopeless = outcome.lasting and (self._hopeless or not tried)
         tried.add(link)
         if outcome.of_agent:
             # And a token that is tried once more may lock it out.
-            tried.update(agents.of_agent(asked.tenant, link.peer.who))
-        if outcome.sent or record is None:
+            tried.update(self._agents.of_agent(asked.tenant, link.peer.who))
+        if outcome.sent or self._record is None:
             # Once a write was sent, a later attempt that did nothing does not make its outcome any better known.
-            problem = outcome.problem
+            self._problem = outcome.problem
         if outcome.sent and not asked.safe:
             # Never a write twice: only a host that finds the key in the same record is asked again.
-            record = shown
-            agents.unknown.note(asked.tenant, asked.head.headers, record)
-        again = not (outcome.final or asked.body.consumed) and (
-            not outcome.sent or _may_repeat(asked, record, repeated=repeated)
-        )
-        _tell(asked, link.peer.name, outcome, said, again=again)
-        if not again:
-            return problem or _nobody(agents, asked.tenant, elsewhere=elsewhere)
-        repeated = repeated or outcome.sent
-        agents.repeats[asked.tenant] += 1
+            self._record = attempt.record
+            attempt.keep_in_mind()
+        again = not (outcome.final or asked.body.consumed) and (not outcome.sent or self._may_repeat())
+        self._tell(link.peer.name, outcome, again=again)
+        return again
+
+    def _may_repeat(self) -> bool:
+        """Return whether a request that was sent may be sent again."""
+        return not self._repeated if self._asked.safe else bool(self._record)
+
+    def _tell(self, agent: str, outcome: Mishap, *, again: bool) -> None:
+        """Log what went wrong, once for each agent, however often it is asked again until the time is over."""
+        detail, request_id = outcome.problem.detail, self._asked.head.request_id
+        if (agent, detail) in self._said:
+            return
+        self._said.add((agent, detail))
+        fields: dict[str, Any] = {"request_id": request_id, "agent": agent, "sent": outcome.sent}
+        logs.event(events.REQUEST_FAILED, level=logging.WARNING, detail=detail, **fields)
+        if again:
+            logs.event(events.REQUEST_REPEATED, tenant=self._asked.tenant, **fields)
 
 
 def _nobody(agents: Agents, tenant: str, *, elsewhere: bool) -> Problem:
@@ -194,75 +229,93 @@ def _nobody(agents: Agents, tenant: str, *, elsewhere: bool) -> Problem:
     return answers.LEAVING if agents.leaving else answers.no_agent(tenant, apart=agents.apart)
 
 
-def _tell(asked: Asked, agent: str, outcome: _Mishap, said: set[tuple[str, str]], *, again: bool) -> None:
-    """Log what went wrong, once for each agent, however often it is asked again until the request's time is over."""
-    detail, request_id = outcome.problem.detail, asked.head.request_id
-    if (agent, detail) in said:
-        return
-    said.add((agent, detail))
-    logs.event(
-        events.REQUEST_FAILED,
-        level=logging.WARNING,
-        request_id=request_id,
-        agent=agent,
-        sent=outcome.sent,
-        detail=detail,
-    )
-    if again:
-        logs.event(events.REQUEST_REPEATED, tenant=asked.tenant, request_id=request_id, agent=agent, sent=outcome.sent)
+class Attempt:
+    """One agent that was asked."""
 
+    __slots__ = ("_agents", "_asked", "is_sent", "link", "record", "stream")
 
-def _may_repeat(asked: Asked, record: str | None, *, repeated: bool) -> bool:
-    """Return whether a request that was sent may be sent again."""
-    return not repeated if asked.safe else bool(record)
+    def __init__(self, link: Route, asked: Asked, record: str, agents: Agents) -> None:
+        """Ask it, for a host with this record of outcomes."""
+        left_ms = int((asked.deadline_s - asyncio.get_running_loop().time()) * 1000)
+        head, body, first = asked.head, asked.body, asked.body.first
+        if record or left_ms != head.deadline_ms:
+            head = msgspec.structs.replace(head, deadline_ms=max(1, left_ms), record=record)
+        # What is not sent with the head goes as fast as the link takes it.
+        self.is_sent = body.complete and link.takes(len(first))
+        """Whether all of the request is on its way, and nothing is left to do but to wait."""
+        self._asked = asked
+        self._agents = agents
+        self.link = link
+        self.record = record
+        over = self.is_sent or (body.complete and not first)
+        self.stream = link.open(encode(head), first if self.is_sent else b"", end=over)
+        agents.deadlines.put(self, asked.deadline_s)
 
+    def expire(self) -> None:
+        """Let whoever waits hear that it is too late."""
+        self.stream.break_off(TooLate())
 
-async def _attempt(link: Route, asked: Asked, deadline: float, record: str, agents: Agents) -> Carried | _Mishap:
-    """Ask one agent, of a host with this record of outcomes only; say of what goes wrong whether the host may know."""
-    agent, safe, body = link.peer.name, asked.safe, asked.body
-    left_s = deadline - asyncio.get_running_loop().time()
-    head = msgspec.structs.replace(asked.head, deadline_ms=max(1, int(left_s * 1000)), record=record)
-    # What is not sent with the head goes as fast as the link takes it.
-    begun = body.first if body.complete and link.takes(len(body.first)) else b""
-    stream = link.open(encode(head), begun, end=body.complete and len(begun) == len(body.first))
-    # A client that gets no answer, or half of one, may come back with the same write.
-    keep_in_mind = partial(agents.unknown.note, asked.tenant, asked.head.headers, record)
-    limit = _Limit(stream)
-    agents.deadlines.put(limit, deadline)
-    try:
-        return Carried(await _ask(stream, body, begun=bool(begun)), stream, link, keep_in_mind)
-    except StreamFailed as failed:
-        outcome = _reported(agent, failed.payload, safe=safe)
-    except LinkLost as lost:
-        sent = not link.is_unsent(stream)
-        unknown = sent and not safe
-        outcome = _Mishap(
-            sent,
-            answers.outcome_unknown(agent, f"the link broke ({lost.reason})") if unknown else answers.link_lost(agent),
-        )
-    except (StreamCancelled, ProtocolViolation):
-        problem = answers.link_lost(agent) if safe else answers.outcome_unknown(agent, "the agent gave it up")
-        outcome = _Mishap(sent=True, problem=problem)
-    except TooLate:
-        limit_s = asked.head.deadline_ms / 1000
-        late = (
-            answers.too_slow(agent, limit_s)
-            if safe
-            else answers.outcome_unknown(agent, f"no answer came in {limit_s:g} s")
-        )
-        outcome = _Mishap(sent=True, problem=late, final=True)
-    except BaseException:
-        if not link.is_unsent(stream):
-            keep_in_mind()
+    def keep_in_mind(self) -> None:
+        """Remember it: a client that gets no answer, or half of one, may come back with the same write."""
+        self._agents.unknown.note(self._asked.tenant, self._asked.head.headers, self.record)
+
+    def answer(self) -> tuple[ResponseHead, bytes] | None:
+        """Return the answer where it is here to its end, and may go to a client at once; the attempt is over then."""
+        stream = self.stream
+        if stream.fault is not None or stream.head is None or not stream.is_whole:
+            return None
+        try:
+            head = _sound(stream.head)
+        except ProtocolViolation:
+            return None
+        if is_in_doubt(head.status, safe=self._asked.safe):
+            return None
+        body = stream.whole() or b""
+        self._agents.deadlines.drop(self)
+        self.link.forget(stream)
+        return head, body
+
+    def abandon(self) -> None:
+        """Give it up: nobody waits for its answer any more."""
+        self._agents.deadlines.drop(self)
+        if not self.link.is_unsent(self.stream):
+            self.keep_in_mind()
+        self.link.forget(self.stream)
+
+    async def outcome(self) -> Carried | Mishap:
+        """Return the answer once it has begun, or what went wrong, and whether the host may know of the request."""
+        link, stream, agent, safe = self.link, self.stream, self.link.peer.name, self._asked.safe
+        stream.listener = None
+        try:
+            return Carried(await _ask(stream, self._asked.body, begun=self.is_sent), stream, link, self.keep_in_mind)
+        except StreamFailed as failed:
+            outcome = _reported(agent, failed.payload, safe=safe)
+        except LinkLost as lost:
+            sent = not link.is_unsent(stream)
+            unknown = sent and not safe
+            lost_on = answers.outcome_unknown(agent, f"the link broke ({lost.reason})")
+            outcome = Mishap(sent, lost_on if unknown else answers.link_lost(agent))
+        except (StreamCancelled, ProtocolViolation):
+            problem = answers.link_lost(agent) if safe else answers.outcome_unknown(agent, "the agent gave it up")
+            outcome = Mishap(sent=True, problem=problem)
+        except TooLate:
+            outcome = Mishap(sent=True, problem=self._too_late(agent), final=True)
+        except BaseException:
+            self.abandon()
+            raise
+        finally:
+            self._agents.deadlines.drop(self)
         link.forget(stream)
-        raise
-    finally:
-        agents.deadlines.drop(limit)
-    link.forget(stream)
-    return outcome
+        return outcome
+
+    def _too_late(self, agent: str) -> Problem:
+        limit_s = self._asked.head.deadline_ms / 1000
+        if self._asked.safe:
+            return answers.too_slow(agent, limit_s)
+        return answers.outcome_unknown(agent, f"no answer came in {limit_s:g} s")
 
 
-def _reported(agent: str, payload: bytes, *, safe: bool) -> _Mishap:
+def _reported(agent: str, payload: bytes, *, safe: bool) -> Mishap:
     """Return what the agent itself says; one that cannot be read is believed to have sent the request."""
     try:
         failure = decode(Failure, payload)
@@ -273,7 +326,7 @@ def _reported(agent: str, payload: bytes, *, safe: bool) -> _Mishap:
     problem = answers.from_failure(agent, failure, safe=safe)
     of_agent = failure.lasting or (not failure.sent and failure.reason not in _OF_LINK)
     final = failure.reason in _FINAL
-    return _Mishap(failure.sent, problem, final=final, lasting=failure.lasting, of_agent=of_agent)
+    return Mishap(failure.sent, problem, final=final, lasting=failure.lasting, of_agent=of_agent)
 
 
 async def _ask(stream: Stream, body: Body, *, begun: bool) -> ResponseHead:

@@ -18,37 +18,29 @@ import msgspec
 from aiohttp import web
 
 from agent import events, logs
-from agent.errors import AgentError
-from agent.link.messages import RequestHead
 from agent.rates import Rates
 from agent.relay import answers
 from agent.relay.answers import SCIM_JSON, SERVER, Problem
 from agent.relay.bodies import ClientBody, TooLarge, WholeBody
-from agent.relay.delivery import ParsedClient, Stalled, at_hand, deliver, encourage
-from agent.relay.fate import Asked, Carried, carry, is_safe
-from agent.relay.forwarded import REQUEST_ID, is_authority, onward, request_id
+from agent.relay.delivery import ParsedClient, encourage
+from agent.relay.forwarded import REQUEST_ID, is_authority, request_id
+from agent.relay.passages import Passage
 from agent.relay.requests import parsed
 from agent.relay.waiting import TooManyBodies, WaitingRoom
-from agent.status import dated
-from connector_host import traces
 from connector_host.networks import client_behind, is_among, network_of
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Awaitable, Coroutine
 
     from agent.relay.admission import Admission
-    from agent.relay.delivery import Client, Response
+    from agent.relay.delivery import Client, Response, WholeClient
     from agent.relay.fate import Body
     from agent.relay.matching import Agents
     from agent.relay.requests import ClientRequest, Whole
     from agent.relay.tenants import Tenants
     from agent.settings import LimitSettings
-    from connector_host.traces import Trace
 
 _TENANT_TARGET: Final = re.compile(r"/t/(?P<tenant>[^/?]+)(?P<target>/.*)")
-_IN_DOUBT: Final = frozenset({500, 502, 504})
-"""Statuses of answers that leave open what became of a write, be they the relay's own or the host's."""
-
 _LINK_TARGET: Final = re.compile(r"/link/(?P<tenant>[^/?]+)")
 
 
@@ -101,7 +93,7 @@ class Gateway:
         link = _LINK_TARGET.fullmatch(target)
         if link or (target == "/enroll" and request.method == "POST"):
             if hasty := self._hasty(request.remote):
-                return self._problem(hasty, request_id(None))
+                return self.problem(hasty, request_id(None))
             door = self.admission
             answer = await (door.serve(request, link["tenant"]) if link else door.enrolment.serve(request))
             if not answer.prepared:
@@ -109,18 +101,23 @@ class Gateway:
             return answer
         if target == "/healthz":
             return web.Response(text="ok\n", headers={"Server": SERVER})
-        return self._problem(answers.NO_SUCH_PATH, request_id(None))
+        return self.problem(answers.NO_SUCH_PATH, request_id(None))
 
-    async def serve_whole(self, asked: Whole, client: Client) -> Response:
-        """Return the answer to one request to a tenant's host that is here to its end."""
+    def serve_whole(self, asked: Whole, client: WholeClient) -> Coroutine[object, object, Response] | Passage:
+        """Answer a request that is here to its end: call the client back, or return what a task is to do."""
         head = asked.head
-        if is_among(head.remote, self.proxies):
+        if self.proxies and is_among(head.remote, self.proxies):
             head = _behind_proxy(head, self.proxies)
         identity = request_id(head.headers.request_id)
         if refusal := self._hasty(head.remote) or self._refusal(head) or self._too_fast(head.tenant):
-            return self._refuse(head, refusal, identity)
+            return _ready(self._refuse(head, refusal, identity))
         deadline = asyncio.get_running_loop().time() + self.limits.request_s
-        return await self._counted(head, identity, self._carry(client, head, identity, WholeBody(asked.body), deadline))
+        passage = Passage(self, client, head, identity, WholeBody(asked.body), deadline_s=deadline)
+        try:
+            return passage.begin(client)
+        except BaseException:
+            passage.over()
+            raise
 
     async def _scim(self, request: web.BaseRequest, tenant: str, target: str) -> Response:
         asked = parsed(request, tenant, target)
@@ -130,19 +127,30 @@ class Gateway:
         return await self._counted(asked, identity, self._receive(request, asked, identity))
 
     async def _counted(self, asked: ClientRequest, identity: str, answer: Awaitable[Response]) -> Response:
-        self.under_way += 1
-        self._idle.clear()
+        self.enter()
         try:
             return await answer
         except asyncio.CancelledError:
-            # The client hung up, or the time to stop is over: no answer tells of the request.
-            fields = {"tenant": asked.tenant, "request_id": identity, "peer": asked.remote, "method": asked.method}
-            logs.event(events.REQUEST_ABANDONED, level=logging.WARNING, **fields)
+            self.tell_abandoned(asked, identity)
             raise
         finally:
-            self.under_way -= 1
-            if not self.under_way:
-                self._idle.set()
+            self.leave()
+
+    def enter(self) -> None:
+        """Count a request that begins."""
+        self.under_way += 1
+        self._idle.clear()
+
+    def leave(self) -> None:
+        """Count a request that is over."""
+        self.under_way -= 1
+        if not self.under_way:
+            self._idle.set()
+
+    def tell_abandoned(self, asked: ClientRequest, identity: str) -> None:
+        """Log that the client hung up, or that the time to stop is over: no answer tells of the request."""
+        fields = {"tenant": asked.tenant, "request_id": identity, "peer": asked.remote, "method": asked.method}
+        logs.event(events.REQUEST_ABANDONED, level=logging.WARNING, **fields)
 
     async def _receive(self, request: web.BaseRequest, asked: ClientRequest, identity: str) -> Response:
         """Wait for the body, at the cost of its sender alone; only then it takes one of its tenant's places."""
@@ -216,74 +224,13 @@ class Gateway:
         self, client: Client, asked: ClientRequest, identity: str, body: Body, deadline: float
     ) -> Response:
         """Return the answer; until it is delivered, or as good as that, the request has one of its tenant's places."""
-        tenant = asked.tenant
-        if self.in_flight[tenant] >= self.limits.in_flight:
+        if self.in_flight[asked.tenant] >= self.limits.in_flight:
             return self._refuse(asked, answers.too_many(self.limits.in_flight), identity)
-        self.in_flight[tenant] += 1
+        passage = Passage(self, client, asked, identity, body, deadline_s=deadline)
         try:
-            trace = traces.go_on(asked.headers.traceparents)
-            safe = is_safe(asked.method, asked.target)
-            head = self._head(asked, identity, trace, body, deadline, safe=safe)
-            outcome = await carry(self.agents, Asked(tenant, head, safe, body, self.limits.wait_s))
-            response = await self._delivered(client, outcome, tenant, identity)
+            return await passage.settle()
         finally:
-            self.in_flight[tenant] -= 1
-        if response.status in _IN_DOUBT and not safe:
-            await self._made_known(outcome, tenant, head.headers)
-        self.answered[tenant, response.status] += 1
-        if logs.are_wanted():
-            logs.event(
-                events.REQUEST_ANSWERED,
-                tenant=tenant,
-                request_id=identity,
-                traceparent=trace.header,
-                method=asked.method,
-                status=response.status,
-                agent=outcome.link.peer.name if isinstance(outcome, Carried) else None,
-            )
-        return response
-
-    async def _made_known(self, outcome: Carried | Problem, tenant: str, headers: bytes) -> None:
-        """Wait until other nodes know that this write's outcome is unknown: its client may come back at one of them."""
-        if isinstance(outcome, Carried):
-            # The host itself says so: it began the write, and only it knows that.
-            outcome.lost()
-        await self.agents.unknown.settled(tenant, headers)
-
-    def _head(  # noqa: PLR0913 - all that a request onward is made of
-        self, asked: ClientRequest, identity: str, trace: Trace, body: Body, deadline: float, *, safe: bool
-    ) -> RequestHead:
-        known = self.tenants.demands_token(asked.tenant)
-        left_s = deadline - asyncio.get_running_loop().time()
-        if is_among(asked.remote, self.proxies):
-            # A proxy asks for many: the host shall not take them for one client.
-            asked = msgspec.structs.replace(asked, remote=None)
-        return RequestHead(
-            method=asked.method,
-            target=asked.target,
-            headers=onward(asked, identity, trace, known=known, keyed=not safe),
-            request_id=identity,
-            deadline_ms=max(1, int(left_s * 1000)),
-            length=len(body.first) if body.complete else asked.length,
-            known=known,
-        )
-
-    async def _delivered(self, client: Client, outcome: Carried | Problem, tenant: str, identity: str) -> Response:
-        if isinstance(outcome, Problem):
-            self.admission.last_error = dated(f"tenant {tenant}: {outcome.detail}")
-            return self._problem(outcome, identity)
-        # A client that is told in time asks the next node, in place of a connection that is about to be closed.
-        last = self.admission.draining or not client.stays
-        try:
-            if (answer := at_hand(client, outcome, identity, last=last)) is not None:
-                return answer
-            return await deliver(client, outcome, identity, self.limits.request_s, last=last)
-        except AgentError as failure:
-            words = str(failure) if isinstance(failure, Stalled) else "the link broke"
-            problem = answers.answer_lost(outcome.link.peer.name, outcome.head.status, words)
-            return self._problem(problem, identity)
-        finally:
-            outcome.close()
+            passage.over()
 
     def _refuse(self, asked: ClientRequest, problem: Problem, identity: str) -> web.Response:
         """Answer what goes no further than here, where administrators see it; of tenants only those that there are."""
@@ -299,9 +246,10 @@ class Gateway:
             status=problem.status,
             detail=problem.detail,
         )
-        return self._problem(problem, identity)
+        return self.problem(problem, identity)
 
-    def _problem(self, problem: Problem, identity: str) -> web.Response:
+    def problem(self, problem: Problem, identity: str) -> web.Response:
+        """Return the answer that says what went wrong."""
         headers = {"Content-Type": SCIM_JSON, REQUEST_ID: identity, "Server": SERVER}
         if problem.status == HTTPStatus.UNAUTHORIZED:
             headers["WWW-Authenticate"] = 'Bearer realm="scim"'
@@ -313,6 +261,10 @@ class Gateway:
         if problem.close or self.admission.draining:
             response.force_close()
         return response
+
+
+async def _ready(response: Response) -> Response:
+    return response
 
 
 def _from_client(request: web.BaseRequest, proxies: tuple[str, ...]) -> web.BaseRequest:

@@ -149,7 +149,7 @@ class Agents:
             route = None if home is None else self.pick(tenant, tried, record=home)
             if route is not None and route.health.reachable:
                 return route
-        asked = frozenset({route.peer.who for route in tried} if tried else ())
+        asked = frozenset({route.peer.who for route in tried}) if tried else _NOBODY
         near = _best(self._links.get(tenant, []), tried, asked, record)
         if not self._far or (near is not None and not tried and near.health.reachable):
             return near
@@ -186,9 +186,12 @@ def _best(line: list[Line], tried: Collection[Route], asked: frozenset[str], rec
     """Return the best usable route of this line, which goes to its end."""
     best, least = None, _WORST
     for route in line:
-        if not route.usable or route in tried or (record is not None and route.health.record != record):
+        if not route.usable or (tried and route in tried):
             continue
-        rank = (*_demerits(route, asked), route.in_flight)
+        health = route.health
+        if record is not None and health.record != record:
+            continue
+        rank = bool(asked) and route.peer.who in asked, not health.reachable, route.in_flight
         if rank < least:
             best, least = route, rank
     if best is not None and best is not line[-1]:
@@ -197,6 +200,7 @@ def _best(line: list[Line], tried: Collection[Route], asked: frozenset[str], rec
     return best
 
 
+_NOBODY: Final = frozenset[str]()
 _WORST: Final = (True, True, math.inf)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeAlias
 
@@ -17,10 +17,10 @@ from aiohttp.http_exceptions import LineTooLong
 from agent import events, logs
 from agent.relay import answers
 from agent.relay.answers import SCIM_JSON, SERVER
-from agent.relay.delivery import Client, PassedOn, Response, WholeClient, Written
+from agent.relay.delivery import PassedOn, Response, WholeClient, Written
 from agent.relay.requests import Whole, WholeReader
-from agent.workers import Workers
-from connector_host.framing import FramedHandler, OtherScheme, TargetWithFragment
+from agent.workers import Workers, failing
+from connector_host.framing import Answering, FramedHandler, OtherScheme, TargetWithFragment
 from connector_host.networks import spelled
 from connector_host.reading import Buffered, Reading
 
@@ -42,7 +42,8 @@ _FLOOD_BYTES: Final = 1_048_576
 """What is then still read, and dropped, before the connection is cut."""
 
 Serve: TypeAlias = Callable[[web.BaseRequest], Awaitable[Response]]
-ServeWhole: TypeAlias = Callable[[Whole, Client], Awaitable[Response]]
+ServeWhole: TypeAlias = Callable[[Whole, WholeClient], Coroutine[object, object, Response] | Answering]
+"""Returns what a task is to do; or it calls the client back, and returns what can be cancelled until then."""
 
 
 class Server(web.Server):
@@ -160,10 +161,10 @@ class _Protocol(FramedHandler):
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """End."""
-        if self._answering is not None:
-            self._answering.cancel()
         self._be_patient_no_more()
         super().connection_lost(exc)
+        if self._answering is not None:
+            self._answering.cancel()
         self.on_end()
 
     async def shutdown(self, timeout: float | None = 15.0) -> None:  # noqa: ASYNC109 - aiohttp's signature
@@ -187,8 +188,7 @@ class _Protocol(FramedHandler):
             self._set_aside(data)
         elif (found := self._reader.read(data)) is not None:
             self._asked = found
-            answer = partial(self._answer, found, self._serve_whole)
-            self._answering = self._workers.begin(self._answer_past(answer), self._go_on)
+            self._begin(found, self._serve_whole)
         else:
             self._serve_whole = None
             super().data_received(data)
@@ -239,12 +239,54 @@ class _Protocol(FramedHandler):
 
     # ── answering ─────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _answer(self, asked: Whole, serve: ServeWhole) -> bool:
-        """Return whether the connection stays after the answer."""
-        client = WholeClient(asked.head, self, self._loop)
+    def _begin(self, asked: Whole, serve: ServeWhole) -> None:
+        client = WholeClient(asked.head, self, self, self._loop)
         try:
-            response = await serve(asked, client)
+            begun = serve(asked, client)
         except Exception as failure:  # noqa: BLE001 - as in aiohttp: whatever it was, the client hears of it
+            begun = failing(failure)
+        if isinstance(begun, Coroutine):
+            self.go_on_with(client, begun, _nothing)
+        else:
+            self._answering = begun
+
+    def take(self, answer: PassedOn) -> None:
+        """Write the answer, and go on."""
+        if self.transport is not None:
+            self.transport.write(answer.message)
+        if self._paused:
+            self._answering = self._workers.begin(self._answer_past(partial(self._drained, answer)), self._go_on)
+            return
+        if not answer.keep_alive:
+            self.force_close()
+        self._go_on()
+
+    async def _drained(self, answer: PassedOn) -> bool:
+        await self._drain_helper()
+        return answer.keep_alive
+
+    def go_on_with(
+        self, client: WholeClient, work: Coroutine[object, object, Response], over: Callable[[], None]
+    ) -> None:
+        """Have a task find the answer, and `over` called once that has ended, even where it never began."""
+        answer = partial(self._answer, client, work)
+        self._answering = self._workers.begin(self._answer_past(answer), partial(self._end, work, over))
+
+    def _end(self, work: Coroutine[object, object, Response], over: Callable[[], None]) -> None:
+        work.close()  # Where it never began.
+        over()
+        self._go_on()
+
+    def give_up(self) -> None:
+        """End the connection: there will be no answer."""
+        self.force_close()
+        self._go_on()
+
+    async def _answer(self, client: WholeClient, work: Coroutine[object, object, Response]) -> bool:
+        """Return whether the connection stays after the answer."""
+        try:
+            response = await work
+        except Exception as failure:  # noqa: BLE001 - as above
             response = self.handle_error(client.request(), 500, failure)
         await self._write(client, response)
         return bool(response.keep_alive)
@@ -308,3 +350,7 @@ class _Protocol(FramedHandler):
         response = web.Response(status=problem.status, body=problem.body, headers=headers)
         response.force_close()
         return response
+
+
+def _nothing() -> None:
+    """Let go of nothing."""

@@ -79,7 +79,7 @@ def parsed(request: web.BaseRequest, tenant: str, target: str) -> ClientRequest:
 class WholeReader:
     """Reads the requests of one connection that come whole."""
 
-    __slots__ = ("_headers", "_lines", "_most", "_reader", "_remote")
+    __slots__ = ("_headers", "_lines", "_most", "_parts", "_reader", "_remote", "_target")
 
     def __init__(self, remote: str | None, limits: LimitSettings) -> None:
         self._remote = remote
@@ -88,6 +88,9 @@ class WholeReader:
         self._headers: Headers | None = None
         self._lines: Lines | None = None
         """What they were read out of."""
+        self._target = ""
+        self._parts: tuple[str, str] | None = None
+        """The tenant of the last target, and the rest of it."""
 
     def read(self, data: bytes) -> Whole | None:
         """Return the request that these bytes are, no more and no less; None where they are none that is plain."""
@@ -98,11 +101,15 @@ class WholeReader:
         if headers is None or asked.lines is not self._lines:
             headers, self._lines = _headers(asked), asked.lines
             self._headers = headers
-        found, body = _TARGET.fullmatch(asked.target), asked.body
-        if found is None or len(body) > self._most:
+        target, body = asked.target, asked.body
+        if target is not self._target:
+            found = _TARGET.fullmatch(target)
+            self._target, self._parts = target, None if found is None else (found[1], found[2])
+        if self._parts is None or len(body) > self._most:
             return None
+        tenant, target = self._parts
         length = len(body) if b"content-length" in asked.said else None
-        return Whole(ClientRequest(found[1], asked.method, found[2], headers, self._remote, length), body)
+        return Whole(ClientRequest(tenant, asked.method, target, headers, self._remote, length), body)
 
 
 def _headers(asked: Plain) -> Headers:

@@ -19,7 +19,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
 from connector_host.framing import FramedHandler
-from connector_host.plain_requests import read_plain, text_of
+from connector_host.plain_requests import PlainReader, text_of
 
 if TYPE_CHECKING:
     import asyncio
@@ -38,13 +38,14 @@ _CODED: Final = b"content-encoding"
 class DirectHandler(FramedHandler):
     """One connection."""
 
-    __slots__ = ("_aside", "_is_direct")
+    __slots__ = ("_aside", "_is_direct", "_reader")
 
     def __init__(self, manager: web.Server, *, loop: asyncio.AbstractEventLoop, **settings: object) -> None:
         """Take what aiohttp's own takes."""
         super().__init__(manager, loop=loop, **settings)
         self._aside = b""
         """What came before the last request was answered."""
+        self._reader = PlainReader(self.max_line_size)
         self._is_direct = True
         """False once aiohttp has the connection."""
 
@@ -54,7 +55,7 @@ class DirectHandler(FramedHandler):
             super().data_received(data)
         elif self._answering is not None:
             self._set_aside(data)
-        elif (asked := read_plain(data, self.max_line_size)) is None or _CODED in asked.said:
+        elif (asked := self._reader.read(data)) is None or _CODED in asked.said:
             self._is_direct = False
             super().data_received(data)
         elif self._request_handler is not None:

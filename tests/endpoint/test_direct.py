@@ -10,6 +10,7 @@ import sqlite3
 import pytest
 
 from connector_host.endpoint import direct, protocol
+from connector_host.plain_requests import PlainReader
 from tests.endpoint.service import PATCH_OP, TOKEN, serve
 from tests.endpoint.test_protocol import connected
 
@@ -38,13 +39,13 @@ def read(monkeypatch):
     """Return of each stretch of bytes whether it was read as a whole request."""
     seen = []
 
-    def watched(data, header_bytes):
-        found = read_plain(data, header_bytes)
+    def watched(reader, data):
+        found = read_by(reader, data)
         seen.append(found is not None)
         return found
 
-    read_plain = direct.read_plain
-    monkeypatch.setattr(direct, "read_plain", watched)
+    read_by = PlainReader.read
+    monkeypatch.setattr(PlainReader, "read", watched)
     return seen
 
 

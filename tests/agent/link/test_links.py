@@ -11,6 +11,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from agent import events
 from agent.link.frames import PAYLOAD_BYTES, Kind, pack, unpack
 from agent.link.links import Heartbeat, Link
 from agent.link.messages import VERSIONS, Hello
@@ -146,3 +147,40 @@ async def test_only_a_few_round_trips_are_measured_at_the_start(peer):
         await peer.answers_ping(took_s=1.0)
     await peer.socket.send_bytes(PING)
     assert await peer.hears(Kind.PING, Kind.PONG) == Kind.PONG
+
+
+async def test_who_answers_without_a_task_and_fails_ends_that_stream_alone(peer, log):
+    def serve(*_):
+        raise ValueError("s3cret")
+
+    peer.link._serve = serve
+    await peer.socket.send_bytes(pack(Kind.REQUEST, 1, b"head", end=True))
+    assert await peer.hears(Kind.CANCEL) == Kind.CANCEL
+    await peer.socket.send_bytes(PING)
+    assert await peer.hears(Kind.PONG) == Kind.PONG
+    await log.wait_for(events.STREAM_CRASHED)
+
+
+@pytest.mark.parametrize("ends", ["cancelled", "released", "cut", "done by a task"])
+async def test_a_stream_is_over_once_however_it_ends(peer, ends):
+    over, streams = [], []
+
+    def serve(stream, _):
+        streams.append(stream)
+        stream.on_over = lambda: over.append(stream)
+        stream.listener = stream.release
+        return asyncio.sleep(0) if ends == "done by a task" else None
+
+    peer.link._serve = serve
+    await peer.socket.send_bytes(pack(Kind.REQUEST, 1, b"head", end=True) + PING)
+    await peer.hears(Kind.PONG)
+    if ends == "cancelled":
+        await peer.socket.send_bytes(pack(Kind.CANCEL, 1) + PING)
+        await peer.hears(Kind.PONG)
+    elif ends == "released":
+        streams[0].release()
+        streams[0].release()
+    peer.link.cut("enough")
+    await peer.running
+    assert over == streams
+    assert len(over) == 1

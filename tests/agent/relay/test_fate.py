@@ -13,6 +13,8 @@ from agent.link.links import Heartbeat, Link
 from agent.link.messages import Failure, Hello, Reason, ResponseHead
 from agent.link.packing import encode
 from agent.link.session import WINDOW_BYTES, Session
+from agent.outbound.exchange import Exchange
+from agent.relay import passages
 from tests.agent.chain import TOKEN, USERS, host_server, issue_papers
 
 SCIM = "application/scim+json"
@@ -322,3 +324,30 @@ async def test_an_answer_with_more_headers_than_a_link_carries_breaks_nothing(ch
         assert response.status == 502
         assert "more headers than a link carries" in await error_of(response)
     assert not [event for event, _ in chain.log.seen if event == events.LINK_ENDED]
+
+
+async def test_a_mistake_of_the_relays_own_is_told_and_costs_one_request(chain, host, client, monkeypatch):
+    await chain.start_relay(limits={"in_flight": 1})
+    await chain.start_agent(host.url)
+    with monkeypatch.context() as broken:
+        broken.setattr(passages, "whole", None)
+        async with client.post(chain.address(), data=b"{}") as response:
+            assert response.status == 500
+            assert "its log says more" in await error_of(response)
+    async with client.get(chain.address()) as response:
+        assert response.status == 200
+
+
+async def test_a_mistake_of_the_agents_own_is_told_and_costs_one_request(chain, host, client, monkeypatch):
+    await chain.start_relay()
+    await chain.start_agent(host.url, in_flight=1)
+    async with client.get(chain.address()) as response:
+        assert response.status == 200
+    with monkeypatch.context() as broken:
+        broken.setattr(Exchange, "_pass_on", None)
+        async with client.post(chain.address(), data=b"{}") as response:
+            assert response.status == 504
+            assert "the agent gave it up" in await error_of(response)
+    await chain.log.wait_for(events.STREAM_CRASHED)
+    async with client.get(chain.address()) as response:
+        assert response.status == 200

@@ -1,0 +1,195 @@
+"""One request on its way to its tenant's host and back, which has one of its tenant's places until it is over.
+
+Most requests come whole, find an agent at once, and are answered whole: those need no task, and what comes calls back.
+All that is out of this order is done, or gone on with, by a task.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from agent import events, logs
+from agent.errors import AgentError
+from agent.link.messages import RequestHead
+from agent.relay import answers
+from agent.relay.delivery import Stalled, at_hand, deliver, whole
+from agent.relay.fate import Asked, Carried, Fate, ask, is_in_doubt, is_safe
+from agent.relay.forwarded import onward
+from agent.status import dated
+from agent.workers import failing
+from connector_host import traces
+from connector_host.networks import is_among
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+    from agent.relay.answers import Problem
+    from agent.relay.delivery import Client, PassedOn, Response, WholeClient
+    from agent.relay.fate import Attempt, Body
+    from agent.relay.gateway import Gateway
+    from agent.relay.requests import ClientRequest
+
+
+class Passage:
+    """One such request."""
+
+    __slots__ = ("_attempt", "_client", "_gateway", "_is_over", "_onward", "_request", "_taker", "_trace")
+
+    def __init__(  # noqa: PLR0913 - all that a request onward is made of
+        self, gateway: Gateway, client: Client, request: ClientRequest, identity: str, body: Body, *, deadline_s: float
+    ) -> None:
+        """Take the place; the answer is to begin by the deadline, by the loop's clock."""
+        self._gateway = gateway
+        self._client = client
+        self._request = request
+        self._trace = traces.go_on(request.headers.traceparents)
+        self._attempt: Attempt | None = None
+        """What is under way without a task."""
+        self._taker: WholeClient | None = None
+        """Whoever is called back."""
+        self._is_over = False
+        safe, now_s = is_safe(request.method, request.target), asyncio.get_running_loop().time()
+        known = gateway.tenants.demands_token(request.tenant)
+        if gateway.proxies and is_among(request.remote, gateway.proxies):
+            # A proxy asks for many: the host shall not take them for one client.
+            request = msgspec.structs.replace(request, remote=None)
+        head = RequestHead(
+            request.method,
+            request.target,
+            onward(request, identity, self._trace, known=known, keyed=not safe),
+            identity,
+            max(1, int((deadline_s - now_s) * 1000)),
+            len(body.first) if body.complete else request.length,
+            known=known,
+        )
+        record = None if safe else gateway.agents.unknown.record_of(request.tenant, head.headers)
+        patience_s = min(now_s + gateway.limits.wait_s, deadline_s)
+        self._onward = Asked(request.tenant, head, safe, body, record, patience_s, deadline_s)
+        gateway.in_flight[request.tenant] += 1
+
+    def over(self) -> None:
+        """Give the place back, and whatever else is held."""
+        if self._is_over:
+            return
+        self._is_over = True
+        if self._attempt is not None:
+            self._attempt.abandon()
+            self._attempt = None
+        self._gateway.in_flight[self._request.tenant] -= 1
+        if self._taker is not None:
+            self._gateway.leave()
+
+    # ── without a task ────────────────────────────────────────────────────────────────────────────────────────────
+
+    def begin(self, taker: WholeClient) -> Coroutine[object, object, Response] | Passage:
+        """Ask an agent, and call the client back with the answer; or return what a task is to do."""
+        self._taker = taker
+        self._gateway.enter()
+        onward = self._onward
+        attempt = self._attempt = ask(self._gateway.agents, onward, onward.record)
+        if attempt is None or not attempt.is_sent:
+            return self.settle()
+        attempt.stream.listener = self._hear
+        return self
+
+    def _hear(self) -> None:
+        """Pass the answer on; all but one that is here to its end, and may go on as it is, is left to a task."""
+        attempt, taker = self._attempt, self._taker
+        if attempt is None or taker is None:
+            return
+        try:
+            answer = self._answer(attempt)
+        except Exception as failure:  # noqa: BLE001 - whatever it was, the client hears of it
+            attempt.stream.listener = None
+            taker.go_on(failing(failure), self.over)
+            return
+        if answer is None:
+            attempt.stream.listener = None
+            taker.go_on(self.settle(), self.over)
+        else:
+            self.over()
+            taker.take(answer)
+
+    def _answer(self, attempt: Attempt) -> PassedOn | None:
+        found = attempt.answer()
+        if found is None:
+            return None
+        self._attempt = None
+        answer = whole(*found, self._onward.head.request_id, keep_alive=not self._is_last)
+        self._tell(answer.status, attempt.link.peer.name)
+        return answer
+
+    def cancel(self) -> None:
+        """Give it up: the client hung up, or the time to stop is over."""
+        if self._taker is not None and not self._is_over:
+            self._gateway.tell_abandoned(self._request, self._onward.head.request_id)
+            self.over()
+            self._taker.give_up()
+
+    # ── in a task ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def settle(self) -> Response:
+        """Return the answer, once it is delivered, or as good as that; the passage is over then."""
+        attempt, self._attempt = self._attempt, None
+        try:
+            outcome = await Fate(self._gateway.agents, self._onward).settle(attempt)
+            response = await self._delivered(outcome)
+        except asyncio.CancelledError:
+            if self._taker is not None:
+                self._gateway.tell_abandoned(self._request, self._onward.head.request_id)
+            raise
+        finally:
+            self.over()
+        if is_in_doubt(response.status, safe=self._onward.safe):
+            await self._made_known(outcome)
+        self._tell(response.status, outcome.link.peer.name if isinstance(outcome, Carried) else None)
+        return response
+
+    async def _made_known(self, outcome: Carried | Problem) -> None:
+        """Wait until other nodes know that this write's outcome is unknown: its client may come back at one of them."""
+        if isinstance(outcome, Carried):
+            # The host itself says so: it began the write, and only it knows that.
+            outcome.lost()
+        await self._gateway.agents.unknown.settled(self._onward.tenant, self._onward.head.headers)
+
+    async def _delivered(self, outcome: Carried | Problem) -> Response:
+        gateway, client, identity = self._gateway, self._client, self._onward.head.request_id
+        if not isinstance(outcome, Carried):
+            gateway.admission.last_error = dated(f"tenant {self._request.tenant}: {outcome.detail}")
+            return gateway.problem(outcome, identity)
+        last = self._is_last
+        try:
+            if (answer := at_hand(client, outcome, identity, last=last)) is not None:
+                return answer
+            return await deliver(client, outcome, identity, gateway.limits.request_s, last=last)
+        except AgentError as failure:
+            words = str(failure) if isinstance(failure, Stalled) else "the link broke"
+            problem = answers.answer_lost(outcome.link.peer.name, outcome.head.status, words)
+            return gateway.problem(problem, identity)
+        finally:
+            outcome.close()
+
+    @property
+    def _is_last(self) -> bool:
+        """Whether the connection ends with the answer.
+
+        A client that is told in time asks the next node, in place of a connection that is about to be closed.
+        """
+        return self._gateway.admission.draining or not self._client.stays
+
+    def _tell(self, status: int, agent: str | None) -> None:
+        asked = self._request
+        self._gateway.answered[asked.tenant, status] += 1
+        if logs.are_wanted():
+            logs.event(
+                events.REQUEST_ANSWERED,
+                tenant=asked.tenant,
+                request_id=self._onward.head.request_id,
+                traceparent=self._trace.header,
+                method=asked.method,
+                status=status,
+                agent=agent,
+            )
