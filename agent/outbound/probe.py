@@ -34,6 +34,9 @@ class Probe:
             self.take(Health(reachable=True, record=await self._pool.look(self.health.record)))
         except (HostUnreachable, HostCertificateRefused) as failure:
             self.take(Health(reachable=False, record="", detail=str(failure)))
+        except Exception as failure:  # noqa: BLE001 - without more threads, say: nobody would look any more, unseen
+            detail = f"the agent cannot look at the connector host: {type(failure).__name__}"
+            self.take(Health(reachable=False, record="", detail=detail))
 
     def take(self, health: Health) -> None:
         """Take in how the host was found to be, here or on the way of a request, and tell where something changed."""

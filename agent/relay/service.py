@@ -169,9 +169,10 @@ async def _look_at_store(records: Store, tenants: Tenants, admission: Admission,
             admission.cut_revoked(await asyncio.to_thread(records.revoked))
             await archive.look()
             trouble = ""
-        except StoreUnavailable as failure:
-            if str(failure) != trouble:
-                trouble = str(failure)
+        except Exception as failure:  # noqa: BLE001 - without more threads, say: revocations would act no more, unseen
+            reason = str(failure) if isinstance(failure, StoreUnavailable) else repr(failure)
+            if reason != trouble:
+                trouble = reason
                 logs.event(events.STORE_UNAVAILABLE, level=logging.ERROR, reason=trouble)
 
 

@@ -12,6 +12,7 @@ from yarl import URL
 
 from agent.outbound.host import DIALS, Host, HostPool, HostUnreachable
 from agent.outbound.host_tls import HostTls
+from agent.outbound.probe import Probe
 from tests.agent.serving import served
 
 
@@ -204,3 +205,17 @@ async def test_those_who_wait_hear_of_a_failure_once_no_connection_is_being_made
                 connection.close()
     # The one connection, and each of the others was dialled for again after it and failed with its cause.
     assert sorted(isinstance(outcome, HostUnreachable) for outcome in outcomes) == [False] + [True] * DIALS
+
+
+async def test_a_look_at_the_host_that_fails_unforeseen_is_an_answer_and_not_the_last(papers, host, monkeypatch):
+    async def without(*_, **__):
+        raise RuntimeError("can't start new thread")
+
+    async with pool_of(papers, host.port) as pool:
+        probe = Probe(pool, 1.0)
+        with monkeypatch.context() as patched:
+            patched.setattr(asyncio.get_running_loop(), "create_connection", without)
+            await probe.look()
+        assert probe.health.detail == "the agent cannot look at the connector host: RuntimeError"
+        await probe.look()
+        assert probe.health.reachable

@@ -170,6 +170,23 @@ async def test_a_revoked_agent_loses_its_link_within_seconds(chain, host):
     assert f"agent {identity.name.agent} of tenant acme is revoked" in refused["reason"]
 
 
+async def test_a_machine_without_a_thread_to_spare_delays_revocations_and_ends_none(chain, host, monkeypatch):
+    await chain.start_relay()
+    settings, identity = await enrolled(chain, host)
+    chain.run_agent(settings)
+    await chain.relay_sees(1)
+    with monkeypatch.context() as patched:
+
+        async def without(*_):
+            raise RuntimeError("can't start new thread")
+
+        patched.setattr(asyncio, "to_thread", without)
+        seen = await chain.log.wait_for(events.STORE_UNAVAILABLE)
+    assert "can't start new thread" in seen["reason"]
+    Store(SQLite(chain.folder / "relay-state" / FILE)).revoke(identity.name.agent, int(now().timestamp()))
+    await chain.log.wait_for(events.LINK_ENDED, reason="the agent was revoked")
+
+
 async def test_a_tenant_that_a_command_removed_is_gone_within_seconds(chain, host, client):
     store = Store(SQLite(chain.folder / "relay-state" / FILE))
     store.add_tenant("acme")
