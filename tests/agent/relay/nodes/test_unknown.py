@@ -40,12 +40,14 @@ async def post(client, node, key="mine"):
         return response.status
 
 
-async def hear_that_nobody_knows(client, node, host):
+async def hear_that_nobody_knows(client, node, host, meanwhile=None):
     """Write over the agent `one`, which dies of it."""
     host.answer = never
     await node.start_agent(host.url, "one")
     asked = asyncio.create_task(post(client, node))
     await host.arrived.wait()
+    if meanwhile is not None:
+        await meanwhile
     await node.kill("one")
     assert await asked == 504
 
@@ -55,8 +57,7 @@ async def test_a_client_that_comes_back_at_once_at_another_node_is_not_served_by
 ):
     host, other = hosts
     a, b = await cluster.start("a", **NOBODY_WAITS), await cluster.start("b", **NOBODY_WAITS)
-    await b.start_agent(other.url, "two")
-    await hear_that_nobody_knows(client, a, host)
+    await hear_that_nobody_knows(client, a, host, b.start_agent(other.url, "two"))
     assert await post(client, b) == 503
     assert not other.asked
     assert await post(client, b, "another") == 200
