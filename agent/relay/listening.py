@@ -33,6 +33,9 @@ HELLO_S: Final = 10.0
 _AGAIN_S: Final = 0.02
 """Between two looks at a ClientHello that came in pieces."""
 
+_TELL_S: Final = 5.0
+"""Between two lines in the log that connections cannot be taken, which goes on for a while for want of open files."""
+
 _BACKLOG: Final = 1024
 
 
@@ -97,12 +100,15 @@ class Port:
 
     async def _accept(self, listening: socket.socket) -> None:
         loop = asyncio.get_running_loop()
+        told_s = -_TELL_S
         while True:
             try:
                 connection, peer = await loop.sock_accept(listening)
             except OSError as failure:
                 # Too many open files, or a client that was gone at once: others are still waiting.
-                logs.event(events.ACCEPT_FAILED, level=logging.WARNING, reason=str(failure))
+                if loop.time() - told_s >= _TELL_S:
+                    told_s = loop.time()
+                    logs.event(events.ACCEPT_FAILED, level=logging.WARNING, reason=str(failure))
                 await asyncio.sleep(_AGAIN_S)
                 continue
             address = spelled(str(peer[0]))

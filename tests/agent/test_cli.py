@@ -217,3 +217,21 @@ async def test_nohup_is_taken_at_its_word(relay_file, client):
             assert response.status == 200
     status, log = await end(relay, signal.SIGTERM)
     assert (status, log[-1]) == (0, "relay.stopped")
+
+
+async def test_a_relay_without_files_to_spare_says_so_once_and_recovers(relay_file, client):
+    relay = await start("relay", "--config", str(relay_file), before=("prlimit", "--nofile=40"))
+    ready = await wait_for(relay, "relay.ready")
+    strangers = [socket.create_connection(("127.0.0.1", ready["port"])) for _ in range(60)]
+    told = []
+    async with asyncio.timeout(15):
+        # The store is a file, too, and is looked at every second.
+        while "store.unavailable" not in told:
+            told.append(json.loads(await relay.stderr.readline())["event"])
+    assert told.count("accept.failed") == 1
+    for stranger in strangers:
+        stranger.close()
+    async with client.get(ready["url"] + "/healthz") as response:
+        assert response.status == 200
+    status, _ = await end(relay)
+    assert status == 0
