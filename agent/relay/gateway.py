@@ -103,7 +103,7 @@ class Gateway:
             return web.Response(text="ok\n", headers={"Server": SERVER})
         return self.problem(answers.NO_SUCH_PATH, request_id(None))
 
-    def serve_whole(self, asked: Whole, client: WholeClient) -> Coroutine[object, object, Response] | Passage:
+    def serve_whole(self, asked: Whole, client: WholeClient) -> Coroutine[object, object, Response] | Passage | None:
         """Answer a request that is here to its end: call the client back, or return what a task is to do."""
         head = asked.head
         if self.proxies and is_among(head.remote, self.proxies):

@@ -24,8 +24,6 @@ from connector_host import traces
 from connector_host.networks import is_among
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
-
     from agent.relay.answers import Problem
     from agent.relay.delivery import Client, PassedOn, Response, WholeClient
     from agent.relay.fate import Attempt, Body
@@ -84,14 +82,15 @@ class Passage:
 
     # ── without a task ────────────────────────────────────────────────────────────────────────────────────────────
 
-    def begin(self, taker: WholeClient) -> Coroutine[object, object, Response] | Passage:
-        """Ask an agent, and call the client back with the answer; or return what a task is to do."""
+    def begin(self, taker: WholeClient) -> Passage | None:
+        """Ask an agent, and call the client back with the answer; return None where a task goes on at once."""
         self._taker = taker
         self._gateway.enter()
         onward = self._onward
         attempt = self._attempt = ask(self._gateway.agents, onward, onward.record)
         if attempt is None or not attempt.is_sent:
-            return self.settle()
+            taker.go_on(self.settle(), self.over)
+            return None
         attempt.stream.listener = self._hear
         return self
 

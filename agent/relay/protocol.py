@@ -42,8 +42,9 @@ _FLOOD_BYTES: Final = 1_048_576
 """What is then still read, and dropped, before the connection is cut."""
 
 Serve: TypeAlias = Callable[[web.BaseRequest], Awaitable[Response]]
-ServeWhole: TypeAlias = Callable[[Whole, WholeClient], Coroutine[object, object, Response] | Answering]
-"""Returns what a task is to do; or it calls the client back, and returns what can be cancelled until then."""
+ServeWhole: TypeAlias = Callable[[Whole, WholeClient], Coroutine[object, object, Response] | Answering | None]
+"""Returns what a task is to do, and may never begin, so that nothing is held for it; or it calls the client back, and
+returns what can be cancelled until then, None where the client was called already."""
 
 
 class Server(web.Server):
@@ -247,7 +248,7 @@ class _Protocol(FramedHandler):
             begun = failing(failure)
         if isinstance(begun, Coroutine):
             self.go_on_with(client, begun, _nothing)
-        else:
+        elif begun is not None:
             self._answering = begun
 
     def take(self, answer: PassedOn) -> None:

@@ -15,7 +15,9 @@ from agent.link.packing import encode
 from agent.link.session import WINDOW_BYTES, Session
 from agent.outbound.exchange import Exchange
 from agent.relay import passages
+from agent.relay.protocol import Server
 from tests.agent.chain import TOKEN, USERS, host_server, issue_papers
+from tests.agent.raw import answer_to, connected
 
 SCIM = "application/scim+json"
 
@@ -351,3 +353,22 @@ async def test_a_mistake_of_the_agents_own_is_told_and_costs_one_request(chain, 
     await chain.log.wait_for(events.STREAM_CRASHED)
     async with client.get(chain.address()) as response:
         assert response.status == 200
+
+
+async def test_who_hangs_up_just_as_a_request_is_read_gives_its_place_back(chain, papers, client, monkeypatch):
+    protocols, make = [], Server.protocol
+    monkeypatch.setattr(Server, "protocol", lambda *given: protocols.append(make(*given)) or protocols[-1])
+    await chain.start_relay(limits={"in_flight": 1})
+    loop, ended = asyncio.get_running_loop(), asyncio.Event()
+    async with connected(papers, chain.port) as (reader, writer):
+        writer.write(f"GET /t/nobody/ HTTP/1.1\r\nHost: localhost:{chain.port}\r\n\r\n".encode())
+        await answer_to(reader)
+        (connection,) = (protocol.inner for protocol in protocols)
+        connection.on_end = ended.set
+        asked = f"GET /t/acme{USERS} HTTP/1.1\r\nHost: localhost:{chain.port}\r\n\r\n".encode()
+        connection.transport.abort()
+        # What waited behind another request is read when that one is answered, be the connection lost already.
+        loop.call_soon(connection.data_received, asked)
+        await ended.wait()
+    async with client.get(chain.address()) as response:
+        assert response.status == 503, "no agent, and not: too many requests"
