@@ -216,10 +216,11 @@ class Fate:
         if (agent, detail) in self._said:
             return
         self._said.add((agent, detail))
-        fields: dict[str, Any] = {"request_id": request_id, "agent": agent, "sent": outcome.sent}
+        tenant = self._asked.tenant
+        fields: dict[str, Any] = {"tenant": tenant, "request_id": request_id, "agent": agent, "sent": outcome.sent}
         logs.event(events.REQUEST_FAILED, level=logging.WARNING, detail=detail, **fields)
         if again:
-            logs.event(events.REQUEST_REPEATED, tenant=self._asked.tenant, **fields)
+            logs.event(events.REQUEST_REPEATED, **fields)
 
 
 def _nobody(agents: Agents, tenant: str, *, elsewhere: bool) -> Problem:
