@@ -376,7 +376,9 @@ class Link:
                     await self._socket.send_bytes(message)
                 except OSError as failure:
                     raise LinkLost(f"the link broke while sending: {failure}") from failure
-                self._room.set()
+            # Where nothing is left to be sent, too: what filled the way may have been taken back.
+            self._room.set()
+            if message:
                 continue
             if self.session.drained:
                 raise LinkLost("drained")

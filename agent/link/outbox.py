@@ -46,8 +46,16 @@ class Outbox:
         return self._reply_bytes > REPLY_BYTES
 
     def is_unsent(self, stream: int) -> bool:
-        """Return whether the stream's REQUEST still waits here."""
+        """Return whether the stream's REQUEST still waits here, or was taken back just now."""
         return stream in self._unsent
+
+    def withdraw(self, stream: int) -> bool:
+        """Take back the stream's REQUEST, and all that follows it, where that still waits; return whether it did."""
+        if stream not in self._unsent:
+            return False
+        self._frames = deque(frame for frame in self._frames if HEADER.unpack_from(frame)[2] != stream)
+        self.waiting_bytes = sum(map(len, self._frames))
+        return True
 
     def put(
         self, kind: int, stream: int = 0, payload: bytes = b"", *, end: bool = False, deflated: bool = False

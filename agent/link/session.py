@@ -205,10 +205,14 @@ class Session:
             self._put(Kind.FAIL, stream, payload)
 
     def cancel(self, stream: int) -> bool:
-        """End the stream because nobody wants it any more; returns False where it is closed already."""
+        """End the stream because nobody wants it any more; returns False where it is closed already.
+
+        A request that did not leave yet never does: who gives it up counts on nobody having seen it.
+        """
         if self._streams.pop(stream, None) is None:
             return False
-        self._put(Kind.CANCEL, stream)
+        if not self._outbox.withdraw(stream):
+            self._put(Kind.CANCEL, stream)
         return True
 
     def ping(self, token: bytes) -> None:

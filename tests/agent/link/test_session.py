@@ -164,6 +164,31 @@ def test_a_request_that_was_not_taken_is_unsent():
     assert not relay.is_unsent(stream)
 
 
+def test_a_request_that_was_given_up_before_it_left_never_leaves():
+    relay, agent = joined()
+    before = relay.open(b"before", end=True)
+    given_up = relay.open(b"given up", b"with a body", end=True)
+    begun = relay.open(b"begun", end=False)
+    relay.send(begun, b"a part of it")
+    after = relay.open(b"after", b"it", end=True)
+    assert relay.cancel(given_up)
+    assert relay.cancel(begun)
+    assert relay.is_unsent(given_up)
+    message = relay.take()
+    assert relay.waiting_bytes == 0
+    assert [event.stream for event in agent.receive(message)] == [before, after]
+    assert relay.open_streams == agent.open_streams == 2
+
+
+def test_a_request_that_was_given_up_once_it_left_is_cancelled():
+    relay, agent = joined()
+    stream = relay.open(b"", end=False)
+    agent.receive(relay.take())
+    relay.send(stream, b"more of it")
+    relay.cancel(stream)
+    assert agent.receive(relay.take()) == [Received(stream, b"more of it", end=False), Cancelled(stream)]
+
+
 def test_under_load_a_request_is_unsent_until_its_own_batch_leaves():
     relay, _ = joined()
     for _ in range(BATCH_BYTES // WINDOW + 1):

@@ -10,11 +10,12 @@ from aiohttp import web
 
 from agent import events
 from agent.link.links import Heartbeat, Link
-from agent.link.messages import Failure, Hello, Reason, ResponseHead
+from agent.link.messages import Failure, Hello, Reason, RequestHead, ResponseHead
 from agent.link.packing import encode
 from agent.link.session import WINDOW_BYTES, Session
 from agent.outbound.exchange import Exchange
 from agent.relay import passages
+from agent.relay.matching import Agents
 from agent.relay.protocol import Server
 from tests.agent.chain import TOKEN, USERS, host_server, issue_papers
 from tests.agent.raw import answer_to, connected
@@ -280,6 +281,28 @@ async def test_a_client_that_hangs_up_frees_the_agent(chain, host, client):
             async with client.get(chain.address()) as response:
                 if response.status == 200:
                     break
+
+
+async def test_a_write_that_is_given_up_before_it_left_is_carried_out_by_nobody(chain, host, client, monkeypatch):
+    links, add = [], Agents.add
+    monkeypatch.setattr(Agents, "add", lambda self, tenant, link: links.append(link) or add(self, tenant, link))
+    quiet = {"heartbeat_s": 60.0, "dead_s": 60.0}
+    await chain.start_relay(**quiet)
+    await chain.start_agent(host.url, probe_s=60.0, **quiet)
+    async with client.get(chain.address()) as response:
+        assert response.status == 200
+    (link,) = links
+    head, body, waiting = encode(RequestHead("POST", USERS, b"", "one", 5_000, 60_000)), bytes(60_000), []
+    while link.has_room:
+        waiting.append(link.open(head, body, end=True))
+    assert all(map(link.is_unsent, waiting))
+    for stream in waiting:
+        link.forget(stream)
+    async with asyncio.timeout(10):
+        await link.room()
+    async with client.get(chain.address()) as response:
+        assert response.status == 200
+    assert [method for method, *_ in host.asked] == ["GET", "GET"]
 
 
 async def test_a_body_that_breaks_off_is_never_passed_off_as_whole(chain, host, client):
