@@ -10,6 +10,8 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING, Protocol
 
+import msgspec
+
 from agent.link.session import WINDOW_BYTES
 
 if TYPE_CHECKING:
@@ -43,41 +45,28 @@ class Outlet(Protocol):
         """Give the stream up and keep no memory of it."""
 
 
-class Stream:
+class Stream(msgspec.Struct, eq=False):
     """One stream of a live link."""
 
-    __slots__ = (
-        "_chunks",
-        "_ended",
-        "_outlet",
-        "_read_bytes",
-        "_reader",
-        "_writer",
-        "fault",
-        "head",
-        "listener",
-        "number",
-        "on_over",
-    )
-
-    def __init__(self, outlet: Outlet, number: int, ended: bool = False, body: bytes = b"") -> None:  # noqa: FBT001, FBT002 - with each request
-        self.number = number
-        self.head: bytes | None = None
-        """The packed head of the answer, once it has come."""
-        self.fault: AgentError | None = None
-        """What broke the stream off: LinkLost, StreamFailed, StreamCancelled, or what this end made of it."""
-        self.listener: Callable[[], None] | None = None
-        """Called, in place of waking whoever reads, when something has come, or the stream was broken off; may not
-        fail."""
-        self.on_over: Callable[[], None] | None = None
-        """Called once, when the link keeps no memory of the stream any more."""
-        self._outlet = outlet
-        self._chunks: deque[bytes] = deque((body,)) if body else deque()
-        self._ended = ended
-        self._reader: asyncio.Future[None] | None = None
-        """What the task that reads waits for; it looks at the state itself, before and after. So with the one below."""
-        self._writer: asyncio.Future[None] | None = None
-        self._read_bytes = 0
+    _outlet: Outlet
+    number: int
+    _ended: bool = False
+    _first: bytes = b""
+    """What came of the body and was not read; most bodies come in one piece."""
+    _others: deque[bytes] | None = None
+    """What came after that."""
+    head: bytes | None = None
+    """The packed head of the answer, once it has come."""
+    fault: AgentError | None = None
+    """What broke the stream off: LinkLost, StreamFailed, StreamCancelled, or what this end made of it."""
+    listener: Callable[[], None] | None = None
+    """Called, in place of waking whoever reads, when something has come, or the stream was broken off; may not fail."""
+    on_over: Callable[[], None] | None = None
+    """Called once, when the link keeps no memory of the stream any more."""
+    _reader: asyncio.Future[None] | None = None
+    """What the task that reads waits for; it looks at the state itself, before and after. So with the one below."""
+    _writer: asyncio.Future[None] | None = None
+    _read_bytes: int = 0
 
     async def answer(self) -> bytes:
         """Return the packed head of the answer; raises LinkLost, StreamFailed or StreamCancelled."""
@@ -90,38 +79,39 @@ class Stream:
     @property
     def has_ended(self) -> bool:
         """Return whether nothing more is to be read."""
-        return self._ended and not self._chunks
+        return self._ended and not self._first
 
     @property
     def is_whole(self) -> bool:
         """Return whether all of the body that was not read is here, in one piece at the most."""
-        return self._ended and len(self._chunks) <= 1
+        return self._ended and not self._others
 
     def whole(self) -> bytes | None:
         """Return all of the body that was not read, or None where that is not here in one piece."""
-        if not self._ended or len(self._chunks) > 1:
+        if not self._ended or self._others:
             return None
-        return self._chunks.popleft() if self._chunks else b""
+        whole, self._first = self._first, b""
+        return whole
 
     @property
     def at_hand_bytes(self) -> int:
         """Return how much of the body is here and was not read."""
-        return sum(map(len, self._chunks))
+        return len(self._first) + sum(map(len, self._others or ()))
 
     @property
     def at_hand(self) -> bool:
         """Return whether `read` returns at once."""
-        return bool(self._chunks) or self._ended
+        return bool(self._first) or self._ended
 
     async def read(self) -> bytes:
         """Return the next stretch of the body, empty at its end; raises LinkLost, StreamFailed or StreamCancelled."""
-        while not self._chunks:
+        while not self._first:
             if self._ended:
                 return b""
             self._raise_fault()
             self._reader = asyncio.get_running_loop().create_future()
             await self._reader
-        data = self._chunks.popleft()
+        data, self._first = self._first, self._others.popleft() if self._others else b""
         self._read_bytes += len(data)
         # A grant for every stretch would double the frames; half a window keeps the other end busy.
         if self._read_bytes >= WINDOW_BYTES // 2 and not self._ended:
@@ -185,16 +175,17 @@ class Stream:
 
     def receive(self, data: bytes, *, end: bool) -> None:
         """Take in a stretch of the body."""
-        if data:
-            self._chunks.append(data)
+        if data and not self._first:
+            self._first = data
+        elif data:
+            self._others = self._others or deque()
+            self._others.append(data)
         self._ended = end
         self._tell()
 
     def hear(self, head: bytes, body: bytes, *, end: bool) -> None:
         """Take in the head of the answer, and of its body what came with it."""
-        self.head, self._ended = head, end
-        if body:
-            self._chunks.append(body)
+        self.head, self._ended, self._first = head, end, body
         self._tell()
 
     def go_on(self) -> None:

@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
+
+import msgspec
 
 from agent import events, logs
 from agent.errors import AgentError, ProtocolViolation
@@ -64,8 +65,7 @@ _LOOKED_AT: Final = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.PRECONDITION_
 """Answers that may be meant for the agent, and not for the client."""
 
 
-@dataclass(slots=True, eq=False)
-class Exchange:
+class Exchange(msgspec.Struct, eq=False):
     """One request in hand."""
 
     stream: Stream

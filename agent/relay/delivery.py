@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
+from typing import TYPE_CHECKING, ClassVar, Final, Protocol, TypeAlias
 
 import msgspec
 from aiohttp import HttpVersion11, web
@@ -97,22 +97,17 @@ class Caller(Protocol):
         """End the connection: there will be no answer."""
 
 
-class WholeClient:
+class WholeClient(msgspec.Struct, eq=False):
     """A client whose request came whole, and was not read by aiohttp."""
 
-    __slots__ = ("_asked", "_caller", "_loop", "_protocol", "_request")
+    takes_bytes: ClassVar = True
 
-    takes_bytes = True
-
-    def __init__(
-        self, asked: ClientRequest, protocol: web.RequestHandler, caller: Caller, loop: asyncio.AbstractEventLoop
-    ) -> None:
-        """Take the request, and its connection, as aiohttp knows it and as who is to be called back."""
-        self._asked = asked
-        self._protocol = protocol
-        self._caller = caller
-        self._loop = loop
-        self._request: web.BaseRequest | None = None
+    _asked: ClientRequest
+    _protocol: web.RequestHandler
+    _caller: Caller
+    """The same connection, as who is to be called back."""
+    _loop: asyncio.AbstractEventLoop
+    _request: web.BaseRequest | None = None
 
     @property
     def stays(self) -> bool:

@@ -142,7 +142,18 @@ def ask(agents: Agents, asked: Asked, record: str | None, tried: Collection[Rout
     if link is None:
         return None
     # What the agent is held to, and not what it says once the attempt has failed: the host may be another one then.
-    return Attempt(link, asked, "" if asked.safe else record or link.health.record, agents)
+    held_to = "" if asked.safe else record or link.health.record
+    left_ms = int((asked.deadline_s - asyncio.get_running_loop().time()) * 1000)
+    if held_to or left_ms != head.deadline_ms:
+        head = msgspec.structs.replace(head, deadline_ms=max(1, left_ms), record=held_to)
+    body, first = asked.body, asked.body.first
+    # What is not sent with the head goes as fast as the link takes it.
+    is_sent = body.complete and link.takes(len(first))
+    over = is_sent or (body.complete and not first)
+    stream = link.open(encode(head), first if is_sent else b"", end=over)
+    attempt = Attempt(link, stream, held_to, is_sent, asked, agents)
+    agents.deadlines.put(attempt, asked.deadline_s)
+    return attempt
 
 
 class Fate:
@@ -230,27 +241,17 @@ def _nobody(agents: Agents, tenant: str, *, elsewhere: bool) -> Problem:
     return answers.LEAVING if agents.leaving else answers.no_agent(tenant, apart=agents.apart)
 
 
-class Attempt:
+class Attempt(msgspec.Struct, eq=False):
     """One agent that was asked."""
 
-    __slots__ = ("_agents", "_asked", "is_sent", "link", "record", "stream")
-
-    def __init__(self, link: Route, asked: Asked, record: str, agents: Agents) -> None:
-        """Ask it, for a host with this record of outcomes."""
-        left_ms = int((asked.deadline_s - asyncio.get_running_loop().time()) * 1000)
-        head, body, first = asked.head, asked.body, asked.body.first
-        if record or left_ms != head.deadline_ms:
-            head = msgspec.structs.replace(head, deadline_ms=max(1, left_ms), record=record)
-        # What is not sent with the head goes as fast as the link takes it.
-        self.is_sent = body.complete and link.takes(len(first))
-        """Whether all of the request is on its way, and nothing is left to do but to wait."""
-        self._asked = asked
-        self._agents = agents
-        self.link = link
-        self.record = record
-        over = self.is_sent or (body.complete and not first)
-        self.stream = link.open(encode(head), first if self.is_sent else b"", end=over)
-        agents.deadlines.put(self, asked.deadline_s)
+    link: Route
+    stream: Stream
+    record: str
+    """Of outcomes, which the host is to keep; empty where that does not matter."""
+    is_sent: bool
+    """Whether all of the request is on its way, and nothing is left to do but to wait."""
+    _asked: Asked
+    _agents: Agents
 
     def expire(self) -> None:
         """Let whoever waits hear that it is too late."""

@@ -12,7 +12,7 @@ from connector_host import traces
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from agent.relay.requests import ClientRequest, Headers
+    from agent.relay.requests import Headers, Kind
     from connector_host.traces import Trace
 
 REQUEST_ID: Final = "X-Request-Id"
@@ -54,31 +54,26 @@ def request_id(given: str | None) -> str:
     return given if given is not None and traces.is_request_id(given) else traces.drawn(32)
 
 
-def onward(asked: ClientRequest, identity: str, trace: Trace, *, known: bool, keyed: bool) -> bytes:
+def onward(headers: Headers, kind: Kind, identity: str, trace: Trace, *, keyed: bool) -> bytes:
     """Return the header block for the host, with our own hop of the trace that the client began, or that begins here.
 
-    Where `known`, the relay itself checked the client's token, which then goes no further. Where `keyed`, a request
-    that brings no idempotency key of its own gets one, so that the relay may repeat it.
+    Where the relay itself checked the client's token, that goes no further. Where `keyed`, a request that brings no
+    idempotency key of its own gets one, so that the relay may repeat it.
     """
-    headers = asked.headers
-    kind = known, trace.begun_here
-    if kind not in headers.onward:
-        headers.onward[kind] = _passed_on(headers, known=known, begun_here=trace.begun_here)
-    block, has_key = headers.onward[kind]
-    said = (
-        f"X-Forwarded-Proto: https\r\nX-Forwarded-Host: {headers.host}\r\n"
-        f"X-Forwarded-Prefix: /t/{asked.tenant}\r\n{REQUEST_ID}: {identity}\r\n"
-        f"{traces.HEADER}: {trace.header}\r\n"
-    )
-    if asked.remote:
-        said += f"X-Forwarded-For: {asked.remote}\r\n"
-    if keyed and not has_key:
-        said += f"{IDEMPOTENCY_KEY}: {_DRAWN}{next(_keys)}\r\n"
+    same = headers.onward.get(kind)
+    if same is None:
+        # Those of one connection ask for one tenant.
+        headers.onward.clear()
+        same = headers.onward[kind] = _same_for_all(headers, kind)
+    block, has_key = same
+    key = f"{IDEMPOTENCY_KEY}: {_DRAWN}{next(_keys)}\r\n" if keyed and not has_key else ""
+    said = f"{REQUEST_ID}: {identity}\r\n{traces.HEADER}: {trace.header}\r\n{key}"
     return block + said.encode("ascii")
 
 
-def _passed_on(headers: Headers, *, known: bool, begun_here: bool) -> tuple[bytes, bool]:
-    """Return the client's own headers that go on, and whether an idempotency key is among them."""
+def _same_for_all(headers: Headers, kind: Kind) -> tuple[bytes, bool]:
+    """Return what is said with each such request, and whether the client's own idempotency key is among it."""
+    known, begun_here, tenant, remote = kind
     pairs = headers.pairs
     names = {name.lower() for name, _ in pairs}
     kept = set(named_by_connection(pairs)) if b"connection" in names else set()
@@ -87,8 +82,11 @@ def _passed_on(headers: Headers, *, known: bool, begun_here: bool) -> tuple[byte
     if begun_here:
         kept.add(_STATE)
     block = to_block(pairs, _SAID_BY_THE_RELAY | kept if kept & names else _SAID_BY_THE_RELAY)
+    said = f"X-Forwarded-Proto: https\r\nX-Forwarded-Host: {headers.host}\r\nX-Forwarded-Prefix: /t/{tenant}\r\n"
+    if remote:
+        said += f"X-Forwarded-For: {remote}\r\n"
     # A key that the client declares to be for this hop only goes no further: it must not pass for one that does.
-    return block, _KEY in names and _KEY not in kept
+    return block + said.encode("ascii"), _KEY in names and _KEY not in kept
 
 
 def _unguessed() -> Iterator[str]:

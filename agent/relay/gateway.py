@@ -24,7 +24,7 @@ from agent.relay.answers import SCIM_JSON, SERVER, Problem
 from agent.relay.bodies import ClientBody, TooLarge, WholeBody
 from agent.relay.delivery import ParsedClient, encourage
 from agent.relay.forwarded import REQUEST_ID, is_authority, request_id
-from agent.relay.passages import Passage
+from agent.relay.passages import embark
 from agent.relay.requests import parsed
 from agent.relay.waiting import TooManyBodies, WaitingRoom
 from connector_host.networks import client_behind, is_among, network_of
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from agent.relay.delivery import Client, Response, WholeClient
     from agent.relay.fate import Body
     from agent.relay.matching import Agents
+    from agent.relay.passages import Passage
     from agent.relay.requests import ClientRequest, Whole
     from agent.relay.tenants import Tenants
     from agent.settings import LimitSettings
@@ -112,7 +113,7 @@ class Gateway:
         if refusal := self._hasty(head.remote) or self._refusal(head) or self._too_fast(head.tenant):
             return _ready(self._refuse(head, refusal, identity))
         deadline = asyncio.get_running_loop().time() + self.limits.request_s
-        passage = Passage(self, client, head, identity, WholeBody(asked.body), deadline_s=deadline)
+        passage = embark(self, client, head, identity, WholeBody(asked.body), deadline_s=deadline)
         try:
             return passage.begin(client)
         except BaseException:
@@ -226,7 +227,7 @@ class Gateway:
         """Return the answer; until it is delivered, or as good as that, the request has one of its tenant's places."""
         if self.in_flight[asked.tenant] >= self.limits.in_flight:
             return self._refuse(asked, answers.too_many(self.limits.in_flight), identity)
-        passage = Passage(self, client, asked, identity, body, deadline_s=deadline)
+        passage = embark(self, client, asked, identity, body, deadline_s=deadline)
         try:
             return await passage.settle()
         finally:

@@ -29,44 +29,44 @@ if TYPE_CHECKING:
     from agent.relay.fate import Attempt, Body
     from agent.relay.gateway import Gateway
     from agent.relay.requests import ClientRequest
+    from connector_host.traces import Trace
 
 
-class Passage:
+def embark(  # noqa: PLR0913 - all that a request onward is made of
+    gateway: Gateway, client: Client, request: ClientRequest, identity: str, body: Body, *, deadline_s: float
+) -> Passage:
+    """Return a request that has taken its place; its answer is to begin by the deadline, by the loop's clock."""
+    trace, known = traces.go_on(request.headers.traceparents), gateway.tenants.demands_token(request.tenant)
+    safe, now_s = is_safe(request.method, request.target), asyncio.get_running_loop().time()
+    # A proxy asks for many: the host shall not take them for one client.
+    remote = None if gateway.proxies and is_among(request.remote, gateway.proxies) else request.remote
+    kind = known, trace.begun_here, request.tenant, remote
+    headers = onward(request.headers, kind, identity, trace, keyed=not safe)
+    left_ms, length = int((deadline_s - now_s) * 1000), len(body.first) if body.complete else request.length
+    head = RequestHead(request.method, request.target, headers, identity, max(1, left_ms), length, "", known)
+    record = None if safe else gateway.agents.unknown.record_of(request.tenant, headers)
+    patience_s = min(now_s + gateway.limits.wait_s, deadline_s)
+    passage = Passage(
+        gateway, client, request, Asked(request.tenant, head, safe, body, record, patience_s, deadline_s), trace
+    )
+    gateway.in_flight[request.tenant] += 1
+    return passage
+
+
+class Passage(msgspec.Struct, eq=False):
     """One such request."""
 
-    __slots__ = ("_attempt", "_client", "_gateway", "_is_over", "_onward", "_request", "_taker", "_trace")
-
-    def __init__(  # noqa: PLR0913 - all that a request onward is made of
-        self, gateway: Gateway, client: Client, request: ClientRequest, identity: str, body: Body, *, deadline_s: float
-    ) -> None:
-        """Take the place; the answer is to begin by the deadline, by the loop's clock."""
-        self._gateway = gateway
-        self._client = client
-        self._request = request
-        self._trace = traces.go_on(request.headers.traceparents)
-        self._attempt: Attempt | None = None
-        """What is under way without a task."""
-        self._taker: WholeClient | None = None
-        """Whoever is called back."""
-        self._is_over = False
-        safe, now_s = is_safe(request.method, request.target), asyncio.get_running_loop().time()
-        known = gateway.tenants.demands_token(request.tenant)
-        if gateway.proxies and is_among(request.remote, gateway.proxies):
-            # A proxy asks for many: the host shall not take them for one client.
-            request = msgspec.structs.replace(request, remote=None)
-        head = RequestHead(
-            request.method,
-            request.target,
-            onward(request, identity, self._trace, known=known, keyed=not safe),
-            identity,
-            max(1, int((deadline_s - now_s) * 1000)),
-            len(body.first) if body.complete else request.length,
-            known=known,
-        )
-        record = None if safe else gateway.agents.unknown.record_of(request.tenant, head.headers)
-        patience_s = min(now_s + gateway.limits.wait_s, deadline_s)
-        self._onward = Asked(request.tenant, head, safe, body, record, patience_s, deadline_s)
-        gateway.in_flight[request.tenant] += 1
+    _gateway: Gateway
+    _client: Client
+    _request: ClientRequest
+    _onward: Asked
+    """The same, as it is carried."""
+    _trace: Trace
+    _attempt: Attempt | None = None
+    """What is under way without a task."""
+    _taker: WholeClient | None = None
+    """Whoever is called back."""
+    _is_over: bool = False
 
     def over(self) -> None:
         """Give the place back, and whatever else is held."""

@@ -7,7 +7,7 @@ nothing of what becomes of a request.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import msgspec
 
@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from connector_host.plain_requests import Lines, Plain
 
 
+Kind: TypeAlias = tuple[bool, bool, str, str | None]
+"""Whether the relay checked the client's token, whether the trace begins here, the tenant, and the client's address."""
+
+
 class Headers(msgspec.Struct, frozen=True):
     """What the headers of a request say; the same object for all requests of a connection that say the same."""
 
@@ -34,7 +38,7 @@ class Headers(msgspec.Struct, frozen=True):
     request_id: str | None
     """What the client calls the request."""
     traceparents: Sequence[str]
-    onward: dict[tuple[bool, bool], tuple[bytes, bool]] = msgspec.field(default_factory=dict)
+    onward: dict[Kind, tuple[bytes, bool]] = msgspec.field(default_factory=dict)
     """What `forwarded` makes of them, kept for the next request."""
 
     def said(self, lowered: bytes) -> list[str]:

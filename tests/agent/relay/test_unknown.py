@@ -10,7 +10,7 @@ import pytest
 from agent.relay import replicas, unknown
 from agent.relay.forwarded import onward
 from agent.relay.replicas import Replica
-from agent.relay.requests import ClientRequest, Headers
+from agent.relay.requests import Headers
 from agent.relay.unknown import KEPT_S, MOST, Noted, UnknownOutcomes
 from connector_host import traces
 
@@ -53,8 +53,7 @@ def test_no_tenant_meets_the_key_of_another():
 
 def test_a_key_that_the_relay_itself_drew_is_not_remembered():
     headers = Headers((), host="relay.example", authorization="", request_id=None, traceparents=())
-    asked = ClientRequest("POST", "acme", "/Users", headers, remote=None, length=None)
-    block = onward(asked, "id", traces.go_on(()), known=False, keyed=True)
+    block = onward(headers, (False, True, "acme", None), "id", traces.go_on(()), keyed=True)
     assert b"Idempotency-Key: relay-" in block
     outcomes = UnknownOutcomes()
     outcomes.note("acme", block, "r1")
