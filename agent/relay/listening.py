@@ -31,7 +31,9 @@ HELLO_S: Final = 10.0
 """Seconds in which a client must say which name it wants, and then be done with the handshake."""
 
 _AGAIN_S: Final = 0.02
-"""Between two looks at a ClientHello that came in pieces."""
+"""Before the second look at a ClientHello that came in pieces; each next pause is twice as long, up to the longest."""
+_SELDOM_S: Final = 0.5
+"""The longest: anybody may begin as many as there are connections, and end none."""
 
 _TELL_S: Final = 5.0
 """Between two lines in the log that connections cannot be taken, which goes on for a while for want of open files."""
@@ -151,18 +153,22 @@ class Port:
         )
 
     async def _peek_name(self, connection: socket.socket) -> str | None:
+        seen, pause_s = 0, _AGAIN_S
         async with asyncio.timeout(HELLO_S):
+            await _readable(connection)
             while True:
-                await _readable(connection)
                 beginning = connection.recv(HELLO_BYTES, socket.MSG_PEEK)
                 if not beginning:
                     raise ConnectionError("the client is gone")
-                with suppress(Incomplete):
-                    return self._names.server_name(beginning)
-                if len(beginning) == HELLO_BYTES:
+                if len(beginning) > seen:
+                    seen = len(beginning)
+                    with suppress(Incomplete):
+                        return self._names.server_name(beginning)
+                if seen == HELLO_BYTES:
                     return None
                 # The bytes stay where they are, so the socket stays readable: only time tells whether more came.
-                await asyncio.sleep(_AGAIN_S)
+                await asyncio.sleep(pause_s)
+                pause_s = min(2 * pause_s, _SELDOM_S)
 
 
 def _listen(address: str, port: int) -> socket.socket:

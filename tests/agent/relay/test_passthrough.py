@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 
 import aiohttp
@@ -11,7 +12,7 @@ from yarl import URL
 
 from agent import events
 from agent.errors import ConfigurationError
-from agent.relay import service
+from agent.relay import listening, service
 from agent.relay.sni import Incomplete, NameReader
 from agent.settings import RelayConfiguration, RelaySettings, TenantSettings
 from tests.agent.chain import USERS, host_server, issue_papers
@@ -155,3 +156,42 @@ async def test_a_name_that_is_not_one_tenants_alone_is_refused_at_start(papers, 
     tenants = {"acme": TenantSettings(passthrough=acme), "other": TenantSettings(passthrough=other)}
     with pytest.raises(ConfigurationError, match=words):
         await service.run(RelayConfiguration(relay=relay, tenants=tenants), asyncio.Event())
+
+
+class LookedAt(socket.socket):
+    """A socket that tells how often it was looked at."""
+
+    looks = 0
+
+    def recv(self, *arguments):
+        self.looks += 1
+        if self.looks == 5:
+            self.often.set()
+        return super().recv(*arguments)
+
+
+class CountingReader(NameReader):
+    """Reads names, and counts how often."""
+
+    reads = 0
+
+    def server_name(self, beginning):
+        self.reads += 1
+        return super().server_name(beginning)
+
+
+async def test_half_a_hello_is_read_once_and_the_whole_of_it_again(monkeypatch):
+    monkeypatch.setattr(listening, "_AGAIN_S", 0.001)
+    here, there = socket.socketpair()
+    looked_at, hello = LookedAt(fileno=here.detach()), client_hello(NAME)
+    looked_at.often = asyncio.Event()
+    port = listening.Port(None)
+    port._names = reader = CountingReader()
+    with looked_at, there:
+        there.sendall(hello[:100])
+        looking = asyncio.create_task(port._peek_name(looked_at))
+        await looked_at.often.wait()
+        assert reader.reads == 1
+        there.sendall(hello[100:])
+        assert await looking == NAME
+        assert reader.reads == 2
