@@ -219,7 +219,14 @@ class Link:
             over()
 
     def work(self, stream: Stream, work: Coroutine[object, object, None]) -> None:
-        """Have this done by a task, with which the stream is over; the other end may cancel it."""
+        """Have this done by a task, with which the stream is over; the other end may cancel it.
+
+        Once the link has ended, nothing begins.
+        """
+        if self._over:
+            work.close()
+            self.forget(stream)
+            return
         served = partial(self._served, stream, work)
         self._serving[stream.number] = self._workers.begin(self._to_its_end(work), served)
 
@@ -235,6 +242,7 @@ class Link:
         except* LinkLost as group:
             self.end_reason = str(group.exceptions[0])
         finally:
+            self._over = True
             try:
                 await self._workers.stop()
             finally:
@@ -263,7 +271,6 @@ class Link:
             await self._socket.send_bytes(self.session.take())
 
     def _settle(self, reason: str) -> None:
-        self._over = True
         self.drains.set()
         self._room.set()
         for stream in list(self._streams.values()):

@@ -184,3 +184,38 @@ async def test_a_stream_is_over_once_however_it_ends(peer, ends):
     await peer.running
     assert over == streams
     assert len(over) == 1
+
+
+async def test_nothing_begins_on_a_link_that_ends(peer):
+    begun, ending, go_on = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    streams, seen = [], []
+
+    async def slow_to_end():
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ending.set()
+            await go_on.wait()
+
+    async def late():
+        seen.append("begun")
+
+    def serve(stream, head):
+        if head == b"slow":
+            return slow_to_end()
+        streams.append(stream)
+        stream.on_over = lambda: seen.append("over")
+        stream.listener = stream.release
+        return None
+
+    peer.link._serve = serve
+    await peer.socket.send_bytes(pack(Kind.REQUEST, 1, b"head", end=True) + pack(Kind.REQUEST, 2, b"slow", end=True))
+    await begun.wait()
+    peer.link.cut("enough")
+    await ending.wait()
+    # The host answers only now, and not in a way that is passed on at once.
+    streams[0].work(late())
+    go_on.set()
+    await peer.running
+    assert seen == ["over"]
