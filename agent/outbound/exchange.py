@@ -167,9 +167,14 @@ class Exchange(msgspec.Struct, eq=False):
         try:
             answer = connection.begun()
             if answer is None or not self._pass_on(head, answer):
-                self.stream.work(self._carry(head, answer))
+                self._leave_to(self._carry(head, answer))
         except Exception as failure:  # noqa: BLE001 - the link logs it, and goes on for the others
-            self.stream.work(failing(failure))
+            self._leave_to(failing(failure))
+
+    def _leave_to(self, task: Coroutine[object, object, None]) -> None:
+        """Have a task go on, for which its own time limit counts, and this one no more, even before it begins."""
+        self.forwarder.deadlines.drop(self)
+        self.stream.work(task)
 
     def _pass_on(self, head: RequestHead, answer: Answer) -> bool:
         status, body, stream = answer.head.status, answer.body, self.stream
@@ -196,7 +201,6 @@ class Exchange(msgspec.Struct, eq=False):
     async def _carry(self, head: RequestHead, answer: Answer | None = None) -> None:
         """Carry a request, or go on with one that was sent, and of which this answer came, if any."""
         pool, deadlines = self.forwarder.pool, self.forwarder.deadlines
-        deadlines.drop(self)
         connection, self._connection = self._connection, None
         try:
             with deadlines.within(self._until_s - asyncio.get_running_loop().time()) as self.limit:

@@ -242,6 +242,31 @@ async def test_a_host_that_does_not_answer_in_time_is_a_504(chain, host, client,
         assert words in await error_of(response)
 
 
+async def test_an_answer_that_begins_as_the_time_is_up_is_not_too_late(chain, host, client, monkeypatch):
+    heard = Exchange._on_answer
+
+    def just_in_time(exchange):
+        heard(exchange)
+        # As the timer would, in the same turn of the loop.
+        if exchange in exchange.forwarder.deadlines._moments:
+            exchange.expire()
+
+    async def in_pieces(request):
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await response.write_eof(b"whole")
+        return response
+
+    await chain.start_relay()
+    await chain.start_agent(host.url)
+    async with client.get(chain.address()) as response:
+        assert response.status == 200
+    monkeypatch.setattr(Exchange, "_on_answer", just_in_time)
+    host.answer = in_pieces
+    async with client.get(chain.address()) as response:
+        assert (response.status, await response.read()) == (200, b"whole")
+
+
 async def test_a_host_that_hangs_up_on_a_write_leaves_it_unknown(chain, host, client):
     await chain.start_relay()
     await chain.start_agent(host.url)
