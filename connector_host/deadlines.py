@@ -48,10 +48,13 @@ class Deadlines:
     def _expire(self) -> None:
         # At this moment by the timer: a loop's clock may be a little behind what it was told to wait for.
         over_s = max(self._timer_s, asyncio.get_running_loop().time())
-        for over in [one for one, moment_s in self._moments.items() if moment_s <= over_s]:
-            del self._moments[over]
-            over.expire()
-        self._set_timer(min(self._moments.values(), default=math.inf))
+        try:
+            for over in [one for one, moment_s in self._moments.items() if moment_s <= over_s]:
+                # One that expires may have had another one dropped.
+                if self._moments.pop(over, None) is not None:
+                    over.expire()
+        finally:
+            self._set_timer(min(self._moments.values(), default=math.inf))
 
 
 class Deadline:

@@ -107,3 +107,25 @@ async def test_what_is_no_task_hears_once_that_its_time_is_up_and_nothing_once_i
     deadlines.drop(dropped)
     await last.once.wait()
     assert [one.times for one in (first, dropped, last)] == [1, 0, 1]
+
+
+async def test_one_that_expires_may_drop_others_or_fail_and_all_that_come_later_still_count(deadlines):
+    class Last:
+        def __init__(self, drops):
+            self.drops = drops
+
+        def expire(self):
+            deadlines.drop(self.drops)
+            raise ValueError("a mistake")
+
+    told = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: told.append(context["exception"]))
+    last = Last(None)
+    last.drops = dropped = Last(last)
+    due_s = loop.time() + 0.01
+    deadlines.put(last, due_s)
+    deadlines.put(dropped, due_s)
+    with pytest.raises(TimeoutError), deadlines.within(0.02):
+        await forever()
+    assert list(map(type, told)) == [ValueError]
