@@ -39,7 +39,7 @@ _BUFFER_BYTES: Final = 65_536
 _PATIENCE_S: Final = 5.0
 """How long what is sent behind a request under way waits unread: a hang-up would lie behind it, unseen."""
 _FLOOD_BYTES: Final = 1_048_576
-"""What is then still read, and dropped, before the connection is cut."""
+"""What is then read, and dropped, at once: whoever floods costs no more than this in each such time."""
 
 Serve: TypeAlias = Callable[[web.BaseRequest], Awaitable[Response]]
 ServeWhole: TypeAlias = Callable[[Whole, WholeClient], Coroutine[object, object, Response] | Answering | None]
@@ -233,10 +233,8 @@ class _Protocol(FramedHandler):
 
     def _drop(self, data: bytes) -> None:
         self._dropped = (self._dropped or 0) + len(data)
-        if self._dropped > _FLOOD_BYTES and self.transport is not None:
-            detail = "the client went on sending, and did not wait for the answer"
-            logs.event(events.REQUEST_TRUNCATED, level=logging.WARNING, peer=self._peer, detail=detail)
-            self.transport.abort()
+        if self._dropped > _FLOOD_BYTES:
+            self._pause_transport_reading()
 
     # ── answering ─────────────────────────────────────────────────────────────────────────────────────────────────
 
