@@ -131,7 +131,7 @@ class Gateway:
         self.enter()
         try:
             return await answer
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, ConnectionError):
             self.tell_abandoned(asked, identity)
             raise
         finally:

@@ -136,7 +136,7 @@ class Passage(msgspec.Struct, eq=False):
         try:
             outcome = await Fate(self._gateway.agents, self._onward).settle(attempt)
             response = await self._delivered(outcome)
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, ConnectionError):
             if self._taker is not None:
                 self._gateway.tell_abandoned(self._request, self._onward.head.request_id)
             raise

@@ -336,7 +336,12 @@ class _Protocol(FramedHandler):
         exc: BaseException | None = None,
         message: str | None = None,  # noqa: ARG002 - aiohttp's words, which repeat what was sent
     ) -> web.StreamResponse:
-        """Return the answer to what could not be read, or failed unforeseen; the connection ends with it."""
+        """Return the answer to what could not be read, or failed unforeseen; the connection ends with it.
+
+        Raises ConnectionError where nobody is left to take it.
+        """
+        if isinstance(exc, ConnectionError):
+            raise exc
         kind = type(exc).__name__ if exc is not None else None
         level = logging.INFO if status in _OF_CLIENT else logging.ERROR
         logs.event(events.REQUEST_UNREADABLE, level=level, status=status, peer=request.remote, error=kind)

@@ -15,6 +15,7 @@ from agent.link.packing import encode
 from agent.link.session import WINDOW_BYTES, Session
 from agent.outbound.exchange import Exchange
 from agent.relay import passages
+from agent.relay.delivery import deliver
 from agent.relay.matching import Agents
 from agent.relay.protocol import Server
 from tests.agent.chain import TOKEN, USERS, host_server, issue_papers
@@ -306,6 +307,36 @@ async def test_a_client_that_hangs_up_frees_the_agent(chain, host, client):
             async with client.get(chain.address()) as response:
                 if response.status == 200:
                     break
+
+
+@pytest.mark.parametrize("chunked", [False, True], ids=["whole", "in chunks"])
+async def test_a_client_that_is_gone_as_its_answer_begins_is_no_mistake_of_ours(
+    chain, host, client, monkeypatch, chunked
+):
+    async def begin(request):
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await response.write(b"half")
+        await asyncio.Event().wait()
+
+    async def pieces():
+        yield b"{}"
+
+    async def late(taker, *given, **more):
+        taker.request().transport.close()
+        return await deliver(taker, *given, **more)
+
+    monkeypatch.setattr(passages, "deliver", late)
+    await chain.start_relay(limits={"in_flight": 1})
+    await chain.start_agent(host.url)
+    host.answer = begin
+    with pytest.raises(aiohttp.ClientError):
+        await client.put(chain.address(), data=pieces() if chunked else b"{}")
+    await chain.log.wait_for(events.REQUEST_ABANDONED, tenant="acme", method="PUT")
+    host.answer = None
+    async with client.get(chain.address()) as response:
+        assert response.status == 200
+    assert not [event for event, _ in chain.log.seen if event == events.REQUEST_UNREADABLE]
 
 
 async def test_a_write_that_is_given_up_before_it_left_is_carried_out_by_nobody(chain, host, client, monkeypatch):
