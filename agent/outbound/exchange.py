@@ -188,7 +188,7 @@ class Exchange(msgspec.Struct, eq=False):
         self._tell_answered(head, status)
         connection, self._connection = self._connection, None
         if connection is not None:
-            self.forwarder.pool.give_back(connection)
+            self.forwarder.pool.keep(connection)
         stream.release()
         return True
 

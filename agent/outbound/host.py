@@ -132,9 +132,20 @@ class HostPool:
         if not connection.reusable:
             connection.close()
         elif not self._wishes or not self._hand_on(connection):
-            connection.rest()
-            connection.idle_since_s = asyncio.get_running_loop().time()
-            self._idle.append(connection)
+            self._rest(connection)
+
+    def keep(self, connection: Connection) -> None:
+        """Keep the connection for the next exchange where this one is known to have ended cleanly."""
+        if self._wishes:
+            self.give_back(connection)
+        else:
+            # Whether the host still holds it is looked at when it is lent again.
+            self._rest(connection)
+
+    def _rest(self, connection: Connection) -> None:
+        connection.rest()
+        connection.idle_since_s = asyncio.get_running_loop().time()
+        self._idle.append(connection)
 
     def close(self) -> None:
         """End all idle connections, and make no more."""

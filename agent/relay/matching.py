@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 from collections import Counter, defaultdict
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
@@ -188,10 +187,13 @@ def _best(line: list[Line], tried: Collection[Route], asked: frozenset[str], rec
     for route in line:
         if not route.usable or (tried and route in tried):
             continue
-        health = route.health
+        health, rank = route.health, route.in_flight
         if record is not None and health.record != record:
             continue
-        rank = bool(asked) and route.peer.who in asked, not health.reachable, route.in_flight
+        if not health.reachable:
+            rank += _DEMERIT
+        if asked and route.peer.who in asked:
+            rank += 2 * _DEMERIT
         if rank < least:
             best, least = route, rank
     if best is not None and best is not line[-1]:
@@ -201,7 +203,9 @@ def _best(line: list[Line], tried: Collection[Route], asked: frozenset[str], rec
 
 
 _NOBODY: Final = frozenset[str]()
-_WORST: Final = (True, True, math.inf)
+_DEMERIT: Final = 1 << 40
+"""More than a route can have in flight."""
+_WORST: Final = 4 * _DEMERIT
 
 
 def _demerits(route: Route, asked: frozenset[str]) -> tuple[bool, bool]:
