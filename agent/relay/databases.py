@@ -10,6 +10,7 @@ import sqlite3
 import threading
 import time
 from contextlib import closing, contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol
 from urllib.parse import parse_qs, urlsplit
 
@@ -17,7 +18,7 @@ from agent.errors import AgentError, ConfigurationError
 from connector_host.ownership import make_file, make_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
     from types import ModuleType
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 WAIT_S: Final = 5
 """Seconds that a statement, or a connection, may take."""
+_SILENCE_S: Final = WAIT_S + 1.0
+"""Seconds without an answer after which a server is not waited for: one that hangs cannot end a statement itself."""
 
 _SLOW_S: Final = 1.0
 """A failure that took longer was a silence."""
@@ -55,6 +58,9 @@ class Transaction(Protocol):
 
     def execute(self, statement: str, values: tuple[object, ...] = ()) -> Cursor:
         """Run one statement."""
+
+    def executemany(self, statement: str, rows: Sequence[tuple[object, ...]]) -> object:
+        """Run one statement with each of these values, without a wait for each."""
 
 
 class Database(Protocol):
@@ -151,6 +157,8 @@ class PostgreSQL:
         connection: psycopg.Connection[tuple[Any, ...]] = self._library.connect(
             self._url, autocommit=True, connect_timeout=WAIT_S, **self._options
         )
+        # What psycopg waits with for whatever the server is to say.
+        connection.wait = partial(connection.wait, timeout=_SILENCE_S)  # type: ignore[method-assign]
         connection.execute("SELECT set_config('statement_timeout', %s, false)", (f"{WAIT_S}s",))
         return connection
 
@@ -163,7 +171,16 @@ class _Percent:
 
     def execute(self, statement: str, values: tuple[object, ...] = ()) -> Cursor:
         """Run one statement of this package's own."""
-        return self._connection.execute(statement.replace("?", "%s").encode(), values)
+        return self._connection.execute(_marked(statement), values)
+
+    def executemany(self, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
+        """Run one statement of this package's own with each of these values, all in one round trip."""
+        with self._connection.cursor() as cursor:
+            cursor.executemany(_marked(statement), rows)
+
+
+def _marked(statement: str) -> bytes:
+    return statement.replace("?", "%s").encode()
 
 
 def _library() -> ModuleType:

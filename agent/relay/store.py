@@ -215,10 +215,9 @@ class Store:
             if self.shared:
                 connection.execute(_NOTE_LOCK)
             connection.execute("DELETE FROM unknown_outcome WHERE ends_s <= ?", (now_s,))
-            for noted in notes:
-                connection.execute(_NOTE, (noted.tenant, noted.key, noted.record, noted.ends_s))
-            for tenant in {noted.tenant for noted in notes}:
-                connection.execute(_FORGET_OLDEST, (tenant, tenant, MOST))
+            connection.executemany(_NOTE, [(one.tenant, one.key, one.record, one.ends_s) for one in notes])
+            tenants = {noted.tenant for noted in notes}
+            connection.executemany(_FORGET_OLDEST, [(tenant, tenant, MOST) for tenant in tenants])
 
     def unknown_since(self, number: int, now_s: int) -> tuple[list[Noted], int]:
         """Return the writes that were noted after that number, the oldest first, and the number of the last one."""

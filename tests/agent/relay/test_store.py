@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
 import threading
 from contextlib import ExitStack, closing
@@ -146,6 +148,25 @@ def test_a_store_whose_server_was_away_is_used_again(own_postgresql):
             assert server.password not in str(told.value)
         finally:
             server.start()
+        assert store.tenants() == ["acme"]
+
+
+def test_a_server_that_hangs_with_a_connection_open_is_not_waited_for(postgresql_server, monkeypatch):
+    monkeypatch.setattr(databases, "_SILENCE_S", 0.5)
+    monkeypatch.setattr(databases, "_SLOW_S", 60.0)
+    with closing(Store(shared(postgresql_server)())) as store, ExitStack() as hanging:
+        store.add_tenant("acme")
+        with store._transaction() as connection:
+            backend = connection.execute("SELECT pg_backend_pid()").fetchall()[0][0]
+        os.kill(backend, signal.SIGSTOP)
+        # What waits without end goes on in the end, and the test is red.
+        late = threading.Timer(15, os.kill, (backend, signal.SIGCONT))
+        hanging.callback(os.kill, backend, signal.SIGCONT)
+        hanging.callback(late.cancel)
+        late.start()
+        with pytest.raises(StoreUnavailable, match="timeout"):
+            store.tenants()
+        # Over another connection.
         assert store.tenants() == ["acme"]
 
 
