@@ -56,9 +56,10 @@ class Archive:
     async def _keep(self, notes: list[Noted]) -> bool:
         try:
             await asyncio.to_thread(self._store.note_unknown, notes, _now_s())
-        except StoreUnavailable as failure:
-            if str(failure) != self._trouble:
-                self._trouble = str(failure)
+        except Exception as failure:  # noqa: BLE001 - without more threads, say: nothing would be kept any more, unseen
+            reason = str(failure) if isinstance(failure, StoreUnavailable) else repr(failure)
+            if reason != self._trouble:
+                self._trouble = reason
                 logs.event(events.STORE_UNAVAILABLE, level=logging.ERROR, reason=self._trouble)
             return False
         self._trouble = ""

@@ -1,6 +1,7 @@
 """A second place for what a node has noted: the store, or the other nodes. Gets it in batches, one after the other.
 
-Nobody waits for it but whoever asks whether it was tried, and what does not fit into it now is offered again.
+Nobody waits for it but whoever asks whether it was tried, and what could not be kept is offered again. Of each tenant
+as many notes wait as are remembered anyway, and each has its turn: one with many crowds nobody out.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ import asyncio
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
+from agent.relay.unknown import MOST
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
@@ -16,9 +19,6 @@ if TYPE_CHECKING:
 
 BATCH: Final = 500
 """Notes that are offered together at the most."""
-
-MOST: Final = 10_000
-"""Notes that wait at the most, the last ones: a place that is away for long costs no more memory than this."""
 
 _AGAIN_S: Final = 1.0
 """Between two attempts, where one has failed."""
@@ -32,15 +32,16 @@ class Replica:
         self.takes_learned = takes_learned
         """Whether what other nodes have noted belongs there, too."""
         self._keep = keep
-        self._waiting: dict[str, Noted] = {}
+        self._waiting: dict[str, dict[str, Noted]] = {}
+        """By tenant and key; who is longest without a turn comes first."""
         self._untried: dict[str, asyncio.Event] = {}
         self._moved = asyncio.Event()
 
     def put(self, noted: Noted) -> None:
         """Have this kept soon."""
-        self._waiting[noted.key] = noted
+        self._waiting.setdefault(noted.tenant, {})[noted.key] = noted
         self._untried.setdefault(noted.key, asyncio.Event())
-        self._bound()
+        self._bound(noted.tenant)
         self._moved.set()
 
     async def tried(self, key: str) -> None:
@@ -65,24 +66,34 @@ class Replica:
 
     async def _offer(self) -> bool:
         """Offer a batch; returns whether it was kept."""
-        batch = dict(islice(self._waiting.items(), BATCH))
-        for key in batch:
-            del self._waiting[key]
-        kept = False
+        batch, kept = self._batch(), False
         try:
-            kept = await self._keep(list(batch.values()))
+            kept = await self._keep([noted for line in batch.values() for noted in line.values()])
         finally:
-            if not kept:
-                self._waiting = batch | self._waiting
-                self._bound()
-            for key in batch:
-                self._told(key)
+            for tenant, line in batch.items():
+                if not kept:
+                    self._waiting[tenant] = line | self._waiting.get(tenant, {})
+                    self._bound(tenant)
+                for key in line:
+                    self._told(key)
         return kept
 
-    def _bound(self) -> None:
-        while len(self._waiting) > MOST:
-            key = next(iter(self._waiting))
-            del self._waiting[key]
+    def _batch(self) -> dict[str, dict[str, Noted]]:
+        """Take out what is offered next: as much of one tenant as of another."""
+        share = max(1, BATCH // len(self._waiting))
+        batch = {}
+        for tenant in list(islice(self._waiting, BATCH)):
+            line = self._waiting.pop(tenant)
+            batch[tenant] = {key: line.pop(key) for key in list(islice(line, share))}
+            if line:
+                self._waiting[tenant] = line
+        return batch
+
+    def _bound(self, tenant: str) -> None:
+        line = self._waiting[tenant]
+        while len(line) > MOST:
+            key = next(iter(line))
+            del line[key]
             self._told(key)
 
     def _told(self, key: str) -> None:

@@ -202,6 +202,25 @@ async def test_nobody_hears_that_an_outcome_is_unknown_before_that_is_on_disk(ch
         assert store.execute("SELECT tenant, record FROM unknown_outcome").fetchall() == [("acme", "r1")]
 
 
+async def test_a_machine_without_a_thread_to_spare_delays_what_is_noted_and_ends_nothing(
+    chain, host, client, monkeypatch
+):
+    host.record = "r1"
+    await chain.start_relay()
+    await chain.start_agent(host.url)
+    host.status = 500
+    with monkeypatch.context() as patched:
+
+        async def without(*_):
+            raise RuntimeError("can't start new thread")
+
+        patched.setattr(asyncio, "to_thread", without)
+        assert (await post(chain, client, "one"))[0] == 500
+    assert (await post(chain, client, "two"))[0] == 500
+    with closing(sqlite3.connect(chain.folder / "relay-state" / FILE)) as store:
+        assert store.execute("SELECT count(*) FROM unknown_outcome").fetchall() == [(2,)]
+
+
 async def test_a_write_that_is_answered_in_the_end_leaves_nothing_on_disk(chain, host, client):
     host.record = "r1"
     await chain.start_relay()

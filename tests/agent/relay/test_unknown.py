@@ -200,8 +200,26 @@ async def test_a_place_that_is_away_costs_bounded_memory(place, monkeypatch):
         replica.put(noted(number))
     await replica.tried(noted(0).key)
     place.open.set()
+    place.works = False
     await replica.flush()
-    assert [one.key for one in place.kept] == [noted(number).key for number in (2, 3, 4)]
+    replica.put(noted(5))
+    place.works = True
+    await replica.flush()
+    assert [one.key for one in place.kept] == [noted(number).key for number in (3, 4, 5)]
+
+
+async def test_a_tenant_with_many_crowds_no_other_one_out(place, monkeypatch):
+    monkeypatch.setattr(replicas, "MOST", 6)
+    monkeypatch.setattr(replicas, "BATCH", 4)
+    replica = Replica(place.keep)
+    for number in range(20):
+        replica.put(noted(number, "loud"))
+        if number in {0, 8}:
+            replica.put(noted(100 + number, "quiet"))
+    place.open.set()
+    await replica.flush()
+    assert [one.tenant for one in place.kept[:4]].count("quiet") == 2
+    assert [one.key for one in place.kept if one.tenant == "loud"] == [noted(number).key for number in range(14, 20)]
 
 
 async def test_many_are_offered_in_batches(place, monkeypatch):
