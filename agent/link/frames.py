@@ -20,7 +20,7 @@ Knows only their shape. What a frame means, and when it is allowed, is the sessi
                             peace; the other end answers with its own
     PING        both    0       8 bytes, sent back as they are
     PONG        both    0       the 8 bytes of the PING
-    HEALTH      agent   0       messages.Health: how the agent's host is
+    HEALTH      agent   0       messages.Health: how the agent's host is; the first goes with the hello
     RENEW       agent   0       a certificate request, PEM: the agent's own certificate is about to end
     RENEWED     relay   0       the certificate, PEM
     NOTE        both    0       for the programs at the ends: which agents a node of the relay holds

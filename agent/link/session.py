@@ -98,6 +98,8 @@ class Session:
             **dict.fromkeys((Kind.HEALTH, Kind.RENEW) if opens else (Kind.RENEWED,), aside),
         }
         self._reply = reply
+        self._health: Health | None = None
+        """What is to be said with this end's hello."""
         if reply is None:
             self._put(Kind.HELLO, 0, encode(hello))
 
@@ -220,8 +222,11 @@ class Session:
         self._put(Kind.PING, 0, token)
 
     def tell(self, health: Health) -> None:
-        """Say how this agent's host is."""
-        self._put(Kind.HEALTH, 0, encode(health))
+        """Say how this agent's host is: with the hello where that is still to be said."""
+        if self._reply is not None and self.peer is None:
+            self._health = health
+        else:
+            self._put(Kind.HEALTH, 0, encode(health))
 
     def ask_renewal(self, request: bytes) -> None:
         """Ask for the agent's next certificate."""
@@ -317,6 +322,8 @@ class Session:
         if self._reply is not None:
             self._hello = self._reply(hello)
             self._put(Kind.HELLO, 0, encode(self._hello))
+            if self._health is not None:
+                self.tell(self._health)
         return Greeted(hello)
 
     def _on_request(self, frame: Frame) -> Notice | None:

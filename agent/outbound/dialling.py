@@ -173,6 +173,8 @@ class Dialler:
         link.session.deflates = settings.compression == "on"
         ended = tasks.create_task(link.run())
         self._links[link] = str(url.origin())
+        # With the hello: the relay holds a write to the record that it was told of, and may have one that waits.
+        link.tell(self._probe.health)
         ended.add_done_callback(lambda _: self._links.pop(link, None))
         if self._stopping.is_set():
             link.drain("the agent is about to stop")
@@ -181,7 +183,6 @@ class Dialler:
         greeting.cancel()
         if not link.greeted.is_set():
             raise LinkLost(ended.result())
-        link.tell(self._probe.health)
         self._renewal.ask_where_due(link, identity)
         logs.event(
             events.LINK_CONNECTED,

@@ -80,8 +80,8 @@ class Agents:
         """Let this link take requests of the tenant."""
         self._links[tenant].append(link)
         link.on_change = lambda: self._changed(tenant, link)
-        self._tell(tenant)
-        self.on_change()
+        # An agent says with its hello how its host is.
+        self._changed(tenant, link)
 
     def remove(self, tenant: str, link: Link) -> None:
         """Let this link take no more requests."""

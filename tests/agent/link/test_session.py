@@ -20,6 +20,7 @@ from agent.link.notices import (
     Received,
     RenewalAsked,
     Renewed,
+    Told,
 )
 from agent.link.outbox import BATCH_BYTES, REPLY_BYTES
 from agent.link.packing import encode
@@ -154,6 +155,20 @@ def test_a_window_without_bounds_is_a_violation():
     agent.receive(relay.take())
     with pytest.raises(ProtocolViolation, match="without bounds"):
         agent.receive(pack(Kind.WINDOW, stream, CREDIT.pack(2**31 - 1)))
+
+
+@pytest.mark.parametrize("waits", [False, True])
+def test_how_the_host_is_goes_with_the_hello(waits):
+    relay = Session(Hello(VERSIONS, WINDOW, "relay", "1"), opens=True)
+    hello = Hello(VERSIONS, WINDOW, "agent", "1")
+    agent = Session(hello, opens=False, reply=(lambda _: hello) if waits else None)
+    agent.tell(Health(reachable=False, record=""))
+    agent.tell(Health(reachable=True, record="r"))
+    if waits:
+        assert not agent.take(), "it says hello only once it was greeted"
+        agent.receive(relay.take())
+    first, *_, last = relay.receive(agent.take())
+    assert (first, last) == (Greeted(hello), Told(Health(reachable=True, record="r")))
 
 
 def test_a_request_that_was_not_taken_is_unsent():

@@ -13,6 +13,7 @@ from agent import events
 from agent.errors import ConfigurationError
 from agent.outbound import service
 from agent.outbound.backoff import FIRST_S, HELD_S, Backoff
+from agent.relay.matching import Agents
 from tests.agent.chain import USERS, issue_papers
 
 
@@ -26,6 +27,16 @@ async def test_an_agent_that_is_early_waits_for_the_relay(chain, host, client):
     await chain.relay_sees(1)
     async with client.get(chain.address()) as response:
         assert response.status == 200
+
+
+async def test_no_request_is_on_its_way_before_the_relay_knows_which_record_the_host_keeps(chain, host, monkeypatch):
+    add, known = Agents.add, []
+    monkeypatch.setattr(Agents, "add", lambda agents, *new: known.append(new[1].health.record) or add(agents, *new))
+    host.record = "one"
+    await chain.start_relay()
+    await chain.start_agent(host.url, links=3)
+    await chain.relay_sees(3)
+    assert known == ["one"] * 3
 
 
 async def test_a_relay_that_restarts_loses_no_request_in_hand(chain, host, client):
