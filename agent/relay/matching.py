@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections import Counter, defaultdict
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
-from agent import events, logs
+from agent.relay.hearsay import Hearsay
 from agent.relay.unknown import UnknownOutcomes
 from connector_host.deadlines import Deadlines
 
@@ -72,6 +71,7 @@ class Agents:
         """Called when a link of this node has come, gone or changed."""
         self._split: set[str] = set()
         """Tenants whose hosts keep several records of outcomes."""
+        self._hearsay = Hearsay()
         self._news: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
         self._links: defaultdict[str, list[Link]] = defaultdict(list)
         self._far: defaultdict[str, list[Route]] = defaultdict(list)
@@ -119,10 +119,7 @@ class Agents:
                 await event.wait()
 
     def _changed(self, tenant: str, link: Link) -> None:
-        health = link.health
-        level = logging.INFO if health.reachable else logging.WARNING
-        fields = {"host_reachable": health.reachable, "detail": health.detail or None}
-        logs.event(events.AGENT_HEALTH, level=level, tenant=tenant, agent=link.peer.name, **fields)
+        self._hearsay.tell(tenant, link)
         self._tell(tenant)
         self.on_change()
 

@@ -217,3 +217,15 @@ async def test_clients_that_take_nothing_stall_nobody(chain, host, client, paper
             group.create_task(read())
     for _, writer in stalled:
         writer.transport.abort()
+
+
+async def test_an_agent_that_changes_its_mind_all_the_time_does_not_fill_the_log(mallory, chain):
+    said = [
+        Health(number % 2 == 0, f"r{number % 3}", "x" * 2_000 if number == 0 else str(number)) for number in range(201)
+    ]
+    await mallory.say(*(pack(Kind.HEALTH, 0, encode(health)) for health in said))
+    seen = await chain.log.wait_for(events.AGENT_HEALTH, detail="200")
+    assert seen["host_reachable"]
+    lines = [fields for event, fields in chain.log.seen if event == events.AGENT_HEALTH]
+    assert len(lines) < 10
+    assert all(len(fields.get("detail", "")) <= 1_024 for fields in lines)
