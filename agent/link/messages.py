@@ -116,7 +116,8 @@ class Health(msgspec.Struct, frozen=True, array_like=True):
     reachable: bool
     record: str
     """Names the host's record of outcomes: a write with an idempotency key that was sent to a host with this record may
-    be sent again to a host with the same one. Empty where the host keeps none."""
+    be sent again to a host with the same one. Empty where the host keeps none; the last one that was seen where it is
+    not reachable."""
     detail: str = ""
     """Why the host is not reachable."""
 

@@ -30,13 +30,15 @@ class Probe:
 
     async def look(self) -> None:
         """Look once, and tell where something changed; whatever is wrong with the host is an answer, too."""
+        # A host that is away is expected back as it was: a write that meets it before we look again is held to that.
+        record = self.health.record
         try:
-            self.take(Health(reachable=True, record=await self._pool.look(self.health.record)))
+            self.take(Health(reachable=True, record=await self._pool.look(record)))
         except (HostUnreachable, HostCertificateRefused) as failure:
-            self.take(Health(reachable=False, record="", detail=str(failure)))
+            self.take(Health(reachable=False, record=record, detail=str(failure)))
         except Exception as failure:  # noqa: BLE001 - without more threads, say: nobody would look any more, unseen
             detail = f"the agent cannot look at the connector host: {type(failure).__name__}"
-            self.take(Health(reachable=False, record="", detail=detail))
+            self.take(Health(reachable=False, record=record, detail=detail))
 
     def take(self, health: Health) -> None:
         """Take in how the host was found to be, here or on the way of a request, and tell where something changed."""

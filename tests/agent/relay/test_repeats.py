@@ -12,6 +12,7 @@ from aiohttp import web
 from yarl import URL
 
 from agent import events
+from agent.outbound import probe
 from agent.relay.store import FILE
 from tests.agent.chain import host_server
 from tests.agent.weather import weather_before
@@ -306,6 +307,27 @@ async def test_a_host_that_hangs_up_is_asked_again_where_it_keeps_outcomes(chain
     async with client.post(chain.address(), data=b"{}") as response:
         assert response.status == 200
     assert len(set(keys_of(host))) == 1
+
+
+async def test_a_write_that_meets_a_host_as_it_comes_back_is_held_to_its_record(chain, host, client, monkeypatch):
+    host.record = "r1"
+    monkeypatch.setattr(probe, "DOWN_S", 60.0)
+    async with weather_before(URL(host.url).port) as balancer:
+        await chain.start_relay(limits=KEPT)
+        await chain.start_agent(f"https://localhost:{balancer.port}", probe_s=0.1)
+        balancer.lead_to(1)
+        balancer.reset()
+        await chain.log.wait_for(events.AGENT_HEALTH, host_reachable=False)
+        balancer.lead_to(URL(host.url).port)
+
+        async def answer(request):
+            host.answer = None
+            return await hang_up_once(request)
+
+        host.answer = answer
+        async with client.post(chain.address(), data=b"{}") as response:
+            assert response.status == 200
+    assert (len(host.asked), len(set(keys_of(host)))) == (2, 1)
 
 
 async def test_an_unknown_outcome_stays_unknown_whatever_fails_later(chain, papers, client):
