@@ -11,6 +11,7 @@ here is made for a request, brings the library of C++, another megabyte.
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import os
 import sys
@@ -31,6 +32,9 @@ asked."""
 _YOUNG: Final = 5_000
 """New objects after which those in cycles are looked for. Requests in hand are some thousand objects, which are gone by
 themselves a moment later: by Python's own 700 they were looked through with every batch."""
+
+_UNWOUND_S: Final = 0.1
+"""Within that a connection that ends is gone."""
 
 _OF_THE_ADMINISTRATOR: Final = ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "GLIBC_TUNABLES")
 
@@ -78,3 +82,24 @@ def keep_what_stays() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(_YOUNG, *gc.get_threshold()[1:])
+
+
+class Leftovers:
+    """Looks for what connections leave that end in the middle of something, once there are some.
+
+    Such an end leaves a few objects that refer to each other, and hold all that was received and the buffers of TLS:
+    some 100 KB, which a stranger can bring about thousands of times before Python, which counts objects and not bytes,
+    looks for them by itself.
+    """
+
+    def __init__(self, most: int = 64) -> None:
+        self._most = most
+        self._count = 0
+
+    def note(self) -> None:
+        """Tell that one is ending."""
+        self._count += 1
+        if self._count >= self._most:
+            self._count = 0
+            # What is ending still stands on the stack.
+            asyncio.get_running_loop().call_later(_UNWOUND_S, gc.collect)

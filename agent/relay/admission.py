@@ -24,6 +24,7 @@ from agent.link.links import MESSAGE_BYTES, Heartbeat, Link
 from agent.link.messages import VERSIONS, Hello
 from agent.link.session import WINDOW_BYTES, Session
 from agent.link.stretches import DEFLATE
+from agent.memory import Leftovers
 from agent.rates import Rates
 from agent.relay.answers import SERVER
 from agent.relay.authority import RequestRefused
@@ -89,6 +90,8 @@ class Admission:
     """Until when each of them is good."""
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
     _renewals: Rates = field(default_factory=lambda: Rates(_RENEWALS_PER_S))
+    leftovers: Leftovers = field(default_factory=Leftovers)
+    """Of links, and of requests that were abandoned."""
 
     async def serve(self, request: web.BaseRequest, tenant: str) -> web.StreamResponse:
         """Carry the link of one agent until it ends; 401 for wrong credentials and for a wrong tenant alike."""
@@ -189,6 +192,7 @@ class Admission:
             finally:
                 greeted.cancel()
                 ended.cancel()
+                self.leftovers.note()
 
     async def _match(self, link: Link, visitor: _Visitor, name: AgentName | None, ended: asyncio.Task[str]) -> None:
         """Let the link take requests until it ends."""

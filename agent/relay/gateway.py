@@ -150,6 +150,7 @@ class Gateway:
 
     def tell_abandoned(self, asked: ClientRequest, identity: str) -> None:
         """Log that the client hung up, or that the time to stop is over: no answer tells of the request."""
+        self.admission.leftovers.note()
         fields = {"tenant": asked.tenant, "request_id": identity, "peer": asked.remote, "method": asked.method}
         logs.event(events.REQUEST_ABANDONED, level=logging.WARNING, **fields)
 

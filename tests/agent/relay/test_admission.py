@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import time
 
@@ -11,7 +12,7 @@ import pytest
 
 from agent import events
 from agent.link.frames import Kind, pack, unpack
-from agent.link.links import MESSAGE_BYTES
+from agent.link.links import MESSAGE_BYTES, Link
 from agent.link.messages import Hello
 from agent.link.packing import encode
 from tests.agent.chain import TOKEN
@@ -130,3 +131,19 @@ async def test_tokens_never_show_in_the_log(chain, host, client):
     failed = await chain.log.wait_for(events.LINK_FAILED)
     assert "does not accept this agent" in failed["reason"]
     assert "a-token-of-somebody" not in json.dumps(chain.log.seen)
+
+
+async def test_links_that_end_unproven_leave_nothing_behind_for_long(chain, client):
+    await chain.start_relay()
+    gc.collect()
+    gc.disable()  # Python's own looks come by chance
+    try:
+        for _ in range(64):
+            async with client.ws_connect(f"{chain.url}/link/acme", headers={"Authorization": "Certificate"}) as socket:
+                await socket.receive()
+                await socket.send_bytes(b"\xff" * 16)
+        async with asyncio.timeout(20):
+            while sum(isinstance(one, Link) for one in gc.get_objects()) > 8:  # noqa: ASYNC110 - nobody tells of it
+                await asyncio.sleep(0.1)
+    finally:
+        gc.enable()
