@@ -20,9 +20,9 @@ from connector_host.observability.audit_reading import read, verify, verify_all
 WHOLE = {"rotate_bytes": 1_000_000, "keep_files": 0}
 
 
-async def write(folder, count, **options):
+async def write(folder, count, *, event="export", **options):
     trail = AuditTrail(folder, **(WHOLE | options))
-    await asyncio.gather(*(trail.record(event="export", number=number) for number in range(count)))
+    await asyncio.gather(*(trail.record(event=event, number=number) for number in range(count)))
     await trail.close()
 
 
@@ -88,7 +88,8 @@ async def test_what_was_tampered_with_is_found(tmp_path, tamper, words):
 
 async def test_a_record_that_was_sealed_anew_breaks_the_chain(tmp_path):
     await write(tmp_path / "real", 4)
-    await write(tmp_path / "forged", 4)
+    # Of the same event in the same millisecond, it would be the same chain.
+    await write(tmp_path / "forged", 4, event="forged")
     put(tmp_path / "real", [*lines(tmp_path / "real")[:2], *lines(tmp_path / "forged")[2:]])
     assert "does not follow the one before it" in verify(tmp_path / "real")[0].fact
 
