@@ -23,6 +23,7 @@ from agent.errors import AgentError, LinkLost, StreamFailed
 from agent.link.messages import Failure, RequestHead
 from agent.link.packing import decode, encode
 from agent.link.piping import Traffic, pipe
+from agent.link.unsent import unsent_bytes
 from agent.relay import answers
 
 if TYPE_CHECKING:
@@ -108,9 +109,14 @@ class Passthrough:
         loop = asyncio.get_running_loop()
         traffic.last_s = loop.time()
         most_s = max(self.limits.idle_s, self.limits.request_s)
+        unsent = None
         while True:
             await asyncio.sleep(QUIET_S / 4)
             now_s, taken = loop.time(), not writer.transport.get_write_buffer_size()
+            before, unsent = unsent, None if taken else unsent_bytes(writer.transport)
+            if unsent != before:
+                # A slow client takes something, although there is no room for more yet.
+                traffic.last_s = now_s
             silent_s = now_s - traffic.last_s
             quiet = traffic.outward and silent_s >= QUIET_S
             over = self.leaving or not link.usable

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 
 import pytest
 from aiohttp import web
@@ -120,6 +121,33 @@ async def test_a_connection_on_which_nothing_passes_is_ended(chain, host, host_p
     assert cut["reason"] == f"nothing passed for {3 * QUIET_S:g} s"
     for writer in connections:
         writer.transport.abort()
+
+
+async def test_a_client_that_is_slow_takes_something_and_stays(chain, monkeypatch):
+    async def pour(reader, writer):
+        await reader.read(65_536)
+        writer.write(b"x" * 12_000_000)
+        await writer.drain()
+
+    monkeypatch.setattr(passthrough, "QUIET_S", QUIET_S)
+    loop = asyncio.get_running_loop()
+    async with await asyncio.start_server(pour, "127.0.0.1", 0) as server:
+        await chain.start_relay(passthrough=(NAME,), limits={"idle_s": 4 * QUIET_S, "request_s": 4 * QUIET_S})
+        url = f"https://localhost:{server.sockets[0].getsockname()[1]}"
+        await chain.start_agent(url, passthrough=True)
+        with socket.socket() as slow:
+            slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16_384)
+            slow.setblocking(False)  # noqa: FBT003 - the standard library's signature
+            await loop.sock_connect(slow, ("127.0.0.1", chain.port))
+            await loop.sock_sendall(slow, client_hello(NAME))
+            # Far less than the system buffers for it, for longer than a connection may be without any traffic.
+            end_s = loop.time() + 10 * QUIET_S
+            while loop.time() < end_s:
+                assert await loop.sock_recv(slow, 8_192)
+                await asyncio.sleep(QUIET_S / 5)
+            assert not [seen for event, seen in chain.log.seen if event == events.PASSTHROUGH_CUT]
+            # And then it takes nothing.
+            await chain.log.wait_for(events.PASSTHROUGH_CUT)
 
 
 async def test_an_idle_connection_of_a_relay_that_goes_on_stays(chain, connection):
