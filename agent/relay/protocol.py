@@ -322,12 +322,14 @@ class _Protocol(FramedHandler):
         if data := self._aside:
             self._aside = b""
             self._resume_reading_for_buffer()
+            transport = self.transport
             try:
                 self.data_received(data)
-            except Exception:
+            except Exception as failure:  # noqa: BLE001 - whoever calls has the requests of others in hand
                 # As the loop does with what it hands over itself.
-                self.transport.abort()
-                raise
+                transport.abort()
+                told = "What came behind a request could not be taken in."
+                self._loop.call_exception_handler({"message": told, "exception": failure, "protocol": self})
 
     def handle_error(
         self,

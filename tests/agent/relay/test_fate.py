@@ -18,6 +18,7 @@ from agent.relay import passages
 from agent.relay.delivery import deliver
 from agent.relay.matching import Agents
 from agent.relay.protocol import Server
+from agent.relay.requests import WholeReader
 from tests.agent.chain import TOKEN, USERS, host_server, issue_papers
 from tests.agent.raw import answer_to, connected
 
@@ -451,3 +452,37 @@ async def test_who_hangs_up_just_as_a_request_is_read_gives_its_place_back(chain
         await ended.wait()
     async with client.get(chain.address()) as response:
         assert response.status == 503, "no agent, and not: too many requests"
+
+
+async def test_a_mistake_about_what_came_behind_a_request_costs_no_other_client(
+    chain, papers, host, client, monkeypatch
+):
+    read, go_on, told = WholeReader.read, asyncio.Event(), []
+
+    def mistaken(reader, data):
+        if b"/mistake" in data:
+            raise ValueError("s3cret")
+        return read(reader, data)
+
+    async def answer(_):
+        await go_on.wait()
+        return web.Response()
+
+    monkeypatch.setattr(WholeReader, "read", mistaken)
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context["exception"]))
+    await chain.start_relay()
+    await chain.start_agent(host.url)
+    host.answer = answer
+    async with connected(papers, chain.port) as (reader, writer):
+        for target in (USERS, "/mistake"):
+            writer.write(f"GET /t/acme{target} HTTP/1.1\r\nHost: localhost:{chain.port}\r\n\r\n".encode())
+            await host.arrived.wait()
+        host.arrived.clear()
+        others = asyncio.create_task(client.get(chain.address()))
+        await host.arrived.wait()
+        go_on.set()
+        assert (await answer_to(reader))[0].startswith("HTTP/1.1 200")
+        async with await others as response:
+            assert response.status == 200
+    assert list(map(type, told)) == [ValueError]
+    assert not [event for event, _ in chain.log.seen if event == events.LINK_ENDED]
