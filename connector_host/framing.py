@@ -12,6 +12,8 @@ from aiohttp.web_protocol import _ErrInfo
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
+from connector_host.unsent import unsent_bytes
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
@@ -36,13 +38,15 @@ class FramedHandler(web.RequestHandler):
     path, and forget its port.
     """
 
-    __slots__ = ("_answering", "_make")
+    __slots__ = ("_answering", "_looking", "_make")
 
     def __init__(self, manager: web.Server, *, loop: asyncio.AbstractEventLoop, **settings: object) -> None:
         """Take what aiohttp's own takes."""
         super().__init__(manager, loop=loop, **settings)  # type: ignore[arg-type] # aiohttp's own, passed on
         self._answering: Answering | None = None
         """What answers a request past aiohttp, while one is under way."""
+        self._looking: asyncio.TimerHandle | None = None
+        """Sees whether a client takes anything of what is written."""
         self._make = manager.request_factory
         self._request_factory = self._made
 
@@ -94,15 +98,32 @@ class FramedHandler(web.RequestHandler):
 
     async def _drain_within(self, limit_s: float) -> None:
         """Wait until the client has taken most of what was written; one that takes nothing for so long is cut off."""
+        if not self._paused or self.transport is None:
+            await super()._drain_helper()
+            return
+        self._look_again_in(limit_s, unsent_bytes(self.transport))
         try:
-            async with asyncio.timeout(limit_s):
-                await super()._drain_helper()
+            await super()._drain_helper()
         except TimeoutError as silence:
             detail = f"the client took nothing for {limit_s:g} s"
             self._hear_of_stall(detail)
             if self.transport is not None:
                 self.transport.abort()
             raise ConnectionResetError(detail) from silence
+        finally:
+            if self._looking is not None:
+                self._looking.cancel()
+
+    def _look_again_in(self, limit_s: float, unsent: int | None) -> None:
+        self._looking = self._loop.call_later(limit_s, self._look, limit_s, unsent)
+
+    def _look(self, limit_s: float, before: int | None) -> None:
+        """Have whoever waits for the client go on waiting where that has taken anything, else hear that it did not."""
+        unsent = None if self.transport is None else unsent_bytes(self.transport)
+        if unsent is not None and unsent != before:
+            self._look_again_in(limit_s, unsent)
+        elif self._drain_waiter is not None and not self._drain_waiter.done():
+            self._drain_waiter.set_exception(TimeoutError())
 
     def _hear_of_stall(self, detail: str) -> None:
         """Hear why the connection is about to be cut off."""

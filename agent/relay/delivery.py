@@ -209,9 +209,9 @@ def at_hand(client: Client, carried: Carried, identity: str, *, last: bool) -> P
 async def deliver(client: Client, carried: Carried, identity: str, stall_s: float, *, last: bool) -> Response:
     """Write the host's answer to the client as it comes; the connection is cut where its end never comes.
 
-    It is cut, too, where the client takes nothing for `stall_s`, or the host gives nothing for as long, so that nobody
-    is held up for ever. The `last` answer says that the connection ends with it. Raises AgentError while nothing was
-    written yet.
+    It is cut, too, where the host gives nothing for `stall_s`, so that nobody is held up for ever; one that a
+    client takes nothing on ends by itself. The `last` answer says that the connection ends with it. Raises AgentError
+    while nothing was written yet.
     """
     stream = carried.stream
     first = b"" if stream.has_ended else await _next(stream, stall_s)
@@ -253,13 +253,11 @@ async def _stream(
         # To a HEAD, and with a status that has no body, the same.
         data = b"" if request.method == "HEAD" or head.status in _BODILESS else first
         while data:
-            async with asyncio.timeout(stall_s):
-                await response.write(data)
+            await response.write(data)
             data = await _next(stream, stall_s)
-    except (AgentError, TimeoutError) as failure:
-        detail = str(failure) or f"the client took nothing for {stall_s:g} s"
+    except AgentError as failure:
         identity = response.headers[REQUEST_ID]
-        logs.event(events.REQUEST_TRUNCATED, level=logging.WARNING, request_id=identity, detail=detail)
+        logs.event(events.REQUEST_TRUNCATED, level=logging.WARNING, request_id=identity, detail=str(failure))
         if request.transport is not None:
             request.transport.abort()
         return response

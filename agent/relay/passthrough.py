@@ -23,8 +23,8 @@ from agent.errors import AgentError, LinkLost, StreamFailed
 from agent.link.messages import Failure, RequestHead
 from agent.link.packing import decode, encode
 from agent.link.piping import Traffic, pipe
-from agent.link.unsent import unsent_bytes
 from agent.relay import answers
+from connector_host.unsent import unsent_bytes
 
 if TYPE_CHECKING:
     from agent.link.streams import Stream

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 
 import pytest
 from aiohttp import web
@@ -33,17 +34,34 @@ async def test_a_body_that_does_not_come_is_not_waited_for(connection, host):
     assert not host.asked
 
 
-async def test_a_client_that_takes_nothing_is_cut_off(joined, connection, host):
-    async def answer(request):
-        response = web.StreamResponse()
-        await response.prepare(request)
-        for _ in range(400):
-            await response.write(b"s" * 65_536)
-        return response
+async def long_answer(request):
+    """Answer with more than the buffers of two sockets and of a reader take."""
+    response = web.StreamResponse()
+    await response.prepare(request)
+    for _ in range(400):
+        await response.write(b"s" * 65_536)
+    return response
 
-    host.answer = answer
+
+async def test_a_client_that_takes_nothing_is_cut_off(joined, connection, host):
+    host.answer = long_answer
     _, writer = connection
-    # The buffers of two sockets and of the reader take a few megabytes; this answer is longer than all of them.
     writer.write(f"GET /t/acme{USERS} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
     truncated = await joined.log.wait_for(events.REQUEST_TRUNCATED, limit_s=8)
     assert "took nothing" in truncated["detail"]
+
+
+async def test_a_client_that_takes_a_little_at_a_time_is_not(joined, papers, host):
+    host.answer = long_answer
+    with socket.create_connection(("localhost", joined.port)) as slow:
+        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16_384)
+        reader, writer = await asyncio.open_connection(
+            sock=slow, ssl=papers.context(), server_hostname="localhost", limit=8_192
+        )
+        writer.write(f"GET /t/acme{USERS} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        # Far less than the system buffers for it, for longer than one that takes nothing is waited for.
+        for _ in range(60):
+            assert await reader.read(8_192)
+            await asyncio.sleep(0.05)
+        assert not [seen for event, seen in joined.log.seen if event == events.REQUEST_TRUNCATED]
+        writer.transport.abort()
