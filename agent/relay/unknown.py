@@ -89,7 +89,7 @@ class UnknownOutcomes:
     def record_of(self, tenant: str, headers: bytes) -> str | None:
         """Return the record that can tell what became of the first write with the key in these headers."""
         # Nothing is made of the headers for a tenant of whom nothing is noted, which is nearly every one.
-        if tenant not in self._of_tenants or (key := self._digest(tenant, headers)) is None:
+        if not self._remembers(tenant) or (key := self._digest(tenant, headers)) is None:
             return None
         noted = self._find(tenant, key)
         return None if noted is None else noted.record
@@ -127,13 +127,25 @@ class UnknownOutcomes:
         if len(kept) > MOST:
             del kept[next(iter(kept))]
 
+    def _remembers(self, tenant: str) -> bool:
+        """Return whether anything is remembered of the tenant; what came last and is over takes all that is with it."""
+        kept = self._of_tenants.get(tenant)
+        if kept is None:
+            return False
+        now_s = _now_s()
+        if next(reversed(kept.values())).ends_s > now_s:
+            return True
+        left = {key: noted for key, noted in kept.items() if noted.ends_s > now_s}
+        if left:
+            self._of_tenants[tenant] = left
+        else:
+            del self._of_tenants[tenant]
+        return bool(left)
+
     def _find(self, tenant: str, key: str) -> Noted | None:
         kept = self._of_tenants.get(tenant, {})
         noted = kept.get(key)
-        if noted is None or noted.ends_s > _now_s():
-            return noted
-        del kept[key]
-        return None
+        return noted if noted is not None and noted.ends_s > _now_s() else None
 
     def _digest(self, tenant: str, headers: bytes) -> str | None:
         """Return what the client's key in these headers is known by; None where no client can send it again."""

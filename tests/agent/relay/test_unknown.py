@@ -87,6 +87,16 @@ def test_after_a_day_nothing_is_remembered(monkeypatch):
     assert outcomes.record_of("acme", keyed("mine")) is None
 
 
+def test_what_is_over_is_forgotten_for_good_and_nothing_else(monkeypatch):
+    outcomes, begin = UnknownOutcomes(), datetime.now(UTC)
+    outcomes.note("acme", keyed("mine"), "r1")
+    outcomes.learn([noted(1), noted(2, "other")])
+    monkeypatch.setattr(unknown, "now", lambda: begin + timedelta(seconds=65))
+    assert outcomes.record_of("acme", keyed("mine")) == "r1"
+    assert outcomes.record_of("other", keyed("theirs")) is None
+    assert {tenant: len(kept) for tenant, kept in outcomes._of_tenants.items()} == {"acme": 1}
+
+
 def test_nodes_understand_each_other_and_nobody_else_does():
     here, there, stranger = UnknownOutcomes(SECRET), UnknownOutcomes(SECRET), UnknownOutcomes(b"another")
     here.note("acme", keyed("create-ada"), "r1")
