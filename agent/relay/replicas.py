@@ -72,7 +72,8 @@ class Replica:
         finally:
             for tenant, line in batch.items():
                 if not kept:
-                    self._waiting[tenant] = line | self._waiting.get(tenant, {})
+                    again = line | self._waiting.get(tenant, {})
+                    self._waiting[tenant] = dict(sorted(again.items(), key=lambda item: item[1].ends_s))
                     self._bound(tenant)
                 for key in line:
                     self._told(key)
@@ -84,7 +85,9 @@ class Replica:
         batch = {}
         for tenant in list(islice(self._waiting, BATCH)):
             line = self._waiting.pop(tenant)
-            batch[tenant] = {key: line.pop(key) for key in list(islice(line, share))}
+            # What was not tried yet goes first: one node that does not answer keeps no news from the others.
+            turn = set(sorted(line, key=lambda key: key not in self._untried)[:share])
+            batch[tenant] = {key: line.pop(key) for key in list(line) if key in turn}
             if line:
                 self._waiting[tenant] = line
         return batch

@@ -131,12 +131,13 @@ class Place:
     """A place that keeps what it is given once it is open."""
 
     def __init__(self):
-        self.kept, self.offers = [], 0
+        self.kept, self.offered, self.offers = [], [], 0
         self.works = True
         self.asked, self.open = asyncio.Event(), asyncio.Event()
 
     async def keep(self, notes):
         self.offers += 1
+        self.offered += notes
         self.asked.set()
         await self.open.wait()
         self.kept += notes if self.works else []
@@ -216,6 +217,18 @@ async def test_a_place_that_is_away_costs_bounded_memory(place, monkeypatch):
     place.works = True
     await replica.flush()
     assert [one.key for one in place.kept] == [noted(number).key for number in (3, 4, 5)]
+
+
+async def test_what_could_not_be_kept_keeps_nothing_newer_waiting(place, monkeypatch):
+    monkeypatch.setattr(replicas, "BATCH", 2)
+    replica = Replica(place.keep)
+    for number in range(4):
+        replica.put(noted(number))
+    place.open.set()
+    place.works = False
+    for _ in range(2):
+        await replica.flush()
+    assert [one.key for one in place.offered] == [noted(number).key for number in range(4)]
 
 
 async def test_a_tenant_with_many_crowds_no_other_one_out(place, monkeypatch):
