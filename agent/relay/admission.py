@@ -49,6 +49,9 @@ _LINGER: Final = timedelta(minutes=10)
 
 _UNKNOWN: Final = "tenant or credentials"
 _UNPROVEN: Final = "the certificate is not accepted"
+_NAME: Final = 128
+"""Characters of what an agent calls itself at the most: that stands in the log with each of its answers."""
+_TOO_LONG: Final = f"what the agent calls itself, or its version, is longer than {_NAME} characters"
 
 HELLO_S: Final = 10.0
 """Seconds in which an agent that was let in must say hello."""
@@ -178,6 +181,10 @@ class Admission:
                     reason = link.end_reason if ended.done() else f"no hello within {HELLO_S:g} s"
                     self._refused(visitor.peer, reason, tenant)
                     link.cut(reason)
+                    return
+                if max(map(len, (link.peer.name, link.peer.software, link.peer.instance))) > _NAME:
+                    self._refused(visitor.peer, _TOO_LONG, tenant)
+                    link.cut(_TOO_LONG)
                     return
                 told = _UNPROVEN
                 try:

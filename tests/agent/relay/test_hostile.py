@@ -6,6 +6,7 @@ import asyncio
 import os
 
 import aiohttp
+import msgspec
 import pytest
 from aiohttp import web
 
@@ -229,3 +230,18 @@ async def test_an_agent_that_changes_its_mind_all_the_time_does_not_fill_the_log
     lines = [fields for event, fields in chain.log.seen if event == events.AGENT_HEALTH]
     assert len(lines) < 10
     assert all(len(fields.get("detail", "")) <= 1_024 for fields in lines)
+
+
+@pytest.mark.parametrize("length", [128, 129])
+@pytest.mark.parametrize("field", ["name", "software", "instance"])
+async def test_no_agent_gets_a_name_that_fills_the_log(chain, client, field, length):
+    await chain.start_relay()
+    hello = msgspec.structs.replace(Hello((1, 1), 65_536, "mallory", "0"), **{field: "x" * length})
+    headers = {"Authorization": f"Bearer {TOKEN}acme"}
+    async with client.ws_connect(f"{chain.url}/link/acme", headers=headers) as socket:
+        await socket.send_bytes(pack(Kind.HELLO, 0, encode(hello)))
+        if length == 128:
+            await chain.relay_sees(1)
+        else:
+            refused = await chain.log.wait_for(events.LINK_REFUSED)
+            assert refused["reason"] == "what the agent calls itself, or its version, is longer than 128 characters"

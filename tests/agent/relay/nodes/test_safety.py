@@ -107,7 +107,7 @@ async def test_an_agent_that_says_too_much_disturbs_no_other_tenant(cluster, hos
     a, b = await cluster.start("a"), await cluster.start("b")
     await b.start_agent(host.url)
     await write(client, a)
-    said = pack(Kind.HELLO, 0, encode(Hello((1, 1), 65_536, "m" * 60_000, "9" * 5_000))) + pack(
+    said = pack(Kind.HELLO, 0, encode(Hello((1, 1), 65_536, "m" * 128, "9" * 128))) + pack(
         Kind.HEALTH, 0, encode(Health(reachable=True, record="r" * 30_000, detail="d" * 30_000))
     )
     headers = {"Authorization": f"Bearer {TOKEN}other"}
