@@ -32,6 +32,7 @@ HOSTS: Final = 8
 
 _LOOK_BYTES: Final = 65_536
 _OK: Final = HTTPStatus.OK
+_HIGHEST: Final = 599
 _RECORD: Final = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 """It becomes a header."""
 
@@ -171,6 +172,8 @@ class Connection:
             return plain
         while True:
             message, body = await self._protocol.read()
+            if message.code > _HIGHEST:
+                raise HttpProcessingError(message="a status that there is not (RFC 9110 §15)")
             if message.code >= _OK:
                 return parsed(message, body, bodiless=bodiless)
             if message.code == HTTPStatus.SWITCHING_PROTOCOLS:

@@ -22,6 +22,7 @@ GARBAGE = {
     "no status": f"{SECRET} {SECRET}\r\n\r\n",
     "no header": f"HTTP/1.1 200 OK\r\n{SECRET}\x01\r\n\r\n",
     "no length": f"HTTP/1.1 200 OK\r\nContent-Length: {SECRET}\r\n\r\n",
+    "no such status": f"HTTP/1.1 600 OK\r\nContent-Length: {len(SECRET)}\r\n\r\n{SECRET}",
     "half a head": f"HTTP/1.1 200 OK\r\nX: {SECRET}",
 }
 
