@@ -108,6 +108,22 @@ async def test_a_proxy_that_refuses_is_named(chain, host, proxy):
     assert "the proxy answered 407: check agent.proxy or HTTPS_PROXY, its user and password" in failed["reason"]
 
 
+async def link_failed_behind(said, chain, host):
+    """Return why the link failed, of an agent behind a proxy that says this to everybody."""
+
+    async def serve(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(said)
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        proxy = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        await chain.start_relay()
+        await chain.start_agent(host.url, proxy=proxy, connected=False)
+        return await chain.log.wait_for(events.LINK_FAILED)
+
+
 @pytest.mark.parametrize(
     ("answer", "mend"),
     [
@@ -116,18 +132,7 @@ async def test_a_proxy_that_refuses_is_named(chain, host, proxy):
     ],
 )
 async def test_a_proxy_that_lets_nobody_through_is_not_blamed_on_its_login(chain, host, answer, mend):
-    async def serve(reader, writer):
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(b"HTTP/1.1 " + answer + b"\r\nContent-Length: 0\r\n\r\n")
-        await writer.drain()
-        writer.close()
-
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    async with server:
-        proxy = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        await chain.start_relay()
-        await chain.start_agent(host.url, proxy=proxy, connected=False)
-        failed = await chain.log.wait_for(events.LINK_FAILED)
+    failed = await link_failed_behind(b"HTTP/1.1 " + answer + b"\r\nContent-Length: 0\r\n\r\n", chain, host)
     assert mend in failed["reason"]
     assert "password" not in failed["reason"]
 
@@ -148,18 +153,7 @@ async def test_a_proxy_that_is_down_is_named(chain, host):
     ],
 )
 async def test_a_proxy_that_does_something_else_is_told_without_its_words(chain, host, said, reason):
-    async def serve(reader, writer):
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(said)
-        await writer.drain()
-        writer.close()
-
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    async with server:
-        proxy = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        await chain.start_relay()
-        await chain.start_agent(host.url, proxy=proxy, connected=False)
-        failed = await chain.log.wait_for(events.LINK_FAILED)
+    failed = await link_failed_behind(said, chain, host)
     assert reason in failed["reason"]
     assert "s3cret" not in failed["reason"]
 

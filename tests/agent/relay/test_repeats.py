@@ -30,6 +30,16 @@ async def hang_up_once(request):
     return web.Response()
 
 
+def hanging_up_on_one(host):
+    """Return what says nothing to one request, after which the host answers as ever."""
+
+    async def answer(request):
+        host.answer = None
+        return await hang_up_once(request)
+
+    return answer
+
+
 def keys_of(host):
     return [headers["Idempotency-Key"] for _, _, headers, _ in host.asked]
 
@@ -299,11 +309,7 @@ async def test_a_host_that_hangs_up_is_asked_again_where_it_keeps_outcomes(chain
     await chain.start_relay(limits=KEPT)
     await chain.start_agent(host.url)
 
-    async def answer(request):
-        host.answer = None
-        return await hang_up_once(request)
-
-    host.answer = answer
+    host.answer = hanging_up_on_one(host)
     async with client.post(chain.address(), data=b"{}") as response:
         assert response.status == 200
     assert len(set(keys_of(host))) == 1
@@ -320,11 +326,7 @@ async def test_a_write_that_meets_a_host_as_it_comes_back_is_held_to_its_record(
         await chain.log.wait_for(events.AGENT_HEALTH, host_reachable=False)
         balancer.lead_to(URL(host.url).port)
 
-        async def answer(request):
-            host.answer = None
-            return await hang_up_once(request)
-
-        host.answer = answer
+        host.answer = hanging_up_on_one(host)
         async with client.post(chain.address(), data=b"{}") as response:
             assert response.status == 200
     assert (len(host.asked), len(set(keys_of(host)))) == (2, 1)

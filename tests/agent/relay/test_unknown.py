@@ -204,11 +204,17 @@ async def test_what_was_on_its_way_at_a_stop_is_offered_once_more(place):
     assert place.offers == 2
 
 
+def filled(count, place):
+    """Return a replica in which so many notes wait."""
+    replica = Replica(place.keep)
+    for number in range(count):
+        replica.put(noted(number))
+    return replica
+
+
 async def test_a_place_that_is_away_costs_bounded_memory(place, monkeypatch):
     monkeypatch.setattr(replicas, "MOST", 3)
-    replica = Replica(place.keep)
-    for number in range(5):
-        replica.put(noted(number))
+    replica = filled(5, place)
     await replica.tried(noted(0).key)
     place.open.set()
     place.works = False
@@ -221,9 +227,7 @@ async def test_a_place_that_is_away_costs_bounded_memory(place, monkeypatch):
 
 async def test_what_could_not_be_kept_keeps_nothing_newer_waiting(place, monkeypatch):
     monkeypatch.setattr(replicas, "BATCH", 2)
-    replica = Replica(place.keep)
-    for number in range(4):
-        replica.put(noted(number))
+    replica = filled(4, place)
     place.open.set()
     place.works = False
     for _ in range(2):
@@ -247,9 +251,7 @@ async def test_a_tenant_with_many_crowds_no_other_one_out(place, monkeypatch):
 
 async def test_many_are_offered_in_batches(place, monkeypatch):
     monkeypatch.setattr(replicas, "BATCH", 2)
-    replica = Replica(place.keep)
-    for number in range(5):
-        replica.put(noted(number))
+    replica = filled(5, place)
     place.open.set()
     await replica.flush()
     assert (len(place.kept), place.offers) == (5, 3)

@@ -69,3 +69,13 @@ class Cluster:
 async def cluster(tmp_path, papers, log, own_nats):
     async with AsyncExitStack() as stack:
         yield Cluster(tmp_path, papers, log, own_nats, stack)
+
+
+@pytest.fixture
+def shared(cluster, postgresql_server):
+    """The settings of a store that all nodes share."""
+    server = postgresql_server
+    secret = cluster.folder / "store-password"
+    secret.write_text(server.password)
+    url = f"postgresql://{server.user}@{server.host}:{server.port}/{server.database()}"
+    return {"store": url, "store_password_file": secret}

@@ -18,13 +18,9 @@ from connector_host.clock import now
 
 
 @pytest.fixture
-def shared(cluster, postgresql_server):
-    """The settings of a store that all nodes share."""
-    server = postgresql_server
-    secret = cluster.folder / "store-password"
-    secret.write_text(server.password)
-    url = f"postgresql://{server.user}@{server.host}:{server.port}/{server.database()}"
-    return {"store": url, "store_password_file": secret, "tenants": ()}
+def shared(shared):
+    """The settings of a store that all nodes share, and of no tenant but those in it."""
+    return shared | {"tenants": ()}
 
 
 @pytest.fixture

@@ -25,16 +25,6 @@ async def hosts(host, papers):
         yield host, other
 
 
-@pytest.fixture
-def shared(cluster, postgresql_server):
-    """The settings of a store that all nodes share."""
-    server = postgresql_server
-    secret = cluster.folder / "store-password"
-    secret.write_text(server.password)
-    url = f"postgresql://{server.user}@{server.host}:{server.port}/{server.database()}"
-    return {"store": url, "store_password_file": secret}
-
-
 async def post(client, node, key="mine"):
     async with client.post(node.address(), data=b"{}", headers={"Idempotency-Key": key}) as response:
         return response.status
