@@ -27,6 +27,24 @@ _SEEN_S: Final = 1.5 * LOOK_S
 """After this time every other node has looked."""
 
 
+class Outages:
+    """Logs that the store cannot be asked, once for each reason."""
+
+    def __init__(self) -> None:
+        self._told = ""
+
+    def tell(self, failure: Exception) -> None:
+        """Log why, where that is news."""
+        reason = str(failure) if isinstance(failure, StoreUnavailable) else repr(failure)
+        if reason != self._told:
+            self._told = reason
+            logs.event(events.STORE_UNAVAILABLE, level=logging.ERROR, reason=reason)
+
+    def over(self) -> None:
+        """Take in that it answers."""
+        self._told = ""
+
+
 class Archive:
     """What the store holds of the unknown outcomes of these agents' writes."""
 
@@ -35,7 +53,7 @@ class Archive:
         self._agents = agents
         self._store = store
         self._seen = 0
-        self._trouble = ""
+        self._outages = Outages()
         self._learn(self._news())
         # A store of this node's own is where it remembers what others have told it; a shared one knows already.
         self.replica = Replica(self._keep, takes_learned=not store.shared)
@@ -57,12 +75,9 @@ class Archive:
         try:
             await asyncio.to_thread(self._store.note_unknown, notes, _now_s())
         except Exception as failure:  # noqa: BLE001 - without more threads, say: nothing would be kept any more, unseen
-            reason = str(failure) if isinstance(failure, StoreUnavailable) else repr(failure)
-            if reason != self._trouble:
-                self._trouble = reason
-                logs.event(events.STORE_UNAVAILABLE, level=logging.ERROR, reason=self._trouble)
+            self._outages.tell(failure)
             return False
-        self._trouble = ""
+        self._outages.over()
         if self._store.shared and self._agents.apart:
             # Nobody could tell the other nodes: whoever waits for them to know waits until they have looked.
             await asyncio.sleep(_SEEN_S)

@@ -16,7 +16,7 @@ from agent.link.tls import ask_for_certificates, showing
 from connector_host.clock import now
 from connector_host.tls.files import UnusableFile, load_chain, stamp_of
 from connector_host.tls.hellos import pass_over_odd_names
-from connector_host.tls.identity import EXPIRY_WARNING_DAYS, days_left, warning_days
+from connector_host.tls.identity import days_left, warning_passed
 
 if TYPE_CHECKING:
     import ssl
@@ -99,8 +99,7 @@ class Countdown:
     def look(self, certificate: x509.Certificate, moment: datetime) -> None:
         """Log a warning where one is due."""
         left = days_left(certificate, moment)
-        near = left <= warning_days(certificate)
-        passed = min((days for days in (*EXPIRY_WARNING_DAYS, -1) if left <= days), default=None) if near else None
+        passed = warning_passed(certificate, left)
         if passed is not None and passed != self._told:
             end = f"{certificate.not_valid_after_utc:%Y-%m-%d %H:%M} UTC"
             fact = f"{self._what} {'ends' if left >= 0 else 'ended'} on {end}."

@@ -136,7 +136,7 @@ class Mishap:
 def ask(agents: Agents, asked: Asked, record: str | None, tried: Collection[Route] = ()) -> Attempt | None:
     """Ask an agent that was not tried, of a host with this record where one is named; None where that cannot be now."""
     head = asked.head
-    if len(head.target) + len(head.headers) > _HEAD_BYTES:
+    if _is_too_long(head):
         return None
     link = agents.pick(asked.tenant, tried, record=record, write=b"" if asked.safe else head.headers)
     if link is None:
@@ -156,6 +156,10 @@ def ask(agents: Agents, asked: Asked, record: str | None, tried: Collection[Rout
     return attempt
 
 
+def _is_too_long(head: RequestHead) -> bool:
+    return len(head.target) + len(head.headers) > _HEAD_BYTES
+
+
 class Fate:
     """What has become of one request that was not answered at once."""
 
@@ -173,7 +177,7 @@ class Fate:
     async def settle(self, attempt: Attempt | None = None) -> Carried | Problem:
         """Return the answer, or what to tell the client; an attempt that is under way is gone on with."""
         loop, asked, agents = asyncio.get_running_loop(), self._asked, self._agents
-        if len(asked.head.target) + len(asked.head.headers) > _HEAD_BYTES:
+        if _is_too_long(asked.head):
             return answers.HEAD_TOO_LARGE
         pause_s = _AGAIN_S
         while True:

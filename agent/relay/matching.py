@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter, defaultdict
 from contextlib import suppress
+from itertools import chain
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from agent.relay.hearsay import Hearsay
@@ -156,15 +157,15 @@ class Agents:
 
     def _records(self, tenant: str) -> set[str]:
         """Return the records of outcomes that hosts of the tenant keep that can be reached now."""
-        ways: tuple[list[Link] | list[Route], ...] = (self._links.get(tenant, []), self._far.get(tenant, []))
-        return {route.health.record for line in ways for route in line if route.usable and route.health.reachable} - {
-            ""
-        }
+        reached = (way for way in self._ways(tenant) if way.usable and way.health.reachable)
+        return {way.health.record for way in reached if way.health.record}
 
     def of_agent(self, tenant: str, who: str) -> Iterator[Route]:
         """Return every way to one agent of the tenant."""
-        ways: tuple[list[Link] | list[Route], ...] = (self._links.get(tenant, []), self._far.get(tenant, []))
-        return (route for line in ways for route in line if route.peer.who == who)
+        return (route for route in self._ways(tenant) if route.peer.who == who)
+
+    def _ways(self, tenant: str) -> Iterator[Route]:
+        return chain(self._links.get(tenant, ()), self._far.get(tenant, ()))
 
     def all(self) -> Iterator[tuple[str, Link]]:
         """Return every live link with its tenant."""
@@ -184,13 +185,9 @@ def _best(line: list[Line], tried: Collection[Route], asked: frozenset[str], rec
     for route in line:
         if not route.usable or (tried and route in tried):
             continue
-        health, rank = route.health, route.in_flight
-        if record is not None and health.record != record:
+        if record is not None and route.health.record != record:
             continue
-        if not health.reachable:
-            rank += _DEMERIT
-        if asked and route.peer.who in asked:
-            rank += 2 * _DEMERIT
+        rank = route.in_flight + _demerits(route, asked)
         if rank < least:
             best, least = route, rank
     if best is not None and best is not line[-1]:
@@ -205,9 +202,10 @@ _DEMERIT: Final = 1 << 40
 _WORST: Final = 4 * _DEMERIT
 
 
-def _demerits(route: Route, asked: frozenset[str]) -> tuple[bool, bool]:
-    """Return what speaks against a route: its agent was asked already, or does not reach its host."""
-    return bool(asked) and route.peer.who in asked, not route.health.reachable
+def _demerits(route: Route, asked: frozenset[str]) -> int:
+    """Return what speaks against a route: its agent was asked already, or, which is less, does not reach its host."""
+    demerits = 0 if route.health.reachable else _DEMERIT
+    return demerits + 2 * _DEMERIT if asked and route.peer.who in asked else demerits
 
 
 def _nothing() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
@@ -12,11 +11,10 @@ from agent import __version__, events, logs, metrics
 from agent.errors import ConfigurationError
 from agent.link.links import Heartbeat
 from agent.relay.admission import Admission
-from agent.relay.archive import LOOK_S, Archive
+from agent.relay.archive import LOOK_S, Archive, Outages
 from agent.relay.authority import load_authority, open_authority
 from agent.relay.certificate import LiveCertificate
 from agent.relay.connections import Connections
-from agent.relay.databases import StoreUnavailable
 from agent.relay.enrolment import Enrolment
 from agent.relay.gateway import Gateway
 from agent.relay.listening import Doors, Port
@@ -160,7 +158,7 @@ async def _look_at_store(records: Store, tenants: Tenants, admission: Admission,
 
     And what other nodes that use the store have noted.
     """
-    trouble = ""
+    outages = Outages()
     while True:
         await asyncio.sleep(LOOK_S)
         admission.end_expired()
@@ -168,12 +166,9 @@ async def _look_at_store(records: Store, tenants: Tenants, admission: Admission,
             await asyncio.to_thread(tenants.refresh)
             admission.cut_revoked(await asyncio.to_thread(records.revoked))
             await archive.look()
-            trouble = ""
+            outages.over()
         except Exception as failure:  # noqa: BLE001 - without more threads, say: revocations would act no more, unseen
-            reason = str(failure) if isinstance(failure, StoreUnavailable) else repr(failure)
-            if reason != trouble:
-                trouble = reason
-                logs.event(events.STORE_UNAVAILABLE, level=logging.ERROR, reason=trouble)
+            outages.tell(failure)
 
 
 async def _drain(

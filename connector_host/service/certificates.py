@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -24,7 +24,7 @@ from connector_host.tls.files import (
     load_identity,
     stamp_of,
 )
-from connector_host.tls.identity import EXPIRY_WARNING_DAYS, days_left, warning_days
+from connector_host.tls.identity import EXPIRED, days_left, warning_days, warning_passed
 from connector_host.tls.renewal import is_due, own_authority, renew
 
 if TYPE_CHECKING:
@@ -36,9 +36,6 @@ if TYPE_CHECKING:
 
 LOOK_S = 10.0
 """Seconds between two looks at the files."""
-
-_EXPIRED: Final = -1
-"""The days that are left once a certificate has ended."""
 
 
 @dataclass(slots=True)
@@ -152,13 +149,11 @@ class CertificateWatch:
     def _warn(self, identity: Identity) -> None:
         """Warn once on each of 60, 30, 7 and 1 days, and on the end, as far as they fit the certificate's life."""
         left = self.days_left
-        if left is None or left > warning_days(identity.certificate):
-            return
-        passed = min((days for days in (*EXPIRY_WARNING_DAYS, _EXPIRED) if left <= days), default=None)
+        passed = None if left is None else warning_passed(identity.certificate, left)
         if passed is None or passed == self._warned_at:
             return
         self._warned_at = passed
-        if passed == _EXPIRED:
+        if passed == EXPIRED:
             structlog.get_logger().error(events.CERTIFICATE_EXPIRED)
         else:
             structlog.get_logger().warning(events.CERTIFICATE_EXPIRES, days_left=left)

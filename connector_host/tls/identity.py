@@ -43,6 +43,8 @@ UNREADABLE = (
 RSA_BITS = 2048
 CURVE_BITS = 256
 EXPIRY_WARNING_DAYS = (60, 30, 7, 1)
+EXPIRED = -1
+"""The days that are left once a certificate has ended."""
 """Days before the end at which an administrator is warned again."""
 
 _CURVES = frozenset({"secp256r1", "secp384r1", "secp521r1"})
@@ -126,6 +128,16 @@ def warning_days(certificate: x509.Certificate) -> int:
     """
     life = certificate.not_valid_after_utc - certificate.not_valid_before_utc
     return min(EXPIRY_WARNING_DAYS[0], life.days // 3)
+
+
+def warning_passed(certificate: x509.Certificate, left: int) -> int | None:
+    """Return which of 60, 30, 7 and 1 days was passed last where so many are left, or EXPIRED; None while none is due.
+
+    Who warns does so once for each; of these days, those count that fit the certificate's life.
+    """
+    if left > warning_days(certificate):
+        return None
+    return min((days for days in (*EXPIRY_WARNING_DAYS, EXPIRED) if left <= days), default=None)
 
 
 # ── the subject ───────────────────────────────────────────────────────────────────────────────────────────────────
