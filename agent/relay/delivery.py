@@ -82,6 +82,10 @@ class ParsedClient:
         return self._request
 
 
+def _nothing() -> None:
+    """Let go of nothing."""
+
+
 class Caller(Protocol):
     """The connection of a client whose requests come whole."""
 
@@ -118,7 +122,7 @@ class WholeClient(msgspec.Struct, eq=False):
         """Take the answer."""
         self._caller.take(answer)
 
-    def go_on(self, work: Coroutine[object, object, Response], over: Callable[[], None]) -> None:
+    def go_on(self, work: Coroutine[object, object, Response], over: Callable[[], None] = _nothing) -> None:
         """Wait for a task that finds the answer; `over` is called once it has ended, even where it never began."""
         self._caller.go_on_with(self, work, over)
 

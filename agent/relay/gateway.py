@@ -30,7 +30,7 @@ from agent.relay.waiting import TooManyBodies, WaitingRoom
 from connector_host.networks import client_behind, is_among, network_of
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Coroutine
+    from collections.abc import Awaitable
 
     from agent.relay.admission import Admission
     from agent.relay.delivery import Client, Response, WholeClient
@@ -104,14 +104,15 @@ class Gateway:
             return web.Response(text="ok\n", headers={"Server": SERVER})
         return self.problem(answers.NO_SUCH_PATH, request_id(None))
 
-    def serve_whole(self, asked: Whole, client: WholeClient) -> Coroutine[object, object, Response] | Passage | None:
-        """Answer a request that is here to its end: call the client back, or return what a task is to do."""
+    def serve_whole(self, asked: Whole, client: WholeClient) -> Passage | None:
+        """Answer a request that is here to its end: call the client back; return what can be cancelled until then."""
         head = asked.head
         if self.proxies and is_among(head.remote, self.proxies):
             head = _behind_proxy(head, self.proxies)
         identity = request_id(head.headers.request_id)
         if refusal := self._hasty(head.remote) or self._refusal(head) or self._too_fast(head.tenant):
-            return _ready(self._refuse(head, refusal, identity))
+            client.go_on(_ready(self._refuse(head, refusal, identity)))
+            return None
         deadline = asyncio.get_running_loop().time() + self.limits.request_s
         passage = embark(self, client, head, identity, WholeBody(asked.body), deadline_s=deadline)
         try:

@@ -42,9 +42,8 @@ _FLOOD_BYTES: Final = 1_048_576
 """What is then read, and dropped, at once: whoever floods costs no more than this in each such time."""
 
 Serve: TypeAlias = Callable[[web.BaseRequest], Awaitable[Response]]
-ServeWhole: TypeAlias = Callable[[Whole, WholeClient], Coroutine[object, object, Response] | Answering | None]
-"""Returns what a task is to do, and may never begin, so that nothing is held for it; or it calls the client back, and
-returns what can be cancelled until then, None where the client was called already."""
+ServeWhole: TypeAlias = Callable[[Whole, WholeClient], Answering | None]
+"""Calls the client back, and returns what can be cancelled until then; None where the client was called already."""
 
 
 class Server(web.Server):
@@ -243,10 +242,9 @@ class _Protocol(FramedHandler):
         try:
             begun = serve(asked, client)
         except Exception as failure:  # noqa: BLE001 - as in aiohttp: whatever it was, the client hears of it
-            begun = failing(failure)
-        if isinstance(begun, Coroutine):
-            self.go_on_with(client, begun, _nothing)
-        elif begun is not None:
+            client.go_on(failing(failure))
+            return
+        if begun is not None:
             self._answering = begun
 
     def take(self, answer: PassedOn) -> None:
@@ -356,7 +354,3 @@ class _Protocol(FramedHandler):
         response = web.Response(status=problem.status, body=problem.body, headers=headers)
         response.force_close()
         return response
-
-
-def _nothing() -> None:
-    """Let go of nothing."""

@@ -416,7 +416,7 @@ async def test_who_sends_no_http_behind_a_request_under_way_harms_nobody_else(be
         await go_on.wait()
         return PassedOn(200, b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", keep_alive=True)
 
-    server = Server(lambda _: None, LimitSettings(), slow)
+    server = Server(lambda _: None, LimitSettings(), lambda asked, client: client.go_on(slow(asked, client)))
     listening = await asyncio.get_running_loop().create_server(lambda: server.protocol(lambda: None), "127.0.0.1", 0)
     port = listening.sockets[0].getsockname()[1]
     plain = b"GET /t/acme/x HTTP/1.1\r\nHost: localhost\r\n\r\n"

@@ -219,7 +219,10 @@ class Answering:
             self.cancelled.set()
             raise
 
-    async def serve_whole(self, asked, client):
+    def serve_whole(self, asked, client):
+        client.go_on(self.answer(asked, client))
+
+    async def answer(self, asked, client):
         self.answered += 1
         if asked.head.target == "/cancelled":
             raise asyncio.CancelledError
