@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import msgspec
@@ -23,7 +24,7 @@ import msgspec
 from agent import events, logs
 from agent.errors import AgentError, LinkLost, ProtocolViolation, StreamCancelled, StreamFailed
 from agent.link.frames import HEAD_BYTES
-from agent.link.headers import is_block
+from agent.link.headers import is_block, said
 from agent.link.messages import Failure, Reason, RequestHead, ResponseHead
 from agent.link.packing import decode, encode
 from agent.relay import answers
@@ -49,11 +50,17 @@ link, and with it everybody else's requests."""
 
 _STATUS: Final = range(200, 600)
 
+_RECORD_HEADER: Final = "Idempotency-Record"
+"""In a refusal: the host asked its record of outcomes first, so that it holds for the same write sent before, too."""
+
 _FINAL: Final = frozenset({Reason.NOT_ALLOWED, Reason.MALFORMED})
 """What another agent would say, too."""
 
 _IN_DOUBT: Final = frozenset({500, 502, 504})
 """Statuses of answers that leave open what became of a write, be they the relay's own or the host's."""
+
+_AT_THE_DOOR: Final = frozenset({401, 403, 429, 503})
+"""Statuses with which a host turns a write away, it may be before it looks whether it has seen it before."""
 
 _OF_LINK: Final = frozenset({Reason.LINK_LOST, Reason.OTHER_HOST})
 """What the same agent may not say over another of its links, or of the host that it has found in the meantime."""
@@ -192,7 +199,9 @@ class Fate:
                 continue
             outcome = await attempt.outcome()
             if isinstance(outcome, Carried):
-                return outcome
+                if not self._says_nothing(outcome):
+                    return outcome
+                outcome = _turned_away(outcome)
             if not self._may_go_on(attempt, outcome):
                 return self._failed()
             self._repeated = self._repeated or outcome.sent
@@ -201,6 +210,11 @@ class Fate:
 
     def _failed(self) -> Problem:
         return self._problem or _nobody(self._agents, self._asked.tenant, elsewhere=self._asked.record is not None)
+
+    def _says_nothing(self, outcome: Carried) -> bool:
+        """Return whether the host turned a repeated write away without a word of what became of the first one."""
+        at_door = outcome.head.status in _AT_THE_DOOR and not said(outcome.head.headers, _RECORD_HEADER)
+        return at_door and self._repeated and not self._asked.safe
 
     def _may_go_on(self, attempt: Attempt, outcome: Mishap) -> bool:
         """Take in how an attempt failed; return whether there may be another."""
@@ -236,6 +250,14 @@ class Fate:
         logs.event(events.REQUEST_FAILED, level=logging.WARNING, detail=detail, **fields)
         if again:
             logs.event(events.REQUEST_REPEATED, **fields)
+
+
+def _turned_away(outcome: Carried) -> Mishap:
+    """Return what such an answer is: nothing was done this time, and before it, who knows."""
+    outcome.close()
+    status = outcome.head.status
+    problem = answers.outcome_unknown(outcome.link.peer.name, f"the connector host answered {status} when asked again")
+    return Mishap(sent=False, problem=problem, final=status != HTTPStatus.SERVICE_UNAVAILABLE)
 
 
 def _nobody(agents: Agents, tenant: str, *, elsewhere: bool) -> Problem:

@@ -35,7 +35,9 @@ if TYPE_CHECKING:
 HEADER: Final = "Idempotency-Key"
 RECORD_HEADER: Final = "Idempotency-Record"
 """A condition of ours: the write is only for the host that keeps the record of this name, as /healthz tells it. So
-whoever may have to repeat it there can be sure that no other host, to which something on the way led it, did it."""
+whoever may have to repeat it there can be sure that no other host, to which something on the way led it, did it. With a
+refusal it says that the record was asked first, so that it holds for the same write sent before, too; one at the door
+cannot know."""
 
 _LOG = structlog.stdlib.get_logger()
 _KEY: Final = re.compile(r"\"?([A-Za-z0-9._:-]{1,128})\"?")
@@ -69,10 +71,14 @@ def carry_out_once(outcomes: Record | None) -> Middleware:
             return _refuse(request, 503, "The host cannot record the outcome, so it did nothing: its disk may be full.")
         try:
             if recorded is not None:
-                return _again(request, recorded, digest)
-            return await _first(outcomes, names, request, handler)
+                answer = _again(request, recorded, digest)
+            else:
+                answer = await _first(outcomes, names, request, handler)
         finally:
             outcomes.leave(names)
+        if RECORD_HEADER in request.headers and answer.status >= web.HTTPBadRequest.status_code:
+            answer.headers[RECORD_HEADER] = outcomes.identity
+        return answer
 
     return once
 
@@ -115,12 +121,13 @@ async def _first(outcomes: Record, names: Names, request: web.Request, handler: 
         raise
     except (ConnectorError, ScimError, web.HTTPException) as failure:
         # Each of these says that nothing was done; any other leaves the key as it is: begun, and unknown.
+        refused = explained(failure, request[REQUEST_ID])
         try:
-            await outcomes.forget(names, _recordable(explained(failure, request[REQUEST_ID])))
+            await outcomes.forget(names, _recordable(refused))
         except Unrecordable as unrecordable:
             # The key stays begun: a repeated request hears that the outcome is unknown, which is never wrong.
             _LOG.error(events.OUTCOMES_UNAVAILABLE, reason=str(unrecordable))
-        raise
+        return refused
     try:
         await outcomes.finish(names, _recordable(response))
     except Unrecordable as failure:

@@ -172,6 +172,16 @@ async def test_a_host_without_a_record_carries_out_no_write_that_counts_on_one(t
         assert not plain.rows()
 
 
+async def test_a_refusal_says_that_the_record_was_asked_and_one_at_the_door_does_not(scim):
+    meant = KEY | {"Idempotency-Record": await record_of(scim)}
+    refused = await scim.call("PUT", "/Users/nobody", json=BARBARA, headers=meant)
+    assert (refused.status, refused.headers["Idempotency-Record"]) == (404, meant["Idempotency-Record"])
+    assert "Idempotency-Record" not in (await scim.call("PUT", "/Users/nobody", json=BARBARA, headers=KEY)).headers
+    at_the_door = await scim.post(BARBARA, headers=meant | {"Authorization": "Bearer another"})
+    assert at_the_door.status == 401
+    assert "Idempotency-Record" not in at_the_door.headers
+
+
 async def test_a_record_that_is_meant_does_not_bind_reads(scim):
     assert (await scim.get("/Users", headers={"Idempotency-Record": "another"})).status == 200
 

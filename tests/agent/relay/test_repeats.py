@@ -315,6 +315,31 @@ async def test_a_host_that_hangs_up_is_asked_again_where_it_keeps_outcomes(chain
     assert len(set(keys_of(host))) == 1
 
 
+@pytest.mark.parametrize("record", [{}, {"Idempotency-Record": "r1"}], ids=["at the door", "by the record"])
+@pytest.mark.parametrize("status", [401, 403, 429, 503])
+async def test_a_refusal_at_the_door_says_nothing_of_the_write_that_was_sent_before(
+    chain, host, client, status, record
+):
+    host.record = "r1"
+
+    async def turn_away(_):
+        return web.Response(status=status, text="Nothing was done.", headers=record)
+
+    async def take_one(request):
+        host.answer = turn_away
+        return await hang_up_once(request)
+
+    await chain.start_relay(limits={"wait_s": 0.5})
+    await chain.start_agent(host.url)
+    host.answer = take_one
+    async with client.post(chain.address(), data=b"{}", headers={"Idempotency-Key": "mine"}) as response:
+        assert response.status == (status if record else 504)
+    assert len(host.asked) >= 2
+    # To one that nobody has sent before it is an answer as any.
+    async with client.post(chain.address(), data=b"{}") as response:
+        assert response.status == status
+
+
 async def test_a_write_that_meets_a_host_as_it_comes_back_is_held_to_its_record(chain, host, client, monkeypatch):
     host.record = "r1"
     monkeypatch.setattr(probe, "DOWN_S", 60.0)
