@@ -61,7 +61,8 @@ class LimitSettings(Settings, frozen=True, kw_only=True):
     body_bytes: Annotated[int, Meta(ge=1_024)] = 4_194_304
     """The largest request body; a larger one is answered with 413."""
     header_bytes: Annotated[int, Meta(ge=1_024, le=32_768)] = 16_384
-    """The longest header line, and the longest request line; a longer one is answered with 400."""
+    """The longest header line, and the longest request line; a longer one is answered with 431, or
+    414. Of a head whose end has not come, four times as much is kept, and 64 KiB at the least."""
     replay_bytes: Annotated[int, Meta(ge=0)] = 262_144
     """Bytes of a request body that are kept so that another agent can be asked; a longer body is sent only once."""
     request_s: Seconds = 60.0

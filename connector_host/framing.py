@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING, Final, Protocol
 
 from aiohttp import web
+from aiohttp.http_exceptions import BadHttpMessage, LineTooLong
 from aiohttp.streams import EMPTY_PAYLOAD
 from aiohttp.web_protocol import _ErrInfo
 from multidict import CIMultiDict, CIMultiDictProxy
@@ -20,6 +21,12 @@ if TYPE_CHECKING:
     from aiohttp.abc import AbstractStreamWriter
     from aiohttp.http_parser import RawRequestMessage
     from aiohttp.streams import StreamReader
+
+
+HEADERS: Final = 128
+"""Header lines of one request."""
+HEAD_BYTES: Final = 65_536
+"""A head whose end has not come is kept up to here, or to four of the longest header."""
 
 
 class Answering(Protocol):
@@ -38,11 +45,19 @@ class FramedHandler(web.RequestHandler):
     path, and forget its port.
     """
 
-    __slots__ = ("_answering", "_looking", "_make")
+    __slots__ = ("_answering", "_body", "_head_bytes", "_looking", "_make")
 
-    def __init__(self, manager: web.Server, *, loop: asyncio.AbstractEventLoop, **settings: object) -> None:
-        """Take what aiohttp's own takes."""
-        super().__init__(manager, loop=loop, **settings)  # type: ignore[arg-type] # aiohttp's own, passed on
+    def __init__(
+        self, manager: web.Server, *, loop: asyncio.AbstractEventLoop, max_line_size: int, **settings: object
+    ) -> None:
+        """Take what aiohttp's own takes; a header may be as long as the request line."""
+        # The limit in aiohttp's error is all that tells a long header from a long line.
+        bounds = {"max_line_size": max_line_size, "max_field_size": max_line_size + 1, "max_headers": HEADERS}
+        super().__init__(manager, loop=loop, **bounds, **settings)  # type: ignore[arg-type] # aiohttp's, passed on
+        self._body: StreamReader = EMPTY_PAYLOAD
+        """That of the last request, which the parser may be in the middle of."""
+        self._head_bytes = 0
+        """What came of a head whose end did not."""
         self._answering: Answering | None = None
         """What answers a request past aiohttp, while one is under way."""
         self._looking: asyncio.TimerHandle | None = None
@@ -64,22 +79,56 @@ class FramedHandler(web.RequestHandler):
 
     def data_received(self, data: bytes) -> None:
         """Take what came; where it spoils a body that somebody waits for, they hear of it at once."""
+        if self._head_bytes > self._most_head_bytes:
+            return
+        before = len(self._messages)
+        self._head_bytes += len(data) if self._body.is_eof() and not self._upgraded else 0
         try:
             super().data_received(data)
         except Exception as failure:  # noqa: BLE001 - of some targets yarl makes no URL, and no error that aiohttp expects
-            self._messages.append((_ErrInfo(status=400, exc=failure, message=""), EMPTY_PAYLOAD))
-            if self._waiter is not None and not self._waiter.done():
-                self._waiter.set_result(None)
-        self._refuse_targets()
+            self._fail(failure)
+        if len(self._messages) > before:
+            self._body, self._head_bytes = self._messages[-1][1], 0
+        elif self._head_bytes > self._most_head_bytes:
+            self._fail(HeadTooLarge(self._most_head_bytes), 431)
+            self._pause_reading_for_buffer()
+        self._refuse_messages()
         if self._is_spoiled() and not self._tell():
             # aiohttp begins with a request one turn of the loop after it has taken it up, and knows of it only then.
             self._loop.call_soon(self._tell)
 
-    def _refuse_targets(self) -> None:
-        """Put what is told to its sender in place of each request whose target names nothing here."""
+    @property
+    def _most_head_bytes(self) -> int:
+        return max(HEAD_BYTES, 4 * self.max_line_size)
+
+    def _fail(self, failure: Exception, status: int = 400) -> None:
+        """Have this told to the client once all before it is answered."""
+        self._messages.append((_ErrInfo(status=status, exc=failure, message=""), EMPTY_PAYLOAD))
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """End, and let go of the body, which holds the connection."""
+        super().connection_lost(exc)
+        self._body = EMPTY_PAYLOAD
+
+    def _refuse_messages(self) -> None:
+        """Put what is told to its sender in place of what is too long, or has a target that names nothing here."""
         for number, (message, _) in enumerate(self._messages):
-            if not isinstance(message, _ErrInfo) and (fault := _fault_of(message.path)) is not None:
+            fault = self._excess_of(message.exc) if isinstance(message, _ErrInfo) else _fault_of(message.path)
+            if fault is not None:
                 self._messages[number] = (fault, EMPTY_PAYLOAD)
+
+    def _excess_of(self, failure: BaseException | None) -> _ErrInfo | None:
+        """Return what is told of a request that is longer than it may be; None of any other failure."""
+        match failure:
+            case LineTooLong(args=(_, limit, *_)) if limit == self.max_line_size:
+                return _ErrInfo(status=414, exc=TargetTooLong(limit), message="")
+            case LineTooLong():
+                return _ErrInfo(status=431, exc=HeaderTooLong(self.max_line_size), message="")
+            case BadHttpMessage(args=("Too many headers received",)):
+                return _ErrInfo(status=431, exc=TooManyHeaders(HEADERS), message="")
+        return None
 
     async def _answer_past(self, answer: Callable[[], Awaitable[bool]]) -> None:
         """Answer a request past aiohttp; the connection ends where that says so, or fails as aiohttp's own would."""
@@ -151,6 +200,30 @@ class FramedHandler(web.RequestHandler):
         body.set_exception(web.RequestPayloadError("the body is not framed as its headers say"))
         self.close()
         return True
+
+
+class Excess(Exception):
+    """Something is longer than it may be: the limit says how long."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(limit)
+        self.limit = limit
+
+
+class TargetTooLong(Excess):
+    """The request line, of which the target is all that may be long."""
+
+
+class HeaderTooLong(Excess):
+    """One header."""
+
+
+class HeadTooLarge(Excess):
+    """All headers together."""
+
+
+class TooManyHeaders(Excess):
+    """The number of headers."""
 
 
 class TargetWithFragment(Exception):

@@ -11,6 +11,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
 from agent.link.messages import Failure, Reason
+from connector_host.framing import Excess, HeaderTooLong, HeadTooLarge, TargetTooLong, TooManyHeaders
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -57,7 +58,6 @@ TARGET_WITH_FRAGMENT: Final = Problem(
 )
 OTHER_SCHEME: Final = Problem(421, "The request's target is a URL of another scheme than https.", close=True)
 NO_CHUNK: Final = Problem(400, "The request body is not chunked as its headers say (RFC 9112 §7.1).", close=True)
-HEADER_TOO_LONG: Final = Problem(400, "The request line or a header is longer than the relay accepts.", close=True)
 UNFORESEEN: Final = Problem(500, "The relay failed on this request; its log says more.", close=True)
 HEAD_TOO_LARGE: Final = Problem(431, "The request's headers are more than the relay carries: 60 KB all in all.")
 NO_SUCH_METHOD: Final = Problem(405, "SCIM has no such method.", allow=", ".join(sorted(METHODS)))
@@ -68,6 +68,20 @@ BAD_HOST: Final = Problem(
 LEAVING: Final = Problem(
     503, "This relay is about to stop, and takes no more requests. Nothing was done: ask again in a moment.", retry=True
 )
+
+
+def excess(kind: type[Excess], limit: int) -> Problem:
+    """Return the answer to a request of which something is longer than it may be (RFC 9110 §15.5.15, RFC 6585 §5)."""
+    status, what = _EXCESSES[kind]
+    return Problem(status, what.format(limit), close=True)
+
+
+_EXCESSES: Final[dict[type[Excess], tuple[int, str]]] = {
+    TargetTooLong: (414, "The request line is longer than the relay's {} bytes: send a long filter to /.search."),
+    HeaderTooLong: (431, "A header is longer than the relay's {} bytes."),
+    HeadTooLarge: (HEAD_TOO_LARGE.status, HEAD_TOO_LARGE.detail),
+    TooManyHeaders: (431, "The request has more than the {} headers that the relay takes."),
+}
 
 
 def other_authority(names: Iterable[str]) -> Problem:

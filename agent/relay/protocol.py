@@ -12,24 +12,22 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from aiohttp import HttpVersion11, web
-from aiohttp.http_exceptions import LineTooLong
 
 from agent import events, logs
 from agent.relay import answers
-from agent.relay.answers import SCIM_JSON, SERVER
+from agent.relay.answers import SCIM_JSON, SERVER, Problem
 from agent.relay.delivery import PassedOn, Response, WholeClient, Written
 from agent.relay.requests import Whole, WholeReader
 from agent.workers import Workers, failing
-from connector_host.framing import Answering, FramedHandler, OtherScheme, TargetWithFragment
+from connector_host.framing import Answering, Excess, FramedHandler, OtherScheme, TargetWithFragment
 from connector_host.networks import spelled
 from connector_host.reading import Buffered, Reading
 
 if TYPE_CHECKING:
     from agent.settings import LimitSettings
 
-_OF_CLIENT: Final = frozenset({400, 421})
-_TOLD: Final = {
-    LineTooLong: answers.HEADER_TOO_LONG,
+_OF_CLIENT: Final = frozenset({400, 414, 421, 431})
+_TOLD: Final[dict[type[BaseException], Problem]] = {
     OtherScheme: answers.OTHER_SCHEME,
     TargetWithFragment: answers.TARGET_WITH_FRAGMENT,
 }
@@ -66,7 +64,6 @@ class Server(web.Server):
             # A body travels as it was sent, with the Content-Encoding and the length that belong to it.
             auto_decompress=False,
             max_line_size=limits.header_bytes,
-            max_field_size=limits.header_bytes,
             # aiohttp's name for the time until a complete header is there, for the first request, too.
             keepalive_timeout=limits.idle_s,
         )
@@ -347,10 +344,17 @@ class _Protocol(FramedHandler):
         logs.event(events.REQUEST_UNREADABLE, level=level, status=status, peer=request.remote, error=kind)
         if request.writer.output_size > 0:
             raise ConnectionError("an answer was begun, so there is no room for another")
-        problem = _TOLD.get(type(exc), answers.NO_HTTP) if status in _OF_CLIENT else answers.UNFORESEEN
+        problem = _told(exc) if status in _OF_CLIENT else answers.UNFORESEEN
         # What could not be read has no version; a client that speaks HTTP/1.1 expects its answer in it.
         request._version = HttpVersion11  # noqa: SLF001 - aiohttp takes the answer's version from there
         headers = {"Content-Type": SCIM_JSON, "Server": SERVER}
         response = web.Response(status=problem.status, body=problem.body, headers=headers)
         response.force_close()
         return response
+
+
+def _told(failure: BaseException | None) -> Problem:
+    """Return the answer to what could not be read."""
+    if isinstance(failure, Excess):
+        return answers.excess(type(failure), failure.limit)
+    return answers.NO_HTTP if failure is None else _TOLD.get(type(failure), answers.NO_HTTP)

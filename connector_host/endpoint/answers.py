@@ -21,6 +21,7 @@ from connector_host.connectors.errors import (
     Unavailable,
 )
 from connector_host.errors import ConfigurationError
+from connector_host.framing import HeaderTooLong, HeadTooLarge, TargetTooLong, TooManyHeaders
 from connector_host.scim import vocabulary
 from connector_host.scim.errors import ScimError
 from connector_host.scim.rendering import encode
@@ -54,8 +55,13 @@ MISCONFIGURED: Final = "This connector cannot serve its table as configured; see
 NO_HTTP: Final = "The request cannot be read as HTTP (RFC 9112)."
 TARGET_WITH_FRAGMENT: Final = "The request's target has a #, which no target may have (RFC 9112 §3.2): write %23."
 OTHER_SCHEME: Final = "The request's target is a URL of another scheme than https."
-LINE_TOO_LONG: Final = "The URL is longer than this service accepts: send a long filter to /.search."
-HEADER_TOO_LONG: Final = "A header is longer than this service accepts."
+EXCESSES: Final = {
+    TargetTooLong: "The URL is longer than the {} bytes that this service accepts: send a long filter to /.search.",
+    HeaderTooLong: "A header is longer than the {} bytes that this service accepts.",
+    HeadTooLarge: "The request's headers are more than the {} bytes, all in all, that this service accepts.",
+    TooManyHeaders: "The request has more than the {} headers that this service accepts.",
+}
+"""What is told of a request that is longer than it may be, with the limit."""
 CODING: Final = "A body may be sent as it is, or coded with gzip or deflate: no other Content-Encoding is read here."
 UNFORESEEN: Final = "An internal error happened; the log names it under this request id."
 

@@ -40,9 +40,11 @@ class DirectHandler(FramedHandler):
 
     __slots__ = ("_aside", "_is_direct", "_reader")
 
-    def __init__(self, manager: web.Server, *, loop: asyncio.AbstractEventLoop, **settings: object) -> None:
-        """Take what aiohttp's own takes."""
-        super().__init__(manager, loop=loop, **settings)
+    def __init__(
+        self, manager: web.Server, *, loop: asyncio.AbstractEventLoop, max_line_size: int, **settings: object
+    ) -> None:
+        """Take what the framed one takes."""
+        super().__init__(manager, loop=loop, max_line_size=max_line_size, **settings)
         self._aside = b""
         """What came before the last request was answered."""
         self._reader = PlainReader(self.max_line_size)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 import structlog
 from aiohttp import HttpVersion11, web
-from aiohttp.http_exceptions import ContentEncodingError, LineTooLong
+from aiohttp.http_exceptions import ContentEncodingError
 
 from connector_host import clock
 from connector_host.endpoint import answers
@@ -19,7 +19,7 @@ from connector_host.endpoint.direct import DirectHandler
 from connector_host.endpoint.requests import request_id_of
 from connector_host.endpoint.routing import Routing
 from connector_host.endpoint.safeguards import HEADERS
-from connector_host.framing import OtherScheme, TargetWithFragment
+from connector_host.framing import Excess, OtherScheme, TargetWithFragment
 from connector_host.observability import events
 from connector_host.reading import Reading
 
@@ -28,15 +28,13 @@ if TYPE_CHECKING:
 
 IDLE_S: Final = 75.0
 """Seconds in which a connection must bring a request, its headers complete: longer than clients keep theirs."""
-_APART: Final = 1
-"""How much longer a header may be than the request line: the limit in aiohttp's error is all that tells them apart."""
 _LINGER_S: Final = 2.0
 """Seconds for which the rest of a body that nobody wants is still taken, so that its sender sees the answer."""
 _CUT_S: Final = 0.1
 """Seconds that a request which has had its time is given, twice, to hear that it is cut off."""
 
 _LOG = structlog.stdlib.get_logger()
-_OF_CLIENT: Final = frozenset({400, 421})
+_OF_CLIENT: Final = frozenset({400, 414, 421, 431})
 
 
 class Runner(web.AppRunner):
@@ -68,12 +66,10 @@ class _Server(web.Server):
             request_factory=factory,
             access_log=None,
             max_line_size=header_bytes,
-            max_field_size=header_bytes + _APART,
             # aiohttp's name for the time until a complete header is there, for the first request, too.
             keepalive_timeout=IDLE_S,
             lingering_time=_LINGER_S,
         )
-        self.line_bytes = header_bytes
         self._reading = Reading()
 
     def __call__(self) -> web.RequestHandler:
@@ -118,23 +114,24 @@ class _Protocol(DirectHandler):
             raise ConnectionError("an answer was begun, so there is no room for another")
         # What could not be read has no version; a client that speaks HTTP/1.1 expects its answer in it.
         request._version = HttpVersion11  # noqa: SLF001 - aiohttp takes the answer's version from there
-        told, detail = self._told(status, exc)
+        told, detail = _told(status, exc)
         response = answers.error(told, detail, request_id=request_id)
         response.headers.update({**HEADERS, "X-Request-Id": request_id})
         response.force_close()
         return response
 
-    def _told(self, status: int, failure: BaseException | None) -> tuple[int, str]:
-        """Return the status and the words for what could not be read, or failed unforeseen."""
-        if status not in _OF_CLIENT:
-            return 500, answers.UNFORESEEN
-        if isinstance(failure, OtherScheme):
+
+def _told(status: int, failure: BaseException | None) -> tuple[int, str]:
+    """Return the status and the words for what could not be read, or failed unforeseen."""
+    if status not in _OF_CLIENT:
+        return 500, answers.UNFORESEEN
+    match failure:
+        case OtherScheme():
             return 421, answers.OTHER_SCHEME
-        if isinstance(failure, TargetWithFragment):
+        case TargetWithFragment():
             return 400, answers.TARGET_WITH_FRAGMENT
-        if isinstance(failure, ContentEncodingError):
+        case ContentEncodingError():
             return 415, answers.CODING
-        if not isinstance(failure, LineTooLong):
-            return 400, answers.NO_HTTP
-        is_line = isinstance(self._manager, _Server) and failure.args[1] == self._manager.line_bytes
-        return (414, answers.LINE_TOO_LONG) if is_line else (431, answers.HEADER_TOO_LONG)
+        case Excess():
+            return status, answers.EXCESSES[type(failure)].format(failure.limit)
+    return 400, answers.NO_HTTP

@@ -19,6 +19,8 @@ SECRET = "s3cret-t0ken"
 UNREADABLE = {
     "a header over the limit": f"GET {TARGET} HTTP/1.1\r\nHost: localhost\r\nX: {SECRET * 5_000}\r\n\r\n",
     "a line over the limit": f"GET {TARGET}?{SECRET * 5_000} HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "too many headers": f"GET {TARGET} HTTP/1.1\r\nHost: localhost\r\n" + f"X: {SECRET}\r\n" * 128 + "\r\n",
+    "a head without an end": f"GET {TARGET} HTTP/1.1\r\nHost: localhost\r\n" + f"X: {SECRET * 2_000}\r\n" * 7,
     "two framings": f"POST {TARGET} HTTP/1.1\r\nHost: localhost\r\nX: {SECRET}\r\nContent-Length: 5\r\n"
     "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
     "two hosts": f"GET {TARGET} HTTP/1.1\r\nHost: {SECRET}.example\r\nHost: localhost\r\n\r\n",
@@ -54,18 +56,24 @@ async def answer_to(reader):
         return head, json.loads(await reader.readexactly(length))
 
 
-TOO_LONG = {"a header over the limit": "431", "a line over the limit": "414"}
+TOO_LONG = {
+    "a header over the limit": ("431", "A header is longer than the 32768 bytes"),
+    "a line over the limit": ("414", "The URL is longer than the 32768 bytes"),
+    "too many headers": ("431", "more than the 128 headers"),
+    "a head without an end": ("431", "more than the 131072 bytes"),
+}
 
 
 @pytest.mark.parametrize("kind", UNREADABLE)
 async def test_what_is_no_http_is_answered_in_scim_without_its_own_bytes(log, tmp_path, kind):
-    request_text, status = UNREADABLE[kind], TOO_LONG.get(kind, "400")
+    request_text, (status, said) = UNREADABLE[kind], TOO_LONG.get(kind, ("400", "cannot be read as HTTP"))
     async with serve(tmp_path) as scim, connected(scim) as (reader, writer):
         writer.write(request_text.encode())
         head, error = await answer_to(reader)
         assert await reader.read() == b""
     assert head.startswith(f"HTTP/1.1 {status} ")
     request_id = head.partition("X-Request-Id: ")[2].partition("\r\n")[0]
+    assert said in error["detail"]
     assert error["detail"].endswith(f"(request {request_id})")
     assert len(request_id) == 32
     assert request_id in log.getvalue()

@@ -25,8 +25,6 @@ from tests.agent.raw import answer_to, connected
 TARGET = f"/t/acme{USERS}"
 SECRET = "s3cret-t0ken"
 UNREADABLE = {
-    "a header over the limit": f"GET {TARGET} HTTP/1.1\r\nHost: localhost\r\nX: {SECRET * 5_000}\r\n\r\n",
-    "a line over the limit": f"GET {TARGET}?{SECRET * 5_000} HTTP/1.1\r\nHost: localhost\r\n\r\n",
     "two framings": f"POST {TARGET} HTTP/1.1\r\nHost: localhost\r\nX: {SECRET}\r\nContent-Length: 5\r\n"
     "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
     "two hosts": f"GET {TARGET} HTTP/1.1\r\nHost: {SECRET}.example\r\nHost: localhost\r\n\r\n",
@@ -68,6 +66,46 @@ async def test_what_is_no_http_is_answered_in_scim_without_its_own_bytes(chain, 
     seen = await chain.log.wait_for(events.REQUEST_UNREADABLE)
     assert (seen["status"], seen["peer"]) == (400, "127.0.0.1")
     assert not host.asked
+
+
+BEGINNING = f"GET {TARGET} HTTP/1.1\r\nHost: localhost\r\n"
+EXCESSIVE = {
+    "a header": (f"{BEGINNING}X: {SECRET * 5_000}\r\n\r\n", 431, "16384 bytes"),
+    "a target": (f"GET {TARGET}?{SECRET * 5_000} HTTP/1.1\r\nHost: localhost\r\n\r\n", 414, "16384 bytes"),
+    "the number of headers": (BEGINNING + f"X: {SECRET}\r\n" * 128 + "\r\n", 431, "128 headers"),
+    "a head without an end": (BEGINNING + f"X: {SECRET * 1_000}\r\n" * 7, 431, "60 KB"),
+}
+
+
+@pytest.mark.parametrize("kind", EXCESSIVE)
+@pytest.mark.parametrize("before", ["", f"{BEGINNING}\r\n"], ids=["at first", "behind a request"])
+async def test_what_is_longer_than_it_may_be_is_told_with_the_limit(chain, papers, written, before, kind):
+    request_text, status, limit = EXCESSIVE[kind]
+    await chain.start_relay()
+    async with connected(papers, chain.port) as (reader, writer):
+        if before:
+            writer.write(before.encode())
+            assert (await answer_to(reader))[0] == "HTTP/1.1 503 Service Unavailable"
+        writer.write(request_text.encode())
+        line, headers, error = await answer_to(reader)
+        assert await reader.read() == b""
+    assert (line.split()[1], error["status"]) == (str(status), str(status))
+    assert (headers["content-type"], headers["connection"]) == ("application/scim+json", "close")
+    assert limit in error["detail"]
+    assert SECRET not in written() + str(error)
+
+
+async def test_a_large_body_is_no_head_without_an_end(chain, host, papers):
+    async def answer(request):
+        return web.json_response(len(await request.read()))
+
+    await chain.start_relay()
+    await chain.start_agent(host.url)
+    host.answer = answer
+    async with connected(papers, chain.port) as (reader, writer):
+        for _ in range(2):
+            writer.write(BEGIN + b"\r\n30d40\r\n%b\r\n0\r\n\r\n" % (b"x" * 200_000))
+            assert (await answer_to(reader))[2] == 200_000
 
 
 BEGIN = f"POST {TARGET} HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n".encode()
