@@ -71,6 +71,8 @@ class RelayStatus(msgspec.Struct, frozen=True, kw_only=True):
     """The other nodes that are up."""
     nats: str | None = None
     """Why the other nodes cannot be reached, empty where they can; None where this node stands alone."""
+    troubles: list[str] = []
+    """What does not work now, whatever goes on without it: the store, a new certificate."""
     last_error: str = ""
     """Which request failed last, or which agent was refused, and why; empty where none was."""
 
@@ -132,20 +134,15 @@ def words(status: RelayStatus | AgentStatus, now_s: float) -> str:
     lame = isinstance(status, RelayStatus)
     links = [_line(link, now_s, lame=lame) for link in status.links] or ["  There is no link between agent and relay."]
     if isinstance(status, RelayStatus):
-        days = status.certificate_days
-        head = [f"Relay {status.version} at {status.url}, certificate good for {days} days."]
+        head = [f"Relay {status.version} at {status.url}, certificate {_life(status.certificate_days)}."]
         if status.authority_days is not None and status.authority_days <= SOON_DAYS:
-            left = status.authority_days
-            how = f"good for {left} days" if left >= 0 else "has expired"
-            head.append(f"Authority for agents {how}: replace it, see docs/relay.md.")
+            head.append(f"Authority for agents {_life(status.authority_days)}: replace it, see docs/relay.md.")
+        head += [f"Trouble: {trouble}" for trouble in status.troubles]
         tail = [f"Tenant {name}: {count} under way." for name, count in status.under_way.items() if count]
         tail += _other_nodes(status, now_s)
     else:
-        shown = (
-            "shows a token"
-            if status.certificate_days is None
-            else f"certificate good for {status.certificate_days} days"
-        )
+        days = status.certificate_days
+        shown = "shows a token" if days is None else f"certificate {_life(days)}"
         reached = "reachable" if status.host_reachable else f"not reachable: {status.host_detail}"
         head = [
             f"Agent {status.agent} {status.version} of tenant {status.tenant}, {shown}.",
@@ -154,6 +151,12 @@ def words(status: RelayStatus | AgentStatus, now_s: float) -> str:
         tail = []
     tail += [f"Last error: {status.last_error}"] if status.last_error else []
     return "\n".join(printable(line) for line in (*head, *links, *tail))
+
+
+def _life(days: int) -> str:
+    if days < 0:
+        return "has expired"
+    return f"good for {days} days" if days else "good for less than a day"
 
 
 def _other_nodes(status: RelayStatus, now_s: float) -> list[str]:

@@ -15,6 +15,8 @@ _STATUS_WORDS: Final = {
     404: "this is no relay, or a much older one: check agent.relay",
     429: "the relay is asked too often by this address: it answered 429",
     502: "a proxy or load balancer in front of the relay does not reach it: it answered 502",
+    503: "the relay takes no links just now, because it stops or cannot ask its store, which its log tells, or a load "
+    "balancer in front of it reaches none: it answered 503",
     504: "a proxy or load balancer in front of the relay does not reach it: it answered 504",
 }
 
@@ -41,14 +43,8 @@ def reason_of(failure: Exception, limit_s: float, *, certified: bool = False) ->
             reason = _STATUS_WORDS.get(status, f"the relay answered {status}")
         case aiohttp.ClientHttpProxyError(status=status):
             reason = f"the proxy answered {status}: {_PROXY_WORDS.get(status, _NOT_LET_THROUGH)}"
-        case aiohttp.ClientProxyConnectionError(os_error=fault):
-            reason = f"the proxy cannot be reached: {_of_the_system(fault)}"
-        case aiohttp.ClientConnectorCertificateError(certificate_error=fault):
-            reason = f"the relay's certificate is not accepted: {doubt(fault, 'agent.relay_trust')}"
-        case aiohttp.ClientConnectorSSLError(os_error=fault):
-            reason = f"the relay does not speak TLS as it should: {getattr(fault, 'reason', None) or fault}"
-        case aiohttp.ClientConnectorError(os_error=fault):
-            reason = f"the relay cannot be reached: {_of_the_system(fault) or _NO_TLS}"
+        case aiohttp.ClientConnectorError():
+            reason = _unconnected(failure)
         case aiohttp.ServerDisconnectedError():
             reason = "the connection was ended without an answer, by the relay or by a proxy on the way"
             reason += _UNHEARD if certified else ""
@@ -56,10 +52,25 @@ def reason_of(failure: Exception, limit_s: float, *, certified: bool = False) ->
             # aiohttp's own words repeat what came.
             reason = "what answers is no HTTP: check agent.relay, and the proxy on the way"
         case TimeoutError():
-            reason = f"the relay does not answer within {limit_s:g} s"
+            reason = f"the relay, or a proxy on the way, does not answer within {limit_s:g} s"
         case _:
             reason = str(failure) or type(failure).__name__
     return reason
+
+
+def _unconnected(failure: aiohttp.ClientConnectorError) -> str:
+    match failure:
+        case aiohttp.ClientProxyConnectionError(os_error=fault):
+            return f"the proxy cannot be reached: {_of_the_system(fault)}"
+        case aiohttp.ClientConnectorCertificateError(certificate_error=fault):
+            return f"the relay's certificate is not accepted: {doubt(fault, 'agent.relay_trust')}"
+        case aiohttp.ClientConnectorSSLError(os_error=fault):
+            return f"the relay does not speak TLS as it should: {getattr(fault, 'reason', None) or fault}"
+        case aiohttp.ClientConnectorDNSError(host=name, os_error=fault):
+            # The relay's name, or that of the proxy to it.
+            return f"the name {name} cannot be resolved: {_of_the_system(fault)}"
+        case _:
+            return f"the relay cannot be reached: {_of_the_system(failure.os_error) or _NO_TLS}"
 
 
 def _of_the_system(fault: OSError) -> str:

@@ -31,18 +31,19 @@ class Outages:
     """Logs that the store cannot be asked, once for each reason."""
 
     def __init__(self) -> None:
-        self._told = ""
+        self.trouble = ""
+        """Why it cannot be asked now; empty where it can."""
 
     def tell(self, failure: Exception) -> None:
         """Log why, where that is news."""
         reason = str(failure) if isinstance(failure, StoreUnavailable) else repr(failure)
-        if reason != self._told:
-            self._told = reason
+        if reason != self.trouble:
+            self.trouble = reason
             logs.event(events.STORE_UNAVAILABLE, level=logging.ERROR, reason=reason)
 
     def over(self) -> None:
         """Take in that it answers."""
-        self._told = ""
+        self.trouble = ""
 
 
 class Archive:

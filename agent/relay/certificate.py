@@ -44,6 +44,8 @@ class LiveCertificate:
         """What the port is given, once; and the certificate that handshakes show now, whatever the files hold."""
         self._countdowns = Countdown("The relay's certificate", _RENEW), Countdown("The authority for agents", _REPLACE)
         self._current = self.context
+        self.trouble = ""
+        """Why the files that are there now are not taken over; empty where they are."""
         pass_over_odd_names()
         # Called in every handshake, also where the client names no server.
         self.context.sni_callback = self._choose
@@ -67,8 +69,10 @@ class LiveCertificate:
         try:
             self._current, self.leaf = self._load()
         except (ConfigurationError, UnusableFile, OSError) as failure:  # ssl.SSLError, too
+            self.trouble = f"the new certificate is refused, and the old one goes on: {failure}"
             logs.event(events.CERTIFICATE_REFUSED, level=logging.ERROR, reason=str(failure))
         else:
+            self.trouble = ""
             logs.event(events.CERTIFICATE_TAKEN, relay=self._settings.name)
 
     def warn(self, moment: datetime) -> None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from agent.link.links import Link
     from agent.relay.admission import Admission
+    from agent.relay.archive import Outages
     from agent.relay.authority import Authority
     from agent.relay.certificate import LiveCertificate
     from agent.relay.gateway import Gateway
@@ -45,6 +46,8 @@ class Reporter:
     certificate: LiveCertificate
     authority: Authority
     place: Place
+    outages: Outages
+    """Of the store."""
 
     async def keep(self, folder: Path) -> None:
         """Write the status every so often, for ever."""
@@ -65,6 +68,7 @@ class Reporter:
             node=self.place.node,
             nodes=[_node(neighbour) for neighbour in self._neighbours()],
             nats=self.place.neighbours.trouble if self.place.neighbours else None,
+            troubles=[trouble for trouble in (self.certificate.trouble, self.outages.trouble) if trouble],
             last_error=self.admission.last_error,
         )
 

@@ -69,12 +69,13 @@ async def run(
         gateway.proxies = settings.trusted_proxies
         url = f"https://{settings.name}:{number}"
         neighbours = neighbours_of(settings, url, authority, admission)
-        reporter = Reporter(gateway, admission, certificate, authority, Place(settings.node, url, neighbours))
+        place, outages = Place(settings.node, url, neighbours), Outages()
+        reporter = Reporter(gateway, admission, certificate, authority, place, outages)
         certificate.warn(now())
         logs.event(events.RELAY_READY, url=url, listen=settings.listen, port=number, version=__version__)
         async with _kept(neighbours.keep() if neighbours else stop.wait()) as sharing:
             async with (
-                _kept(_look_at_store(records, tenants, admission, archive)),
+                _kept(_look_at_store(records, tenants, admission, archive, outages)),
                 _kept(archive.replica.run()),
                 _kept(reporter.keep(folder)),
                 _kept(certificate.keep()),
@@ -153,12 +154,13 @@ def _agree(records: Store, authority: Authority) -> None:
         raise ConfigurationError(f"relay.store: its nodes have another authority for agents: {mend}.")
 
 
-async def _look_at_store(records: Store, tenants: Tenants, admission: Admission, archive: Archive) -> None:
+async def _look_at_store(
+    records: Store, tenants: Tenants, admission: Admission, archive: Archive, outages: Outages
+) -> None:
     """Take over what commands write: new tenants, and revocations, which end live links as certificates' ends do.
 
     And what other nodes that use the store have noted.
     """
-    outages = Outages()
     while True:
         await asyncio.sleep(LOOK_S)
         admission.end_expired()

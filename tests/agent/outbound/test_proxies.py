@@ -144,6 +144,13 @@ async def test_a_proxy_that_is_down_is_named(chain, host):
     assert "the proxy cannot be reached" in failed["reason"]
 
 
+async def test_a_proxy_whose_name_nobody_knows_is_named_and_not_the_relay(chain, host):
+    await chain.start_relay()
+    await chain.start_agent(host.url, proxy="http://proxy.invalid:3128", connected=False)
+    failed = await chain.log.wait_for(events.LINK_FAILED)
+    assert failed["reason"].startswith("the name proxy.invalid cannot be resolved: ")
+
+
 @pytest.mark.parametrize(
     ("said", "reason"),
     [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import ssl
+import time
 from datetime import timedelta
 
 import pytest
@@ -17,6 +18,7 @@ from agent.relay import certificate
 from agent.relay.authority import CERTIFICATE_FILE, KEY_FILE
 from agent.relay.reporting import STATUS_FILE
 from agent.settings import RelaySettings
+from agent.status import RelayStatus, read, words
 from tests.agent.chain import issue_papers
 from tests.agent.relay.test_enrolment import invite
 from tests.agent.test_status import status_of
@@ -59,6 +61,20 @@ async def test_a_certificate_for_another_name_is_refused_and_the_old_one_goes_on
     assert "not for localhost" in refused["reason"]
     assert "`name` in [relay]" in refused["reason"]
     assert await shown_by(renewable) == before
+
+
+async def test_the_status_tells_of_a_new_certificate_that_is_refused_until_another_one_is_taken(
+    renewable, papers, tmp_path_factory, monkeypatch
+):
+    monkeypatch.setattr("agent.relay.reporting.EVERY_S", 0.05)
+    replace(renewable.papers, issue_papers(tmp_path_factory.mktemp("other"), "other.example.org"))
+    folder = renewable.folder / "relay-state"
+    await status_of(folder, STATUS_FILE, lambda status: status["troubles"])
+    told = words(read(folder / STATUS_FILE, RelayStatus, time.time()), time.time())
+    assert "Trouble: the new certificate is refused, and the old one goes on: " in told
+    assert "not for localhost" in told
+    replace(renewable.papers, papers)
+    await status_of(folder, STATUS_FILE, lambda status: not status["troubles"])
 
 
 async def test_a_look_that_fails_unforeseen_does_not_end_the_watch(tmp_path, papers, caplog, monkeypatch):

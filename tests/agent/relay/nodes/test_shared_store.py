@@ -13,8 +13,10 @@ from agent import events
 from agent.errors import ConfigurationError
 from agent.outbound.credentials import EnrolmentRefused, enrol
 from agent.relay.databases import PostgreSQL
+from agent.relay.reporting import STATUS_FILE
 from agent.relay.store import Store
 from connector_host.clock import now
+from tests.agent.test_status import status_of
 
 
 @pytest.fixture
@@ -116,7 +118,9 @@ async def test_without_the_store_links_go_on_and_new_ones_wait(cluster, own_post
             assert response.status == 200
         a.run_agent(other)
         failed = await cluster.log.wait_for(events.LINK_FAILED, limit_s=15)
-        assert failed["reason"] == "the relay answered 503"
+        assert "cannot ask its store" in failed["reason"]
+        told = await status_of(a.folder / "relay-state", STATUS_FILE, lambda status: status["troubles"])
+        assert told["troubles"][0].startswith("relay.store: ")
     finally:
         server.start()
     await a.relay_sees(2)
