@@ -16,16 +16,27 @@ from typing import TYPE_CHECKING, Final
 import structlog
 from aiohttp import web
 
+from connector_host import clock
 from connector_host.connectors.errors import ConnectorError, InDoubt
 from connector_host.endpoint import answers
 from connector_host.endpoint.outcomes import Answer, Names, Unrecordable
 from connector_host.endpoint.rehearsals import REHEARSALS
-from connector_host.endpoint.requests import REQUEST_ID, SERVED, explained, is_write, read_bounded
+from connector_host.endpoint.requests import (
+    DEADLINE_S,
+    DEADLINES,
+    REQUEST_ID,
+    SERVED,
+    explained,
+    is_write,
+    read_bounded,
+)
 from connector_host.endpoint.signatures import PROOF
 from connector_host.observability import events
 from connector_host.scim.errors import ScimError
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
     from aiohttp.typedefs import Middleware
 
     from connector_host.endpoint.outcomes import Record, Recorded
@@ -38,6 +49,9 @@ RECORD_HEADER: Final = "Idempotency-Record"
 whoever may have to repeat it there can be sure that no other host, to which something on the way led it, did it. With a
 refusal it says that the record was asked first, so that it holds for the same write sent before, too; one at the door
 cannot know."""
+
+_KEEP_S: Final = 0.5
+"""How long the record may take at the least: half of what `requests.limit` leaves after the request's time is over."""
 
 _LOG = structlog.stdlib.get_logger()
 _KEY: Final = re.compile(r"\"?([A-Za-z0-9._:-]{1,128})\"?")
@@ -122,18 +136,22 @@ async def _first(outcomes: Record, names: Names, request: web.Request, handler: 
     except (ConnectorError, ScimError, web.HTTPException) as failure:
         # Each of these says that nothing was done; any other leaves the key as it is: begun, and unknown.
         refused = explained(failure, request[REQUEST_ID])
-        try:
-            await outcomes.forget(names, _recordable(refused))
-        except Unrecordable as unrecordable:
-            # The key stays begun: a repeated request hears that the outcome is unknown, which is never wrong.
-            _LOG.error(events.OUTCOMES_UNAVAILABLE, reason=str(unrecordable))
+        # Where it stays begun, a repeated request hears that the outcome is unknown, which is never wrong.
+        await _keep(request, outcomes.forget(names, _recordable(refused)))
         return refused
-    try:
-        await outcomes.finish(names, _recordable(response))
-    except Unrecordable as failure:
-        # An answer that cannot be recorded is still the truth for the client that waits for it.
-        _LOG.error(events.OUTCOMES_UNAVAILABLE, reason=str(failure))
+    await _keep(request, outcomes.finish(names, _recordable(response)))
     return response
+
+
+async def _keep(request: web.Request, keeping: Awaitable[None]) -> None:
+    """Wait until the record has an answer, as long as the request has time: it is the truth for its client anyway."""
+    left_s = max(_KEEP_S, request[DEADLINE_S] - clock.monotonic_s())
+    try:
+        with request.app[DEADLINES].within(left_s):
+            await keeping
+    except (Unrecordable, TimeoutError) as failure:
+        reason = str(failure) or f"it takes longer than the {left_s:.1f} s that the request had left"
+        _LOG.error(events.OUTCOMES_UNAVAILABLE, reason=reason)
 
 
 def _recordable(response: web.StreamResponse) -> Answer:

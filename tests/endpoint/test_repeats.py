@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+import sqlite3
 import stat
 import subprocess
 import sys
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing, contextmanager
 
 import pytest
 import time_machine
@@ -16,6 +17,7 @@ import time_machine
 from connector_host import clock
 from connector_host.endpoint.outcomes import KEPT_S, Answer, Names, Outcomes
 from tests.endpoint.service import serve
+from tests.provisioning.rig import until
 
 KEY = {"Idempotency-Key": "a-key-1"}
 BARBARA = {"userName": "bjensen", "name": {"givenName": "Barbara"}}
@@ -205,3 +207,31 @@ async def test_outcomes_expire(tmp_path):
         traveller.shift(2)
         assert await outcomes.begin(Names(b"key"), b"request") is None
     await outcomes.close()
+
+
+async def test_a_write_that_is_committed_is_answered_as_such_however_long_its_record_takes(tmp_path):
+    file = tmp_path / "state" / "outcomes.sqlite3"
+    outcomes = Outcomes(file)
+    async with serve(tmp_path, outcomes=outcomes, limits={"request_s": 0.8}) as scim:
+        with held(scim.database) as database:
+            asked = asyncio.create_task(scim.post(BARBARA, headers=KEY))
+            await until(lambda: began(file))
+            with held(file):
+                database.rollback()
+                assert (await asked).status == 201
+        assert (await scim.post(BARBARA, headers=KEY)).status == 201
+        assert len(scim.rows()) == 1
+    await outcomes.close()
+
+
+@contextmanager
+def held(file):
+    """Keep everybody else from writing this database."""
+    with closing(sqlite3.connect(file, isolation_level=None)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        yield connection
+
+
+def began(file):
+    with closing(sqlite3.connect(file)) as connection:
+        return connection.execute("SELECT 1 FROM outcome").fetchone()
