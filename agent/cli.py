@@ -290,7 +290,7 @@ async def _until_told(serve: Callable[[asyncio.Event], Coroutine[object, object,
             with suppress(ValueError):
                 signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))
     with services.told_to_stop(lambda: loop.call_soon_threadsafe(stop.set)):
-        async with services.watched():
+        async with services.watched(), memory.given_back():
             await serve(stop)
 
 

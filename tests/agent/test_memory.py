@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import os
 import subprocess
 import sys
+import weakref
 
 import pytest
 
@@ -77,3 +80,62 @@ def test_a_program_that_serves_looks_for_cycles_less_often_than_with_every_batch
     frozen, young, *_ = done.stdout.split()
     assert frozen == "True"
     assert int(young) == 5_000
+
+
+FRAGMENTED = """
+import asyncio, ctypes
+from agent import memory
+libc = ctypes.CDLL(None)
+libc.malloc.restype, libc.free.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
+libc.memset.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.c_size_t]
+def held():
+    with open("/proc/self/statm") as told:
+        return int(told.read().split()[1]) * 4096
+async def main():
+    memory.keep_blocks_apart()
+    before, blocks = held(), []
+    for _ in range(400):
+        blocks.append(libc.malloc(100_000))
+        libc.memset(blocks[-1], 1, 100_000)
+        libc.malloc(2_000)  # stays above it
+    for block in blocks:
+        libc.free(block)
+    free = held() - before
+    async with memory.given_back(pause_s=0.01), asyncio.timeout(20):
+        while held() - before > 10_000_000:
+            await asyncio.sleep(0.01)
+    print(free > 30_000_000)
+asyncio.run(main())
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the C library is another one")
+def test_what_is_free_between_blocks_that_stay_is_given_back():
+    done = subprocess.run(
+        [sys.executable, "-c", FRAGMENTED], capture_output=True, text=True, check=True, env={"PATH": ""}
+    )
+    assert done.stdout.strip() == "True"
+
+
+class Knot:
+    """Two of them refer to each other."""
+
+
+@pytest.mark.parametrize(("ends", "later_s"), [(1, 0.05), (100, 3_600.0)], ids=["a few", "many"])
+async def test_what_ends_is_looked_for_later_where_it_is_little_and_soon_where_it_is_much(monkeypatch, ends, later_s):
+    from agent import memory
+
+    monkeypatch.setattr(memory, "_LATER_S", later_s)
+    leftovers, gone, loop = memory.Leftovers(), asyncio.Event(), asyncio.get_running_loop()
+    gc.disable()
+    try:
+        one, other = Knot(), Knot()
+        one.other, other.other = other, one
+        weakref.finalize(one, loop.call_soon, gone.set)
+        del one, other
+        for _ in range(ends):
+            leftovers.note()
+        async with asyncio.timeout(10):
+            await gone.wait()
+    finally:
+        gc.enable()
