@@ -43,10 +43,16 @@ async def call_of(request: web.Request) -> Call:
         request.get(REHEARSALS) or request.app[EXPORTS],
         f"{root_url(request)}/Users",
         request[DEADLINE_S],
-        if_match=request.headers.get("If-Match", ""),
-        if_none_match=request.headers.get("If-None-Match", ""),
+        if_match=_all_lines(request, "If-Match"),
+        if_none_match=_all_lines(request, "If-None-Match"),
         projection=_projection(request.query) if request.query_string else None,
     )
+
+
+def _all_lines(request: web.Request, name: str) -> str:
+    """Return a list that a header holds, of all its lines (RFC 9110 §5.3); empty only where there is no such header."""
+    lines = request.headers.getall(name, ())
+    return (", ".join(lines) or ",") if lines else ""
 
 
 def _projection(parameters: Mapping[str, str]) -> Projection | None:
@@ -63,9 +69,9 @@ async def create(request: web.Request) -> web.Response:
 
 async def read(request: web.Request) -> web.Response:
     """GET /Users/{id}."""
-    rendered = await operations.read(await call_of(request), request.match_info["id"])
-    known = request.headers.get("If-None-Match")
-    if known is not None and versions.names_version(known, rendered.version):
+    call = await call_of(request)
+    rendered = await operations.read(call, request.match_info["id"])
+    if call.if_none_match and versions.names_version(call.if_none_match, rendered.version):
         return web.Response(status=304, headers={"ETag": rendered.version})
     return _resource(rendered)
 
@@ -104,7 +110,7 @@ def _changed(request: web.Request, rendered: Rendered | None) -> web.Response:
     """Return the changed resource, or nothing where it is gone or the client prefers so (RFC 7240 §4.2)."""
     if rendered is None:
         return web.Response(status=204)
-    if "return=minimal" in request.headers.get("Prefer", "").replace(" ", "").lower():
+    if "return=minimal" in _all_lines(request, "Prefer").replace(" ", "").lower():
         headers = {"ETag": rendered.version, "Preference-Applied": "return=minimal"}
         return web.Response(status=204, headers=headers)
     return _resource(rendered)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from urllib.parse import quote
 
 import pytest
+from multidict import CIMultiDict
 
-from tests.endpoint.service import ECMA, ENTERPRISE, serve
+from tests.endpoint.service import ECMA, ENTERPRISE, TOKEN, serve
 
 
 async def test_a_created_user_is_a_row_and_is_answered_in_full(scim):
@@ -197,6 +198,27 @@ async def test_if_match_may_name_several_versions(scim, barbara):
     for header in (f'"other", {known}', f'{known}, W/"other"'):
         assert (await scim.put("bjensen", barbara, headers={"If-Match": header})).status == 200
     assert (await scim.put("bjensen", barbara, headers={"If-Match": '"one", W/"other"'})).status == 412
+
+
+async def answered(scim, method, *lines, data=None):
+    """Return the status, and what was preferred, of a request about Barbara with these header lines."""
+    headers = CIMultiDict([("Authorization", f"Bearer {TOKEN}"), *lines])
+    url = f"{scim.origin}{scim.base}/Users/bjensen"
+    async with scim.session.request(method, url, headers=headers, json=data) as answer:
+        return answer.status, answer.headers.get("Preference-Applied")
+
+
+async def test_a_header_of_several_lines_counts_as_a_whole(scim, barbara):
+    known = barbara["meta"]["version"]
+    preferred = [("Prefer", "wait=5"), ("Prefer", "return=minimal")]
+    matching = [("If-Match", '"other"'), ("If-Match", known)]
+    assert await answered(scim, "PUT", *matching, *preferred, data=barbara) == (204, "return=minimal")
+    excluding = [("If-None-Match", '"other"'), ("If-None-Match", known)]
+    assert await answered(scim, "GET", *excluding) == (304, None)
+    assert await answered(scim, "DELETE", *excluding) == (412, None)
+    # Whoever names no version at all has read none.
+    assert await answered(scim, "DELETE", ("If-Match", "")) == (412, None)
+    assert await answered(scim, "DELETE", ("If-None-Match", "")) == (204, None)
 
 
 async def test_a_put_of_what_was_read_changes_nothing(scim, barbara):
