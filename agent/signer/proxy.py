@@ -38,6 +38,9 @@ _OF_A_URL: Final = "/?:@!$&'()*+,;=-._~%"
 """RFC 3986 §2.2 and §2.3: what may stand in path and query as it is; letters and digits may in any case."""
 _LOCAL: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
 _REPLACED: Final = frozenset({b"signature", b"signature-input", b"content-digest"})
+_CODING: Final = "Content-Encoding"
+_DECODED: Final = frozenset({"gzip", "deflate"})
+"""What aiohttp has undone in a body, which is signed and passed on without."""
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -70,6 +73,8 @@ class Signer:
             body = await self._body(request)
         except _TooLarge:
             return _problem(413, f"The request body is larger than the signer's {self.body_bytes} bytes.")
+        except web.RequestPayloadError:
+            return _problem(400, "The request body is not coded as its headers say.")
         # Clients send quotes and blanks that no URL may have, and that a signature cannot cover.
         url = self.upstream + quote(request.raw_path.encode("utf-8", "surrogateescape"), safe=_OF_A_URL)
         headers = self._headers(request)
@@ -80,6 +85,9 @@ class Signer:
         return await self._carry(request, url, headers, body)
 
     async def _body(self, request: web.BaseRequest) -> bytes:
+        if request.headers.get("Expect", "").lower() == "100-continue":
+            await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            request.writer.output_size = 0  # the answer itself has not begun
         stretches, size_bytes = [], 0
         while not request.content.at_eof():
             stretches.append(await request.content.readany())
@@ -90,6 +98,8 @@ class Signer:
 
     def _headers(self, request: web.BaseRequest) -> CIMultiDict[str]:
         headers = _passed(request.raw_headers, _REPLACED | FRAMING)
+        if headers.get(_CODING, "").lower() in _DECODED:
+            del headers[_CODING]
         if request.method not in _SAFE and IDEMPOTENCY_KEY not in headers:
             headers[IDEMPOTENCY_KEY] = f"signer-{os.urandom(16).hex()}"
         return headers
@@ -113,7 +123,7 @@ class Signer:
             ) as answer:
                 sent = True
                 return await _deliver(request, answer)
-        except aiohttp.ClientConnectorError as failure:
+        except _NOT_SENT as failure:
             return self._failed(request, 502, f"{_reason(failure)}. Nothing was done.")
         except (aiohttp.ClientError, TimeoutError, OSError) as failure:
             if sent:
@@ -149,10 +159,20 @@ def _passed(pairs: Sequence[tuple[bytes, bytes]], without: frozenset[bytes]) -> 
     )
 
 
-def _reason(failure: aiohttp.ClientConnectorError) -> str:
-    if isinstance(failure, aiohttp.ClientConnectorCertificateError):
-        return f"its certificate is not believed ({getattr(failure.certificate_error, 'verify_message', 'TLS')})"
-    return f"it cannot be reached ({failure.os_error.strerror or type(failure).__name__})"
+_NOT_SENT: Final = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.ClientHttpProxyError)
+"""No connection came about."""
+
+
+def _reason(failure: Exception) -> str:
+    match failure:
+        case aiohttp.ClientConnectorCertificateError():
+            return f"its certificate is not believed ({getattr(failure.certificate_error, 'verify_message', 'TLS')})"
+        case aiohttp.ClientConnectorError():
+            return f"it cannot be reached ({failure.os_error.strerror or type(failure).__name__})"
+        case aiohttp.ClientHttpProxyError():
+            return f"the proxy on the way to it answered {failure.status}"
+        case _:
+            return "it does not answer"
 
 
 def _problem(status: int, detail: str) -> web.Response:

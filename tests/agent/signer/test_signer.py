@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 import socket
 from contextlib import asynccontextmanager
 
 import aiohttp
 import pytest
+from multidict import CIMultiDict
 
 from agent import events
 from agent.errors import ConfigurationError
@@ -120,6 +122,68 @@ async def test_a_write_that_the_relay_repeats_gets_the_recorded_outcome(whole, l
         assert response.status == 201
     assert len(host.rows()) == 1
     assert await log.wait_for(events.REQUEST_REPEATED)
+
+
+async def test_a_compressed_body_is_undone_before_it_is_signed(whole, local):
+    host, url, _ = whole
+    coded = HEADERS | {"Content-Encoding": "gzip"}
+    async with local.post(url + USERS, data=gzip.compress(json.dumps(BARBARA).encode()), headers=coded) as response:
+        assert response.status == 201, await response.text()
+    async with local.post(url + USERS, data=b"no gzip", headers=coded) as response:
+        assert (response.status, "not coded" in await response.text()) == (400, True)
+    assert len(host.rows()) == 1
+
+
+async def test_a_header_of_several_lines_is_signed_as_a_whole(whole, local):
+    _, url, _ = whole
+    async with local.post(url + USERS, json=BARBARA, headers=HEADERS) as response:
+        version = response.headers["ETag"]
+    lines = CIMultiDict(HEADERS)
+    for name, values in {"If-Match": ('W/"another"', version), "Prefer": ("return=minimal", "wait=5")}.items():
+        for value in values:
+            lines.add(name, value)
+    async with local.delete(f"{url}{USERS}/bjensen", headers=lines) as response:
+        assert response.status == 204, await response.text()
+
+
+async def test_a_client_that_asks_first_is_told_to_go_on(pair):
+    host, url = pair
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
+    head = f"POST {USERS} HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n"
+    writer.write(head.encode())
+    async with asyncio.timeout(10):
+        assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+        writer.write(b"{}")
+        assert (await reader.readuntil(b"\r\n")).startswith(b"HTTP/1.1 200 ")
+    writer.close()
+    assert "Expect" not in host.asked[0][2]
+
+
+@asynccontextmanager
+async def saying(answer):
+    """Something that takes connections and answers what comes first with this, or says nothing; yields its port."""
+
+    async def take(reader, writer):
+        await reader.read(1)
+        writer.write(answer)
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(take, "127.0.0.1", 0) as server:
+        yield server.sockets[0].getsockname()[1]
+
+
+@pytest.mark.parametrize("way", ["a relay that is silent", "a proxy that refuses"])
+async def test_what_never_left_is_told_as_not_done(log, key, local, monkeypatch, way):
+    monkeypatch.setattr(signer_service, "CONNECT_S", 0.2)
+    refusal = b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n" if "proxy" in way else b""
+    async with saying(refusal) as port:
+        if refusal:
+            monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{port}")
+        upstream = "https://relay.example" if refusal else f"https://localhost:{port}"
+        async with signing(log, upstream, key) as url, local.post(url + USERS, data=b"{}") as response:
+            detail = (await response.json(content_type=None))["detail"]
+            assert (response.status, detail.endswith("Nothing was done.")) == (502, True), detail
 
 
 async def test_a_write_without_a_key_gets_one_that_is_signed(pair, local):
