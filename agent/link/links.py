@@ -81,6 +81,9 @@ def listened(seen_s: float, due_s: float) -> float:
 class Link:
     """One live link; runs until it ends."""
 
+    node: Final = ""
+    """Of an agent's link: it is held here, and leads over no other node."""
+
     def __init__(
         self,
         socket: Socket,

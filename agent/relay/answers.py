@@ -39,10 +39,13 @@ class Problem:
     allow: str = ""
     """The methods that there are, for a 405."""
 
-    @property
-    def body(self) -> bytes:
-        """Return the SCIM error; `status` is a string there."""
-        document = {"schemas": [_SCHEMA], "status": str(self.status), "detail": self.detail}
+    def body(self, identity: str = "") -> bytes:
+        """Return the SCIM error; `status` is a string there.
+
+        The detail names the request, as the host's do: directories show their administrators that, and no header.
+        """
+        detail = f"{self.detail} (request {identity})" if identity else self.detail
+        document = {"schemas": [_SCHEMA], "status": str(self.status), "detail": detail}
         return json.dumps(document, ensure_ascii=False).encode()
 
 
@@ -130,9 +133,14 @@ def no_agent(tenant: str, *, apart: bool) -> Problem:
     return Problem(503, detail, retry=True)
 
 
-def link_lost(agent: str) -> Problem:
-    """Return the answer where the link broke before the request left, or the request is safe to repeat."""
-    detail = f"The link to agent {agent} broke, and no other agent could be asked. Nothing was done."
+def broken(node: str) -> str:
+    """Return which way broke: the agent's link, or that to another node which holds it."""
+    return f"the way to node {node} of the relay, which leads there, broke" if node else "the link broke"
+
+
+def link_lost(agent: str, node: str) -> Problem:
+    """Return the answer where the way broke before the request left, or the request is safe to repeat."""
+    detail = f"Agent {agent} was asked, and {broken(node)}; no other agent could be asked. Nothing was done."
     return Problem(503, detail, retry=True)
 
 

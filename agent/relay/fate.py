@@ -17,7 +17,7 @@ import asyncio
 import logging
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 import msgspec
 
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from agent.link.streams import Stream
     from agent.relay.answers import Problem
     from agent.relay.matching import Agents, Route
+    from connector_host.traces import Trace
 
 SAFE_METHODS: Final = frozenset({"GET", "HEAD"})
 
@@ -124,6 +125,7 @@ class Asked(msgspec.Struct, frozen=True, eq=False):
     """Until when, by the loop's clock, it may wait for an agent, or for a host that restarts."""
     deadline_s: float
     """Until when its answer is to begin."""
+    trace: Trace
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +181,7 @@ class Fate:
         self._tried: set[Route] = set()
         self._problem: Problem | None = None
         self._repeated = self._hopeless = False
-        self._said: set[tuple[str, str]] = set()
+        self._said: set[tuple[object, ...]] = set()
 
     async def settle(self, attempt: Attempt | None = None) -> Carried | Problem:
         """Return the answer, or what to tell the client; an attempt that is under way is gone on with."""
@@ -188,7 +190,7 @@ class Fate:
             return answers.HEAD_TOO_LARGE
         pause_s = _AGAIN_S
         while True:
-            attempt = attempt or ask(agents, asked, self._record, self._tried)
+            attempt = attempt or self._next()
             if attempt is None:
                 left_s = asked.patience_s - loop.time()
                 if left_s <= 0 or self._hopeless or agents.leaving:
@@ -205,11 +207,22 @@ class Fate:
             if not self._may_go_on(attempt, outcome):
                 return self._failed()
             self._repeated = self._repeated or outcome.sent
-            agents.repeats[asked.tenant] += 1
             attempt = None
 
+    def _next(self) -> Attempt | None:
+        """Ask an agent; where one was asked before, that is told."""
+        attempt = ask(self._agents, self._asked, self._record, self._tried)
+        if attempt is not None and self._said:
+            self._agents.repeats[self._asked.tenant] += 1
+            self._tell(events.REQUEST_REPEATED, logging.INFO, agent=attempt.link.peer.name, sent=self._repeated)
+        return attempt
+
     def _failed(self) -> Problem:
-        return self._problem or _nobody(self._agents, self._asked.tenant, elsewhere=self._asked.record is not None)
+        if self._problem is not None:
+            return self._problem
+        problem = _nobody(self._agents, self._asked.tenant, elsewhere=self._asked.record is not None)
+        self._tell(events.REQUEST_FAILED, logging.WARNING, detail=problem.detail, sent=False)
+        return problem
 
     def _says_nothing(self, outcome: Carried) -> bool:
         """Return whether the host turned a repeated write away without a word of what became of the first one."""
@@ -231,25 +244,23 @@ class Fate:
             # Never a write twice: only a host that finds the key in the same record is asked again.
             self._record = attempt.record
             attempt.keep_in_mind()
-        again = not (outcome.final or asked.body.consumed) and (not outcome.sent or self._may_repeat())
-        self._tell(link.peer.name, outcome, again=again)
-        return again
+        detail, agent = outcome.problem.detail, link.peer.name
+        self._tell(events.REQUEST_FAILED, logging.WARNING, detail=detail, agent=agent, sent=outcome.sent)
+        return not (outcome.final or asked.body.consumed) and (not outcome.sent or self._may_repeat())
 
     def _may_repeat(self) -> bool:
         """Return whether a request that was sent may be sent again."""
         return not self._repeated if self._asked.safe else bool(self._record)
 
-    def _tell(self, agent: str, outcome: Mishap, *, again: bool) -> None:
-        """Log what went wrong, once for each agent, however often it is asked again until the time is over."""
-        detail, request_id = outcome.problem.detail, self._asked.head.request_id
-        if (agent, detail) in self._said:
+    def _tell(self, event: str, level: int, **fields: object) -> None:
+        """Log what becomes of the request, once, however often an agent is asked again until the time is over."""
+        told = event, *fields.values()
+        if told in self._said:
             return
-        self._said.add((agent, detail))
-        tenant = self._asked.tenant
-        fields: dict[str, Any] = {"tenant": tenant, "request_id": request_id, "agent": agent, "sent": outcome.sent}
-        logs.event(events.REQUEST_FAILED, level=logging.WARNING, detail=detail, **fields)
-        if again:
-            logs.event(events.REQUEST_REPEATED, **fields)
+        self._said.add(told)
+        asked = self._asked
+        whose = {"tenant": asked.tenant, "request_id": asked.head.request_id, "traceparent": asked.trace.header}
+        logs.event(event, level=level, **whose, **fields)
 
 
 def _turned_away(outcome: Carried) -> Mishap:
@@ -321,11 +332,11 @@ class Attempt(msgspec.Struct, eq=False):
         except LinkLost as lost:
             sent = not link.is_unsent(stream)
             unknown = sent and not safe
-            lost_on = answers.outcome_unknown(agent, f"the link broke ({lost.reason})")
-            outcome = Mishap(sent, lost_on if unknown else answers.link_lost(agent))
+            lost_on = answers.outcome_unknown(agent, f"{answers.broken(link.node)} ({lost.reason})")
+            outcome = Mishap(sent, lost_on if unknown else answers.link_lost(agent, link.node))
         except (StreamCancelled, ProtocolViolation):
-            problem = answers.link_lost(agent) if safe else answers.outcome_unknown(agent, "the agent gave it up")
-            outcome = Mishap(sent=True, problem=problem)
+            gave_up = answers.outcome_unknown(agent, "the agent gave it up")
+            outcome = Mishap(sent=True, problem=answers.link_lost(agent, link.node) if safe else gave_up)
         except TooLate:
             outcome = Mishap(sent=True, problem=self._too_late(agent), final=True)
         except BaseException:

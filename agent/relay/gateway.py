@@ -260,7 +260,7 @@ class Gateway:
             headers["Allow"] = problem.allow
         if problem.retry:
             headers["Retry-After"] = str(problem.after_s or self.retry_after_s)
-        response = web.Response(status=problem.status, body=problem.body, headers=headers)
+        response = web.Response(status=problem.status, body=problem.body(identity), headers=headers)
         if problem.close or self.admission.draining:
             response.force_close()
         return response

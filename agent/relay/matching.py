@@ -28,6 +28,10 @@ class Route(Protocol):
         """What the agent said about itself."""
 
     @property
+    def node(self) -> str:
+        """What the other node is called that it leads over; empty for a link of this node's own."""
+
+    @property
     def health(self) -> Health:
         """How the agent says its host is."""
 

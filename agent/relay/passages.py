@@ -7,6 +7,7 @@ All that is out of this order is done, or gone on with, by a task.
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from agent.relay.fate import Attempt, Body
     from agent.relay.gateway import Gateway
     from agent.relay.requests import ClientRequest
-    from connector_host.traces import Trace
 
 
 def embark(  # noqa: PLR0913 - all that a request onward is made of
@@ -46,9 +46,8 @@ def embark(  # noqa: PLR0913 - all that a request onward is made of
     head = RequestHead(request.method, request.target, headers, identity, max(1, left_ms), length, "", known)
     record = None if safe else gateway.agents.unknown.record_of(request.tenant, headers)
     patience_s = min(now_s + gateway.limits.wait_s, deadline_s)
-    passage = Passage(
-        gateway, client, request, Asked(request.tenant, head, safe, body, record, patience_s, deadline_s), trace
-    )
+    asked = Asked(request.tenant, head, safe, body, record, patience_s, deadline_s, trace)
+    passage = Passage(gateway, client, request, asked)
     gateway.in_flight[request.tenant] += 1
     return passage
 
@@ -61,7 +60,6 @@ class Passage(msgspec.Struct, eq=False):
     _request: ClientRequest
     _onward: Asked
     """The same, as it is carried."""
-    _trace: Trace
     _attempt: Attempt | None = None
     """What is under way without a task."""
     _taker: WholeClient | None = None
@@ -157,19 +155,25 @@ class Passage(msgspec.Struct, eq=False):
     async def _delivered(self, outcome: Carried | Problem) -> Response:
         gateway, client, identity = self._gateway, self._client, self._onward.head.request_id
         if not isinstance(outcome, Carried):
-            gateway.admission.last_error = dated(f"tenant {self._request.tenant}: {outcome.detail}")
-            return gateway.problem(outcome, identity)
+            return self._failed(outcome)
         last = self._is_last
         try:
             if (answer := at_hand(client, outcome, identity, last=last)) is not None:
                 return answer
             return await deliver(client, outcome, identity, gateway.limits.request_s, last=last)
         except AgentError as failure:
-            words = str(failure) if isinstance(failure, Stalled) else "the link broke"
+            words = str(failure) if isinstance(failure, Stalled) else answers.broken(outcome.link.node)
             problem = answers.answer_lost(outcome.link.peer.name, outcome.head.status, words)
-            return gateway.problem(problem, identity)
+            whose = {"tenant": self._request.tenant, "request_id": identity, "traceparent": self._onward.trace.header}
+            logs.event(events.REQUEST_FAILED, level=logging.WARNING, detail=problem.detail, **whose)
+            return self._failed(problem)
         finally:
             outcome.close()
+
+    def _failed(self, problem: Problem) -> Response:
+        """Answer in place of the host, where administrators see it."""
+        self._gateway.admission.last_error = dated(f"tenant {self._request.tenant}: {problem.detail}")
+        return self._gateway.problem(problem, self._onward.head.request_id)
 
     @property
     def _is_last(self) -> bool:
@@ -187,7 +191,7 @@ class Passage(msgspec.Struct, eq=False):
                 events.REQUEST_ANSWERED,
                 tenant=asked.tenant,
                 request_id=self._onward.head.request_id,
-                traceparent=self._trace.header,
+                traceparent=self._onward.trace.header,
                 method=asked.method,
                 status=status,
                 agent=agent,

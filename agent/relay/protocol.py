@@ -348,7 +348,7 @@ class _Protocol(FramedHandler):
         # What could not be read has no version; a client that speaks HTTP/1.1 expects its answer in it.
         request._version = HttpVersion11  # noqa: SLF001 - aiohttp takes the answer's version from there
         headers = {"Content-Type": SCIM_JSON, "Server": SERVER}
-        response = web.Response(status=problem.status, body=problem.body, headers=headers)
+        response = web.Response(status=problem.status, body=problem.body(), headers=headers)
         response.force_close()
         return response
 

@@ -76,6 +76,8 @@ async def test_nobody_waits_where_every_agent_says_that_an_administrator_must_me
         assert response.status == 502
         assert "Its settings are wrong" in await error_of(response)
     assert [len(times) for times in asked] == [1, 1]
+    again = [seen["agent"] for event, seen in chain.log.seen if event == events.REQUEST_REPEATED]
+    assert len(again) == 1, "only what was asked again is told of as such"
 
 
 async def test_nobody_waits_for_an_agent_where_the_relay_stops(chain, client, says):
@@ -112,7 +114,13 @@ async def test_without_an_agent_the_client_is_told_to_come_back(chain, client):
     async with client.post(chain.address(), data=b"{}") as response:
         assert response.status == 503
         assert response.headers["Retry-After"] == "5"
-        assert "No agent of tenant acme is connected" in await error_of(response)
+        identity, detail = response.headers["X-Request-Id"], await error_of(response)
+    assert "No agent of tenant acme is connected" in detail
+    assert detail.endswith(f" (request {identity})")
+    failed = await chain.log.wait_for(events.REQUEST_FAILED, request_id=identity)
+    answered = await chain.log.wait_for(events.REQUEST_ANSWERED, request_id=identity)
+    assert "No agent of tenant acme is connected" in failed["detail"]
+    assert failed["traceparent"] == answered["traceparent"]
 
 
 async def test_agents_of_another_tenant_are_not_asked(chain, host, client):

@@ -43,6 +43,8 @@ async def test_a_node_that_falls_silent_is_missed_within_seconds(cluster, host, 
     await a.start_agent(host.url, "near")
     async with await asked as response:
         assert response.status == (200 if method == "GET" else 504)
+        # Of node and agent it is the node that is away.
+        assert method == "GET" or "the way to node b of the relay" in (await response.json(content_type=None))["detail"]
     assert len(host.asked) == (2 if method == "GET" else 1), "a write is never sent again"
 
 
