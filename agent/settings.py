@@ -80,6 +80,10 @@ class LimitSettings(Settings, frozen=True, kw_only=True):
     connections_per_address: Count = 1_024
     """Connections that one address, for IPv6 one /64, may hold at once, from the first packet on; raise it where a load
     balancer stands in front."""
+    passthrough_connections: Count = 192
+    """Connections of one tenant that may be carried in passthrough at once; more are closed. One address, for IPv6 one
+    /64, may hold no more than are free then: half of them, where it comes alone. Each takes a place of an agent, which
+    carries three for each four of its `in_flight`."""
     requests_per_s: Annotated[float, Meta(gt=0)] | None = None
     """Requests of one tenant in a second; more are answered with 429 and Retry-After. For a moment it may be twice as
     many. Left out, only what is under way is bounded. Requests that are refused at the relay do not count."""
@@ -262,7 +266,8 @@ class AgentSettings(Settings, frozen=True, kw_only=True):
     probe_s: Seconds = 5.0
     """Seconds between two looks at the connector host, so that the relay knows which agents reach theirs."""
     in_flight: Count = 256
-    """Requests that may be under way at once; more are left to other agents, or answered with 503."""
+    """Requests that may be under way at once; more are left to other agents, or answered with 503. Connections in
+    passthrough count, too, and get three quarters of it at the most, since anybody may open one."""
     compression: Literal["auto", "on", "off"] = "auto"
     """Compress answers of the host on their way to the relay: `auto` on lines with a round trip of 5 ms or more, where
     it shortens transfers; within a house it would only cost time. Never requests, which hold passwords, never headers,

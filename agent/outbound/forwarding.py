@@ -39,6 +39,8 @@ class Forwarder:
     """Called where a request finds the host to be another one than the probe last saw."""
     draining: bool = False
     carried: int = 0
+    untouched: int = 0
+    """How many of those are connections in passthrough."""
     answered: Counter[int] = field(default_factory=Counter)
     """Requests that the host answered, by status."""
     failed: Counter[str] = field(default_factory=Counter)
@@ -56,6 +58,11 @@ class Forwarder:
         self.carried += 1
         stream.on_over = exchange.over
         return exchange.begin(packed)
+
+    @property
+    def most_untouched(self) -> int:
+        """Return how many connections in passthrough there may be: anybody opens them, so requests have places left."""
+        return max(1, self.in_flight * 3 // 4)
 
     def _unfit(self) -> tuple[Reason, str] | None:
         """Return why nothing more is carried just now, or None where something may be."""

@@ -14,7 +14,19 @@ if TYPE_CHECKING:
 
 
 async def carry_untouched(exchange: Exchange) -> None:
-    """Carry such a connection until one of its ends is done with it."""
+    """Carry such a connection until one of its ends is done with it, where the agent has a place for it."""
+    forwarder = exchange.forwarder
+    if forwarder.untouched >= forwarder.most_untouched:
+        exchange.give_up(Reason.BUSY, f"The agent already carries {forwarder.most_untouched} connections untouched.")
+        return
+    forwarder.untouched += 1
+    try:
+        await _carry(exchange)
+    finally:
+        forwarder.untouched -= 1
+
+
+async def _carry(exchange: Exchange) -> None:
     host = exchange.host
     try:
         async with asyncio.timeout(host.connect_s):

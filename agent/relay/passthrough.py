@@ -5,7 +5,7 @@ would. When relay or agent are about to stop, a connection is ended in a quiet m
 nobody for a while, so most likely an answer is complete and no request is under way.
 
 A client needs no token to hold a connection, and has a place of its tenant and of an agent with it: one whose host has
-ended it, or on which nothing passes any more, is ended.
+ended it, or on which nothing passes any more, is ended, and no address holds more than it leaves to others.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from agent.link.messages import Failure, RequestHead
 from agent.link.packing import decode, encode
 from agent.link.piping import Traffic, pipe
 from agent.relay import answers
+from connector_host.networks import network_of
 from connector_host.unsent import unsent_bytes
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from agent.relay.matching import Agents, Route
     from agent.settings import LimitSettings
 
+_TOO_MANY: Final = "this address holds as many connections as are free (relay.limits.passthrough_connections)"
 QUIET_S: Final = 2.0
 """Silence after the host's last bytes that passes for the end of an answer, where relay or agent are about to stop."""
 
@@ -47,6 +49,8 @@ class Passthrough:
     limits: LimitSettings
     under_way: Counter[str] = field(default_factory=Counter)
     """Connections, by tenant."""
+    held: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """The same, by tenant and client."""
     leaving: bool = False
     """Whether this relay is about to stop; links by way of other nodes stay usable then."""
     _none: asyncio.Event = field(default_factory=asyncio.Event)
@@ -62,18 +66,28 @@ class Passthrough:
 
     async def carry(self, tenant: str, name: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Carry one connection until it ends; returns, whatever happens to it."""
-        if self.under_way[tenant] >= self.limits.in_flight:
-            logs.event(events.PASSTHROUGH_FAILED, level=logging.WARNING, tenant=tenant, reason="too many connections")
+        client = network_of(str(writer.get_extra_info("peername", ("",))[0]))
+        # Who comes alone gets half of the places, each of two a third: a newcomer always finds some.
+        if self.held[tenant, client] >= self.limits.passthrough_connections - self.under_way[tenant]:
+            fields = {"tenant": tenant, "peer": client, "reason": _TOO_MANY}
+            logs.event(events.PASSTHROUGH_FAILED, level=logging.WARNING, **fields)
             writer.transport.abort()
             return
         self.under_way[tenant] += 1
+        self.held[tenant, client] += 1
         try:
             await self._carry(tenant, name, reader, writer)
         finally:
-            self.under_way[tenant] -= 1
-            if not self.under_way.total():
-                self._none.set()
+            self._leave(tenant, client)
             writer.close()
+
+    def _leave(self, tenant: str, client: str) -> None:
+        self.under_way[tenant] -= 1
+        self.held[tenant, client] -= 1
+        if not self.held[tenant, client]:
+            del self.held[tenant, client]
+        if not self.under_way.total():
+            self._none.set()
 
     async def _carry(self, tenant: str, name: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         identity = uuid.uuid4().hex

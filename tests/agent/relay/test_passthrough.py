@@ -68,6 +68,60 @@ async def test_many_connections_pass_at_once(untouched):
     assert answers == [(200, b"%d" % number) for number in range(50)]
 
 
+async def opened(chain, papers, address="127.0.0.1"):
+    return await asyncio.open_connection(
+        "localhost", chain.port, ssl=papers.context(), server_hostname=NAME, local_addr=(address, 0)
+    )
+
+
+async def test_one_address_leaves_as_many_connections_free_as_it_holds(chain, host, host_papers):
+    await chain.start_relay(passthrough=(NAME,), limits={"wait_s": 0.2, "passthrough_connections": 5})
+    await chain.start_agent(host.url, passthrough=True)
+    held = [await opened(chain, host_papers) for _ in range(3)]
+    with pytest.raises(OSError):  # noqa: PT011 - as below
+        await opened(chain, host_papers)
+    failed = await chain.log.wait_for(events.PASSTHROUGH_FAILED)
+    assert (failed["peer"], "passthrough_connections" in failed["reason"]) == ("127.0.0.1", True)
+    held.append(await opened(chain, host_papers, "127.0.0.2"))
+    with pytest.raises(OSError):  # noqa: PT011 - as below
+        await opened(chain, host_papers, "127.0.0.2")
+    held.append(await opened(chain, host_papers, "127.0.0.3"))
+    with pytest.raises(OSError):  # noqa: PT011 - as below
+        await opened(chain, host_papers, "127.0.0.4")
+    for _, writer in held:
+        writer.close()
+    async with asyncio.timeout(10):
+        while True:
+            try:
+                _, writer = await opened(chain, host_papers)
+                break
+            except OSError:
+                continue
+    writer.close()
+
+
+async def test_connections_leave_places_of_an_agent_to_the_gateway(chain, tmp_path, client):
+    host_papers = issue_papers(tmp_path, NAME, also=("localhost",))
+    await chain.start_relay(passthrough=(NAME,), limits={"wait_s": 0.2})
+    async with host_server(host_papers) as host:
+        trust = {"host_trust": host_papers.authority}
+        await chain.start_agent(host.url, passthrough=True, in_flight=4, **trust)
+        await connections_leave_a_place(chain, host_papers, client)
+        await chain.stop("one")
+
+
+async def connections_leave_a_place(chain, host_papers, client):
+    held = [await opened(chain, host_papers) for _ in range(3)]
+    with pytest.raises(OSError):  # noqa: PT011 - as below
+        await opened(chain, host_papers)
+    failed = await chain.log.wait_for(events.PASSTHROUGH_FAILED)
+    assert "already carries 3 connections untouched" in failed["reason"]
+    async with client.get(chain.address()) as response:
+        assert response.status == 200
+    for _, writer in held:
+        writer.close()
+
+
 async def test_the_gateway_is_still_there_for_every_other_name(joined, client, host):
     async with client.get(joined.url + "/healthz") as response:
         assert response.status == 200
