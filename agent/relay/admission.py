@@ -139,7 +139,8 @@ class Admission:
 
     def turn_away(self, peer: str, doubt: str) -> None:
         """Tell of a client whose certificate is not believed: TLS ends then, and it hears no more than that."""
-        self._refused(peer, f"its certificate is not of this relay's authority, or over ({doubt}): enrol it anew")
+        mend = "enrol it anew, unless a clock is wrong"
+        self._refused(peer, f"its certificate is not of this relay's authority, or out of its time ({doubt}): {mend}")
 
     def _refused(self, peer: str | None, reason: str, tenant: str | None = None) -> None:
         logs.event(events.LINK_REFUSED, level=logging.WARNING, tenant=tenant, peer=peer, reason=reason)

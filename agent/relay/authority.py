@@ -36,8 +36,8 @@ KEY_FILE: Final = "agent-authority-key.pem"
 _MEND: Final = f"Take both files, {CERTIFICATE_FILE} and {KEY_FILE}, from the state of another node, or from a backup."
 """Only a relay makes them, and another authority would be a stranger to every agent that is enrolled."""
 
-_BACKDATED: Final = timedelta(minutes=5)
-"""So that an agent whose clock is a little behind accepts what was issued this minute."""
+_BACKDATED: Final = timedelta(minutes=5), timedelta(days=1)
+"""At least and at the most: the clock of another node may be hours behind that of the one that issued."""
 
 
 class RequestRefused(AgentError):
@@ -80,7 +80,7 @@ class Authority:
             .issuer_name(self.certificate.subject)
             .public_key(public)
             .serial_number(x509.random_serial_number())
-            .not_valid_before(now - _BACKDATED)
+            .not_valid_before(now - _backdated(life))
             .not_valid_after(min(now + life, self.certificate.not_valid_after_utc))
             .add_extension(x509.SubjectAlternativeName([x509.UniformResourceIdentifier(name.urn)]), critical=False)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
@@ -132,6 +132,12 @@ def _make(folder: Path, issued: Issued) -> None:
         os.link(draft, folder / KEY_FILE)
         write_public(folder / CERTIFICATE_FILE, issued.certificate_pem)
     draft.unlink()
+
+
+def _backdated(life: timedelta) -> timedelta:
+    """Return by how much: a tenth of the life, since renewal counts from there."""
+    least, most = _BACKDATED
+    return max(least, min(life / 10, most))
 
 
 def _subject(label: str, name: AgentName) -> x509.Name:

@@ -11,6 +11,7 @@ import pytest
 import time_machine
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
 from yarl import URL
 
 from agent import events
@@ -168,6 +169,13 @@ async def test_a_revoked_agent_loses_its_link_within_seconds(chain, host):
     assert "does not accept this agent" in failed["reason"]
     refused = await chain.log.wait_for(events.LINK_REFUSED)
     assert f"agent {identity.name.agent} of tenant acme is revoked" in refused["reason"]
+
+
+def test_a_node_whose_clock_is_hours_behind_knows_what_was_issued_this_minute(tmp_path):
+    authority, name, moment = open_authority(tmp_path, now()), AgentName("acme", "0" * 32), now()
+    issued = authority.issue(new_request()[1], name, "x", moment, timedelta(days=30))
+    assert authority.recognise(issued.public_bytes(Encoding.DER), moment - timedelta(hours=12)) == name
+    assert issued.not_valid_after_utc - moment.replace(microsecond=0) == timedelta(days=30)
 
 
 async def test_a_machine_without_a_thread_to_spare_delays_revocations_and_ends_none(chain, host, monkeypatch):
