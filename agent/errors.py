@@ -31,9 +31,11 @@ class ProtocolViolation(AgentError):
 class LinkLost(AgentError):
     """The link ended while something was still on it."""
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, *, unsent: bool = False) -> None:
         super().__init__(reason)
         self.reason = reason
+        self.unsent = unsent
+        """Whether the request of the stream that hears of it never left this end."""
 
 
 class StreamCancelled(AgentError):

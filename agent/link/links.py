@@ -277,7 +277,8 @@ class Link:
         self.drains.set()
         self._room.set()
         for stream in list(self._streams.values()):
-            stream.break_off(LinkLost(reason))
+            # Before anything else is taken from the session: the farewell is.
+            stream.break_off(LinkLost(reason, unsent=self.is_unsent(stream)))
         for stream in list(self._streams.values()):
             self.forget(stream)
 

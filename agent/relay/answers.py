@@ -174,6 +174,12 @@ def too_slow(agent: str, limit_s: float) -> Problem:
     return Problem(504, f"No answer came through agent {agent} within {limit_s:g} s. Nothing was changed.")
 
 
+def never_left(agent: str, limit_s: float) -> Problem:
+    """Return the answer to a request that waited for its turn on a link until its time was up."""
+    detail = f"The link to agent {agent} took nothing more for {limit_s:g} s. Nothing was done."
+    return Problem(503, detail, retry=True)
+
+
 _STATUS: Final = {
     Reason.NOT_ALLOWED: 404,
     Reason.MALFORMED: 502,

@@ -330,15 +330,15 @@ class Attempt(msgspec.Struct, eq=False):
         except StreamFailed as failed:
             outcome = _reported(agent, failed.payload, safe=safe)
         except LinkLost as lost:
-            sent = not link.is_unsent(stream)
-            unknown = sent and not safe
+            unknown = not (lost.unsent or safe)
             lost_on = answers.outcome_unknown(agent, f"{answers.broken(link.node)} ({lost.reason})")
-            outcome = Mishap(sent, lost_on if unknown else answers.link_lost(agent, link.node))
+            outcome = Mishap(not lost.unsent, lost_on if unknown else answers.link_lost(agent, link.node))
         except (StreamCancelled, ProtocolViolation):
             gave_up = answers.outcome_unknown(agent, "the agent gave it up")
             outcome = Mishap(sent=True, problem=answers.link_lost(agent, link.node) if safe else gave_up)
         except TooLate:
-            outcome = Mishap(sent=True, problem=self._too_late(agent), final=True)
+            unsent = link.is_unsent(stream)
+            outcome = Mishap(not unsent, self._too_late(agent, unsent=unsent), final=True)
         except BaseException:
             self.abandon()
             raise
@@ -347,8 +347,10 @@ class Attempt(msgspec.Struct, eq=False):
         link.forget(stream)
         return outcome
 
-    def _too_late(self, agent: str) -> Problem:
+    def _too_late(self, agent: str, *, unsent: bool) -> Problem:
         limit_s = self._asked.head.deadline_ms / 1000
+        if unsent:
+            return answers.never_left(agent, limit_s)
         if self._asked.safe:
             return answers.too_slow(agent, limit_s)
         return answers.outcome_unknown(agent, f"no answer came in {limit_s:g} s")

@@ -58,7 +58,7 @@ class Errands:
         except StreamFailed as failed:
             near.fail(failed.payload)
         except LinkLost as lost:
-            _fail(near, Reason.LINK_LOST, f"The link broke ({lost.reason})", sent=not link.is_unsent(far))
+            _fail(near, Reason.LINK_LOST, f"The link broke ({lost.reason})", sent=not lost.unsent)
         except AgentError:
             _fail(near, Reason.LINK_LOST, "The agent gave the request up", sent=True)
         finally:

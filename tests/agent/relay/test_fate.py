@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import os
+from contextlib import asynccontextmanager
 
 import aiohttp
 import pytest
 from aiohttp import web
 
 from agent import events
+from agent.link.frames import PAYLOAD_BYTES
 from agent.link.links import Heartbeat, Link
 from agent.link.messages import Failure, Hello, Reason, RequestHead, ResponseHead
 from agent.link.packing import encode
@@ -21,6 +24,7 @@ from agent.relay.protocol import Server
 from agent.relay.requests import WholeReader
 from tests.agent.chain import TOKEN, USERS, host_server, issue_papers
 from tests.agent.raw import answer_to, connected
+from tests.provisioning.rig import until
 
 SCIM = "application/scim+json"
 
@@ -368,6 +372,53 @@ async def test_a_write_that_is_given_up_before_it_left_is_carried_out_by_nobody(
     async with client.get(chain.address()) as response:
         assert response.status == 200
     assert [method for method, *_ in host.asked] == ["GET", "GET"]
+
+
+QUIET = {"heartbeat_s": 60.0, "dead_s": 60.0}
+
+
+@asynccontextmanager
+async def stalled(chain, client):
+    """Give the relay's end of a link to an agent that takes nothing any more."""
+    links, add = [], Agents.add
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Agents, "add", lambda self, tenant, link: links.append(link) or add(self, tenant, link))
+        socket = await client.ws_connect(f"{chain.url}/link/acme", headers={"Authorization": f"Bearer {TOKEN}acme"})
+        agent = Link(socket, Session(Hello((1, 1), WINDOW_BYTES, "stalled", "1"), opens=False), Heartbeat(60.0, 60.0))
+        running = asyncio.create_task(agent.run())
+        await chain.relay_sees(1)
+    socket._response.connection.transport.pause_reading()
+    while not links[0].session.waiting_bytes:
+        links[0].note(os.urandom(PAYLOAD_BYTES))
+        for _ in range(50):  # what could leave has left then
+            await asyncio.sleep(0)
+    yield links[0]
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_a_write_that_waits_on_a_link_that_is_cut_moves_to_another_agent(chain, host, client):
+    await chain.start_relay(**QUIET)
+    async with stalled(chain, client) as link:
+        asked = asyncio.create_task(client.post(chain.address(), data=b"{}"))
+        await until(lambda: link.in_flight)
+        await chain.start_agent(host.url, "two", **QUIET)
+        link.cut("the agent was revoked")
+        async with await asked as response:
+            assert response.status == 200, await response.text()
+    assert len(host.asked) == 1
+
+
+async def test_a_write_that_waited_on_a_link_until_its_time_was_up_is_told_as_not_done(chain, client):
+    await chain.start_relay(limits={"request_s": 0.5}, **QUIET)
+    async with (
+        stalled(chain, client) as link,
+        client.post(chain.address(), data=b"{}", headers={"Idempotency-Key": "mine"}) as response,
+    ):
+        assert response.status == 503
+        assert response.headers["Retry-After"]
+        assert "Nothing was done" in await error_of(response)
+        assert not link.in_flight
 
 
 async def test_a_body_that_breaks_off_is_never_passed_off_as_whole(chain, host, client):
