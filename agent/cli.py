@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent import __version__, memory, services
-from agent.errors import CannotListen, ConfigurationError
+from agent.errors import ConfigurationError, Unavailable
 from agent.signer import commands as signing
 from connector_host import journald
 
@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return EXIT_REFUSED
     except ConfigurationError as failure:
         print(journald.spoken(sys.stderr, str(failure)), file=sys.stderr)  # noqa: T201 - for the person, or the journal
-        return EXIT_TEMPORARY if isinstance(failure, CannotListen) else EXIT_CONFIGURATION
+        return EXIT_TEMPORARY if isinstance(failure, Unavailable) else EXIT_CONFIGURATION
     return status
 
 

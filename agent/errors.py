@@ -2,7 +2,7 @@
 
 AgentError                the root
 ├── ConfigurationError    what an administrator wrote cannot be used as it stands
-│   └── CannotListen      what it names is not to be had now, and may be later
+│   └── Unavailable       what it names is not to be had now, and may be later
 ├── ProtocolViolation     the other end of a link sent what the protocol does not allow
 ├── LinkLost              the link ended while something was still on it
 ├── StreamCancelled       the other end no longer wants this stream
@@ -20,8 +20,8 @@ class ConfigurationError(AgentError):
     """What an administrator wrote cannot be used as it stands; the text names the file, the key and the mend."""
 
 
-class CannotListen(ConfigurationError):
-    """An address cannot be listened on: another program has it, or the machine has it not yet."""
+class Unavailable(ConfigurationError):
+    """What it names is not to be had now, and may be later: an address that another program has, a database."""
 
 
 class ProtocolViolation(AgentError):

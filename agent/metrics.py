@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
-from agent.errors import CannotListen
+from agent.errors import Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Sequence
@@ -46,7 +46,7 @@ def _lines(figure: Figure) -> Iterable[str]:
 async def served(port: int | None, figures: Callable[[], Iterable[Figure]], key: str) -> AsyncIterator[None]:
     """Serve /metrics on loopback while the block runs; nothing where no port is given.
 
-    Raises CannotListen that names the key of the configuration where the port cannot be opened.
+    Raises Unavailable that names the key of the configuration where the port cannot be opened.
     """
     if port is None:
         yield
@@ -64,7 +64,7 @@ async def served(port: int | None, figures: Callable[[], Iterable[Figure]], key:
         try:
             await web.TCPSite(runner, LOOPBACK, port).start()
         except OSError as failure:
-            raise CannotListen(f"{key}: {LOOPBACK}:{port} cannot be opened ({failure.strerror}).") from failure
+            raise Unavailable(f"{key}: {LOOPBACK}:{port} cannot be opened ({failure.strerror}).") from failure
         yield
     finally:
         await runner.cleanup()

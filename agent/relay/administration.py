@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -11,13 +11,13 @@ import msgspec
 
 from agent.errors import ConfigurationError
 from agent.logs import printable
+from agent.relay.databases import needed
 from agent.relay.store import KnownTenant, open_store
 from agent.settings import TENANT_NAME, load_relay
 from connector_host.clock import now
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from contextlib import AbstractContextManager
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from agent.relay.store import EnrolledAgent, Store
@@ -76,8 +76,10 @@ def revoke_agent(config: Path, identity: str) -> bool:
         return store.revoke(identity, int(now().timestamp()))
 
 
-def _opened(config: Path) -> AbstractContextManager[Store]:
-    return closing(open_store(load_relay(config).relay))
+@contextmanager
+def _opened(config: Path) -> Iterator[Store]:
+    with needed(), closing(open_store(load_relay(config).relay)) as store:
+        yield store
 
 
 def _row(agent: EnrolledAgent) -> tuple[str, ...]:

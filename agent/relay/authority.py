@@ -149,12 +149,13 @@ def _subject(label: str, name: AgentName) -> x509.Name:
 def _public_key(request: bytes) -> ec.EllipticCurvePublicKey:
     try:
         parsed = x509.load_pem_x509_csr(request)
-        genuine = parsed.is_signature_valid
         public = parsed.public_key()
+        # First: a signature of another kind may take a stranger's request a thousand times as long.
+        if not isinstance(public, ec.EllipticCurvePublicKey) or not isinstance(public.curve, ec.SECP256R1):
+            raise RequestRefused("The key of the request is not on the curve P-256.")
+        genuine = parsed.is_signature_valid
     except (*UNREADABLE, TypeError) as failure:
         raise RequestRefused("This is no certificate request in PEM form.") from failure
     if not genuine:
         raise RequestRefused("The request is not signed by its own key.")
-    if not isinstance(public, ec.EllipticCurvePublicKey) or not isinstance(public.curve, ec.SECP256R1):
-        raise RequestRefused("The key of the request is not on the curve P-256.")
     return public

@@ -14,7 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol
 from urllib.parse import parse_qs, urlsplit
 
-from agent.errors import AgentError, ConfigurationError
+from agent.errors import AgentError, ConfigurationError, Unavailable
 from connector_host.ownership import make_file, make_folder
 
 if TYPE_CHECKING:
@@ -38,8 +38,38 @@ _REST_S: Final = 2.0
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
+_SQLITE_MENDS: Final = {
+    sqlite3.SQLITE_READONLY: "make the file and its folder writable for the relay's account",
+    sqlite3.SQLITE_CANTOPEN: "make the file and its folder readable and writable for the relay's account",
+    sqlite3.SQLITE_PERM: "make the file and its folder readable and writable for the relay's account",
+    sqlite3.SQLITE_NOTADB: "take the file from a backup, or away, and all agents enrol anew",
+    sqlite3.SQLITE_CORRUPT: "take the file from a backup, or away, and all agents enrol anew",
+}
+_GRANTS: Final = (
+    "let the relay's role make its tables (GRANT CREATE ON SCHEMA public TO ROLE), or have `relay tenant list` make "
+    "them as another role, and GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO ROLE"
+)
+_POSTGRESQL_MENDS: Final = {"42501": _GRANTS, "3F000": _GRANTS}
+"""By SQLSTATE: what does not pass by itself."""
+_READ_ONLY: Final = "25006"
+
+
 class StoreUnavailable(AgentError):
     """The store cannot be asked just now."""
+
+
+class StoreUnusable(StoreUnavailable):
+    """The store cannot be asked until an administrator mends what the text says."""
+
+
+@contextmanager
+def needed() -> Iterator[None]:
+    """Take a store that cannot be asked for a wrong configuration, Unavailable where that may pass."""
+    try:
+        yield
+    except StoreUnavailable as failure:
+        kind = ConfigurationError if isinstance(failure, StoreUnusable) else Unavailable
+        raise kind(f"{failure}.") from failure
 
 
 class Cursor(Protocol):
@@ -70,6 +100,10 @@ class Database(Protocol):
     """Whether other nodes use it, too."""
     counter: str
     """The type of a column that numbers its rows; no number is ever given again."""
+    key: str
+    """What names it in the configuration."""
+    tables: str
+    """The query for the names of the tables that are there."""
 
     def transaction(self) -> AbstractContextManager[Transaction]:
         """Return a transaction that is committed at the end of the block; raises StoreUnavailable."""
@@ -83,6 +117,8 @@ class SQLite:
 
     shared = False
     counter = "INTEGER PRIMARY KEY AUTOINCREMENT"
+    key = "relay.state"
+    tables = "SELECT name FROM sqlite_master"
 
     def __init__(self, file: Path) -> None:
         """Make the file where it is not there; raises ConfigurationError where that fails."""
@@ -101,10 +137,15 @@ class SQLite:
             with closing(sqlite3.connect(self._file, timeout=WAIT_S)) as connection, connection:
                 yield connection
         except sqlite3.Error as failure:
-            raise StoreUnavailable(f"{self._file}: {failure}") from failure
+            raise self._told(failure) from failure
 
     def close(self) -> None:
         """Nothing stays open between transactions."""
+
+    def _told(self, failure: sqlite3.Error) -> StoreUnavailable:
+        fact = f"relay.state: {self._file}: {failure}"
+        mend = _SQLITE_MENDS.get(getattr(failure, "sqlite_errorcode", 0) & 0xFF)  # without what extends the code
+        return StoreUnavailable(fact) if mend is None else StoreUnusable(f"{fact}: {mend}")
 
 
 class PostgreSQL:
@@ -112,6 +153,8 @@ class PostgreSQL:
 
     shared = True
     counter = "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY"
+    key = "relay.store"
+    tables = "SELECT relname FROM pg_class WHERE pg_table_is_visible(oid)"
 
     def __init__(self, url: str, trust: Path | None, password: str | None) -> None:
         """Prepare; raises ConfigurationError where the URL or the extra cannot be used. Connects when it is asked."""
@@ -140,8 +183,7 @@ class PostgreSQL:
                 if time.monotonic() - begin_s > _SLOW_S:
                     # A hundred agents that ask behind this one are not to wait for as long, one after another.
                     self._rest_until_s = time.monotonic() + _REST_S
-                # What libpq says may go over several lines, and names user and host, never the password.
-                raise StoreUnavailable(f"relay.store: {' '.join(str(failure).split())}") from failure
+                raise _told(failure) from failure
 
     def close(self) -> None:
         """Let go of the connection; the next transaction makes another."""
@@ -181,6 +223,15 @@ class _Percent:
 
 def _marked(statement: str) -> bytes:
     return statement.replace("?", "%s").encode()
+
+
+def _told(failure: psycopg.Error) -> StoreUnavailable:
+    # What libpq says may go over several lines, and names user and host, never the password.
+    fact = f"relay.store: {failure.diag.message_primary or ' '.join(str(failure).split())}"
+    if failure.sqlstate == _READ_ONLY:
+        return StoreUnavailable(f"{fact}: name a server that takes writes, and no replica")
+    mend = _POSTGRESQL_MENDS.get(failure.sqlstate or "")
+    return StoreUnavailable(fact) if mend is None else StoreUnusable(f"{fact}: {mend}")
 
 
 def _library() -> ModuleType:

@@ -79,15 +79,13 @@ class Enrolment:
             raise RequestRefused(f"agent.name: an agent has a name of 1 to {NAME_CHARS} printable characters.")
         if moment >= self.authority.certificate.not_valid_after_utc:
             raise _AuthorityOver("The relay's authority for agents has expired: its administrator must replace it.")
-        # The token is spent before anything is issued: one that was overheard and raced is worth one agent, not two.
-        spent = await asyncio.to_thread(self.store.use_enrolment, wanted.tenant, wanted.token, int(moment.timestamp()))
-        if not spent:
-            raise _TokenRefused("This enrolment token is not valid: it was used, has expired, or is of another tenant.")
         name = AgentName(wanted.tenant, uuid.uuid4().hex)
         certificate = self.authority.issue(wanted.request.encode(), name, wanted.name, moment, self.life)
         ends_s = int(certificate.not_valid_after_utc.timestamp())
         enrolled = EnrolledAgent(name.agent, name.tenant, wanted.name, int(moment.timestamp()), ends_s, None)
-        await asyncio.to_thread(self.store.add_agent, enrolled)
+        # The token is spent before the certificate leaves: one that is raced for is worth one agent, not two.
+        if not await asyncio.to_thread(self.store.enrol, wanted.token, enrolled):
+            raise _TokenRefused("This enrolment token is not valid: it was used, has expired, or is of another tenant.")
         logs.event(events.AGENT_ENROLLED, tenant=name.tenant, agent=wanted.name, id=name.agent)
         answer = EnrolmentAnswer(
             name.agent, certificate.public_bytes(Encoding.PEM).decode(), self.authority.pem.decode()

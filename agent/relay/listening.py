@@ -17,7 +17,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from agent import events, logs
-from agent.errors import CannotListen, ConfigurationError
+from agent.errors import ConfigurationError, Unavailable
 from agent.relay.sni import HELLO_BYTES, Incomplete, NameReader
 from connector_host.networks import spelled
 
@@ -73,14 +73,14 @@ class Port:
         self._socket: socket.socket | None = None
 
     def open(self, address: str, port: int) -> int:
-        """Listen, and return the port; raises CannotListen, or ConfigurationError for what is no address."""
+        """Listen, and return the port; raises Unavailable, or ConfigurationError for what is no address."""
         try:
             self._socket = _listen(address, port)
         except (OSError, UnicodeError) as failure:  # UnicodeError: a name with an empty part, or too long a one
             where = f"relay.listen and relay.port: {address}:{port}"
             reason = getattr(failure, "strerror", None) or failure
             may_pass = isinstance(failure, OSError) and failure.errno in _MAY_PASS
-            kind = CannotListen if may_pass else ConfigurationError
+            kind = Unavailable if may_pass else ConfigurationError
             raise kind(f"{where} cannot be opened ({reason}).") from failure
         self._accepting = asyncio.create_task(self._accept(self._socket))
         return int(self._socket.getsockname()[1])

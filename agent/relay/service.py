@@ -15,6 +15,7 @@ from agent.relay.archive import LOOK_S, Archive, Outages
 from agent.relay.authority import load_authority, open_authority
 from agent.relay.certificate import LiveCertificate
 from agent.relay.connections import Connections
+from agent.relay.databases import needed
 from agent.relay.enrolment import Enrolment
 from agent.relay.gateway import Gateway
 from agent.relay.listening import Doors, Port
@@ -50,11 +51,13 @@ async def run(
     """
     settings, names = configuration.relay, passthrough_names(configuration)
     folder = state_of(settings)
-    records, authority = open_store(settings), authority_of(settings)
-    _agree(records, authority)
+    authority = authority_of(settings)
     certificate = LiveCertificate(settings, authority.certificate)
-    tenants, agents = Tenants(configuration.tenants, records), Agents(UnknownOutcomes(authority.secret))
-    archive = Archive(agents, records)
+    agents = Agents(UnknownOutcomes(authority.secret))
+    with needed():
+        records = open_store(settings)
+        _agree(records, authority)
+        tenants, archive = Tenants(configuration.tenants, records), Archive(agents, records)
     enrolment = Enrolment(authority, records, timedelta(days=settings.agent_days))
     heartbeat = Heartbeat(settings.heartbeat_s, settings.dead_s)
     admission = Admission(tenants, agents, enrolment, heartbeat, settings.name, settings.compression)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from agent.errors import ConfigurationError
 from agent.relay.databases import PostgreSQL, SQLite, StoreUnavailable
+from agent.relay.tables import prepare
 from agent.relay.unknown import MOST, Noted
 from agent.secrets import read_secret
 
@@ -26,39 +27,15 @@ if TYPE_CHECKING:
 
 FILE: Final = "relay.sqlite3"
 
-_SCHEMA: Final = (
-    "CREATE TABLE IF NOT EXISTS tenant (name TEXT PRIMARY KEY)",
-    """CREATE TABLE IF NOT EXISTS enrolment (
-      token TEXT PRIMARY KEY,
-      tenant TEXT NOT NULL REFERENCES tenant (name),
-      ends_s BIGINT NOT NULL
-    )""",
-    """CREATE TABLE IF NOT EXISTS agent (
-      id TEXT PRIMARY KEY,
-      tenant TEXT NOT NULL,
-      name TEXT NOT NULL,
-      enrolled_s BIGINT NOT NULL,
-      ends_s BIGINT NOT NULL,
-      revoked_s BIGINT
-    )""",
-    # The fingerprint of the authority that all nodes must have; one row, and none where the store is not shared.
-    "CREATE TABLE IF NOT EXISTS authority (fingerprint TEXT PRIMARY KEY, single INTEGER NOT NULL UNIQUE)",
-    # Numbered in the order in which they are committed, so that a node that knows one number knows all before it.
-    """CREATE TABLE IF NOT EXISTS unknown_outcome (
-      number {counter},
-      tenant TEXT NOT NULL,
-      key TEXT NOT NULL UNIQUE,
-      record TEXT NOT NULL,
-      ends_s BIGINT NOT NULL
-    )""",
-)
 _KNOWN_TENANTS: Final = """
   SELECT tenant.name,
     (SELECT count(*) FROM agent WHERE agent.tenant = tenant.name AND revoked_s IS NULL AND agent.ends_s > ?),
     (SELECT count(*) FROM enrolment WHERE enrolment.tenant = tenant.name AND enrolment.ends_s > ?)
   FROM tenant ORDER BY tenant.name"""
-_SCHEMA_LOCK: Final = "SELECT pg_advisory_xact_lock(7263549)"
-"""Two nodes that start at once would otherwise trip over each other: IF NOT EXISTS is not atomic in PostgreSQL."""
+_HOLD: Final = "INSERT INTO authority (fingerprint, single) VALUES (?, 1) ON CONFLICT DO NOTHING"
+_INVITE: Final = "INSERT INTO enrolment (token, tenant, ends_s) VALUES (?, ?, ?)"
+_USE: Final = "DELETE FROM enrolment WHERE token = ? AND tenant = ? AND ends_s > ?"
+_ENROL: Final = "INSERT INTO agent (id, tenant, name, enrolled_s, ends_s) VALUES (?, ?, ?, ?, ?)"
 
 _NOTE: Final = """
   INSERT INTO unknown_outcome (tenant, key, record, ends_s) VALUES (?, ?, ?, ?)
@@ -100,33 +77,32 @@ class Store:
     """The store; each call is one short transaction."""
 
     def __init__(self, database: Database) -> None:
-        """Open the store, made where it is not there; raises ConfigurationError where that fails."""
+        """Open the store, made where it is not there; raises StoreUnavailable."""
         self.shared = database.shared
         """Whether other nodes use it, too."""
         self._database = database
         self._transaction = database.transaction
         self.close = database.close
         try:
-            with self._transaction() as connection:
-                if database.shared:
-                    connection.execute(_SCHEMA_LOCK)
-                for statement in _SCHEMA:
-                    connection.execute(statement.replace("{counter}", database.counter))
-        except StoreUnavailable as failure:
-            raise ConfigurationError(f"The store cannot be used: {failure}.") from failure
+            prepare(database)
+        except StoreUnavailable:
+            database.close()
+            raise
 
     def hold_authority(self, fingerprint: str) -> str:
         """Return the fingerprint of the authority that all nodes have: the first that a shared store was told of."""
         if not self._database.shared:
             return fingerprint
         with self._transaction() as connection:
-            connection.execute("INSERT INTO authority VALUES (?, 1) ON CONFLICT DO NOTHING", (fingerprint,))
+            connection.execute(
+                "INSERT INTO authority (fingerprint, single) VALUES (?, 1) ON CONFLICT DO NOTHING", (fingerprint,)
+            )
             return str(connection.execute("SELECT fingerprint FROM authority").fetchall()[0][0])
 
     def add_tenant(self, name: str) -> None:
         """Add the tenant where it is not there yet."""
         with self._transaction() as connection:
-            connection.execute("INSERT INTO tenant VALUES (?) ON CONFLICT DO NOTHING", (name,))
+            connection.execute("INSERT INTO tenant (name) VALUES (?) ON CONFLICT DO NOTHING", (name,))
 
     def tenants(self) -> list[str]:
         """Return the tenants' names."""
@@ -157,22 +133,20 @@ class Store:
         token = secrets.token_hex(32)
         with self._transaction() as connection:
             connection.execute("DELETE FROM enrolment WHERE ends_s <= ?", (now_s,))
-            connection.execute("INSERT INTO enrolment VALUES (?, ?, ?)", (_hash(token), tenant, now_s + life_s))
+            connection.execute(_INVITE, (_hash(token), tenant, now_s + life_s))
         return token
 
-    def use_enrolment(self, tenant: str, token: str, now_s: int) -> bool:
-        """Return whether this token lets an agent of this tenant enrol; it never does again."""
-        with self._transaction() as connection:
-            used = connection.execute(
-                "DELETE FROM enrolment WHERE token = ? AND tenant = ? AND ends_s > ?", (_hash(token), tenant, now_s)
-            )
-            return used.rowcount == 1
+    def enrol(self, token: str, agent: EnrolledAgent) -> bool:
+        """Remember an agent that enrols; returns False where this token lets none of its tenant. It never does again.
 
-    def add_agent(self, agent: EnrolledAgent) -> None:
-        """Remember an agent that was enrolled."""
+        Both or neither: a store that is away in between costs no token.
+        """
         values = (agent.id, agent.tenant, agent.name, agent.enrolled_s, agent.ends_s)
         with self._transaction() as connection:
-            connection.execute("INSERT INTO agent VALUES (?, ?, ?, ?, ?, NULL)", values)
+            used = connection.execute(_USE, (_hash(token), agent.tenant, agent.enrolled_s))
+            if used.rowcount == 1:
+                connection.execute(_ENROL, values)
+            return used.rowcount == 1
 
     def renew_agent(self, identity: str, ends_s: int) -> None:
         """Remember until when an agent's new certificate is good."""
@@ -227,7 +201,7 @@ class Store:
 
 
 def open_store(settings: RelaySettings) -> Store:
-    """Return the relay's store; raises ConfigurationError where it cannot be used."""
+    """Return the relay's store; raises ConfigurationError, StoreUnavailable where it cannot be used."""
     if settings.store is not None:
         return Store(PostgreSQL(settings.store, settings.store_trust, _password(settings.store_password_file)))
     if settings.state is None:

@@ -12,7 +12,7 @@ from yarl import URL
 
 from agent import __version__, events, logs
 from agent.addresses import environment_proxy, judge_environment, upstream_url
-from agent.errors import CannotListen, ConfigurationError
+from agent.errors import ConfigurationError, Unavailable
 from agent.link.followed import FollowedContext
 from agent.link.tls import trusting
 from agent.signer.proxy import Signer
@@ -61,7 +61,7 @@ async def run(settings: SignerSettings, stop: asyncio.Event) -> None:
                 await web.TCPSite(runner, LOOPBACK, settings.port).start()
             except OSError as failure:
                 where = f"sign.port: {LOOPBACK}:{settings.port}"
-                raise CannotListen(f"{where} cannot be opened ({failure.strerror}).") from failure
+                raise Unavailable(f"{where} cannot be opened ({failure.strerror}).") from failure
             port = runner.addresses[0][1]
             logs.event(events.SIGNER_READY, url=f"http://{LOOPBACK}:{port}", port=port, key=key.id, version=__version__)
             await stop.wait()

@@ -157,6 +157,19 @@ async def test_a_port_that_is_taken_ends_with_a_code_after_which_a_service_manag
     assert b"cannot be opened" in words
 
 
+@pytest.mark.parametrize("command", [(), ("tenant", "list")])
+async def test_a_store_that_is_away_ends_with_that_code_too(relay_file, command):
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        store = f'store = "postgresql://relay@127.0.0.1:{nobody.getsockname()[1]}/relay"'
+        relay_file.write_text(relay_file.read_text().replace("port = 0", f"port = 0\n{store}"))
+        relay = await start("relay", "--config", str(relay_file), *command)
+        _, words = await asyncio.wait_for(relay.communicate(), 15)
+    assert relay.returncode == 75
+    assert words.startswith(b"relay.store: ")
+    assert words.count(b"\n") == 1
+
+
 async def test_help_does_not_load_what_does_the_work():
     program = "import sys, agent.cli; sys.exit('aiohttp' in sys.modules or 'cryptography' in sys.modules)"
     process = await asyncio.create_subprocess_exec(sys.executable, "-c", program)

@@ -25,7 +25,7 @@ from agent.outbound import credentials
 from agent.outbound.credentials import EnrolmentRefused, enrol, new_request
 from agent.relay.authority import CERTIFICATE_FILE, KEY_FILE, RequestRefused, open_authority
 from agent.relay.databases import SQLite
-from agent.relay.store import FILE, Store
+from agent.relay.store import FILE, EnrolledAgent, Store
 from connector_host.clock import now
 from tests.agent.test_status import status_of
 from tests.tls.certificates import X400_NAME, armoured, odd_certificates, self_signed
@@ -88,6 +88,16 @@ async def test_a_folder_that_cannot_be_written_costs_no_token(chain, host):
     (chain.folder / "file").write_text("")
     with pytest.raises(ConfigurationError, match=r"agent\.state: .* cannot be written .*the token is still good"):
         await enrolled(chain, host, token, state=chain.folder / "file" / "state")
+    await enrolled(chain, host, token)
+
+
+async def test_a_request_that_no_agent_makes_costs_no_token(chain, host, monkeypatch):
+    await chain.start_relay()
+    token, genuine = invite(chain), credentials.new_request
+    monkeypatch.setattr(credentials, "new_request", lambda: (genuine()[0], b"no request"))
+    with pytest.raises(EnrolmentRefused, match="no certificate request"):
+        await enrolled(chain, host, token)
+    monkeypatch.undo()
     await enrolled(chain, host, token)
 
 
@@ -492,7 +502,8 @@ async def test_the_commands_add_list_and_revoke(tmp_path, capsys):
     config.write_text('[relay]\ncertificate = "c"\nkey = "k"\n')
     assert main(["relay", "--config", str(config), "tenant", "add", "acme"]) == 0
     token = capsys.readouterr().out.strip()
-    assert Store(SQLite(tmp_path / "state" / FILE)).use_enrolment("acme", token, int(now().timestamp()))
+    one = EnrolledAgent("0" * 32, "acme", "one", int(now().timestamp()), 0, None)
+    assert Store(SQLite(tmp_path / "state" / FILE)).enrol(token, one)
     assert main(["relay", "--config", str(config), "tenant", "add", "No Name"]) == 2
     assert main(["relay", "--config", str(config), "tenant", "add", "beta"]) == 0
     capsys.readouterr()
@@ -509,4 +520,4 @@ async def test_the_commands_add_list_and_revoke(tmp_path, capsys):
     assert main(["relay", "--config", str(config), "agent", "revoke", "nobody"]) == 1
     capsys.readouterr()
     assert main(["relay", "--config", str(config), "agent", "list", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out) == []
+    assert [found["id"] for found in json.loads(capsys.readouterr().out)] == [one.id]

@@ -6,15 +6,18 @@ import os
 import signal
 import socket
 import threading
+import uuid
 from contextlib import ExitStack, closing
+from dataclasses import replace
 
 import pytest
 
-from agent.errors import ConfigurationError
+from agent.errors import ConfigurationError, Unavailable
 from agent.relay import databases
 from agent.relay import store as store_of_relay
-from agent.relay.databases import PostgreSQL, SQLite, StoreUnavailable
+from agent.relay.databases import PostgreSQL, SQLite, StoreUnavailable, StoreUnusable, needed
 from agent.relay.store import FILE, EnrolledAgent, KnownTenant, Store
+from agent.relay.tables import LAYOUT
 from agent.relay.unknown import Noted
 
 
@@ -37,6 +40,13 @@ def agent(number=1, tenant="acme"):
     return EnrolledAgent(f"{number:032x}", tenant, f"agent {number}", 100, 200, None)
 
 
+def add(store, *agents):
+    """Have these agents enrol, each with a token of its own."""
+    for one in agents:
+        store.add_tenant(one.tenant)
+        assert store.enrol(store.new_enrolment(one.tenant, one.enrolled_s, 60), one)
+
+
 def test_tenants_are_seen_by_everyone_and_kept_once(opened):
     one, other = opened(), opened()
     for name in ("beta", "acme", "beta"):
@@ -48,17 +58,16 @@ def test_a_removed_tenant_lets_nobody_in_not_even_under_the_same_name_later(open
     one, other = opened(), opened()
     for name in ("acme", "beta"):
         one.add_tenant(name)
-    for number, tenant in enumerate(("acme", "beta")):
-        one.add_agent(agent(number, tenant))
+    add(one, agent(0, "acme"), agent(1, "beta"))
     tokens = {tenant: one.new_enrolment(tenant, 100, 60) for tenant in ("acme", "beta")}
     assert other.remove_tenant("acme", 150)
     assert not other.remove_tenant("acme", 150)
     assert one.tenants() == ["beta"]
     one.add_tenant("acme")
-    assert not one.use_enrolment("acme", tokens["acme"], 150)
+    assert not one.enrol(tokens["acme"], agent(2, "acme"))
     assert not one.is_welcome("acme", agent(0).id)
     assert one.revoked() == {agent(0).id}
-    assert other.use_enrolment("beta", tokens["beta"], 150)
+    assert other.enrol(tokens["beta"], agent(3, "beta"))
     assert other.is_welcome("beta", agent(1).id)
 
 
@@ -66,12 +75,10 @@ def test_a_tenant_is_listed_with_what_may_still_come_in_for_it(opened):
     store = opened()
     for name in ("acme", "beta"):
         store.add_tenant(name)
-    for number in range(3):
-        store.add_agent(agent(number))
+    add(store, *(agent(number) for number in range(3)))
     store.revoke(agent(0).id, 150)
     store.renew_agent(agent(1).id, 400)
-    used, _ = (store.new_enrolment("acme", 150, 90) for _ in range(2))
-    assert store.use_enrolment("acme", used, 160)
+    store.new_enrolment("acme", 150, 90)
     assert store.known_tenants(160) == [KnownTenant("acme", 2, 1), KnownTenant("beta", 0, 0)]
     assert store.known_tenants(300) == [KnownTenant("acme", 1, 0), KnownTenant("beta", 0, 0)]
 
@@ -80,10 +87,12 @@ def test_an_enrolment_token_is_good_once_for_its_tenant_and_its_time(opened):
     one, other = opened(), opened()
     one.add_tenant("acme")
     token = one.new_enrolment("acme", 1_000, 60)
-    assert not other.use_enrolment("beta", token, 1_001)
-    assert not other.use_enrolment("acme", token, 1_060)
-    assert other.use_enrolment("acme", token, 1_001)
-    assert not one.use_enrolment("acme", token, 1_001)
+    at = lambda moment_s, tenant="acme": replace(agent(moment_s, tenant), enrolled_s=moment_s)  # noqa: E731
+    assert not other.enrol(token, at(1_001, "beta"))
+    assert not other.enrol(token, at(1_060))
+    assert other.enrol(token, at(1_002))
+    assert not one.enrol(token, at(1_003))
+    assert one.agents() == [at(1_002)]
 
 
 def test_an_enrolment_token_is_no_option_where_it_is_typed(tmp_path):
@@ -94,24 +103,38 @@ def test_an_enrolment_token_is_no_option_where_it_is_typed(tmp_path):
 
 def test_a_token_that_is_raced_for_at_several_nodes_is_worth_one_agent(opened):
     opened().add_tenant("acme")
-    token = opened().new_enrolment("acme", 1_000, 60)
+    token = opened().new_enrolment("acme", 100, 60)
     nodes, start, used = [opened() for _ in range(4)], threading.Barrier(4), []
 
-    def race(node):
+    def race(number, node):
         start.wait()
-        used.append(node.use_enrolment("acme", token, 1_001))
+        used.append(node.enrol(token, agent(number)))
 
-    threads = [threading.Thread(target=race, args=(node,)) for node in nodes]
+    threads = [threading.Thread(target=race, args=one) for one in enumerate(nodes)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     assert sorted(used) == [False, False, False, True]
+    assert len(opened().agents()) == 1
+
+
+def test_a_store_that_fails_while_an_agent_enrols_costs_no_token(tmp_path):
+    with closing(Store(SQLite(tmp_path / FILE))) as store:
+        store.add_tenant("acme")
+        token = store.new_enrolment("acme", 100, 60)
+        with store._transaction() as connection:
+            connection.execute("CREATE TRIGGER full BEFORE INSERT ON agent BEGIN SELECT RAISE(FAIL, 'full'); END")
+        with pytest.raises(StoreUnavailable, match="full"):
+            store.enrol(token, agent())
+        with store._transaction() as connection:
+            connection.execute("DROP TRIGGER full")
+        assert store.enrol(token, agent())
 
 
 def test_a_revocation_at_one_node_is_seen_by_all(opened):
     one, other = opened(), opened()
-    one.add_agent(agent())
+    add(one, agent())
     assert other.is_welcome("acme", agent().id)
     assert not other.is_welcome("beta", agent().id)
     assert one.revoke(agent().id, 150)
@@ -124,8 +147,7 @@ def test_a_revocation_at_one_node_is_seen_by_all(opened):
 
 def test_a_renewal_is_remembered(opened):
     one = opened()
-    one.add_agent(agent(1))
-    one.add_agent(agent(2))
+    add(one, agent(1), agent(2))
     one.renew_agent(agent(2).id, 300)
     assert [(known.name, known.ends_s) for known in opened().agents()] == [("agent 1", 200), ("agent 2", 300)]
 
@@ -135,6 +157,77 @@ def test_the_first_authority_of_a_shared_store_counts(postgresql_server):
     with closing(Store(place())) as one, closing(Store(place())) as other:
         assert one.hold_authority("first") == "first"
         assert other.hold_authority("second") == "first"
+
+
+def test_a_store_that_a_newer_version_has_changed_is_left_alone(opened):
+    with opened()._transaction() as connection:
+        connection.execute("INSERT INTO layout (number) VALUES (?)", (LAYOUT + 1,))
+    with pytest.raises(StoreUnusable, match=r"relay\.st\w+: a newer version has changed its tables"):
+        opened()
+
+
+@pytest.fixture
+def lesser(postgresql_server):
+    """A new database, and what opens the store there as a role with the rights that it was granted."""
+    name, role = postgresql_server.database(), f"lesser_{uuid.uuid4().hex}"
+    postgresql_server.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'x'")
+    url = f"postgresql://{role}@{postgresql_server.host}:{postgresql_server.port}/{name}"
+
+    def grant(rights):
+        with postgresql_server.connect(name) as connection:
+            connection.execute(f"GRANT {rights} IN SCHEMA public TO {role}")
+
+    owner = PostgreSQL(url.replace(role, postgresql_server.user), None, postgresql_server.password)
+    with ExitStack() as stack:
+        yield (
+            grant,
+            lambda: stack.enter_context(closing(Store(owner))),
+            lambda: stack.enter_context(closing(Store(PostgreSQL(url, None, "x")))),
+        )
+
+
+def test_a_role_that_may_make_no_tables_is_enough_where_another_one_made_them(lesser):
+    grant, as_owner, as_lesser = lesser
+    as_owner().add_tenant("acme")
+    grant("SELECT, INSERT, UPDATE, DELETE ON ALL TABLES")
+    store = as_lesser()
+    add(store, agent())
+    store.note_unknown([noted()], 100)
+    assert store.unknown_since(0, 100)[0] == [noted()]
+    assert store.tenants() == ["acme"]
+    assert store.hold_authority("first") == "first"
+
+
+@pytest.mark.parametrize("rights", ["", "SELECT", "SELECT, INSERT, UPDATE", "SELECT, INSERT, DELETE"])
+def test_a_role_that_may_not_do_all_that_is_needed_hears_what_to_grant_before_it_serves(lesser, rights):
+    grant, as_owner, as_lesser = lesser
+    if rights:
+        as_owner()
+        grant(f"{rights} ON ALL TABLES")
+    wanted = r"relay\.store: permission denied for \w+ \w+: .* GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES"
+    with pytest.raises(StoreUnusable, match=wanted):
+        as_lesser()
+
+
+def test_a_server_that_takes_no_writes_is_no_store_until_it_does(postgresql_server):
+    name = postgresql_server.database()
+    url = f"postgresql://{postgresql_server.user}@{postgresql_server.host}:{postgresql_server.port}/{name}"
+    place = PostgreSQL(url, None, postgresql_server.password)
+    Store(place).close()
+    postgresql_server.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+    wanted = r"relay\.store: .* read-only transaction: name a server that takes writes"
+    with pytest.raises(Unavailable, match=wanted), needed():
+        Store(place)
+    postgresql_server.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = off")
+    place.close()
+    Store(place).close()
+
+
+def test_a_file_that_is_no_store_is_a_wrong_configuration(tmp_path):
+    (tmp_path / FILE).write_text("these are no tables" * 100)
+    with pytest.raises(ConfigurationError, match=r"relay\.state: .*take the file from a backup") as told, needed():
+        Store(SQLite(tmp_path / FILE))
+    assert not isinstance(told.value, Unavailable)
 
 
 def test_a_store_whose_server_was_away_is_used_again(own_postgresql):
