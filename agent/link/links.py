@@ -113,9 +113,8 @@ class Link:
         self.greeted = asyncio.Event()
         self.drains = asyncio.Event()
         """Set when either end wants no new streams here."""
-        self.drain_reason = ""
-        self.end_reason = "the link was cut"
-        """Why the link ended, once it has."""
+        self.end_reason = ""
+        """Why the link takes no new streams, once `drains` is set: what who wanted that first said, or how it ended."""
         self._socket = socket
         self._heartbeat = heartbeat
         self._serve = serve
@@ -177,7 +176,7 @@ class Link:
     def drain(self, reason: str) -> None:
         """Want no new streams; the link ends by itself once those that are open have ended."""
         self.session.drain(reason)
-        self.drains.set()
+        self._note_drain(reason)
         self.flush()
 
     def tell(self, health: Health) -> None:
@@ -236,6 +235,7 @@ class Link:
     async def run(self) -> str:
         """Carry frames until the link ends, and return why it ended."""
         self._seen_s = asyncio.get_running_loop().time()
+        how = "the link was cut"
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._write())
@@ -243,15 +243,27 @@ class Link:
                 tasks.create_task(self._end_when_cut())
                 await self._read()
         except* LinkLost as group:
-            self.end_reason = str(group.exceptions[0])
+            how = str(group.exceptions[0])
         finally:
             self._over = True
+            self._note_end(how)
             try:
                 await self._workers.stop()
             finally:
                 self._settle(self.end_reason)
                 await self._take_leave()
         return self.end_reason
+
+    def _note_drain(self, reason: str) -> None:
+        self.end_reason = self.end_reason or reason
+        self.drains.set()
+
+    def _note_end(self, how: str) -> None:
+        """Say how the link ended where that cost something; where nothing was on it any more, why that was wanted."""
+        if not self.end_reason or self._cut_reason:
+            self.end_reason = how
+        elif self._streams:
+            self.end_reason = f"{how} while it drained: {self.end_reason}"
 
     async def _take_leave(self) -> None:
         for step in (self._say_why, self._socket.close):
@@ -349,8 +361,7 @@ class Link:
             case Noted(payload):
                 self.on_note(payload)
             case Draining(reason):
-                self.drain_reason = reason
-                self.drains.set()
+                self._note_drain(reason or "the other end wanted no more")
             case Ponged(token):
                 self._measure(asyncio.get_running_loop().time() - float(_TOKEN.unpack(token)[0]))
 

@@ -406,7 +406,7 @@ class Session:
     def _on_goaway(self, frame: Frame) -> Notice | None:
         self._heard_goaway = True
         self.drain("as you wish")
-        return Draining(frame.payload.decode(errors="replace"))
+        return Draining(frame.payload[:_REASON_BYTES].decode(errors="replace"))
 
     def _on_ping(self, frame: Frame) -> Notice | None:
         if len(frame.payload) != PING_BYTES:

@@ -126,7 +126,7 @@ class Dialler:
     ) -> float:
         """Hold one link until it ends or drains, and return the seconds to wait before the next."""
         try:
-            link, ended = await self._dial(client, tasks, url)
+            link = await self._dial(client, tasks, url)
         except (aiohttp.ClientError, OSError, TimeoutError, LinkLost, ConfigurationError) as failure:
             pause_s = backoff.pause_s(0.0)
             self._report(failure, pause_s, url)
@@ -134,17 +134,14 @@ class Dialler:
         begin_s = asyncio.get_running_loop().time()
         await link.drains.wait()
         held_s = asyncio.get_running_loop().time() - begin_s
-        reason = ended.result() if ended.done() else link.drain_reason or "draining"
         pause_s = backoff.pause_s(held_s)
         if not self._stopping.is_set():
-            self.last_error = dated(f"the link to {url.origin()} ended: {reason}")
-        logs.event(events.LINK_ENDED, relay=str(url.origin()), reason=reason, held_s=round(held_s, 1))
+            self.last_error = dated(f"the link to {url.origin()} ended: {link.end_reason}")
+        logs.event(events.LINK_ENDED, relay=str(url.origin()), reason=link.end_reason, held_s=round(held_s, 1))
         return pause_s
 
-    async def _dial(
-        self, client: aiohttp.ClientSession, tasks: asyncio.TaskGroup, url: URL
-    ) -> tuple[Link, asyncio.Task[str]]:
-        """Return a link that was greeted, and the task that carries it."""
+    async def _dial(self, client: aiohttp.ClientSession, tasks: asyncio.TaskGroup, url: URL) -> Link:
+        """Return a link that was greeted."""
         identity = None if self._settings.state is None else load(self._settings.state)
         trust = trusting(self._settings.relay_trust, "agent.relay_trust")
         if identity is not None:
@@ -193,7 +190,7 @@ class Dialler:
             relay_version=link.peer.software,
             protocol=link.session.version,
         )
-        return link, ended
+        return link
 
     def _report(self, failure: Exception, pause_s: float, url: URL) -> None:
         state = self._settings.state

@@ -13,6 +13,7 @@ import secrets
 import ssl
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
@@ -215,6 +216,8 @@ class Admission:
             protocol=link.session.version,
             peer=visitor.peer,
         )
+        told = partial(logs.event, events.LINK_ENDED, tenant=tenant, agent=agent, id=identity)
+        ended.add_done_callback(lambda _: told(reason=link.end_reason))
         if name is not None:
             end = x509.load_der_x509_certificate(visitor.certificate or link.peer.certificate).not_valid_after_utc
             # Its certificate may have been renewed over another link while this one came about.
@@ -228,7 +231,6 @@ class Admission:
             self.agents.remove(tenant, link)
             self.named.pop(link, None)
             self._ends.pop(link, None)
-            logs.event(events.LINK_ENDED, tenant=tenant, agent=agent, id=identity, reason=link.end_reason)
 
     def _on_renewal(self, link: Link, name: AgentName, request: bytes) -> None:
         """Begin to issue the agent's next certificate; one that comes too soon or too late is passed over, unlogged."""

@@ -99,6 +99,29 @@ async def test_a_link_is_cut_although_nothing_leaves_it(peer):
         assert await peer.running == "the agent was revoked"
 
 
+@pytest.mark.parametrize("by", ["this end", "the other end"])
+async def test_a_drained_link_ends_as_who_wanted_it_says(peer, by):
+    if by == "this end":
+        peer.link.drain("a restart")
+        await peer.socket.send_bytes(pack(Kind.GOAWAY, 0, b"as you wish"))
+    else:
+        await peer.socket.send_bytes(pack(Kind.GOAWAY, 0, b"a restart"))
+    assert await peer.running == "a restart"
+
+
+@pytest.mark.parametrize(
+    ("served", "reason"), [(False, "a restart"), (True, "the link was cut while it drained: a restart")]
+)
+async def test_a_link_that_is_given_up_while_it_drains_says_whether_that_cost_a_request(peer, served, reason):
+    if served:
+        await peer.socket.send_bytes(pack(Kind.REQUEST, 1, b"head") + PING)
+        await peer.hears(Kind.PONG)
+    peer.link.drain("a restart")
+    peer.running.cancel()
+    await asyncio.wait({peer.running})
+    assert peer.link.end_reason == reason
+
+
 async def test_a_stream_that_is_cancelled_in_the_message_that_opens_it_leaves_nothing_behind(peer):
     await peer.socket.send_bytes(
         b"".join(pack(Kind.REQUEST, stream, b"head") + pack(Kind.CANCEL, stream) for stream in range(1, 101)) + PING

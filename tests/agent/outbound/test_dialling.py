@@ -136,6 +136,17 @@ async def test_an_agent_that_stops_finishes_what_it_carries(chain, host, client)
     assert len(host.asked) == 1
 
 
+@pytest.mark.parametrize(
+    ("stops", "reason"), [("one", "the agent is about to stop"), ("relay", "the relay is about to stop")]
+)
+async def test_both_ends_log_who_stopped(chain, host, stops, reason):
+    await chain.start_relay()
+    await chain.start_agent(host.url)
+    await chain.stop(stops)
+    await chain.log.wait_for(events.LINK_ENDED, relay=chain.url, reason=reason)
+    await chain.log.wait_for(events.LINK_ENDED, tenant="acme", reason=reason)
+
+
 async def test_agents_take_turns_to_stop_and_nobody_notices(chain, host, client):
     await chain.start_relay()
     await chain.start_agent(host.url, "one")
