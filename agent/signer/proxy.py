@@ -21,6 +21,7 @@ from yarl import URL
 from agent import events, logs
 from agent.errors import AgentError
 from agent.link.headers import FRAMING, HOP_BY_HOP, named_by_connection
+from connector_host import traces
 from connector_host.signing.requests import Asked, CannotSign, sign
 
 if TYPE_CHECKING:
@@ -29,15 +30,19 @@ if TYPE_CHECKING:
     from agent.addresses import Proxy
     from agent.link.followed import FollowedContext
     from connector_host.signing.keys import SigningKey
+    from connector_host.traces import Trace
 
 IDEMPOTENCY_KEY: Final = "Idempotency-Key"
+REQUEST_ID: Final = "X-Request-Id"
 SCIM_JSON: Final = "application/scim+json"
 
 _ERROR: Final = "urn:ietf:params:scim:api:messages:2.0:Error"
 _OF_A_URL: Final = "/?:@!$&'()*+,;=-._~%"
 """RFC 3986 §2.2 and §2.3: what may stand in path and query as it is; letters and digits may in any case."""
 _LOCAL: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
-_REPLACED: Final = frozenset({b"signature", b"signature-input", b"content-digest"})
+_REPLACED: Final = frozenset(
+    {b"signature", b"signature-input", b"content-digest", REQUEST_ID.lower().encode(), traces.HEADER.encode()}
+)
 _CODING: Final = "Content-Encoding"
 _DECODED: Final = frozenset({"gzip", "deflate"})
 """What aiohttp has undone in a body, which is signed and passed on without."""
@@ -46,6 +51,38 @@ _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 class _TooLarge(AgentError):
     """The client's body is over the limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Hop:
+    """One request, as the logs and answers of all hops name it."""
+
+    method: str
+    identity: str
+    trace: Trace
+
+    def tell(self, event: str, status: int, detail: str | None = None) -> None:
+        """Log what became of it; with what went wrong, where something did."""
+        level = logging.WARNING if event == events.REQUEST_FAILED else logging.INFO
+        named = {"request_id": self.identity, "traceparent": self.trace.header, "method": self.method}
+        logs.event(event, level=level, **named, status=status, detail=detail)
+
+    def refuse(self, status: int, detail: str) -> web.Response:
+        """Answer what goes no further than here."""
+        self.tell(events.REQUEST_REFUSED, status, detail)
+        return self.problem(status, detail)
+
+    def problem(self, status: int, detail: str) -> web.Response:
+        """Return the SCIM error."""
+        named = f"{detail} (request {self.identity})"
+        document = {"schemas": [_ERROR], "status": str(status), "detail": named}
+        headers = {REQUEST_ID: self.identity}
+        response = web.Response(
+            status=status, body=json.dumps(document).encode(), headers=headers, content_type=SCIM_JSON
+        )
+        if status == 413:  # noqa: PLR2004 - HTTP: the rest of the body is not read
+            response.force_close()
+        return response
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,25 +101,26 @@ class Signer:
 
     async def serve(self, request: web.BaseRequest) -> web.StreamResponse:
         """Return the answer to one request."""
+        hop = _hop(request)
         # A page in a browser of this machine may be made to ask for another name that leads here.
         if request.host.rpartition(":")[0] not in _LOCAL and request.host not in _LOCAL:
-            return _problem(421, "The signer answers to localhost only.")
+            return hop.refuse(421, "The signer answers to localhost only.")
         if not request.raw_path.startswith("/"):
-            return _problem(400, "The signer is no proxy for other hosts: ask for a path.")
+            return hop.refuse(400, "The signer is no proxy for other hosts: ask for a path.")
         try:
             body = await self._body(request)
         except _TooLarge:
-            return _problem(413, f"The request body is larger than the signer's {self.body_bytes} bytes.")
+            return hop.refuse(413, f"The request body is larger than the signer's {self.body_bytes} bytes.")
         except web.RequestPayloadError:
-            return _problem(400, "The request body is not coded as its headers say.")
+            return hop.refuse(400, "The request body is not coded as its headers say.")
         # Clients send quotes and blanks that no URL may have, and that a signature cannot cover.
         url = self.upstream + quote(request.raw_path.encode("utf-8", "surrogateescape"), safe=_OF_A_URL)
-        headers = self._headers(request)
+        headers = self._headers(request, hop)
         try:
             headers.update(sign(Asked(request.method, url, headers, body), self.key))
         except CannotSign as failure:
-            return _problem(400, str(failure))
-        return await self._carry(request, url, headers, body)
+            return hop.refuse(400, str(failure))
+        return await self._carry(hop, request, url, headers, body)
 
     async def _body(self, request: web.BaseRequest) -> bytes:
         if request.headers.get("Expect", "").lower() == "100-continue":
@@ -96,8 +134,10 @@ class Signer:
                 raise _TooLarge
         return b"".join(stretches)
 
-    def _headers(self, request: web.BaseRequest) -> CIMultiDict[str]:
-        headers = _passed(request.raw_headers, _REPLACED | FRAMING)
+    def _headers(self, request: web.BaseRequest, hop: _Hop) -> CIMultiDict[str]:
+        state = frozenset({traces.STATE_HEADER.encode()} if hop.trace.begun_here else ())
+        headers = _passed(request.raw_headers, _REPLACED | FRAMING | state)
+        headers[REQUEST_ID], headers[traces.HEADER] = hop.identity, hop.trace.header
         if headers.get(_CODING, "").lower() in _DECODED:
             del headers[_CODING]
         if request.method not in _SAFE and IDEMPOTENCY_KEY not in headers:
@@ -105,7 +145,7 @@ class Signer:
         return headers
 
     async def _carry(
-        self, request: web.BaseRequest, url: str, headers: CIMultiDict[str], body: bytes
+        self, hop: _Hop, request: web.BaseRequest, url: str, headers: CIMultiDict[str], body: bytes
     ) -> web.StreamResponse:
         sent = False
         try:
@@ -122,9 +162,9 @@ class Signer:
                 skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
             ) as answer:
                 sent = True
-                return await _deliver(request, answer)
+                return await _deliver(hop, request, answer)
         except _NOT_SENT as failure:
-            return self._failed(request, 502, f"{_reason(failure)}. Nothing was done.")
+            return self._failed(hop, 502, f"{_reason(failure)}. Nothing was done.")
         except (aiohttp.ClientError, TimeoutError, OSError) as failure:
             if sent:
                 # Half an answer must not look whole.
@@ -132,20 +172,26 @@ class Signer:
                     request.transport.abort()
                 raise
             unknown = "" if request.method in _SAFE else " The outcome of this request is unknown."
-            return self._failed(request, 504, f"no answer came ({type(failure).__name__}).{unknown}")
+            return self._failed(hop, 504, f"no answer came ({type(failure).__name__}).{unknown}")
 
-    def _failed(self, request: web.BaseRequest, status: int, reason: str) -> web.Response:
-        logs.event(events.REQUEST_FAILED, level=logging.WARNING, method=request.method, status=status, detail=reason)
-        return _problem(status, f"The signer asked {self.upstream}: {reason}")
+    def _failed(self, hop: _Hop, status: int, reason: str) -> web.Response:
+        hop.tell(events.REQUEST_FAILED, status, reason)
+        return hop.problem(status, f"The signer asked {self.upstream}: {reason}")
 
 
-async def _deliver(request: web.BaseRequest, answer: aiohttp.ClientResponse) -> web.StreamResponse:
+def _hop(request: web.BaseRequest) -> _Hop:
+    given = request.headers.get(REQUEST_ID)
+    identity = given if given is not None and traces.is_request_id(given) else traces.drawn(32)
+    return _Hop(request.method, identity, traces.go_on(request.headers.getall(traces.HEADER, ())))
+
+
+async def _deliver(hop: _Hop, request: web.BaseRequest, answer: aiohttp.ClientResponse) -> web.StreamResponse:
     response = web.StreamResponse(status=answer.status, headers=_passed(answer.raw_headers, frozenset()))
     await response.prepare(request)
     async for stretch in answer.content.iter_any():
         await response.write(stretch)
     await response.write_eof()
-    logs.event(events.REQUEST_ANSWERED, method=request.method, status=answer.status)
+    hop.tell(events.REQUEST_ANSWERED, answer.status)
     return response
 
 
@@ -173,11 +219,3 @@ def _reason(failure: Exception) -> str:
             return f"the proxy on the way to it answered {failure.status}"
         case _:
             return "it does not answer"
-
-
-def _problem(status: int, detail: str) -> web.Response:
-    document = {"schemas": [_ERROR], "status": str(status), "detail": detail}
-    response = web.Response(status=status, body=json.dumps(document).encode(), content_type=SCIM_JSON)
-    if status == 413:  # noqa: PLR2004 - HTTP: the rest of the body is not read
-        response.force_close()
-    return response

@@ -124,6 +124,25 @@ async def test_a_write_that_the_relay_repeats_gets_the_recorded_outcome(whole, l
     assert await log.wait_for(events.REQUEST_REPEATED)
 
 
+async def test_a_request_has_one_id_and_one_trace_from_the_signer_on(whole, local, log):
+    _, url, _ = whole
+    trace = "0af7651916cd43dd8448eb211c80319c"
+    given = HEADERS | {"traceparent": f"00-{trace}-b7ad6b7169203331-01"}
+    async with local.get(url + USERS, headers=given) as response:
+        assert response.status == 200
+        identity = response.headers["X-Request-Id"]
+
+    def told():
+        """By signer, relay and agent."""
+        return [
+            seen for event, seen in log.seen if (event, seen.get("request_id")) == (events.REQUEST_ANSWERED, identity)
+        ]
+
+    await until(lambda: len(told()) == 3)
+    assert {seen["traceparent"].split("-")[1] for seen in told()} == {trace}
+    assert len({seen["traceparent"] for seen in told()}) == 2, "the agent's hop is the relay's, the signer's its own"
+
+
 async def test_a_compressed_body_is_undone_before_it_is_signed(whole, local):
     host, url, _ = whole
     coded = HEADERS | {"Content-Encoding": "gzip"}
@@ -183,7 +202,7 @@ async def test_what_never_left_is_told_as_not_done(log, key, local, monkeypatch,
         upstream = "https://relay.example" if refusal else f"https://localhost:{port}"
         async with signing(log, upstream, key) as url, local.post(url + USERS, data=b"{}") as response:
             detail = (await response.json(content_type=None))["detail"]
-            assert (response.status, detail.endswith("Nothing was done.")) == (502, True), detail
+            assert (response.status, " Nothing was done. (request " in detail) == (502, True), detail
 
 
 async def test_a_write_without_a_key_gets_one_that_is_signed(pair, local):
@@ -315,10 +334,13 @@ async def test_another_authority_is_believed_from_the_next_connection_on(log, pa
             assert response.status == 200
 
 
-async def test_a_body_over_the_limit_is_refused(pair, local):
+async def test_a_body_over_the_limit_is_refused_and_told_of(pair, local, log):
     host, url = pair
-    async with local.post(url + USERS, data=b"x" * 1_025) as response:
+    async with local.post(url + USERS, data=b"x" * 1_025, headers={"X-Request-Id": "mine"}) as response:
         assert response.status == 413
+        assert (await response.json(content_type=None))["detail"].endswith("(request mine)")
+    refused = await log.wait_for(events.REQUEST_REFUSED, request_id="mine")
+    assert "larger than the signer's" in refused["detail"]
     assert not host.asked
 
 
