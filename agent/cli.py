@@ -185,7 +185,7 @@ def _agent_status(parsed: argparse.Namespace) -> int:
     from agent.status import AgentStatus, read  # noqa: PLC0415
 
     file = (load_agent(parsed.config).agent.state or Path()) / STATUS_FILE
-    return _show_status(read(file, AgentStatus, time.time()), parsed)
+    return _show_status(read(file, AgentStatus, time.time()), file, parsed)
 
 
 def _relay_status(parsed: argparse.Namespace) -> int:
@@ -194,16 +194,17 @@ def _relay_status(parsed: argparse.Namespace) -> int:
     from agent.status import RelayStatus, read  # noqa: PLC0415
 
     file = (load_relay(parsed.config).relay.state or Path()) / STATUS_FILE
-    return _show_status(read(file, RelayStatus, time.time()), parsed)
+    return _show_status(read(file, RelayStatus, time.time()), file, parsed)
 
 
-def _show_status(status: RelayStatus | AgentStatus | None, parsed: argparse.Namespace) -> int:
+def _show_status(status: RelayStatus | AgentStatus | None, file: Path, parsed: argparse.Namespace) -> int:
     import msgspec  # noqa: PLC0415
 
     from agent.status import words  # noqa: PLC0415
 
     if status is None:
-        print("Not running.", file=sys.stderr)  # noqa: T201
+        why = f": nothing has been written to {file} lately" if file.exists() else ""
+        print(f"Not running{why}.", file=sys.stderr)  # noqa: T201
         return EXIT_REFUSED
     print(msgspec.json.encode(status).decode() if parsed.json else words(status, time.time()))  # noqa: T201
     return 0

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import os
 import tempfile
-from contextlib import suppress
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
 
+from agent import events, logs
 from agent.errors import ConfigurationError
 from agent.logs import printable
 from connector_host.clock import now
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 EVERY_S: Final = 2.0
 STALE_S: Final = 10.0
@@ -99,14 +104,32 @@ class AgentStatus(msgspec.Struct, frozen=True, kw_only=True):
 Status = TypeVar("Status", RelayStatus, AgentStatus)
 
 
-def write(file: Path, status: RelayStatus | AgentStatus) -> None:
-    """Put the status there in one step; a status that cannot be written is not worth stopping for."""
-    with suppress(OSError):
+async def keep(file: Path, status: Callable[[], RelayStatus | AgentStatus]) -> None:
+    """Write the status there every so often, for ever; why it cannot be written is logged, and nothing to stop for."""
+    told = ""
+    while True:
+        reason = write(file, status())
+        if reason not in {"", told}:
+            logs.event(events.STATUS_FAILED, level=logging.WARNING, file=str(file), reason=reason)
+        told = reason
+        await asyncio.sleep(EVERY_S)
+
+
+def write(file: Path, status: RelayStatus | AgentStatus) -> str:
+    """Put the status there in one step; returns why that failed, empty where it did not."""
+    try:
         file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         handle, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
-        with os.fdopen(handle, "wb") as draft:
-            draft.write(msgspec.json.encode(status))
-        Path(name).replace(file)
+        try:
+            with os.fdopen(handle, "wb") as draft:
+                draft.write(msgspec.json.encode(status))
+            Path(name).replace(file)
+        except OSError:
+            Path(name).unlink(missing_ok=True)
+            raise
+    except OSError as failure:
+        return failure.strerror or str(failure)
+    return ""
 
 
 def read(file: Path, kind: type[Status], now_s: float) -> Status | None:

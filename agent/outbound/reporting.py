@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -11,13 +10,12 @@ from agent import __version__
 from agent.errors import ConfigurationError
 from agent.metrics import Figure
 from agent.outbound.credentials import load
-from agent.status import EVERY_S, AgentStatus, LinkStatus, write
+from agent.status import AgentStatus, LinkStatus
 from connector_host.clock import now
 from connector_host.tls.identity import days_left
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
 
     from agent.link.links import Link
     from agent.outbound.dialling import Dialler
@@ -36,12 +34,6 @@ class Reporter:
     dialler: Dialler
     forwarder: Forwarder
     probe: Probe
-
-    async def keep(self, folder: Path) -> None:
-        """Write the status every so often, for ever."""
-        while True:
-            write(folder / STATUS_FILE, self.status())
-            await asyncio.sleep(EVERY_S)
 
     def status(self) -> AgentStatus:
         """Return how the agent is now."""

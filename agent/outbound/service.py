@@ -13,9 +13,10 @@ from agent.outbound.forwarding import Forwarder
 from agent.outbound.host import Host, HostPool
 from agent.outbound.host_tls import HostTls
 from agent.outbound.probe import Probe
-from agent.outbound.reporting import Reporter
+from agent.outbound.reporting import STATUS_FILE, Reporter
 from agent.outbound.tokens import HostToken
 from agent.rates import Rates
+from agent.status import keep
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,7 +51,7 @@ async def run(settings: AgentSettings, stop: asyncio.Event, ready: Callable[[], 
     reporter = Reporter(settings, dialler, forwarder, probe)
     beside = [asyncio.create_task(probe.run())]
     if settings.state is not None:
-        beside.append(asyncio.create_task(reporter.keep(settings.state)))
+        beside.append(asyncio.create_task(keep(settings.state / STATUS_FILE, reporter.status)))
     try:
         async with metrics.served(settings.metrics_port, reporter.figures, "agent.metrics_port"):
             ready()

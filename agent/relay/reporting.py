@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from agent import __version__
 from agent.metrics import Figure
-from agent.status import EVERY_S, LinkStatus, NodeStatus, RelayStatus, write
+from agent.status import LinkStatus, NodeStatus, RelayStatus
 from connector_host.clock import now
 from connector_host.tls.identity import days_left
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
 
     from agent.link.links import Link
     from agent.relay.admission import Admission
@@ -48,12 +46,6 @@ class Reporter:
     place: Place
     outages: Outages
     """Of the store."""
-
-    async def keep(self, folder: Path) -> None:
-        """Write the status every so often, for ever."""
-        while True:
-            write(folder / STATUS_FILE, self.status())
-            await asyncio.sleep(EVERY_S)
 
     def status(self) -> RelayStatus:
         """Return how the relay is now."""

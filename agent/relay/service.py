@@ -22,10 +22,11 @@ from agent.relay.listening import Doors, Port
 from agent.relay.matching import Agents
 from agent.relay.passthrough import Passthrough
 from agent.relay.protocol import Server
-from agent.relay.reporting import Place, Reporter
+from agent.relay.reporting import STATUS_FILE, Place, Reporter
 from agent.relay.store import open_store
 from agent.relay.tenants import Tenants, passthrough_names
 from agent.relay.unknown import UnknownOutcomes
+from agent.status import keep
 from connector_host.clock import now
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ async def run(
             async with (
                 _kept(_look_at_store(records, tenants, admission, archive, outages)),
                 _kept(archive.replica.run()),
-                _kept(reporter.keep(folder)),
+                _kept(keep(folder / STATUS_FILE, reporter.status)),
                 _kept(certificate.keep()),
                 metrics.served(settings.metrics_port, reporter.figures, "relay.metrics_port"),
                 _kept(stop.wait()) as stopping,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import resource
 import socket
 import time
 
@@ -169,6 +170,36 @@ def test_a_status_that_is_old_is_of_a_program_that_does_not_run(tmp_path):
     assert status.read(file, status.AgentStatus, 101 + status.STALE_S) is None
 
 
+def test_a_status_that_finds_no_room_leaves_the_last_one_and_nothing_beside_it(tmp_path):
+    file = tmp_path / "agent-status.json"
+    assert not status.write(file, agent_status(100))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1, hard))
+    try:
+        assert status.write(file, agent_status(101)) == "File too large"
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert list(tmp_path.iterdir()) == [file]
+    assert status.read(file, status.AgentStatus, 100.0) == agent_status(100)
+
+
+async def test_why_a_status_is_not_written_is_logged_once(tmp_path, log, monkeypatch):
+    monkeypatch.setattr(status, "EVERY_S", 0.0)
+    (tmp_path / "file").write_text("")
+    asked, third = [], asyncio.Event()
+
+    def current():
+        asked.append(0)
+        if len(asked) == 3:
+            third.set()
+        return agent_status(100)
+
+    keeping = asyncio.create_task(status.keep(tmp_path / "file" / "agent-status.json", current))
+    await third.wait()
+    keeping.cancel()
+    assert [event for event, _ in log.seen] == [events.STATUS_FAILED]
+
+
 def test_a_status_file_that_is_none_is_named(tmp_path):
     (tmp_path / "status.json").write_text("{")
     with pytest.raises(ConfigurationError, match=r"status\.json"):
@@ -195,7 +226,12 @@ def test_the_command_shows_the_status_and_fails_where_nothing_runs(tmp_path, cap
     config = tmp_path / "agent.toml"
     config.write_text('[agent]\nrelay = "https://r"\ntenant = "acme"\nhost = "https://h"\n')
     assert main(["status", "--config", str(config)]) == 1
-    status.write(tmp_path / "state" / "agent-status.json", agent_status(int(time.time())))
+    assert capsys.readouterr().err == "Not running.\n"
+    file = tmp_path / "state" / "agent-status.json"
+    status.write(file, agent_status(100))
+    assert main(["status", "--config", str(config)]) == 1
+    assert capsys.readouterr().err == f"Not running: nothing has been written to {file} lately.\n"
+    status.write(file, agent_status(int(time.time())))
     assert main(["status", "--config", str(config), "--json"]) == 0
     assert msgspec.json.decode(capsys.readouterr().out)["agent"] == "one"
 
