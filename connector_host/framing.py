@@ -6,7 +6,7 @@ import asyncio
 import re
 from typing import TYPE_CHECKING, Final, Protocol
 
-from aiohttp import web
+from aiohttp import HttpVersion10, HttpVersion11, web
 from aiohttp.http_exceptions import BadHttpMessage, LineTooLong
 from aiohttp.streams import EMPTY_PAYLOAD
 from aiohttp.web_protocol import _ErrInfo
@@ -45,7 +45,7 @@ class FramedHandler(web.RequestHandler):
     path, and forget its port.
     """
 
-    __slots__ = ("_answering", "_body", "_head_bytes", "_looking", "_make")
+    __slots__ = ("_answering", "_body", "_futile_bytes", "_looking", "_make")
 
     def __init__(
         self, manager: web.Server, *, loop: asyncio.AbstractEventLoop, max_line_size: int, **settings: object
@@ -56,8 +56,8 @@ class FramedHandler(web.RequestHandler):
         super().__init__(manager, loop=loop, **bounds, **settings)  # type: ignore[arg-type] # aiohttp's, passed on
         self._body: StreamReader = EMPTY_PAYLOAD
         """That of the last request, which the parser may be in the middle of."""
-        self._head_bytes = 0
-        """What came of a head whose end did not."""
+        self._futile_bytes = 0
+        """What came since a head ended, or its body grew: of a head without an end, or of what stands behind a body."""
         self._answering: Answering | None = None
         """What answers a request past aiohttp, while one is under way."""
         self._looking: asyncio.TimerHandle | None = None
@@ -79,23 +79,30 @@ class FramedHandler(web.RequestHandler):
 
     def data_received(self, data: bytes) -> None:
         """Take what came; where it spoils a body that somebody waits for, they hear of it at once."""
-        if self._head_bytes > self._most_head_bytes:
+        if self._futile_bytes > self._most_head_bytes:
             return
-        before = len(self._messages)
-        self._head_bytes += len(data) if self._body.is_eof() and not self._upgraded else 0
+        heads, grown = len(self._messages), self._body.total_bytes
         try:
             super().data_received(data)
         except Exception as failure:  # noqa: BLE001 - of some targets yarl makes no URL, and no error that aiohttp expects
             self._fail(failure)
-        if len(self._messages) > before:
-            self._body, self._head_bytes = self._messages[-1][1], 0
-        elif self._head_bytes > self._most_head_bytes:
-            self._fail(HeadTooLarge(self._most_head_bytes), 431)
-            self._pause_reading_for_buffer()
+        if len(self._messages) > heads:
+            self._body, self._futile_bytes = self._messages[-1][1], 0
+        elif self._body.total_bytes > grown or self._upgraded:
+            self._futile_bytes = 0
+        else:
+            self._wait_for_more(len(data))
         self._refuse_messages()
         if self._is_spoiled() and not self._tell():
             # aiohttp begins with a request one turn of the loop after it has taken it up, and knows of it only then.
             self._loop.call_soon(self._tell)
+
+    def _wait_for_more(self, futile: int) -> None:
+        """Have a head, or what stands behind a body, come to an end before too much of it came."""
+        self._futile_bytes += futile
+        if self._futile_bytes > self._most_head_bytes:
+            self._fail(HeadTooLarge(self._most_head_bytes), 431)
+            self._pause_reading_for_buffer()
 
     @property
     def _most_head_bytes(self) -> int:
@@ -115,7 +122,7 @@ class FramedHandler(web.RequestHandler):
     def _refuse_messages(self) -> None:
         """Put what is told to its sender in place of what is too long, or has a target that names nothing here."""
         for number, (message, _) in enumerate(self._messages):
-            fault = self._excess_of(message.exc) if isinstance(message, _ErrInfo) else _fault_of(message.path)
+            fault = self._excess_of(message.exc) if isinstance(message, _ErrInfo) else _fault_of(message)
             if fault is not None:
                 self._messages[number] = (fault, EMPTY_PAYLOAD)
 
@@ -234,13 +241,28 @@ class OtherScheme(Exception):
     """A URL of which no HTTP server is in charge (RFC 9110 §7.4)."""
 
 
-def _fault_of(target: str) -> _ErrInfo | None:
-    if "#" in target:
+class OtherVersion(Exception):
+    """A version in which nobody writes requests like this."""
+
+
+class OtherCoding(Exception):
+    """A transfer coding besides `chunked`, which nobody here would undo (RFC 9112 §6.1)."""
+
+
+def _fault_of(message: RawRequestMessage) -> _ErrInfo | None:
+    if message.version not in _VERSIONS:
+        return _ErrInfo(status=505, exc=OtherVersion(), message="")
+    if message.chunked and message.headers["Transfer-Encoding"].strip().lower() != "chunked":
+        return _ErrInfo(status=501, exc=OtherCoding(), message="")
+    if "#" in message.path:
         return _ErrInfo(status=400, exc=TargetWithFragment(), message="")
-    scheme = _SCHEME.match(target)
+    scheme = _SCHEME.match(message.path)
     if scheme is None or scheme[1].lower() in {"http", "https"}:
         return None
     return _ErrInfo(status=421, exc=OtherScheme(), message="")
+
+
+_VERSIONS: Final = frozenset({HttpVersion10, HttpVersion11})
 
 
 _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")

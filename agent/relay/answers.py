@@ -59,6 +59,8 @@ NO_HTTP: Final = Problem(400, "The request cannot be read as HTTP (RFC 9112).", 
 TARGET_WITH_FRAGMENT: Final = Problem(
     400, "The request's target has a #, which no target may have (RFC 9112 §3.2): write %23.", close=True
 )
+OTHER_VERSION: Final = Problem(505, "The relay speaks HTTP/1.1.", close=True)
+OTHER_CODING: Final = Problem(501, "A body may be chunked, and in no other Transfer-Encoding.", close=True)
 OTHER_SCHEME: Final = Problem(421, "The request's target is a URL of another scheme than https.", close=True)
 NO_CHUNK: Final = Problem(400, "The request body is not chunked as its headers say (RFC 9112 §7.1).", close=True)
 UNFORESEEN: Final = Problem(500, "The relay failed on this request; its log says more.", close=True)

@@ -19,15 +19,25 @@ from agent.relay.answers import SCIM_JSON, SERVER, Problem
 from agent.relay.delivery import PassedOn, Response, WholeClient, Written
 from agent.relay.requests import Whole, WholeReader
 from agent.workers import Workers, failing
-from connector_host.framing import Answering, Excess, FramedHandler, OtherScheme, TargetWithFragment
+from connector_host.framing import (
+    Answering,
+    Excess,
+    FramedHandler,
+    OtherCoding,
+    OtherScheme,
+    OtherVersion,
+    TargetWithFragment,
+)
 from connector_host.networks import spelled
 from connector_host.reading import Buffered, Reading
 
 if TYPE_CHECKING:
     from agent.settings import LimitSettings
 
-_OF_CLIENT: Final = frozenset({400, 414, 421, 431})
+_OF_CLIENT: Final = frozenset({400, 414, 421, 431, 501, 505})
 _TOLD: Final[dict[type[BaseException], Problem]] = {
+    OtherCoding: answers.OTHER_CODING,
+    OtherVersion: answers.OTHER_VERSION,
     OtherScheme: answers.OTHER_SCHEME,
     TargetWithFragment: answers.TARGET_WITH_FRAGMENT,
 }

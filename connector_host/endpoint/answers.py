@@ -54,6 +54,8 @@ TROUBLES: Final[tuple[tuple[type[Exception], Trouble], ...]] = (
 MISCONFIGURED: Final = "This connector cannot serve its table as configured; see its log."
 NO_HTTP: Final = "The request cannot be read as HTTP (RFC 9112)."
 TARGET_WITH_FRAGMENT: Final = "The request's target has a #, which no target may have (RFC 9112 §3.2): write %23."
+OTHER_VERSION: Final = "This service speaks HTTP/1.1."
+OTHER_CODING: Final = "A body may be chunked, and in no other Transfer-Encoding."
 OTHER_SCHEME: Final = "The request's target is a URL of another scheme than https."
 EXCESSES: Final = {
     TargetTooLong: "The URL is longer than the {} bytes that this service accepts: send a long filter to /.search.",

@@ -19,7 +19,7 @@ from connector_host.endpoint.direct import DirectHandler
 from connector_host.endpoint.requests import request_id_of
 from connector_host.endpoint.routing import Routing
 from connector_host.endpoint.safeguards import HEADERS
-from connector_host.framing import Excess, OtherScheme, TargetWithFragment
+from connector_host.framing import Excess, OtherCoding, OtherScheme, OtherVersion, TargetWithFragment
 from connector_host.observability import events
 from connector_host.reading import Reading
 
@@ -34,7 +34,7 @@ _CUT_S: Final = 0.1
 """Seconds that a request which has had its time is given, twice, to hear that it is cut off."""
 
 _LOG = structlog.stdlib.get_logger()
-_OF_CLIENT: Final = frozenset({400, 414, 421, 431})
+_OF_CLIENT: Final = frozenset({400, 414, 421, 431, 501, 505})
 
 
 class Runner(web.AppRunner):
@@ -125,13 +125,15 @@ def _told(status: int, failure: BaseException | None) -> tuple[int, str]:
     """Return the status and the words for what could not be read, or failed unforeseen."""
     if status not in _OF_CLIENT:
         return 500, answers.UNFORESEEN
-    match failure:
-        case OtherScheme():
-            return 421, answers.OTHER_SCHEME
-        case TargetWithFragment():
-            return 400, answers.TARGET_WITH_FRAGMENT
-        case ContentEncodingError():
-            return 415, answers.CODING
-        case Excess():
-            return status, answers.EXCESSES[type(failure)].format(failure.limit)
-    return 400, answers.NO_HTTP
+    if isinstance(failure, Excess):
+        return status, answers.EXCESSES[type(failure)].format(failure.limit)
+    return next((told for kind, told in _TOLD.items() if isinstance(failure, kind)), (400, answers.NO_HTTP))
+
+
+_TOLD: Final = {
+    OtherVersion: (505, answers.OTHER_VERSION),
+    OtherCoding: (501, answers.OTHER_CODING),
+    OtherScheme: (421, answers.OTHER_SCHEME),
+    TargetWithFragment: (400, answers.TARGET_WITH_FRAGMENT),
+    ContentEncodingError: (415, answers.CODING),
+}

@@ -21,6 +21,9 @@ UNREADABLE = {
     "a line over the limit": f"GET {TARGET}?{SECRET * 5_000} HTTP/1.1\r\nHost: localhost\r\n\r\n",
     "too many headers": f"GET {TARGET} HTTP/1.1\r\nHost: localhost\r\n" + f"X: {SECRET}\r\n" * 128 + "\r\n",
     "a head without an end": f"GET {TARGET} HTTP/1.1\r\nHost: localhost\r\n" + f"X: {SECRET * 2_000}\r\n" * 7,
+    "another version": f"GET {TARGET} HTTP/2.0\r\nHost: localhost\r\nX: {SECRET}\r\n\r\n",
+    "another coding": f"POST {TARGET} HTTP/1.1\r\nHost: localhost\r\nX: {SECRET}\r\n"
+    "Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
     "two framings": f"POST {TARGET} HTTP/1.1\r\nHost: localhost\r\nX: {SECRET}\r\nContent-Length: 5\r\n"
     "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
     "two hosts": f"GET {TARGET} HTTP/1.1\r\nHost: {SECRET}.example\r\nHost: localhost\r\n\r\n",
@@ -56,7 +59,9 @@ async def answer_to(reader):
         return head, json.loads(await reader.readexactly(length))
 
 
-TOO_LONG = {
+KNOWN = {
+    "another version": ("505", "HTTP/1.1"),
+    "another coding": ("501", "Transfer-Encoding"),
     "a header over the limit": ("431", "A header is longer than the 32768 bytes"),
     "a line over the limit": ("414", "The URL is longer than the 32768 bytes"),
     "too many headers": ("431", "more than the 128 headers"),
@@ -66,7 +71,7 @@ TOO_LONG = {
 
 @pytest.mark.parametrize("kind", UNREADABLE)
 async def test_what_is_no_http_is_answered_in_scim_without_its_own_bytes(log, tmp_path, kind):
-    request_text, (status, said) = UNREADABLE[kind], TOO_LONG.get(kind, ("400", "cannot be read as HTTP"))
+    request_text, (status, said) = UNREADABLE[kind], KNOWN.get(kind, ("400", "cannot be read as HTTP"))
     async with serve(tmp_path) as scim, connected(scim) as (reader, writer):
         writer.write(request_text.encode())
         head, error = await answer_to(reader)

@@ -95,6 +95,43 @@ async def test_what_is_longer_than_it_may_be_is_told_with_the_limit(chain, paper
     assert SECRET not in written() + str(error)
 
 
+OTHER = {
+    "another version": (f"GET {TARGET} HTTP/2.0\r\nHost: localhost\r\n\r\n", 505),
+    "an old version": (f"GET {TARGET} HTTP/0.9\r\nHost: localhost\r\n\r\n", 505),
+    "another coding": (
+        f"POST {TARGET} HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+        501,
+    ),
+}
+
+
+@pytest.mark.parametrize(("request_text", "status"), OTHER.values(), ids=OTHER.keys())
+async def test_what_the_relay_does_not_speak_is_refused_in_http_of_its_own(chain, papers, request_text, status):
+    await chain.start_relay()
+    async with connected(papers, chain.port) as (reader, writer):
+        writer.write(request_text.encode())
+        line, headers, error = await answer_to(reader)
+        assert await reader.read() == b""
+    assert line.startswith(f"HTTP/1.1 {status} ")
+    assert (headers["content-type"], error["status"]) == ("application/scim+json", str(status))
+
+
+async def test_what_stands_behind_a_body_comes_to_an_end_before_it_fills_the_relay(chain, papers):
+    await chain.start_relay()
+    async with connected(papers, chain.port) as (reader, writer):
+        writer.write(BEGIN + b"\r\n2\r\n{}\r\n0\r\n" + b"X: %b\r\n" % (b"x" * 16_000) * 12)
+        assert await is_told(reader)
+
+
+async def test_a_field_behind_a_body_is_passed_over(chain, host, papers):
+    await chain.start_relay()
+    await chain.start_agent(host.url)
+    async with connected(papers, chain.port) as (reader, writer):
+        writer.write(BEGIN + b"Trailer: X\r\n\r\n2\r\n{}\r\n0\r\nX: 1\r\nAuthorization: Bearer other\r\n\r\n")
+        assert (await answer_to(reader))[0] == "HTTP/1.1 200 OK"
+    assert (host.asked[0][3], "Authorization" in host.asked[0][2], "X" in host.asked[0][2]) == (b"{}", False, False)
+
+
 async def test_a_large_body_is_no_head_without_an_end(chain, host, papers):
     async def answer(request):
         return web.json_response(len(await request.read()))
