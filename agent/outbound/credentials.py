@@ -49,6 +49,10 @@ AUTHORITY_FILE: Final = "relay-authority.pem"
 ANSWER_S: Final = 15.0
 
 
+class Expired(ConfigurationError):
+    """The agent's certificate is over, or this machine's clock is wrong: both may be mended while it runs."""
+
+
 class EnrolmentRefused(AgentError):
     """The relay did not enrol this agent; the text says why."""
 
@@ -84,7 +88,7 @@ class Identity:
 def load(state: Path) -> Identity | None:
     """Return the identity in this folder, None where the agent was never enrolled.
 
-    Raises ConfigurationError where the file cannot be used, or the certificate has expired.
+    Raises ConfigurationError where the file cannot be used, Expired where the certificate has.
     """
     file = state / IDENTITY_FILE
     if not file.exists():
@@ -98,7 +102,7 @@ def load(state: Path) -> Identity | None:
         raise ConfigurationError(f"agent.state: {file} is not what `provisioning-agent enroll` wrote; enrol anew.")
     end, moment = identity.certificate.not_valid_after_utc, now()
     if end < moment:
-        raise ConfigurationError(
+        raise Expired(
             f"the agent's certificate expired on {end:%Y-%m-%d %H:%M} UTC, and this machine's clock says "
             f"{moment:%Y-%m-%d %H:%M} UTC: set the clock where it is wrong, else ask the relay's administrator for a "
             "token, and run `provisioning-agent enroll`"

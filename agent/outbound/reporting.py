@@ -84,4 +84,4 @@ class Reporter:
         with suppress(ConfigurationError):
             identity = None if self.settings.state is None else load(self.settings.state)
             return None if identity is None else days_left(identity.certificate, now())
-        return 0
+        return -1

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from agent import __version__, events, logs, metrics
 from agent.addresses import host_url
-from agent.outbound.credentials import load
+from agent.outbound.credentials import Expired, load
 from agent.outbound.dialling import Dialler, read_token
 from agent.outbound.forwarding import Forwarder
 from agent.outbound.host import Host, HostPool
@@ -42,8 +43,9 @@ async def run(settings: AgentSettings, stop: asyncio.Event, ready: Callable[[], 
         probe.take,
     )
     dialler = Dialler(settings, forwarder, probe)
-    if settings.state is None or load(settings.state) is None:
-        read_token(settings)
+    with suppress(Expired):
+        if settings.state is None or load(settings.state) is None:
+            read_token(settings)
     logs.event(events.AGENT_STARTED, version=__version__, agent=settings.name, host=settings.host, relay=settings.relay)
     await probe.look()
     dialling = asyncio.create_task(dialler.run())

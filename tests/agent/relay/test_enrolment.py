@@ -315,10 +315,12 @@ async def test_an_expired_agent_says_what_to_do_and_recovers_without_a_restart(c
     await chain.start_relay(agent_days=60 / DAY_S)
     settings, _ = await enrolled(chain, host)
     with time_machine.travel(now() + timedelta(minutes=2), tick=True):
-        with pytest.raises(ConfigurationError, match="run `provisioning-agent enroll`"):
-            credentials.load(settings.state)
-        await enrolled(chain, host)
         chain.run_agent(settings)
+        failed = await chain.log.wait_for(events.LINK_FAILED)
+        assert "set the clock where it is wrong, else ask" in failed["reason"]
+        assert "run `provisioning-agent enroll`" in failed["reason"]
+        await status_of(settings.state, "agent-status.json", lambda found: found["certificate_days"] == -1)
+        await enrolled(chain, host)
         await chain.relay_sees(1)
 
 
