@@ -11,6 +11,8 @@ AgentError                the root
 
 from __future__ import annotations
 
+import os
+
 
 class AgentError(Exception):
     """The root of the errors that this package raises on purpose."""
@@ -48,3 +50,8 @@ class StreamFailed(AgentError):
     def __init__(self, payload: bytes) -> None:
         super().__init__("the other end could not do what this stream asked for")
         self.payload = payload
+
+
+def system_words(fault: OSError) -> str:
+    """Return what the system says; asyncio puts words of its own in front of it, or those of several attempts."""
+    return os.strerror(fault.errno) if fault.errno and fault.errno > 0 else fault.strerror or str(fault)

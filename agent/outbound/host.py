@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
-from agent.errors import AgentError
+from agent.errors import AgentError, system_words
 from agent.link.tls import doubt
 from agent.outbound.connection import BROKEN, Connection, Protocol, how_it_broke
 from connector_host.reading import Reading
@@ -301,5 +301,5 @@ class HostPool:
         except TimeoutError as failure:
             raise HostUnreachable(f"{where} does not answer within {host.connect_s:g} s") from failure
         except OSError as failure:
-            raise HostUnreachable(f"{where} cannot be reached: {failure.strerror or failure}") from failure
+            raise HostUnreachable(f"{where} cannot be reached: {system_words(failure)}") from failure
         return Connection(protocol.inner, loop)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from typing import Final
 
 import aiohttp
 
+from agent.errors import system_words
 from agent.link.tls import doubt
 
 _STATUS_WORDS: Final = {
@@ -61,18 +61,13 @@ def reason_of(failure: Exception, limit_s: float, *, certified: bool = False) ->
 def _unconnected(failure: aiohttp.ClientConnectorError) -> str:
     match failure:
         case aiohttp.ClientProxyConnectionError(os_error=fault):
-            return f"the proxy cannot be reached: {_of_the_system(fault)}"
+            return f"the proxy cannot be reached: {system_words(fault)}"
         case aiohttp.ClientConnectorCertificateError(certificate_error=fault):
             return f"the relay's certificate is not accepted: {doubt(fault, 'agent.relay_trust')}"
         case aiohttp.ClientConnectorSSLError(os_error=fault):
             return f"the relay does not speak TLS as it should: {getattr(fault, 'reason', None) or fault}"
         case aiohttp.ClientConnectorDNSError(host=name, os_error=fault):
             # The relay's name, or that of the proxy to it.
-            return f"the name {name} cannot be resolved: {_of_the_system(fault)}"
+            return f"the name {name} cannot be resolved: {system_words(fault)}"
         case _:
-            return f"the relay cannot be reached: {_of_the_system(failure.os_error) or _NO_TLS}"
-
-
-def _of_the_system(fault: OSError) -> str:
-    """Return what the system says; asyncio puts words of its own in front of it."""
-    return os.strerror(fault.errno) if fault.errno and fault.errno > 0 else fault.strerror or str(fault)
+            return f"the relay cannot be reached: {system_words(failure.os_error) or _NO_TLS}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from agent.errors import system_words
 from agent.link.messages import Reason, ResponseHead
 from agent.link.packing import encode
 from agent.link.piping import pipe
@@ -31,8 +32,9 @@ async def _carry(exchange: Exchange) -> None:
     try:
         async with asyncio.timeout(host.connect_s):
             reader, writer = await asyncio.open_connection(host.name, host.port)
-    except (OSError, TimeoutError) as failure:
-        reason = getattr(failure, "strerror", None) or f"no answer within {host.connect_s:g} s"
+    except OSError as failure:  # TimeoutError, too
+        late = isinstance(failure, TimeoutError) and failure.errno is None
+        reason = f"no answer within {host.connect_s:g} s" if late else system_words(failure)
         exchange.give_up(Reason.HOST_UNREACHABLE, f"{host.described} cannot be reached: {reason}")
         return
     exchange.sent = exchange.answered = True

@@ -19,7 +19,7 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from agent import events, logs
-from agent.errors import AgentError
+from agent.errors import AgentError, system_words
 from agent.link.headers import FRAMING, HOP_BY_HOP, named_by_connection
 from connector_host import traces
 from connector_host.signing.requests import Asked, CannotSign, sign
@@ -46,6 +46,7 @@ _REPLACED: Final = frozenset(
 _CODING: Final = "Content-Encoding"
 _DECODED: Final = frozenset({"gzip", "deflate"})
 """What aiohttp has undone in a body, which is signed and passed on without."""
+_FAILURES: Final = frozenset({events.REQUEST_FAILED, events.REQUEST_TRUNCATED})
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -63,7 +64,7 @@ class _Hop:
 
     def tell(self, event: str, status: int, detail: str | None = None) -> None:
         """Log what became of it; with what went wrong, where something did."""
-        level = logging.WARNING if event == events.REQUEST_FAILED else logging.INFO
+        level = logging.WARNING if event in _FAILURES else logging.INFO
         named = {"request_id": self.identity, "traceparent": self.trace.header, "method": self.method}
         logs.event(event, level=level, **named, status=status, detail=detail)
 
@@ -147,7 +148,6 @@ class Signer:
     async def _carry(
         self, hop: _Hop, request: web.BaseRequest, url: str, headers: CIMultiDict[str], body: bytes
     ) -> web.StreamResponse:
-        sent = False
         try:
             async with self.session.request(
                 request.method,
@@ -161,16 +161,10 @@ class Signer:
                 allow_redirects=False,
                 skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
             ) as answer:
-                sent = True
                 return await _deliver(hop, request, answer)
         except _NOT_SENT as failure:
             return self._failed(hop, 502, f"{_reason(failure)}. Nothing was done.")
         except (aiohttp.ClientError, TimeoutError, OSError) as failure:
-            if sent:
-                # Half an answer must not look whole.
-                if request.transport is not None:
-                    request.transport.abort()
-                raise
             unknown = "" if request.method in _SAFE else " The outcome of this request is unknown."
             return self._failed(hop, 504, f"no answer came ({type(failure).__name__}).{unknown}")
 
@@ -187,10 +181,17 @@ def _hop(request: web.BaseRequest) -> _Hop:
 
 async def _deliver(hop: _Hop, request: web.BaseRequest, answer: aiohttp.ClientResponse) -> web.StreamResponse:
     response = web.StreamResponse(status=answer.status, headers=_passed(answer.raw_headers, frozenset()))
-    await response.prepare(request)
-    async for stretch in answer.content.iter_any():
-        await response.write(stretch)
-    await response.write_eof()
+    try:
+        await response.prepare(request)
+        async for stretch in answer.content.iter_any():
+            await response.write(stretch)
+        await response.write_eof()
+    except (aiohttp.ClientError, TimeoutError, OSError) as failure:
+        hop.tell(events.REQUEST_TRUNCATED, answer.status, f"it was passed on in part ({type(failure).__name__})")
+        # Half an answer must not look whole.
+        if request.transport is not None:
+            request.transport.abort()
+        return response
     hop.tell(events.REQUEST_ANSWERED, answer.status)
     return response
 
@@ -213,8 +214,12 @@ def _reason(failure: Exception) -> str:
     match failure:
         case aiohttp.ClientConnectorCertificateError():
             return f"its certificate is not believed ({getattr(failure.certificate_error, 'verify_message', 'TLS')})"
+        case aiohttp.ClientProxyConnectionError():
+            return f"the proxy on the way to it cannot be reached ({system_words(failure.os_error)})"
+        case aiohttp.ClientConnectorDNSError():
+            return f"the name {failure.host} cannot be resolved ({system_words(failure.os_error)})"
         case aiohttp.ClientConnectorError():
-            return f"it cannot be reached ({failure.os_error.strerror or type(failure).__name__})"
+            return f"it cannot be reached ({system_words(failure.os_error) or type(failure).__name__})"
         case aiohttp.ClientHttpProxyError():
             return f"the proxy on the way to it answered {failure.status}"
         case _:

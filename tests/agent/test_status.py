@@ -69,7 +69,7 @@ async def test_the_last_error_and_an_unreachable_host_are_shown(chain, client):
         pass
     agent = await status_of(chain.folder / "agent-state", "agent-status.json", lambda found: found["last_error"])
     assert not agent["host_reachable"]
-    assert "https://localhost:1 cannot be reached" in agent["last_error"]
+    assert "https://localhost:1 cannot be reached: Connection refused" in agent["last_error"]
 
 
 async def test_the_relay_tells_what_went_wrong_last_and_which_version_each_agent_has(chain, client):

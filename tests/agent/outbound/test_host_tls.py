@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+import socket
+
 import pytest
 
 from agent import events
-from agent.errors import ConfigurationError
+from agent.errors import ConfigurationError, system_words
 from agent.outbound.host_tls import HostTls
 from tests.agent.chain import host_server, issue_papers, scim_client
 from tests.tls.certificates import write_client
@@ -113,3 +116,15 @@ async def test_files_that_do_not_belong_together_leave_the_ones_before_in_force(
 def test_files_that_cannot_be_used_stop_the_agent_at_its_start(papers, files, change, words):
     with pytest.raises(ConfigurationError, match=words):
         HostTls(papers.authority, *change(*files))
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        (ConnectionRefusedError(errno.ECONNREFUSED, "Connect call failed ('::1', 1)"), "Connection refused"),
+        (socket.gaierror(socket.EAI_NONAME, "Name or service not known"), "Name or service not known"),
+        (OSError("Multiple exceptions: one, another"), "Multiple exceptions: one, another"),
+    ],
+)
+def test_what_the_system_says_of_a_host_is_told_in_its_words(fault, words):
+    assert system_words(fault) == words

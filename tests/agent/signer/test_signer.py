@@ -6,6 +6,7 @@ import asyncio
 import gzip
 import json
 import socket
+import ssl
 from contextlib import asynccontextmanager
 
 import aiohttp
@@ -258,6 +259,25 @@ async def test_an_answer_streams_through_as_it_is(pair, local):
     async with local.get(url + USERS) as response:
         assert await response.read() == b"s" * 1_000_000
         assert response.headers["ETag"] == 'W/"1"'
+
+
+async def test_an_answer_that_breaks_off_looks_whole_to_nobody_and_is_told_of(local, log, key, papers):
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(papers.certificate, papers.key)
+
+    async def half(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf")
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(half, "127.0.0.1", 0, ssl=context) as server:
+        upstream = f"https://localhost:{server.sockets[0].getsockname()[1]}"
+        async with signing(log, upstream, key, trust=papers.authority) as url:
+            async with local.get(url + USERS, headers={"X-Request-Id": "mine"}) as response:
+                with pytest.raises(aiohttp.ClientPayloadError):
+                    await response.read()
+            await log.wait_for(events.REQUEST_TRUNCATED, request_id="mine")
 
 
 async def test_the_signer_listens_on_loopback_only(pair):
