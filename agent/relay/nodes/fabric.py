@@ -17,6 +17,7 @@ from agent.errors import ConfigurationError
 from agent.link.followed import FollowedContext
 from agent.link.tls import trusting
 from agent.relay.nodes.logins import arguments, demand_encryption, read_login
+from agent.relay.nodes.reasons import reason_of
 from connector_host.small_files import demand_small
 
 if TYPE_CHECKING:
@@ -64,6 +65,8 @@ class Fabric:
         self._tls = FollowedContext(lambda: _context(settings), settings.trust, settings.certificate, settings.key)
         self._client: Client | None = None
         self._lost = asyncio.Event()
+        self._said = ""
+        """What went wrong last on this connection, or on the way to it, and did not end it: a right is missing, say."""
         read_login(settings)
 
     async def keep(self) -> None:
@@ -90,7 +93,7 @@ class Fabric:
     def give_up(self, reason: str) -> None:
         """End this connection and make another."""
         if not self.trouble:
-            self.trouble = reason
+            self.trouble = f"{reason}, and it said: {self._said}" if self._said else reason
         self._lost.set()
 
     async def _publish(self, subject: str, packet: bytes) -> None:
@@ -100,20 +103,23 @@ class Fabric:
         try:
             await client.publish(subject, packet)
         except self._library.errors.Error as failure:
-            self.give_up(_words(failure))
-            raise NotThere(f"NATS: {_words(failure)}") from failure
+            self.give_up(reason_of(failure, CONNECT_S))
+            raise NotThere(f"NATS: {reason_of(failure, CONNECT_S)}") from failure
 
     async def _hold(self, url: str) -> bool:
         """Hold one connection until it is lost; returns whether it ever came about."""
         self._lost.clear()
+        self._said = ""
         try:
             async with asyncio.timeout(CONNECT_S):
                 self._client = await self._connect(url)
             _heed_cancellation()
         except (OSError, TimeoutError, ConfigurationError, self._library.errors.Error) as failure:
             _heed_cancellation()
-            self.trouble = f"{url}: {_words(failure)}"
-            logs.event(events.NATS_FAILED, level=logging.WARNING, url=url, reason=_words(failure))
+            # The library tries a name or a port that leads nowhere until the time is over, and says why beside that.
+            reason = (isinstance(failure, TimeoutError) and self._said) or reason_of(failure, CONNECT_S)
+            self.trouble = f"{url}: {reason}"
+            logs.event(events.NATS_FAILED, level=logging.WARNING, url=url, reason=reason)
             return False
         self.trouble = ""
         logs.event(events.NATS_CONNECTED, url=url)
@@ -160,7 +166,8 @@ class Fabric:
         self.take(message.data)
 
     async def _on_error(self, failure: Exception) -> None:
-        logs.event(events.NATS_TROUBLE, level=logging.WARNING, reason=_words(failure))
+        self._said = reason_of(failure, CONNECT_S)
+        logs.event(events.NATS_TROUBLE, level=logging.WARNING, reason=self._said)
 
     async def _on_closed(self) -> None:
         self._lost.set()
@@ -219,10 +226,6 @@ def _heed_cancellation() -> None:
     task = asyncio.current_task()
     if task is not None and task.cancelling():
         raise asyncio.CancelledError
-
-
-def _words(failure: Exception) -> str:
-    return str(failure) or type(failure).__name__
 
 
 def _nothing() -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import time
 from contextlib import AsyncExitStack, contextmanager
 
+import msgspec
 import pytest
 
 from agent import events
 from agent.errors import ConfigurationError
+from agent.relay.nodes import fabric
 from agent.relay.nodes.logins import read_login
 from agent.settings import NatsSettings
 from tests.agent.relay.nodes.accounts import Party, User, operator_mode
@@ -32,6 +34,13 @@ class KnowsKeys(NATS):
 
     def file_of(self, user):
         return user.seed + "\n"
+
+
+class GrantsLess(KnowsKeys):
+    """Lets a node in, and hear nothing."""
+
+    def logins(self):
+        return super().logins().replace('subscribe: "provisioning-relay.>"', 'subscribe: "other.>"')
 
 
 class KnowsAccounts(NATS):
@@ -100,8 +109,34 @@ async def test_a_stranger_is_not_let_in_until_the_right_login_is_in_the_file(log
     await cluster.start("a", nats=cluster.settings_of_login)
     failed = await cluster.log.wait_for(events.NATS_FAILED)
     assert "Authorization Violation" in failed["reason"]
+    assert "check relay.nats.user and password_file, or token_file, nkey_file" in failed["reason"]
     put(file, server.file_of(server.known))
     await cluster.log.wait_for(events.NATS_CONNECTED)
+
+
+@pytest.mark.parametrize("server", [GrantsLess], indirect=True)
+async def test_a_right_that_is_missing_at_nats_is_named(login):
+    cluster, _ = login
+    await cluster.start("a", nats=msgspec.structs.replace(cluster.settings_of_login, beat_s=0.1, dead_s=0.5))
+    lost = await cluster.log.wait_for(events.NATS_LOST)
+    assert "have it allow this node to publish and subscribe on provisioning-relay.>" in lost["reason"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        ("port", "it cannot be reached: Connection refused"),
+        ("trust", "name the one that did in relay.nats.trust"),
+    ],
+)
+async def test_why_nats_cannot_be_reached_is_said_with_the_setting_that_mends_it(
+    cluster, papers, monkeypatch, fault, words
+):
+    monkeypatch.setattr(fabric, "CONNECT_S", 0.5)
+    wrong = {"port": {"urls": ("tls://localhost:1",)}, "trust": {"trust": papers.authority}}
+    await cluster.start("a", nats=cluster.settings(**wrong[fault]))
+    failed = await cluster.log.wait_for(events.NATS_FAILED)
+    assert words in failed["reason"]
 
 
 @pytest.mark.parametrize("server", [KnowsAccounts], indirect=True)
