@@ -73,10 +73,10 @@ class LimitSettings(Settings, frozen=True, kw_only=True):
     """Requests of one tenant that may be under way at once; more are answered with 429 and Retry-After. A request is
     under way once its body is there."""
     bodies: Count = 2_048
-    """Request bodies that may be awaited at once, of all clients; more are answered with 429."""
+    """Request bodies, and proofs of agents, that may be awaited at once, of all clients; more are answered with 429,
+    agents with 503."""
     bodies_per_address: Count = 128
-    """Request bodies of one address, for IPv6 of one /64, that may be awaited at once; behind a load balancer see
-    `trusted_proxies`."""
+    """The same of one address, for IPv6 of one /64; behind a load balancer see `trusted_proxies`."""
     connections_per_address: Count = 1_024
     """Connections that one address, for IPv6 one /64, may hold at once, from the first packet on; raise it where a load
     balancer stands in front."""

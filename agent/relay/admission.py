@@ -11,6 +11,7 @@ import asyncio
 import logging
 import secrets
 import ssl
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
@@ -30,16 +31,19 @@ from agent.rates import Rates
 from agent.relay.answers import SERVER
 from agent.relay.authority import RequestRefused
 from agent.relay.databases import StoreUnavailable
+from agent.relay.waiting import TooManyAwaited
 from agent.status import dated
 from connector_host.clock import now
+from connector_host.networks import network_of
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Callable, Coroutine
     from datetime import datetime
 
     from agent.relay.enrolment import Enrolment
     from agent.relay.matching import Agents
     from agent.relay.tenants import Tenants
+    from agent.relay.waiting import WaitingRoom
 
 _RENEWALS_PER_S: Final = 0.1
 """Certificates of one agent in a second; an agent asks again after half a minute, and for one a fortnight."""
@@ -81,6 +85,8 @@ class Admission:
     agents: Agents
     enrolment: Enrolment
     heartbeat: Heartbeat
+    waiting: WaitingRoom
+    """Where agents that have yet to prove themselves have places, as clients whose bodies have not come."""
     name: str
     """What agents are told the relay is called."""
     compression: bool
@@ -109,6 +115,16 @@ class Admission:
             return web.Response(status=401, text="This tenant and token are not accepted.\n", headers=_CHALLENGE)
         if self.draining:
             return web.Response(status=503, text="This relay is about to stop.\n", headers={"Retry-After": "1"})
+        with ExitStack() as held:
+            if visitor.challenge:
+                try:
+                    held.enter_context(self.waiting.place(network_of(visitor.peer)))
+                except TooManyAwaited as full:
+                    self._refused(visitor.peer, str(full))
+                    return web.Response(status=503, text="Too many are at the door.\n", headers={"Retry-After": "5"})
+            return await self._greet(request, visitor, held)
+
+    async def _greet(self, request: web.BaseRequest, visitor: _Visitor, held: ExitStack) -> web.StreamResponse:
         socket = web.WebSocketResponse(compress=False, max_msg_size=MESSAGE_BYTES, timeout=1.0)
         socket.headers["Server"] = SERVER
         try:
@@ -117,7 +133,7 @@ class Admission:
             return failure
         features = frozenset({DEFLATE}) if self.compression else frozenset[str]()
         hello = Hello(VERSIONS, WINDOW_BYTES, self.name, __version__, features, visitor.challenge)
-        await self._carry(Link(socket, Session(hello, opens=True), self.heartbeat), visitor)
+        await self._carry(Link(socket, Session(hello, opens=True), self.heartbeat), visitor, held.close)
         return socket
 
     def cut_revoked(self, revoked: frozenset[str]) -> None:
@@ -144,7 +160,8 @@ class Admission:
         self._refused(peer, f"its certificate is not of this relay's authority, or out of its time ({doubt}): {mend}")
 
     def _refused(self, peer: str | None, reason: str, tenant: str | None = None) -> None:
-        logs.event(events.LINK_REFUSED, level=logging.WARNING, tenant=tenant, peer=peer, reason=reason)
+        known = tenant if tenant is not None and tenant in self.tenants else None
+        logs.event(events.LINK_REFUSED, level=logging.WARNING, tenant=known, peer=peer, reason=reason)
         self.last_error = dated(f"an agent at {peer} was not let in: {reason}")
 
     async def _look_at(self, request: web.BaseRequest, tenant: str) -> _Visitor | str:
@@ -172,7 +189,7 @@ class Admission:
         welcome = name.tenant == visitor.tenant and await self.tenants.welcomes(name.tenant, name.agent)
         return name if welcome else _unwelcome(name, visitor.tenant)
 
-    async def _carry(self, link: Link, visitor: _Visitor) -> None:
+    async def _carry(self, link: Link, visitor: _Visitor, proven: Callable[[], None]) -> None:
         tenant = visitor.tenant
         async with asyncio.TaskGroup() as tasks:
             ended = tasks.create_task(link.run())
@@ -197,6 +214,7 @@ class Admission:
                     self._refused(visitor.peer, name, tenant)
                     link.cut(told)
                     return
+                proven()
                 await self._match(link, visitor, name, ended)
             finally:
                 greeted.cancel()

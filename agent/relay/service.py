@@ -26,6 +26,7 @@ from agent.relay.reporting import STATUS_FILE, Place, Reporter
 from agent.relay.store import open_store
 from agent.relay.tenants import Tenants, passthrough_names
 from agent.relay.unknown import UnknownOutcomes
+from agent.relay.waiting import WaitingRoom
 from agent.status import keep
 from connector_host.clock import now
 
@@ -61,7 +62,8 @@ async def run(
         tenants, archive = Tenants(configuration.tenants, records), Archive(agents, records)
     enrolment = Enrolment(authority, records, timedelta(days=settings.agent_days))
     heartbeat = Heartbeat(settings.heartbeat_s, settings.dead_s)
-    admission = Admission(tenants, agents, enrolment, heartbeat, settings.name, settings.compression)
+    waiting = WaitingRoom(settings.limits)
+    admission = Admission(tenants, agents, enrolment, heartbeat, waiting, settings.name, settings.compression)
     gateway = Gateway(tenants, agents, admission, settings.limits, settings.retry_after_s)
     server = Server(gateway.serve, settings.limits, gateway.serve_whole)
     passthrough = Passthrough(agents, settings.limits)

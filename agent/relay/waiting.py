@@ -1,6 +1,6 @@
-"""How many request bodies are awaited at once: by one address and in all, so that silence costs the silent only.
+"""How many request bodies, and proofs of agents, are awaited at once: by one address and in all.
 
-Knows nothing of tenants: a request whose body has not come is not yet anybody's.
+So silence costs the silent only. Knows nothing of tenants: what has not come is not yet anybody's.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
     from agent.settings import LimitSettings
 
 
-class TooManyBodies(AgentError):
-    """No more bodies are awaited, of this address or of all."""
+class TooManyAwaited(AgentError):
+    """No more is awaited, of this address or of all."""
 
     def __init__(self, limit: int) -> None:
-        super().__init__(f"{limit} bodies are awaited already")
+        super().__init__(f"{limit} request bodies or proofs are awaited already")
         self.limit = limit
 
 
 class WaitingRoom:
-    """The bodies that are awaited now."""
+    """What is awaited now."""
 
     def __init__(self, limits: LimitSettings) -> None:
         self._limits = limits
@@ -35,11 +35,11 @@ class WaitingRoom:
 
     @contextmanager
     def place(self, address: str) -> Iterator[None]:
-        """Hold a place while a body is awaited; raises TooManyBodies where there is none."""
+        """Hold a place while something is awaited; raises TooManyAwaited where there is none."""
         if self._all >= self._limits.bodies:
-            raise TooManyBodies(self._limits.bodies)
+            raise TooManyAwaited(self._limits.bodies)
         if self._awaited[address] >= self._limits.bodies_per_address:
-            raise TooManyBodies(self._limits.bodies_per_address)
+            raise TooManyAwaited(self._limits.bodies_per_address)
         self._all += 1
         self._awaited[address] += 1
         try:

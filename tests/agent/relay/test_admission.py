@@ -147,3 +147,34 @@ async def test_links_that_end_unproven_leave_nothing_behind_for_long(chain, clie
                 await asyncio.sleep(0.1)
     finally:
         gc.enable()
+
+
+async def test_one_address_has_few_unproven_agents_at_the_door(chain, client):
+    await chain.start_relay(limits={"bodies_per_address": 2})
+    shown = {"Authorization": "Certificate"}
+    url = f"{chain.url}/link/acme"
+    async with client.ws_connect(url, headers=shown) as first, client.ws_connect(url, headers=shown):
+        with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+            await client.ws_connect(url, headers=shown)
+        assert (refused.value.status, "Retry-After" in refused.value.headers) == (503, True)
+        async with client.post(chain.address(), data=slowly()) as response:
+            assert response.status == 429
+        async with client.ws_connect(url, headers=authorisation(TOKEN + "acme")) as known:
+            assert (await known.receive()).type is aiohttp.WSMsgType.BINARY
+        await first.close()
+        await chain.log.wait_for(events.LINK_REFUSED, tenant="acme")
+        async with client.ws_connect(url, headers=shown) as third:
+            assert (await third.receive()).type is aiohttp.WSMsgType.BINARY
+
+
+async def slowly():
+    yield b"{"
+    await asyncio.Event().wait()
+
+
+async def test_a_tenant_that_there_is_not_gets_into_no_log(chain, client):
+    await chain.start_relay()
+    async with client.ws_connect(f"{chain.url}/link/of-nobody", headers={"Authorization": "Certificate"}) as socket:
+        await socket.send_bytes(b"\xff" * 16)
+        await chain.log.wait_for(events.LINK_REFUSED)
+    assert "of-nobody" not in json.dumps(chain.log.seen)

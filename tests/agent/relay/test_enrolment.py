@@ -6,6 +6,7 @@ import asyncio
 import json
 from datetime import timedelta
 
+import aiohttp
 import msgspec
 import pytest
 import time_machine
@@ -233,12 +234,15 @@ async def test_the_certificate_of_one_tenant_opens_no_other(chain, host):
 async def test_an_agent_behind_a_load_balancer_proves_itself_inside_the_link(chain, host, client, monkeypatch):
     # A load balancer ends the TLS, so the client certificate never reaches the relay: here the agent shows none.
     monkeypatch.setattr(credentials.Identity, "add_to", lambda *_: None)
-    await chain.start_relay()
+    await chain.start_relay(limits={"bodies_per_address": 1})
     settings, identity = await enrolled(chain, host)
     chain.run_agent(settings)
     await chain.log.wait_for(events.LINK_CONNECTED, id=identity.name.agent)
     async with client.get(chain.address()) as response:
         assert response.status == 200
+    # And holds no place of those who have not.
+    async with client.ws_connect(f"{chain.url}/link/acme", headers={"Authorization": "Certificate"}) as other:
+        assert (await other.receive()).type is aiohttp.WSMsgType.BINARY
 
 
 async def test_an_agent_behind_a_load_balancer_hears_why_it_is_let_in_no_more(chain, host, monkeypatch):
