@@ -29,6 +29,10 @@ HEAD_BYTES: Final = 65_536
 """A head whose end has not come is kept up to here, or to four of the longest header."""
 
 
+ASIDE_BYTES: Final = 65_536
+"""What is kept of what comes behind a request that is answered past aiohttp, until nothing more is read."""
+
+
 class Answering(Protocol):
     """A task, or what stands for one."""
 
@@ -45,7 +49,7 @@ class FramedHandler(web.RequestHandler):
     path, and forget its port.
     """
 
-    __slots__ = ("_answering", "_body", "_futile_bytes", "_looking", "_make")
+    __slots__ = ("_answering", "_aside", "_body", "_futile_bytes", "_looking", "_make")
 
     def __init__(
         self, manager: web.Server, *, loop: asyncio.AbstractEventLoop, max_line_size: int, **settings: object
@@ -60,6 +64,8 @@ class FramedHandler(web.RequestHandler):
         """What came since a head ended, or its body grew: of a head without an end, or of what stands behind a body."""
         self._answering: Answering | None = None
         """What answers a request past aiohttp, while one is under way."""
+        self._aside = b""
+        """What came meanwhile, and is taken in once that is over."""
         self._looking: asyncio.TimerHandle | None = None
         """Sees whether a client takes anything of what is written."""
         self._make = manager.request_factory
@@ -136,6 +142,25 @@ class FramedHandler(web.RequestHandler):
             case BadHttpMessage(args=("Too many headers received",)):
                 return _ErrInfo(status=431, exc=TooManyHeaders(HEADERS), message="")
         return None
+
+    def _set_aside(self, data: bytes) -> None:
+        """Keep what came behind the request under way."""
+        self._aside += data
+        if len(self._aside) >= ASIDE_BYTES:
+            self._pause_reading_for_buffer()
+
+    def _take_up(self) -> None:
+        """Take in what was kept, as the loop does with what it hands over itself: whoever calls hears of no error."""
+        data, self._aside = self._aside, b""
+        self._resume_reading_for_buffer()
+        transport = self.transport
+        try:
+            self.data_received(data)
+        except Exception as failure:  # noqa: BLE001 - as above
+            told = "What came behind a request could not be taken in."
+            self._loop.call_exception_handler({"message": told, "exception": failure, "protocol": self})
+            if transport is not None:
+                transport.abort()
 
     async def _answer_past(self, answer: Callable[[], Awaitable[bool]]) -> None:
         """Answer a request past aiohttp; the connection ends where that says so, or fails as aiohttp's own would."""

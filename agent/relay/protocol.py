@@ -116,7 +116,6 @@ class _Protocol(FramedHandler):
 
     __slots__ = (
         "_answered",
-        "_aside",
         "_asked",
         "_dropped",
         "_limits",
@@ -145,8 +144,6 @@ class _Protocol(FramedHandler):
         """The request under way, where it came whole; kept no longer, since a token is in it."""
         self._answered: asyncio.Future[None] | None = None
         """What a stop waits for while a request is answered."""
-        self._aside = b""
-        """What came before the answer to the last request was written."""
         self._peer: str | None = None
         self._patience: asyncio.TimerHandle | None = None
         """Runs while nothing is read, because enough waits behind the request under way."""
@@ -199,11 +196,6 @@ class _Protocol(FramedHandler):
         else:
             self._serve_whole = None
             super().data_received(data)
-
-    def _set_aside(self, data: bytes) -> None:
-        self._aside += data
-        if len(self._aside) >= _BUFFER_BYTES:
-            self._pause_reading_for_buffer()
 
     # ── what is sent behind a request under way ───────────────────────────────────────────────────────────────────
 
@@ -324,17 +316,8 @@ class _Protocol(FramedHandler):
         if self.transport is None:
             return
         self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
-        if data := self._aside:
-            self._aside = b""
-            self._resume_reading_for_buffer()
-            transport = self.transport
-            try:
-                self.data_received(data)
-            except Exception as failure:  # noqa: BLE001 - whoever calls has the requests of others in hand
-                # As the loop does with what it hands over itself.
-                transport.abort()
-                told = "What came behind a request could not be taken in."
-                self._loop.call_exception_handler({"message": told, "exception": failure, "protocol": self})
+        if self._aside:
+            self._take_up()
 
     def handle_error(
         self,

@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
     from connector_host.plain_requests import Plain
 
-_ASIDE_BYTES: Final = 65_536
-"""What a client may send before it has its answer, until nothing more is read from it."""
 STALL_S: Final = 75.0
 """Seconds in which a client takes what it was answered, or is hung up on."""
 _CODED: Final = b"content-encoding"
@@ -38,15 +36,13 @@ _CODED: Final = b"content-encoding"
 class DirectHandler(FramedHandler):
     """One connection."""
 
-    __slots__ = ("_aside", "_is_direct", "_reader")
+    __slots__ = ("_is_direct", "_reader")
 
     def __init__(
         self, manager: web.Server, *, loop: asyncio.AbstractEventLoop, max_line_size: int, **settings: object
     ) -> None:
         """Take what the framed one takes."""
         super().__init__(manager, loop=loop, max_line_size=max_line_size, **settings)
-        self._aside = b""
-        """What came before the last request was answered."""
         self._reader = PlainReader(self.max_line_size)
         self._is_direct = True
         """False once aiohttp has the connection."""
@@ -62,11 +58,6 @@ class DirectHandler(FramedHandler):
             super().data_received(data)
         elif self._request_handler is not None:
             self._answering = self._loop.create_task(self._answer(self._request(asked), self._request_handler))
-
-    def _set_aside(self, data: bytes) -> None:
-        self._aside += data
-        if len(self._aside) >= _ASIDE_BYTES and self.transport is not None:
-            self.transport.pause_reading()
 
     def _request(self, asked: Plain) -> web.BaseRequest:
         """Return the request as aiohttp would have made it."""
@@ -105,10 +96,8 @@ class DirectHandler(FramedHandler):
         if self.transport is None:
             return
         self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
-        if data := self._aside:
-            self._aside = b""
-            self.transport.resume_reading()
-            self.data_received(data)
+        if self._aside:
+            self._take_up()
 
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
