@@ -11,6 +11,11 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
+def epoch_s() -> int:
+    """Return the present moment in whole seconds since 1970: what stores and files keep of it."""
+    return int(now().timestamp())
+
+
 def monotonic_s() -> float:
     """Return seconds since an arbitrary start, never going backwards: for durations and deadlines."""
     return time.monotonic()

@@ -38,7 +38,7 @@ from agent.link.notices import (
 from agent.link.sockets import farewell
 from agent.link.streams import Stream
 from agent.workers import Workers
-from connector_host.clock import now
+from connector_host.clock import epoch_s
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -135,7 +135,7 @@ class Link:
         self._room = asyncio.Event()
         self._room.set()
         self._seen_s = 0.0
-        self.since_s = int(now().timestamp())
+        self.since_s = epoch_s()
         """When it came about, in seconds since 1970."""
         self._over = False
         self._cut = asyncio.Event()

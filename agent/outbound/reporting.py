@@ -11,7 +11,7 @@ from agent.errors import ConfigurationError
 from agent.metrics import Figure
 from agent.outbound.credentials import load
 from agent.status import AgentStatus, LinkStatus
-from connector_host.clock import now
+from connector_host.clock import epoch_s, now
 from connector_host.tls.identity import days_left
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class Reporter:
         """Return how the agent is now."""
         settings, health = self.settings, self.probe.health
         return AgentStatus(
-            at_s=int(now().timestamp()),
+            at_s=epoch_s(),
             version=__version__,
             agent=settings.name,
             tenant=settings.tenant,

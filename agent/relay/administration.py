@@ -14,7 +14,7 @@ from agent.logs import printable
 from agent.relay.databases import needed
 from agent.relay.store import KnownTenant, open_store
 from agent.settings import TENANT_NAME, load_relay
-from connector_host.clock import now
+from connector_host.clock import epoch_s, now
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -31,13 +31,13 @@ def add_tenant(config: Path, name: str) -> tuple[str, float]:
     hours = load_relay(config).relay.enrolment_hours
     with _opened(config) as store:
         store.add_tenant(name)
-        return store.new_enrolment(name, int(now().timestamp()), int(hours * 3600)), hours
+        return store.new_enrolment(name, epoch_s(), int(hours * 3600)), hours
 
 
 def list_tenants(config: Path, *, as_json: bool) -> str:
     """Return every tenant of the store and of the configuration, as a table or as JSON."""
     with _opened(config) as store:
-        known = {tenant.name: tenant for tenant in store.known_tenants(int(now().timestamp()))}
+        known = {tenant.name: tenant for tenant in store.known_tenants(epoch_s())}
     configured = load_relay(config).tenants
     names = sorted({*known, *configured})
     tenants = [(known.get(name) or KnownTenant(name, 0, 0), name in configured) for name in names]
@@ -57,7 +57,7 @@ def remove_tenant(config: Path, name: str) -> bool:
         mend = f"take [tenants.{name}] out there, restart the relay, and remove it then"
         raise ConfigurationError(f"tenants.{name}: the configuration names this tenant: {mend}.")
     with _opened(config) as store:
-        return store.remove_tenant(name, int(now().timestamp()))
+        return store.remove_tenant(name, epoch_s())
 
 
 def list_agents(config: Path, *, as_json: bool) -> str:
@@ -73,7 +73,7 @@ def list_agents(config: Path, *, as_json: bool) -> str:
 def revoke_agent(config: Path, identity: str) -> bool:
     """Let this agent in no more; returns False where there is none of this id."""
     with _opened(config) as store:
-        return store.revoke(identity, int(now().timestamp()))
+        return store.revoke(identity, epoch_s())
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from agent import events, logs
 from agent.relay.databases import StoreUnavailable
 from agent.relay.replicas import Replica
-from connector_host.clock import now
+from connector_host.clock import epoch_s
 
 if TYPE_CHECKING:
     from agent.relay.matching import Agents
@@ -66,7 +66,7 @@ class Archive:
             self._learn(await asyncio.to_thread(self._news))
 
     def _news(self) -> tuple[list[Noted], int]:
-        return self._store.unknown_since(self._seen, _now_s())
+        return self._store.unknown_since(self._seen, epoch_s())
 
     def _learn(self, news: tuple[list[Noted], int]) -> None:
         notes, self._seen = news
@@ -74,7 +74,7 @@ class Archive:
 
     async def _keep(self, notes: list[Noted]) -> bool:
         try:
-            await asyncio.to_thread(self._store.note_unknown, notes, _now_s())
+            await asyncio.to_thread(self._store.note_unknown, notes, epoch_s())
         except Exception as failure:  # noqa: BLE001 - without more threads, say: nothing would be kept any more, unseen
             self._outages.tell(failure)
             return False
@@ -83,7 +83,3 @@ class Archive:
             # Nobody could tell the other nodes: whoever waits for them to know waits until they have looked.
             await asyncio.sleep(_SEEN_S)
         return True
-
-
-def _now_s() -> int:
-    return int(now().timestamp())

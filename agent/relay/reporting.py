@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from agent import __version__
 from agent.metrics import Figure
 from agent.status import LinkStatus, NodeStatus, RelayStatus
-from connector_host.clock import now
+from connector_host.clock import epoch_s, now
 from connector_host.tls.identity import days_left
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class Reporter:
     def status(self) -> RelayStatus:
         """Return how the relay is now."""
         return RelayStatus(
-            at_s=int(now().timestamp()),
+            at_s=epoch_s(),
             version=__version__,
             url=self.place.url,
             certificate_days=self._certificate_days(),

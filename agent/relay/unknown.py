@@ -18,7 +18,7 @@ import msgspec
 
 from agent import events, logs
 from agent.relay.forwarded import IDEMPOTENCY_KEY, is_drawn_here
-from connector_host.clock import now
+from connector_host.clock import epoch_s
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -69,14 +69,14 @@ class UnknownOutcomes:
         key = self._digest(tenant, headers)
         if key is None or _RECORD.fullmatch(record) is None:
             return
-        noted = Noted(tenant, key, record, _now_s() + KEPT_S)
+        noted = Noted(tenant, key, record, epoch_s() + KEPT_S)
         self._put(noted)
         for replica in self.replicas:
             replica.put(noted)
 
     def learn(self, notes: Iterable[Noted]) -> None:
         """Take in what others have noted; what is known here stays as it is."""
-        now_s = _now_s()
+        now_s = epoch_s()
         new = [noted for noted in notes if noted.ends_s > now_s and self._find(noted.tenant, noted.key) is None]
         for noted in new:
             self._put(noted)
@@ -105,7 +105,7 @@ class UnknownOutcomes:
 
     def all(self) -> list[Noted]:
         """Return all that is remembered, the oldest of each tenant first."""
-        now_s = _now_s()
+        now_s = epoch_s()
         return [noted for kept in self._of_tenants.values() for noted in kept.values() if noted.ends_s > now_s]
 
     async def settled(self, tenant: str, headers: bytes) -> None:
@@ -132,7 +132,7 @@ class UnknownOutcomes:
         kept = self._of_tenants.get(tenant)
         if kept is None:
             return False
-        now_s = _now_s()
+        now_s = epoch_s()
         if next(reversed(kept.values())).ends_s > now_s:
             return True
         left = {key: noted for key, noted in kept.items() if noted.ends_s > now_s}
@@ -145,7 +145,7 @@ class UnknownOutcomes:
     def _find(self, tenant: str, key: str) -> Noted | None:
         kept = self._of_tenants.get(tenant, {})
         noted = kept.get(key)
-        return noted if noted is not None and noted.ends_s > _now_s() else None
+        return noted if noted is not None and noted.ends_s > epoch_s() else None
 
     def _digest(self, tenant: str, headers: bytes) -> str | None:
         """Return what the client's key in these headers is known by; None where no client can send it again."""
@@ -158,7 +158,3 @@ class UnknownOutcomes:
         if found is None or is_drawn_here(found[1]):
             return None
         return hmac.digest(self._secret, f"{tenant}\n{found[1]}".encode(), "sha256")[:16].hex()
-
-
-def _now_s() -> int:
-    return int(now().timestamp())

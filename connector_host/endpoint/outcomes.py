@@ -159,7 +159,7 @@ class Outcomes:
         self._under_way.pop(names.turn).set()
 
     async def _begin(self, names: Names, request: bytes) -> Recorded | None:
-        now_s = int(clock.now().timestamp())
+        now_s = clock.epoch_s()
 
         def work(connection: sqlite3.Connection) -> Recorded | None:
             connection.execute("DELETE FROM outcome WHERE begun_s < ?", (now_s - KEPT_S,))

@@ -12,7 +12,7 @@ from agent.relay.forwarded import onward
 from agent.relay.replicas import Replica
 from agent.relay.requests import Headers
 from agent.relay.unknown import KEPT_S, MOST, Noted, UnknownOutcomes
-from connector_host import traces
+from connector_host import clock, traces
 
 SECRET = b"what all nodes know"
 
@@ -80,9 +80,9 @@ def test_the_last_writes_of_each_tenant_are_remembered():
 def test_after_a_day_nothing_is_remembered(monkeypatch):
     outcomes, begin = UnknownOutcomes(), datetime.now(UTC)
     outcomes.note("acme", keyed("mine"), "r1")
-    monkeypatch.setattr(unknown, "now", lambda: begin + timedelta(seconds=KEPT_S - 5))
+    monkeypatch.setattr(clock, "now", lambda: begin + timedelta(seconds=KEPT_S - 5))
     assert outcomes.record_of("acme", keyed("mine")) == "r1"
-    monkeypatch.setattr(unknown, "now", lambda: begin + timedelta(seconds=KEPT_S + 5))
+    monkeypatch.setattr(clock, "now", lambda: begin + timedelta(seconds=KEPT_S + 5))
     assert outcomes.all() == []
     assert outcomes.record_of("acme", keyed("mine")) is None
 
@@ -91,7 +91,7 @@ def test_what_is_over_is_forgotten_for_good_and_nothing_else(monkeypatch):
     outcomes, begin = UnknownOutcomes(), datetime.now(UTC)
     outcomes.note("acme", keyed("mine"), "r1")
     outcomes.learn([noted(1), noted(2, "other")])
-    monkeypatch.setattr(unknown, "now", lambda: begin + timedelta(seconds=65))
+    monkeypatch.setattr(clock, "now", lambda: begin + timedelta(seconds=65))
     assert outcomes.record_of("acme", keyed("mine")) == "r1"
     assert outcomes.record_of("other", keyed("theirs")) is None
     assert {tenant: len(kept) for tenant, kept in outcomes._of_tenants.items()} == {"acme": 1}
