@@ -70,6 +70,8 @@ class RelayStatus(msgspec.Struct, frozen=True, kw_only=True):
     links: list[LinkStatus]
     under_way: dict[str, int]
     """Requests under way, by tenant."""
+    untouched: dict[str, int] = {}
+    """Connections in passthrough, by tenant."""
     node: str = ""
     """What this node is called."""
     nodes: list[NodeStatus] = []
@@ -162,6 +164,7 @@ def words(status: RelayStatus | AgentStatus, now_s: float) -> str:
             head.append(f"Authority for agents {_life(status.authority_days)}: replace it, see docs/relay.md.")
         head += [f"Trouble: {trouble}" for trouble in status.troubles]
         tail = [f"Tenant {name}: {count} under way." for name, count in status.under_way.items() if count]
+        tail += [f"Tenant {name}: {count} connections in passthrough." for name, count in status.untouched.items()]
         tail += _other_nodes(status, now_s)
     else:
         days = status.certificate_days

@@ -24,6 +24,7 @@ from agent.link.messages import Failure, RequestHead
 from agent.link.packing import decode, encode
 from agent.link.piping import Traffic, pipe
 from agent.relay import answers
+from agent.status import dated
 from connector_host.networks import network_of
 from connector_host.unsent import unsent_bytes
 
@@ -51,6 +52,10 @@ class Passthrough:
     """Connections, by tenant."""
     held: Counter[tuple[str, str]] = field(default_factory=Counter)
     """The same, by tenant and client."""
+    failed: Counter[str] = field(default_factory=Counter)
+    """Connections that were not carried, by tenant."""
+    last_error: str = ""
+    """When and why that was so last."""
     leaving: bool = False
     """Whether this relay is about to stop; links by way of other nodes stay usable then."""
     _none: asyncio.Event = field(default_factory=asyncio.Event)
@@ -69,8 +74,7 @@ class Passthrough:
         client = network_of(str(writer.get_extra_info("peername", ("",))[0]))
         # Who comes alone gets half of the places, each of two a third: a newcomer always finds some.
         if self.held[tenant, client] >= self.limits.passthrough_connections - self.under_way[tenant]:
-            fields = {"tenant": tenant, "peer": client, "reason": _TOO_MANY}
-            logs.event(events.PASSTHROUGH_FAILED, level=logging.WARNING, **fields)
+            self._tell_failed(tenant, _TOO_MANY, peer=client)
             writer.transport.abort()
             return
         self.under_way[tenant] += 1
@@ -89,13 +93,16 @@ class Passthrough:
         if not self.under_way.total():
             self._none.set()
 
+    def _tell_failed(self, tenant: str, reason: str, **fields: str) -> None:
+        self.failed[tenant] += 1
+        self.last_error = dated(f"tenant {tenant}: a connection was not carried: {reason}")
+        logs.event(events.PASSTHROUGH_FAILED, level=logging.WARNING, tenant=tenant, reason=reason, **fields)
+
     async def _carry(self, tenant: str, name: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         identity = uuid.uuid4().hex
         opened = await self._open(tenant, name, identity)
         if isinstance(opened, str):
-            logs.event(
-                events.PASSTHROUGH_FAILED, level=logging.WARNING, tenant=tenant, request_id=identity, reason=opened
-            )
+            self._tell_failed(tenant, opened, request_id=identity)
             return
         link, stream = opened
         traffic = Traffic()

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from agent.relay.gateway import Gateway
     from agent.relay.nodes.messages import Held
     from agent.relay.nodes.neighbours import Neighbour, Neighbours
+    from agent.relay.passthrough import Passthrough
 
 STATUS_FILE: Final = "relay-status.json"
 
@@ -41,6 +42,7 @@ class Reporter:
 
     gateway: Gateway
     admission: Admission
+    passthrough: Passthrough
     certificate: LiveCertificate
     authority: Authority
     place: Place
@@ -57,11 +59,13 @@ class Reporter:
             authority_days=self._authority_days(),
             links=[self._link(tenant, link) for tenant, link in self.gateway.agents.all()],
             under_way=dict(self.gateway.in_flight),
+            untouched={tenant: count for tenant, count in self.passthrough.under_way.items() if count},
             node=self.place.node,
             nodes=[_node(neighbour) for neighbour in self._neighbours()],
             nats=self.place.neighbours.trouble if self.place.neighbours else None,
             troubles=[trouble for trouble in (self.certificate.trouble, self.outages.trouble) if trouble],
-            last_error=self.admission.last_error,
+            # Each begins with its moment.
+            last_error=max(self.admission.last_error, self.passthrough.last_error),
         )
 
     def figures(self) -> Iterable[Figure]:
@@ -75,6 +79,10 @@ class Reporter:
         yield Figure("relay_requests_total", "counter", "Requests answered, by status.", answered)
         under_way = [((("tenant", tenant),), float(count)) for tenant, count in gateway.in_flight.items()]
         yield Figure("relay_requests_under_way", "gauge", "Requests under way.", under_way)
+        untouched = [((("tenant", tenant),), float(count)) for tenant, count in self.passthrough.under_way.items()]
+        yield Figure("relay_passthrough_connections", "gauge", "Connections carried in passthrough.", untouched)
+        failed = [((("tenant", tenant),), float(count)) for tenant, count in self.passthrough.failed.items()]
+        yield Figure("relay_passthrough_failed_total", "counter", "Connections that passthrough did not carry.", failed)
         slowed = [((("tenant", tenant),), float(count)) for tenant, count in gateway.slowed.items()]
         yield Figure("relay_slowed_total", "counter", "Requests refused for their rate; no tenant: by address.", slowed)
         repeats = [((("tenant", tenant),), float(count)) for tenant, count in gateway.agents.repeats.items()]

@@ -76,7 +76,7 @@ async def run(
         url = f"https://{settings.name}:{number}"
         neighbours = neighbours_of(settings, url, authority, admission)
         place, outages = Place(settings.node, url, neighbours), Outages()
-        reporter = Reporter(gateway, admission, certificate, authority, place, outages)
+        reporter = Reporter(gateway, admission, passthrough, certificate, authority, place, outages)
         certificate.warn(now())
         logs.event(events.RELAY_READY, url=url, listen=settings.listen, port=number, version=__version__)
         async with _kept(neighbours.keep() if neighbours else stop.wait()) as sharing:

@@ -7,6 +7,7 @@ import socket
 import ssl
 
 import aiohttp
+import msgspec
 import pytest
 from yarl import URL
 
@@ -15,7 +16,9 @@ from agent.errors import ConfigurationError
 from agent.relay import listening, service
 from agent.relay.sni import Incomplete, NameReader
 from agent.settings import RelayConfiguration, RelaySettings, TenantSettings
+from agent.status import RelayStatus, words
 from tests.agent.chain import USERS, host_server, issue_papers
+from tests.agent.test_status import free_port, scrape, status_of
 
 NAME = "scim.acme.example"
 
@@ -98,6 +101,27 @@ async def test_one_address_leaves_as_many_connections_free_as_it_holds(chain, ho
             except OSError:
                 continue
     writer.close()
+
+
+async def test_what_is_carried_and_what_was_not_stands_in_status_and_figures(chain, host, host_papers):
+    figures = free_port()
+    await chain.start_relay(
+        passthrough=(NAME,), limits={"wait_s": 0.2, "passthrough_connections": 3}, metrics_port=figures
+    )
+    await chain.start_agent(host.url, passthrough=True)
+    held = [await opened(chain, host_papers) for _ in range(2)]
+    with pytest.raises(OSError):  # noqa: PT011 - as below
+        await opened(chain, host_papers)
+    fits = lambda found: found["untouched"] == {"acme": 2} and found["last_error"]  # noqa: E731
+    found = await status_of(chain.folder / "relay-state", "relay-status.json", fits)
+    assert "tenant acme: a connection was not carried: this address holds as many" in found["last_error"]
+    said = words(msgspec.convert(found, RelayStatus), found["at_s"])
+    assert "Tenant acme: 2 connections in passthrough." in said
+    scraped = await scrape(figures)
+    assert 'relay_passthrough_connections{tenant="acme"} 2' in scraped
+    assert 'relay_passthrough_failed_total{tenant="acme"} 1' in scraped
+    for _, writer in held:
+        writer.close()
 
 
 async def test_connections_leave_places_of_an_agent_to_the_gateway(chain, tmp_path, client):
