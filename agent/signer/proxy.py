@@ -124,6 +124,8 @@ class Signer:
         return await self._carry(hop, request, url, headers, body)
 
     async def _body(self, request: web.BaseRequest) -> bytes:
+        if (request.content_length or 0) > self.body_bytes:
+            raise _TooLarge
         if request.headers.get("Expect", "").lower() == "100-continue":
             await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             request.writer.output_size = 0  # the answer itself has not begun

@@ -166,17 +166,19 @@ async def test_a_header_of_several_lines_is_signed_as_a_whole(whole, local):
         assert response.status == 204, await response.text()
 
 
-async def test_a_client_that_asks_first_is_told_to_go_on(pair):
+@pytest.mark.parametrize(("length", "first", "then"), [(2, b"100", b"200"), (2_000, b"413", None)])
+async def test_a_client_that_asks_first_hears_whether_to_send_its_body(pair, length, first, then):
     host, url = pair
     reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
-    head = f"POST {USERS} HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n"
+    head = f"POST {USERS} HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: {length}\r\n\r\n"
     writer.write(head.encode())
     async with asyncio.timeout(10):
-        assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
-        writer.write(b"{}")
-        assert (await reader.readuntil(b"\r\n")).startswith(b"HTTP/1.1 200 ")
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 %b " % first)
+        if then:
+            writer.write(b"{}")
+            assert (await reader.readuntil(b"\r\n")).startswith(b"HTTP/1.1 %b " % then)
     writer.close()
-    assert "Expect" not in host.asked[0][2]
+    assert ["Expect" in headers for _, _, headers, _ in host.asked] == ([False] if then else [])
 
 
 @asynccontextmanager
