@@ -35,6 +35,13 @@ _SLOW_S: Final = 1.0
 _REST_S: Final = 2.0
 """After a silence nobody asks for so long."""
 
+_WANTED: Final = "relay.store: write postgresql://USER@HOST/DATABASE."
+_NO_PLACE: Final = {
+    "sslmode": "leave it out",
+    "sslrootcert": "use relay.store_trust",
+    "host": "put it first",
+    "service": "write host and database here",
+}
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -246,16 +253,32 @@ def _library() -> ModuleType:
 
 def _options(url: str, trust: Path | None) -> dict[str, str]:
     """Return how the server is verified: by certificate and name, save on this machine; no URL turns that off."""
-    parsed = urlsplit(url)
+    try:
+        parsed = urlsplit(url)
+    except ValueError:
+        raise ConfigurationError(_WANTED) from None
     if parsed.scheme not in {"postgresql", "postgres"}:
-        raise ConfigurationError("relay.store: write postgresql://USER@HOST/DATABASE.")
+        raise ConfigurationError(_WANTED)
     if parsed.password:
         raise ConfigurationError("relay.store: put the password into the file of relay.store_password_file.")
     options = parse_qs(parsed.query)
-    for key, mend in (("sslmode", "leave it out"), ("sslrootcert", "use relay.store_trust"), ("host", "put it first")):
+    for key, mend in _NO_PLACE.items():
         if key in options:
             raise ConfigurationError(f"relay.store: {key} has no place in the URL: {mend}.")
     keepalive = {"tcp_user_timeout": str(1000 * WAIT_S)}
-    if not parsed.hostname or parsed.hostname in _LOOPBACK:
+    if all(target.startswith("/") or target.lower() in _LOOPBACK for target in _targets(url)):
         return keepalive
     return keepalive | {"sslmode": "verify-full", "sslrootcert": str(trust) if trust is not None else "system"}
+
+
+def _targets(url: str) -> list[str]:
+    """Return all names and addresses that libpq goes by: several where the URL has several, or its environment one."""
+    from psycopg import Error, conninfo, pq  # noqa: PLC0415 - an extra, which a single node does without
+
+    try:
+        given = conninfo.conninfo_to_dict(url)
+    except Error as failure:
+        raise ConfigurationError(f"relay.store: {' '.join(str(failure).split())}.") from None
+    environment = {one.keyword.decode(): one.val.decode() for one in pq.Conninfo.get_defaults() if one.val}
+    place = environment | given
+    return [target for key in ("host", "hostaddr") for target in str(place.get(key) or "").split(",") if target]

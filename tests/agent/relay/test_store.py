@@ -279,12 +279,36 @@ def test_a_server_that_says_nothing_holds_up_one_and_not_all_who_ask(monkeypatch
         ("postgresql://relay:secret@db/relay", "store_password_file"),
         ("postgresql://relay@db/relay?sslmode=disable", "sslmode has no place in the URL"),
         ("postgresql://relay@localhost/relay?host=db.example", "host has no place in the URL"),
+        ("postgresql://relay@localhost/relay?service=elsewhere", "service has no place in the URL"),
+        ("postgresql://relay@[::1/relay", "write postgresql://"),
+        ("postgresql://relay@localhost/relay?nothing=1", "invalid URI query parameter"),
     ],
 )
 def test_an_url_that_would_loosen_something_is_refused(url, words):
     with pytest.raises(ConfigurationError, match=words) as told:
         PostgreSQL(url, None, None)
     assert "secret" not in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "environment"),
+    [
+        ("postgresql://relay@localhost:5432,db.example:5432/relay", {}),
+        ("postgresql://relay@localhost/relay?hostaddr=192.0.2.7", {}),
+        ("postgresql://relay@db.example/relay?hostaddr=127.0.0.1", {}),
+        ("postgresql:///relay", {"PGHOST": "db.example"}),
+        ("postgresql://relay@localhost/relay", {"PGHOSTADDR": "192.0.2.7"}),
+    ],
+)
+def test_a_server_elsewhere_is_verified_by_whatever_way_it_is_named(url, environment, monkeypatch):
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert PostgreSQL(url, None, None)._options["sslmode"] == "verify-full"
+
+
+@pytest.mark.parametrize("place", ["", "LOCALHOST:5432", "[::1]", "127.0.0.1,localhost", "%2Frun%2Fpostgresql"])
+def test_a_server_on_this_machine_needs_no_certificate(place):
+    assert "sslmode" not in PostgreSQL(f"postgresql://{place}/relay", None, None)._options
 
 
 def test_a_server_elsewhere_is_verified(tmp_path):
