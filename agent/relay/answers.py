@@ -120,13 +120,19 @@ def too_fast(whose: str, per_s: float, after_s: int) -> Problem:
     return Problem(429, f"{whose} sends more than {per_s:g} requests a second.", retry=True, after_s=after_s)
 
 
-def no_agent(tenant: str, *, apart: bool) -> Problem:
-    """Return the answer where no agent is connected; `apart` is true where those of other nodes cannot be asked."""
+NATS_AWAY: Final = "NATS, which leads to the other nodes, cannot be reached: the relay's log says why"
+
+
+def silent(nodes: Iterable[str]) -> str:
+    """Return what is wrong where other nodes have fallen silent."""
+    names = ", ".join(sorted(nodes))
+    return f"nothing is heard of {names}, which may hold one: see that it runs, and that NATS leads there"
+
+
+def no_agent(tenant: str, *, apart: str) -> Problem:
+    """Return the answer where no agent is connected; `apart` says why those of other nodes may be out of reach."""
     if apart:
-        detail = (
-            f"No agent of tenant {tenant} is connected to this node of the relay, and NATS, which leads to the other "
-            "nodes, cannot be reached: the relay's log says why. Nothing was done."
-        )
+        detail = f"No agent of tenant {tenant} is connected to this node of the relay, and {apart}. Nothing was done."
         return Problem(503, detail, retry=True)
     detail = (
         f"No agent of tenant {tenant} is connected to the relay. Nothing was done. "

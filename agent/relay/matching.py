@@ -68,8 +68,8 @@ class Agents:
         self.unknown = UnknownOutcomes() if unknown is None else unknown
         self.deadlines = Deadlines()
         """Of the requests that agents were asked."""
-        self.apart = False
-        """Whether there are other nodes that cannot be asked, because NATS is not there."""
+        self.apart = ""
+        """Why there may be agents at other nodes that cannot be asked; empty where there are none."""
         self.leaving = False
         """Whether this node is about to stop: no link of its own takes a request any more, and no new one comes."""
         self.on_change: Callable[[], None] = _nothing

@@ -63,10 +63,15 @@ class Reporter:
             node=self.place.node,
             nodes=[_node(neighbour) for neighbour in self._neighbours()],
             nats=self.place.neighbours.trouble if self.place.neighbours else None,
-            troubles=[trouble for trouble in (self.certificate.trouble, self.outages.trouble) if trouble],
+            troubles=self._troubles(),
             # Each begins with its moment.
             last_error=max(self.admission.last_error, self.passthrough.last_error),
         )
+
+    def _troubles(self) -> list[str]:
+        neighbours = self.place.neighbours
+        of_nodes = neighbours.silence if neighbours else ""
+        return [trouble for trouble in (self.certificate.trouble, self.outages.trouble, of_nodes) if trouble]
 
     def figures(self) -> Iterable[Figure]:
         """Return the relay's figures."""

@@ -20,6 +20,7 @@ from agent.link.links import Heartbeat, Link, listened
 from agent.link.messages import VERSIONS, Hello
 from agent.link.packing import decode
 from agent.link.session import WINDOW_BYTES, Session
+from agent.relay import answers
 from agent.relay.nodes.messages import Beat, Roster
 from agent.relay.nodes.routes import FarLink
 from agent.relay.nodes.serving import Serving
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     from agent.relay.nodes.sockets import NodeSocket
 
 _AGAIN_S: Final = 1.0
+_MISSED_S: Final = 900.0
+"""For so long a node that fell silent is missed; whoever ran it may have ended it for good."""
 
 
 @dataclass(slots=True)
@@ -84,11 +87,13 @@ class Neighbours:
         self._serving = Serving(agents, admission)
         self._whispers = Whispers(agents.unknown, self._asked)
         self._heard_self_s = 0.0
+        self._missing: dict[str, float] = {}
+        """Nodes that fell silent without a word, and when, by the loop's clock."""
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def keep(self) -> None:
         """Live among the other nodes until cancelled."""
-        self._agents.apart = True
+        self._look_round()
         self._fabric.on_change = self._on_fabric
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -110,6 +115,11 @@ class Neighbours:
     def trouble(self) -> str:
         """Return why the other nodes cannot be reached; empty where they can."""
         return self._fabric.trouble
+
+    @property
+    def silence(self) -> str:
+        """Return which nodes fell silent; empty where none did."""
+        return answers.silent(self._missing) if self._missing else ""
 
     async def leave(self) -> None:
         """Take no more requests of other nodes, and tell them."""
@@ -144,6 +154,13 @@ class Neighbours:
                 neighbour.seen_s = listened(neighbour.seen_s, due_s)
                 if loop.time() - neighbour.seen_s >= self._heartbeat.dead_s:
                     self._lose(node, f"no sign of life for {self._heartbeat.dead_s:g} s")
+            self._look_round()
+
+    def _look_round(self) -> None:
+        """Note why agents of other nodes may be there that cannot be asked."""
+        oldest_s = asyncio.get_running_loop().time() - _MISSED_S
+        self._missing = {name: since_s for name, since_s in self._missing.items() if since_s > oldest_s}
+        self._agents.apart = answers.NATS_AWAY if self._fabric.trouble else self.silence
 
     async def _shout(self) -> None:
         mine = self.identity
@@ -161,12 +178,17 @@ class Neighbours:
         if beat.leaving:
             return
         neighbour = self.known[beat.node] = Neighbour(beat, time_s)
+        self._missing.pop(beat.name, None)
+        self._look_round()
         logs.event(events.NODE_JOINED, node=beat.name, id=beat.node, version=beat.software)
         neighbour.holding = self._begin(self._hold(neighbour))
 
     def _lose(self, node: str, reason: str) -> None:
         neighbour = self.known.pop(node)
-        level = logging.INFO if self.leaving or neighbour.beat.leaving else logging.WARNING
+        expected = self.leaving or neighbour.beat.leaving
+        if not expected:
+            self._missing[neighbour.beat.name] = asyncio.get_running_loop().time()
+        level = logging.INFO if expected else logging.WARNING
         logs.event(events.NODE_LOST, level=level, node=neighbour.beat.name, id=node, reason=reason)
         if neighbour.link is not None:
             neighbour.link.cut(reason)
@@ -175,7 +197,7 @@ class Neighbours:
 
     def _on_fabric(self) -> None:
         """Note that NATS came or went; with it all sessions go."""
-        self._agents.apart = bool(self._fabric.trouble)
+        self._look_round()
         self._heard_self_s = asyncio.get_running_loop().time()
         if self._fabric.trouble:
             self._sessions.break_all(f"NATS was lost: {self._fabric.trouble}")

@@ -11,7 +11,9 @@ import pytest
 
 from agent import events
 from agent.relay.nodes.fabric import Fabric
+from agent.relay.reporting import STATUS_FILE
 from tests.agent.chain import USERS
+from tests.agent.test_status import status_of
 from tests.agent.weather import weather_before
 
 DEAD = {"beat_s": 0.1, "dead_s": 0.6}
@@ -87,14 +89,28 @@ async def test_the_agents_of_a_lost_node_are_missed_and_found_again(cluster, hos
     await cluster.log.wait_for(events.NODE_LOST, node="b", limit_s=3)
     async with client.get(a.address()) as response:
         assert response.status == 503
+        assert "nothing is heard of b, which may hold one" in (await response.json(content_type=None))["detail"]
+    told = await status_of(a.folder / "relay-state", STATUS_FILE, lambda status: status["troubles"])
+    assert told["troubles"][0].startswith("nothing is heard of b")
     weather.clear_up()
     weather.reset()
     async with asyncio.timeout(10):
         while True:
             async with client.get(a.address()) as response:
                 if response.status == 200:
-                    return
+                    break
             await asyncio.sleep(0.05)
+    await status_of(a.folder / "relay-state", STATUS_FILE, lambda status: not status["troubles"])
+
+
+async def test_a_node_that_takes_its_leave_is_not_missed(cluster, client):
+    a, b = await cluster.start("a", limits={"wait_s": 0.1}), await cluster.start("b")
+    await b.stop("relay")
+    await cluster.log.wait_for(events.NODE_LOST, node="b")
+    async with client.get(a.address()) as response:
+        assert (
+            "No agent of tenant acme is connected to the relay." in (await response.json(content_type=None))["detail"]
+        )
 
 
 async def test_without_nats_each_node_goes_on_with_its_own_agents(cluster, host, client, own_nats):
