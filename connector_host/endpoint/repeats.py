@@ -50,8 +50,8 @@ whoever may have to repeat it there can be sure that no other host, to which som
 refusal it says that the record was asked first, so that it holds for the same write sent before, too; one at the door
 cannot know."""
 
-_KEEP_S: Final = 0.5
-"""How long the record may take at the least: half of what `requests.limit` leaves after the request's time is over."""
+_KEEP_S: Final = 0.25
+"""How long the record may take at the least: half of what `requests.limit` leaves after the last answer of a Bulk."""
 
 _LOG = structlog.stdlib.get_logger()
 _KEY: Final = re.compile(r"\"?([A-Za-z0-9._:-]{1,128})\"?")
