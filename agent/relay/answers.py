@@ -126,7 +126,7 @@ NATS_AWAY: Final = "NATS, which leads to the other nodes, cannot be reached: the
 def silent(nodes: Iterable[str]) -> str:
     """Return what is wrong where other nodes have fallen silent."""
     names = ", ".join(sorted(nodes))
-    return f"nothing is heard of {names}, which may hold one: see that it runs, and that NATS leads there"
+    return f"nothing is heard of {names}, which may hold agents: see that they run, and that NATS leads there"
 
 
 def no_agent(tenant: str, *, apart: str) -> Problem:

@@ -66,7 +66,7 @@ async def test_a_certificate_for_another_name_is_refused_and_the_old_one_goes_on
 async def test_the_status_tells_of_a_new_certificate_that_is_refused_until_another_one_is_taken(
     renewable, papers, tmp_path_factory, monkeypatch
 ):
-    monkeypatch.setattr("agent.relay.reporting.EVERY_S", 0.05)
+    monkeypatch.setattr("agent.status.EVERY_S", 0.05)
     replace(renewable.papers, issue_papers(tmp_path_factory.mktemp("other"), "other.example.org"))
     folder = renewable.folder / "relay-state"
     await status_of(folder, STATUS_FILE, lambda status: status["troubles"])
@@ -98,7 +98,7 @@ async def test_a_look_that_fails_unforeseen_does_not_end_the_watch(tmp_path, pap
 
 
 async def test_the_status_goes_on_while_the_files_of_the_certificate_are_away(renewable, monkeypatch):
-    monkeypatch.setattr("agent.relay.reporting.EVERY_S", 0.05)
+    monkeypatch.setattr("agent.status.EVERY_S", 0.05)
     renewable.papers.certificate.unlink()
     await renewable.log.wait_for(events.CERTIFICATE_REFUSED)
     (renewable.folder / "relay-state" / STATUS_FILE).unlink()

@@ -89,7 +89,7 @@ async def test_the_agents_of_a_lost_node_are_missed_and_found_again(cluster, hos
     await cluster.log.wait_for(events.NODE_LOST, node="b", limit_s=3)
     async with client.get(a.address()) as response:
         assert response.status == 503
-        assert "nothing is heard of b, which may hold one" in (await response.json(content_type=None))["detail"]
+        assert "nothing is heard of b, which may hold agents" in (await response.json(content_type=None))["detail"]
     told = await status_of(a.folder / "relay-state", STATUS_FILE, lambda status: status["troubles"])
     assert told["troubles"][0].startswith("nothing is heard of b")
     weather.clear_up()
