@@ -14,7 +14,7 @@ from agent.relay.admission import Admission
 from agent.relay.archive import LOOK_S, Archive, Outages
 from agent.relay.authority import load_authority, open_authority
 from agent.relay.certificate import LiveCertificate
-from agent.relay.connections import Connections
+from agent.relay.connections import Connections, within_files
 from agent.relay.databases import needed
 from agent.relay.enrolment import Enrolment
 from agent.relay.gateway import Gateway
@@ -67,7 +67,7 @@ async def run(
     gateway = Gateway(tenants, agents, admission, settings.limits, settings.retry_after_s)
     server = Server(gateway.serve, settings.limits, gateway.serve_whole)
     passthrough = Passthrough(agents, settings.limits)
-    connections = Connections(settings.limits.connections_per_address)
+    connections = Connections(within_files(settings.limits.connections_per_address))
     port = Port(Doors(server, connections, certificate.context, names, passthrough.carry, admission.turn_away))
     try:
         number = port.open(settings.listen, settings.port)

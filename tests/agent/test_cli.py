@@ -235,7 +235,11 @@ async def test_nohup_is_taken_at_its_word(relay_file, client):
 async def test_a_relay_without_files_to_spare_says_so_once_and_recovers(relay_file, client):
     relay = await start("relay", "--config", str(relay_file), before=("prlimit", "--nofile=40"))
     ready = await wait_for(relay, "relay.ready")
-    strangers = [socket.create_connection(("127.0.0.1", ready["port"])) for _ in range(60)]
+    # Of one address, a quarter of the files is taken at the most.
+    strangers = [
+        socket.create_connection(("127.0.0.1", ready["port"]), source_address=(f"127.0.0.{2 + number % 10}", 0))
+        for number in range(60)
+    ]
     told = []
     async with asyncio.timeout(15):
         # The store is a file, too, and is looked at every second.

@@ -6,6 +6,8 @@ import asyncio
 import logging
 import socket
 import ssl
+import subprocess
+import sys
 from contextlib import suppress
 from functools import partial
 
@@ -408,6 +410,21 @@ async def test_one_site_in_ipv6_is_one_client():
     assert connections.admit("2001:db8::3") is not None
     assert connections.admit("2001:db8::3") is None
     second()
+
+
+FILES = """
+import resource
+from agent.relay.connections import within_files
+for soft, hard, wanted in ((100, 400, 1_024), (400, 400, 50), (400, 400, 1)):
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    print(within_files(wanted), *resource.getrlimit(resource.RLIMIT_NOFILE))
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such bound")
+def test_no_client_may_have_all_files_of_a_relay_open():
+    done = subprocess.run([sys.executable, "-c", FILES], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["100 400 400", "50 400 400", "1 400 400"]
 
 
 async def test_an_event_of_ours_is_logged_with_its_fields(caplog):
