@@ -90,14 +90,20 @@ class Exchange(msgspec.Struct, eq=False):
         """Return the host that it is for."""
         return self.forwarder.pool.host
 
-    def begin(self, packed: bytes) -> Coroutine[object, object, None] | None:
-        """Take up the request whose packed head this is; return what is left for a task to do."""
+    def begin(self, packed: bytes, unfit: tuple[Reason, str] | None) -> Coroutine[object, object, None] | None:
+        """Take up the request whose packed head this is; return what is left for a task to do.
+
+        It is refused by its name where nothing is carried just now, for the reason given.
+        """
         try:
             head = decode(RequestHead, packed)
         except ProtocolViolation as violation:
             self.refuse(Reason.MALFORMED, f"The relay sent {violation}.")
             return None
         self.request_id, self.headers = head.request_id, head.headers
+        if unfit is not None:
+            self.refuse(*unfit)
+            return None
         if head.method == "CONNECT" and self.forwarder.passthrough:
             return carry_untouched(self)
         if (doubt := self._doubt(head)) is not None:

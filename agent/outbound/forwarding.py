@@ -52,12 +52,11 @@ class Forwarder:
     def serve(self, stream: Stream, packed: bytes) -> Coroutine[object, object, None] | None:
         """Take up the request of this stream; return what is left for a task to do, None where all else calls back."""
         exchange = Exchange(stream, self)
-        if (reason := self._unfit()) is not None:
-            exchange.refuse(*reason)
-            return None
-        self.carried += 1
-        stream.on_over = exchange.over
-        return exchange.begin(packed)
+        unfit = self._unfit()
+        if unfit is None:
+            self.carried += 1
+            stream.on_over = exchange.over
+        return exchange.begin(packed, unfit)
 
     @property
     def most_untouched(self) -> int:

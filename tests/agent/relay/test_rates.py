@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from agent import events
 from agent.errors import AgentError
 from agent.outbound.credentials import enrol
 from tests.agent.chain import USERS
@@ -74,6 +75,9 @@ async def test_an_agent_carries_no_more_than_it_may_whatever_the_relay_asks(chai
     assert (first[0], second[0]) == (200, 503)
     assert second[1] == "5"
     assert b"no more than 0.1 requests a second" in second[2]
+    refused = await chain.log.wait_for(events.REQUEST_FAILED, reason="busy")
+    assert refused["request_id"], "each hop's log names the request"
+    assert refused["request_id"].encode() in second[2]
     assert len(host.asked) == 1
 
 
