@@ -107,7 +107,9 @@ class Record(Protocol):
         """End the turn that `begin` began."""
 
 
-_Work: TypeAlias = "Callable[[sqlite3.Connection], Recorded | None]"
+_Row: TypeAlias = tuple[bytes, bytes | None]
+"""The digest of a request, and the answer as it is kept."""
+_Work: TypeAlias = "Callable[[sqlite3.Connection], _Row | None]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +118,7 @@ class _Order:
     durable: bool
     """Whether it must be on disk before it counts as done."""
     loop: asyncio.AbstractEventLoop
-    done: asyncio.Future[Recorded | None]
+    done: asyncio.Future[_Row | None]
 
 
 class Outcomes:
@@ -161,17 +163,18 @@ class Outcomes:
     async def _begin(self, names: Names, request: bytes) -> Recorded | None:
         now_s = clock.epoch_s()
 
-        def work(connection: sqlite3.Connection) -> Recorded | None:
+        def work(connection: sqlite3.Connection) -> _Row | None:
             connection.execute("DELETE FROM outcome WHERE begun_s < ?", (now_s - KEPT_S,))
             for name in names.all:
-                row = connection.execute("SELECT request, answer FROM outcome WHERE key = ?", (name,)).fetchone()
+                row: _Row | None = connection.execute(_LOOK, (name,)).fetchone()
                 if row is not None:
-                    return Recorded(row[0], msgspec.msgpack.decode(row[1], type=Answer) if row[1] is not None else None)
+                    return row
             for name in names.all:
                 _run(connection, _BEGIN, (name, request, now_s))
             return None
 
-        return await self._order(work, durable=True)
+        row = await self._order(work, durable=True)
+        return None if row is None else Recorded(row[0], _read(row[1]))
 
     async def finish(self, names: Names, answer: Answer) -> None:
         """Keep the answer for whoever repeats the request.
@@ -205,7 +208,7 @@ class Outcomes:
         await in_own_thread(self._thread.join)
         self._connection.close()
 
-    async def _order(self, work: _Work, *, durable: bool) -> Recorded | None:
+    async def _order(self, work: _Work, *, durable: bool) -> _Row | None:
         loop = asyncio.get_running_loop()
         order = _Order(work, durable, loop, loop.create_future())
         self._orders.append(order)
@@ -241,6 +244,7 @@ class Outcomes:
             order.loop.call_soon_threadsafe(_settle, order.done, result)
 
 
+_LOOK: Final = "SELECT request, answer FROM outcome WHERE key = ?"
 _BEGIN: Final = "INSERT INTO outcome (key, request, begun_s) VALUES (?, ?, ?)"
 _FINISH: Final = "UPDATE outcome SET answer = ? WHERE key = ?"
 _FORGET: Final = "DELETE FROM outcome WHERE key = ?"
@@ -250,7 +254,15 @@ def _run(connection: sqlite3.Connection, statement: str, values: tuple[bytes | i
     connection.execute(statement, values)
 
 
-def _settle(done: asyncio.Future[Recorded | None], result: Recorded | sqlite3.Error | None) -> None:
+def _read(packed: bytes | None) -> Answer | None:
+    """Return an answer as it was kept; None, so that the outcome is unknown, where it cannot be read any more."""
+    try:
+        return None if packed is None else msgspec.msgpack.decode(packed, type=Answer)
+    except msgspec.MsgspecError:
+        return None
+
+
+def _settle(done: asyncio.Future[_Row | None], result: _Row | sqlite3.Error | None) -> None:
     if done.done():
         return
     if isinstance(result, sqlite3.Error):

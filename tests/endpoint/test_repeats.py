@@ -209,6 +209,18 @@ async def test_outcomes_expire(tmp_path):
     await outcomes.close()
 
 
+async def test_an_answer_that_cannot_be_read_any_more_is_unknown_and_costs_no_other_write(tmp_path):
+    file = tmp_path / "state" / "outcomes.sqlite3"
+    outcomes = Outcomes(file)
+    async with serve(tmp_path, outcomes=outcomes, limits={"request_s": 2.0}) as scim:
+        assert (await scim.post(BARBARA, headers=KEY)).status == 201
+        with closing(sqlite3.connect(file)) as connection, connection:
+            connection.execute("UPDATE outcome SET answer = x'ff'")
+        assert (await scim.post(BARBARA, headers=KEY)).status == 504
+        assert (await scim.delete("bjensen", headers={"Idempotency-Key": "another"})).status == 204
+    await outcomes.close()
+
+
 async def test_a_write_that_is_committed_is_answered_as_such_however_long_its_record_takes(tmp_path):
     file = tmp_path / "state" / "outcomes.sqlite3"
     outcomes = Outcomes(file)
