@@ -37,7 +37,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     _add(actions, "status", "say whether it runs, with the end of its log", _status)
 
 
-def unit_of(config: Path, *, relay: bool, state: Path | None = None, stop_s: float = 20.0) -> Unit:
+def unit_of(config: Path, *, relay: bool, state: Path | None = None, port: int = 0, stop_s: float = 20.0) -> Unit:
     """Return agent or relay as a unit; its state is beside the configuration, where `enroll` and others look, too."""
     program = shutil.which(AGENT, path=str(Path(sys.executable).parent)) or shutil.which(AGENT) or AGENT
     return Unit(
@@ -48,6 +48,7 @@ def unit_of(config: Path, *, relay: bool, state: Path | None = None, stop_s: flo
         entry="agent.cli:main",
         command=(program, "relay" if relay else "run", "--config", str(config)),
         folder=config.parent,
+        port=port,
         stop_s=stop_s,
         watchdog_s=30,
         writable=() if state is None or state.is_relative_to(config.parent) else (state,),
@@ -96,12 +97,13 @@ def _told(run: Callable[[argparse.Namespace], int], parsed: argparse.Namespace) 
 
 
 def _install(parsed: argparse.Namespace) -> int:
-    from agent.settings import load_agent, load_relay  # noqa: PLC0415 - `--help` answers without them
+    from agent.settings import RelaySettings, load_agent, load_relay  # noqa: PLC0415 - `--help` answers without them
     from connector_host.units.managers import of_this_machine  # noqa: PLC0415 - the same
 
     config = parsed.config.absolute()
     settings = load_relay(config).relay if parsed.relay else load_agent(config).agent
-    unit = unit_of(config, relay=parsed.relay, state=settings.state, stop_s=settings.stop_s)
+    port = settings.port if isinstance(settings, RelaySettings) else 0
+    unit = unit_of(config, relay=parsed.relay, state=settings.state, port=port, stop_s=settings.stop_s)
     manager = of_this_machine()
     if parsed.print:
         print(manager.show(unit))  # noqa: T201 - what was asked for

@@ -79,6 +79,8 @@ class Port:
         except (OSError, UnicodeError) as failure:  # UnicodeError: a name with an empty part, or too long a one
             where = f"relay.listen and relay.port: {address}:{port}"
             reason = getattr(failure, "strerror", None) or failure
+            if isinstance(failure, PermissionError):
+                reason = f"{reason}: set a port of 1024 or more, or have `service install` give the service this right"
             may_pass = isinstance(failure, OSError) and failure.errno in _MAY_PASS
             kind = Unavailable if may_pass else ConfigurationError
             raise kind(f"{where} cannot be opened ({reason}).") from failure

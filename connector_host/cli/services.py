@@ -125,6 +125,7 @@ def unit_of(config: Path, configuration: Configuration) -> Unit:
         entry="connector_host.cli:main",
         command=(program, "serve", "--config", str(config)),
         folder=config.parent,
+        port=configuration.host.port,
         # An export in hand is waited for as long as its statement may take: a kill would leave its outcome unknown.
         stop_s=configuration.stop_max_s,
         reload=(program, "reload", "--config", str(config), "--process"),

@@ -114,7 +114,7 @@ def explain_bind(failure: OSError, address: str, port: int) -> str:
         case errno.EACCES:
             return (
                 f"This account may not listen on port {port}. "
-                "Set a `port` of 1024 or more in [host], as an ordinary account should."
+                "Set a `port` of 1024 or more in [host], or have `service install` give the service this right."
             )
         case errno.EADDRNOTAVAIL:
             return (

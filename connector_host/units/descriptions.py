@@ -23,6 +23,8 @@ class Unit:
     """Where its configuration and state are: it belongs to the service's account, which renews certificates there."""
     entry: str = ""
     """The same program as `module:function`, for a manager that runs it inside a process of its own (Windows)."""
+    port: int = 0
+    """That it listens on; 0 where it does not, or takes a free one."""
     stop_s: float = 30.0
     """How long stopping may take before the program is killed."""
     reload: tuple[str, ...] = ()

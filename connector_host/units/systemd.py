@@ -23,15 +23,12 @@ _FILES: Final = 65_536
 
 _SANDBOX: Final = """\
 NoNewPrivileges=yes
-CapabilityBoundingSet=
-AmbientCapabilities=
 ProtectSystem=strict
 ProtectHome=yes
 ProtectProc=invisible
 ProcSubset=pid
 PrivateTmp=yes
 PrivateDevices=yes
-PrivateUsers=yes
 ProtectClock=yes
 ProtectControlGroups=yes
 ProtectHostname=yes
@@ -50,6 +47,16 @@ SystemCallFilter=@system-service
 SystemCallFilter=~@privileged @resources
 UMask=0077
 """
+
+_NO_RIGHTS: Final = ("CapabilityBoundingSet=", "AmbientCapabilities=", "PrivateUsers=yes")
+_LOW_PORT: Final = (
+    "CapabilityBoundingSet=CAP_NET_BIND_SERVICE",
+    "AmbientCapabilities=CAP_NET_BIND_SERVICE",
+    # With users of its own it would have no right on the machine's network (systemd.exec(5)).
+    "PrivateUsers=no",
+)
+_LOW_PORTS: Final = range(1, 1024)
+"""An ordinary account may not listen there."""
 
 
 def render(unit: Unit) -> str:
@@ -86,6 +93,7 @@ def render(unit: Unit) -> str:
             "",
             "[Service]",
             *service,
+            *(_LOW_PORT if unit.port in _LOW_PORTS else _NO_RIGHTS),
             _SANDBOX,
             "[Install]",
             "WantedBy=multi-user.target",

@@ -95,6 +95,12 @@ def test_systemd_waits_as_long_as_requests_in_hand_are_given(tmp_path, capsys, o
     assert "TimeoutStopSec=100" in capsys.readouterr().out.splitlines()
 
 
+def test_a_relay_on_the_port_of_https_may_listen_there_as_a_service(tmp_path, capsys):
+    (tmp_path / "relay.toml").write_text(RELAY.replace("port = 0", "port = 443"))
+    assert main(["service", "install", "--print", "--relay", "--config", str(tmp_path / "relay.toml")]) == 0
+    assert "AmbientCapabilities=CAP_NET_BIND_SERVICE" in capsys.readouterr().out.splitlines()
+
+
 @pytest.mark.parametrize(("part", "text"), [("relay", RELAY), ("run", AGENT)])
 def test_systemd_hears_that_it_is_ready_and_lives(tmp_path, manager, part, text):
     issue_papers(tmp_path)

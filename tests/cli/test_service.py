@@ -1,10 +1,13 @@
 """`connector-host service` describes the very configuration that it is given."""
 
 import json
+import re
 import subprocess
 import sys
 import sysconfig
 from pathlib import Path
+
+import pytest
 
 from connector_host.cli.services import out_of_reach, unit_of
 from connector_host.settings import load
@@ -33,6 +36,14 @@ def test_a_stop_waits_as_long_as_a_statement_may_take(configured):
     text = configured.read("connector-host.toml").replace('type = "sql"\n', 'type = "sql"\nstatement_s = 90\n')
     configured.write("connector-host.toml", text)
     assert "TimeoutStopSec=120" in configured.run("service", "install", "--print").stdout.splitlines()
+
+
+@pytest.mark.parametrize(("port", "right"), [(443, "CAP_NET_BIND_SERVICE"), (8585, "")])
+def test_the_service_may_listen_where_its_port_is(configured, port, right):
+    text = re.sub(r"(?m)^port = \d+$", f"port = {port}", configured.read("connector-host.toml"))
+    configured.write("connector-host.toml", text)
+    lines = configured.run("service", "install", "--print").stdout.splitlines()
+    assert f"AmbientCapabilities={right}" in lines
 
 
 def test_the_service_keeps_its_state_where_commands_look_for_it(configured):

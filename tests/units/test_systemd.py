@@ -65,16 +65,27 @@ def test_it_says_what_systemd_must_know():
     assert "LoadCredentialEncrypted=connector-host.key" in lines
 
 
+@pytest.mark.parametrize(("port", "may"), [(443, True), (1023, True), (1024, False), (8585, False), (0, False)])
+def test_it_may_listen_on_a_low_port_where_that_is_its_own_and_else_has_no_right_at_all(port, may):
+    lines = render(unit(port=port)).splitlines()
+    right = "CAP_NET_BIND_SERVICE" if may else ""
+    assert f"CapabilityBoundingSet={right}" in lines
+    assert f"AmbientCapabilities={right}" in lines
+    # Among users of its own it would have that right nowhere.
+    assert f"PrivateUsers={'no' if may else 'yes'}" in lines
+
+
 def test_what_has_a_meaning_for_systemd_is_escaped():
     text = render(unit(command=("/bin/true", "100%", 'a "b"', "o'neil", "$HOME", ";")))
     assert """ExecStart=/bin/true 100%% "a \\"b\\"" "o'neil" $$HOME ";"\n""" in text
 
 
 @needs_systemd
+@pytest.mark.parametrize("port", [443, 8585])
 @pytest.mark.parametrize("folder", ["/etc/connector-host", "/srv/some folder", "/srv/100%", "/srv/o'neil", "/srv/$a;"])
-def test_systemd_accepts_it(tmp_path, folder):
+def test_systemd_accepts_it(tmp_path, folder, port):
     file = tmp_path / "connector-host.service"
-    file.write_text(render(unit(folder=Path(folder))))
+    file.write_text(render(unit(folder=Path(folder), port=port)))
     done = subprocess.run(["systemd-analyze", "verify", file], capture_output=True, text=True, check=False, timeout=60)
     complaints = [line for line in done.stderr.splitlines() if "connector-host" in line]
     assert complaints == []
