@@ -30,7 +30,7 @@ HEAD_BYTES: Final = 65_536
 
 
 ASIDE_BYTES: Final = 65_536
-"""What is kept of what comes behind a request that is answered past aiohttp, until nothing more is read."""
+"""What is kept of what comes behind a request that is under way, until nothing more is read."""
 
 
 class Answering(Protocol):
@@ -49,7 +49,7 @@ class FramedHandler(web.RequestHandler):
     path, and forget its port.
     """
 
-    __slots__ = ("_answering", "_aside", "_body", "_futile_bytes", "_looking", "_make")
+    __slots__ = ("_answering", "_aside", "_body", "_futile_bytes", "_looking", "_make", "_queued_bytes")
 
     def __init__(
         self, manager: web.Server, *, loop: asyncio.AbstractEventLoop, max_line_size: int, **settings: object
@@ -62,6 +62,8 @@ class FramedHandler(web.RequestHandler):
         """That of the last request, which the parser may be in the middle of."""
         self._futile_bytes = 0
         """What came since a head ended, or its body grew: of a head without an end, or of what stands behind a body."""
+        self._queued_bytes = 0
+        """What came since a request waits behind another one."""
         self._answering: Answering | None = None
         """What answers a request past aiohttp, while one is under way."""
         self._aside = b""
@@ -88,6 +90,7 @@ class FramedHandler(web.RequestHandler):
         if self._futile_bytes > self._most_head_bytes:
             return
         heads, grown = len(self._messages), self._body.total_bytes
+        self._queued_bytes = len(data) + (self._queued_bytes if heads else 0)
         try:
             super().data_received(data)
         except Exception as failure:  # noqa: BLE001 - of some targets yarl makes no URL, and no error that aiohttp expects
@@ -98,10 +101,17 @@ class FramedHandler(web.RequestHandler):
             self._futile_bytes = 0
         else:
             self._wait_for_more(len(data))
+        if self._messages and self._queued_bytes > ASIDE_BYTES and not self._buffer_paused:
+            self._pause_reading_for_buffer()
         self._refuse_messages()
         if self._is_spoiled() and not self._tell():
             # aiohttp begins with a request one turn of the loop after it has taken it up, and knows of it only then.
             self._loop.call_soon(self._tell)
+
+    def _resume_reading_if_drained(self) -> None:
+        """Read on; where requests that wait are large, once none is left: aiohttp counts them, and not their bytes."""
+        if not self._messages or self._queued_bytes <= ASIDE_BYTES:
+            super()._resume_reading_if_drained()
 
     def _wait_for_more(self, futile: int) -> None:
         """Have a head, or what stands behind a body, come to an end before too much of it came."""

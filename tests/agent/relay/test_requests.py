@@ -401,6 +401,24 @@ async def test_a_connection_that_was_read_no_further_is_read_again(papers):
         assert (await answer_to(reader))[2]["parsed"] == "/t/acme/c"
 
 
+async def test_large_requests_that_wait_behind_one_are_few_whoever_reads_them(papers):
+    async with served(papers) as (gateway, reader, writer):
+        writer.write(HELD["parsed"])
+        await gateway.held.wait()
+        (connection,) = gateway.protocols
+        writer.write(20 * request(b"/b", b"".join(b"X-%d: %b\r\n" % (number, b"x" * 15_000) for number in range(4))))
+        async with asyncio.timeout(10):
+            while not connection.inner._buffer_paused:  # noqa: ASYNC110
+                await asyncio.sleep(0)
+        assert len(connection.inner._messages) <= 3
+        gateway.released.set()
+        assert "held" in str((await answer_to(reader))[2])
+        for _ in range(20):
+            assert (await answer_to(reader))[2]["parsed"] == "/t/acme/b"
+        writer.write(request(b"/c"))
+        assert (await answer_to(reader))[2]["parsed"] == "/t/acme/c"
+
+
 async def test_who_hangs_up_is_waited_for_no_longer(papers):
     async with served(papers) as (gateway, _, writer):
         writer.write(request(b"/held"))
