@@ -137,22 +137,28 @@ async def _refuses_without_token(target: Target, ask: Callable[[str, str | None]
             return Finding(Level.OK, target.hop, "Without a token nobody comes in.")
         case 503:
             fact = f"The relay cannot pass anything on. {_detail(answer)}".strip()
-            raise _fail(target, fact, "Start the agent (`provisioning-agent run`), and look at its log.")
+            mend = "Where no agent is connected, start one (`provisioning-agent run`), and look at its log."
+            raise _fail(target, fact, mend)
         case 502 | 504:
             raise _cut_off_behind_the_agent(answer)
         case 403 | 429:
-            fact = f"This machine is kept out ({answer.status})."
-            raise _fail(target, fact, "Look at `allow` and `lock_out_failures` in [host].")
+            fact = f"This machine is kept out ({answer.status}). {_detail(answer)}".strip()
+            mend = "Look at `allow` and `lock_out_failures` in [host], and at [relay.limits] of the relay."
+            raise _fail(target, fact, mend)
         case 404:
-            fact = "There is no such address."
-            raise _fail(
-                target, fact, "Take the tenant URL as `connector-host init` printed it; names are case-sensitive."
-            )
+            raise _fail(target, f"There is no such address. {_detail(answer)}".strip(), _ADDRESSES[target.hop])
         case 421:
             raise _fail(target, _detail(answer) or "It answers to another name.", "Take the URL with that name.")
         case status:
             fact = f"A request without a token was answered with {status} instead of 401. {_detail(answer)}".strip()
             raise _fail(target, fact, "Something else than this product may be listening there.")
+
+
+_ADDRESSES: Final = {
+    "host": "Take the tenant URL as `connector-host init` printed it; names are case-sensitive.",
+    "relay": "Take https://RELAY/t/TENANT/ecma2host_NAME/scim, with a TENANT that `provisioning-agent relay tenant "
+    "list` shows at the relay, and the rest as `connector-host init` printed it; names are case-sensitive.",
+}
 
 
 def _cut_off_behind_the_agent(answer: _Answer) -> _Failed:

@@ -250,6 +250,13 @@ async def test_a_relay_without_an_agent_is_told(relay):
     assert (found.level, found.subject, "No agent of tenant acme" in found.fact) == (Level.FAILURE, "relay", True)
 
 
+async def test_a_tenant_that_the_relay_does_not_know_is_told_in_its_words(relay):
+    wrong = relay.address("/ecma2host_HR/scim").replace("/t/acme/", "/t/acmee/")
+    [_, found] = await probe(Target("relay", wrong, client_context(relay.papers.authority), "a-token"))
+    assert "The relay knows no such tenant: check the part of the URL after /t/" in found.fact
+    assert "`provisioning-agent relay tenant list`" in found.mend
+
+
 async def test_an_agent_that_does_not_reach_its_host_is_the_hop_that_is_named(relay):
     await relay.start_agent("https://localhost:1")
     found = await through(relay)
