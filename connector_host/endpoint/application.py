@@ -11,7 +11,7 @@ from aiohttp import web
 from connector_host.access.door import Door
 from connector_host.deadlines import Deadlines
 from connector_host.endpoint import bulk, documents, health, requests, safeguards, users
-from connector_host.endpoint.exports import Exports
+from connector_host.endpoint.exports import EXPORTS, Exports
 from connector_host.endpoint.health import CertificateState
 from connector_host.endpoint.rehearsals import rehearse_instead
 from connector_host.endpoint.repeats import carry_out_once
@@ -60,7 +60,7 @@ def make_application(  # noqa: PLR0913 - what the parts of one application are t
         client_max_size=largest + 1,
     )
     application[requests.DEADLINES] = deadlines = Deadlines()
-    application[users.EXPORTS] = exports = Exports(deadlines)
+    application[EXPORTS] = exports = Exports(deadlines)
     application[users.TRUSTED_PROXIES] = proxies
     application[health.RECORD] = "" if outcomes is None else outcomes.identity
     application[health.ALL_SERVED] = served

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from connector_host.connectors.contract import Add, Entry, Export, Exported, Refusal, Revision
-    from connector_host.endpoint.exports import Exports
+    from connector_host.endpoint.exports import Exports, Followed
     from connector_host.endpoint.rehearsals import Rehearsals
     from connector_host.endpoint.served import Served
     from connector_host.scim.patches import Patch
@@ -37,7 +37,7 @@ class Call(msgspec.Struct, frozen=True):
 
     served: Served
     renderer: Renderer
-    exports: Exports | Rehearsals
+    exports: Exports | Followed | Rehearsals
     """Carries exports out, or only tries them."""
     users_url: str
     """The public URL of `/Users`."""

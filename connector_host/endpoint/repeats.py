@@ -9,6 +9,7 @@ the way does not count then.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import re
 from typing import TYPE_CHECKING, Final
@@ -17,8 +18,9 @@ import structlog
 from aiohttp import web
 
 from connector_host import clock
-from connector_host.connectors.errors import ConnectorError, InDoubt
+from connector_host.connectors.errors import Busy, ConnectorError, InDoubt
 from connector_host.endpoint import answers
+from connector_host.endpoint.exports import EXPORTS, FOLLOWED, Followed
 from connector_host.endpoint.outcomes import Answer, Names, Unrecordable
 from connector_host.endpoint.rehearsals import REHEARSALS
 from connector_host.endpoint.requests import (
@@ -102,6 +104,7 @@ _UNFINISHED: Final = (
     "the database was lost or too slow. It may or may not have been carried out. Read the user, and send what is still "
     "to do under a new key."
 )
+_NOT_BEGUN: Final = "The time limit of the request passed before this was begun; nothing was done."
 _NO_RECORD: Final = (
     "Signed writes are carried out once, and the host cannot keep a record of them: its state folder is not writable."
 )
@@ -129,9 +132,11 @@ def _names(connector: str, key: str | None, proof: Proof | None) -> Names:
 
 
 async def _first(outcomes: Record, names: Names, request: web.Request, handler: Handler) -> web.StreamResponse:
+    request[FOLLOWED] = Followed(request.app[EXPORTS])
     try:
         response = await handler(request)
-    except InDoubt:
+    except (InDoubt, asyncio.CancelledError):
+        request.app[EXPORTS].afterwards(_learn(outcomes, names, request, handler))
         raise
     except (ConnectorError, ScimError, web.HTTPException) as failure:
         # Each of these says that nothing was done; any other leaves the key as it is: begun, and unknown.
@@ -141,6 +146,38 @@ async def _first(outcomes: Record, names: Names, request: web.Request, handler: 
         return refused
     await _keep(request, outcomes.finish(names, _recordable(response)))
     return response
+
+
+async def _learn(outcomes: Record, names: Names, request: web.Request, handler: Handler) -> None:
+    """Record what becomes of a write whose time is over, once that is known: whoever repeats it is told the truth."""
+    begun = list(request[FOLLOWED].begun)
+    if begun:
+        await asyncio.wait(begun)
+    if len(begun) > 1 or any(task.cancelled() for task in begun):
+        return  # it stays begun, and unknown
+    failure = begun[0].exception() if begun else Busy(_NOT_BEGUN)
+    try:
+        if failure is None and not request.path.rstrip("/").endswith("/Bulk"):
+            answer = await _replayed(request, handler)
+            if answer.status < web.HTTPBadRequest.status_code:
+                await outcomes.finish(names, _recordable(answer))
+        elif isinstance(failure, (ConnectorError, ScimError)) and not isinstance(failure, InDoubt):
+            answer = await _replayed(request, handler) if begun else explained(failure, request[REQUEST_ID])
+            await outcomes.forget(names, _recordable(answer))
+    except (Unrecordable, TimeoutError) as failed:
+        _LOG.error(events.OUTCOMES_UNAVAILABLE, reason=str(failed) or "the late answer cannot be made")
+
+
+async def _replayed(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Return what would have been answered, had the export been in time; of the database, it is only read for that."""
+    limit_s = request[SERVED].settings.limits.request_s
+    request[DEADLINE_S] = clock.monotonic_s() + limit_s
+    request[FOLLOWED].replay()
+    try:
+        with request.app[DEADLINES].within(limit_s):
+            return await handler(request)
+    except (ConnectorError, ScimError, web.HTTPException) as failure:
+        return explained(failure, request[REQUEST_ID])
 
 
 async def _keep(request: web.Request, keeping: Awaitable[None]) -> None:

@@ -9,7 +9,7 @@ from msgspec.structs import replace as but
 
 from connector_host.endpoint import answers, operations
 from connector_host.endpoint.addresses import public_origin
-from connector_host.endpoint.exports import Exports
+from connector_host.endpoint.exports import EXPORTS, FOLLOWED
 from connector_host.endpoint.operations import Call
 from connector_host.endpoint.rehearsals import REHEARSALS
 from connector_host.endpoint.requests import DEADLINE_S, SERVED, read_bounded
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from connector_host.scim.projection import Projection
     from connector_host.scim.rendering import Rendered
 
-EXPORTS: Final = web.AppKey("exports", Exports)
 TRUSTED_PROXIES: Final[web.AppKey[tuple[str, ...]]] = web.AppKey("trusted_proxies", tuple[str, ...])
 
 
@@ -40,7 +39,7 @@ async def call_of(request: web.Request) -> Call:
     return Call(
         served,
         await served.renderer(),
-        request.get(REHEARSALS) or request.app[EXPORTS],
+        request.get(REHEARSALS) or request.get(FOLLOWED) or request.app[EXPORTS],
         f"{root_url(request)}/Users",
         request[DEADLINE_S],
         if_match=_all_lines(request, "If-Match"),

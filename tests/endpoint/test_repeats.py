@@ -236,11 +236,70 @@ async def test_a_write_that_is_committed_is_answered_as_such_however_long_its_re
     await outcomes.close()
 
 
+async def test_what_a_write_comes_to_after_its_time_is_what_a_repetition_is_told(tmp_path):
+    outcomes = Outcomes(tmp_path / "state" / "outcomes.sqlite3")
+    async with serve(tmp_path, outcomes=outcomes, limits={"request_s": 0.5}) as scim:
+        await scim.get("/Users")
+        with held(scim.database):
+            assert (await scim.post(BARBARA, headers=KEY)).status == 504
+            assert (await scim.post(BARBARA, headers=KEY)).status == 504  # not known yet
+        again = await settled(lambda: scim.post(BARBARA, headers=KEY))
+        assert (again.status, again.body["userName"]) == (201, "bjensen")
+        assert again.headers["ETag"] == (await scim.get("/Users/bjensen")).headers["ETag"]
+        assert len(scim.rows()) == 1
+    await outcomes.close()
+
+
+async def test_a_write_that_is_refused_after_its_time_may_be_sent_again(tmp_path):
+    outcomes = Outcomes(tmp_path / "state" / "outcomes.sqlite3")
+    async with serve(tmp_path, outcomes=outcomes, limits={"request_s": 0.5}) as scim:
+        await scim.get("/Users")
+        with held(scim.database) as other:
+            assert (await scim.post(BARBARA, headers=KEY)).status == 504
+            other.execute("INSERT INTO Employees (Login, FirstName) VALUES ('bjensen', 'Another')")
+            other.commit()
+        assert (await settled(lambda: scim.post(BARBARA, headers=KEY))).status == 409
+        scim.run("DELETE FROM Employees")
+        assert (await scim.post(BARBARA, headers=KEY)).status == 201
+    await outcomes.close()
+
+
+async def test_a_write_of_which_nothing_was_begun_in_time_may_be_sent_again(tmp_path):
+    outcomes = Outcomes(tmp_path / "state" / "outcomes.sqlite3")
+    async with serve(tmp_path, outcomes=outcomes, delete={"action": "none"}, limits={"request_s": 0.5}) as scim:
+        await scim.post(BARBARA)
+        with held(scim.database, "EXCLUSIVE"):
+            assert (await scim.delete("bjensen", headers=KEY)).status == 503
+        assert (await settled(lambda: scim.delete("bjensen", headers=KEY))).status == 204
+    await outcomes.close()
+
+
+async def test_a_stop_waits_until_what_came_late_is_recorded(tmp_path):
+    file = tmp_path / "state" / "outcomes.sqlite3"
+    outcomes = Outcomes(file)
+    async with serve(tmp_path, outcomes=outcomes, limits={"request_s": 0.5}) as scim:
+        await scim.get("/Users")
+        with held(scim.database):
+            assert (await scim.post(BARBARA, headers=KEY)).status == 504
+    await outcomes.close()
+    async with recorded(tmp_path) as scim:
+        assert (await scim.post(BARBARA, headers=KEY)).status == 201
+        assert len(scim.rows()) == 1
+
+
+async def settled(ask):
+    """Ask until the outcome is known, and return what is told then."""
+    async with asyncio.timeout(10):
+        while (answer := await ask()).status == 504:
+            pass
+    return answer
+
+
 @contextmanager
-def held(file):
+def held(file, how="IMMEDIATE"):
     """Keep everybody else from writing this database."""
     with closing(sqlite3.connect(file, isolation_level=None)) as connection:
-        connection.execute("BEGIN IMMEDIATE")
+        connection.execute(f"BEGIN {how}")
         yield connection
 
 
