@@ -49,9 +49,10 @@ UMask=0077
 """
 
 _NO_RIGHTS: Final = ("CapabilityBoundingSet=", "AmbientCapabilities=", "PrivateUsers=yes")
+_LISTEN: Final = "CAP_NET_BIND_SERVICE"
 _LOW_PORT: Final = (
-    "CapabilityBoundingSet=CAP_NET_BIND_SERVICE",
-    "AmbientCapabilities=CAP_NET_BIND_SERVICE",
+    f"CapabilityBoundingSet={_LISTEN}",
+    f"AmbientCapabilities={_LISTEN}",
     # With users of its own it would have no right on the machine's network (systemd.exec(5)).
     "PrivateUsers=no",
 )
