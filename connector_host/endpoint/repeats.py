@@ -186,7 +186,9 @@ async def _keep(request: web.Request, keeping: Awaitable[None]) -> None:
     try:
         with request.app[DEADLINES].within(left_s):
             await keeping
-    except (Unrecordable, TimeoutError) as failure:
+    except (Unrecordable, TimeoutError, asyncio.CancelledError) as failure:
+        if isinstance(failure, asyncio.CancelledError) and clock.monotonic_s() < request[DEADLINE_S]:
+            raise  # by a stop; else by the limit around this one, which may pass in the same moment (see `Exports`)
         reason = str(failure) or f"it takes longer than the {left_s:.1f} s that the request had left"
         _LOG.error(events.OUTCOMES_UNAVAILABLE, reason=reason)
 

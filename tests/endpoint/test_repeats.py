@@ -9,6 +9,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import time
 from contextlib import asynccontextmanager, closing, contextmanager
 
 import pytest
@@ -293,6 +294,33 @@ async def settled(ask):
         while (answer := await ask()).status == 504:
             pass
     return answer
+
+
+class Watched(Outcomes):
+    """Says when an outcome is about to be recorded."""
+
+    def __init__(self, file):
+        super().__init__(file)
+        self.finishing = asyncio.Event()
+
+    async def finish(self, names, answer):
+        self.finishing.set()
+        await super().finish(names, answer)
+
+
+async def test_a_committed_write_is_answered_as_such_where_all_its_time_passes_while_the_loop_is_held_up(tmp_path):
+    file = tmp_path / "state" / "outcomes.sqlite3"
+    outcomes = Watched(file)
+    async with serve(tmp_path, outcomes=outcomes, limits={"request_s": 1.0}) as scim:
+        with held(scim.database) as database:
+            asked = asyncio.create_task(scim.post(BARBARA, headers=KEY))
+            await until(lambda: began(file))
+            with held(file):
+                database.rollback()
+                await outcomes.finishing.wait()
+                time.sleep(2.2)  # noqa: ASYNC251 - as a machine that is paused
+                assert (await asked).status == 201
+    await outcomes.close()
 
 
 @contextmanager
