@@ -15,6 +15,8 @@ from tests.servers import NATS, MariaDB, Missing, PostgreSQL, Server
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from xdist.workermanage import WorkerController
+
 MISSING = pytest.StashKey[dict[str, str]]()
 
 if place := memory():
@@ -78,6 +80,19 @@ def absent(reason: str, part: str, config: pytest.Config) -> None:
         pytest.fail(reason, pytrace=False)
     config.stash.setdefault(MISSING, {})[part] = reason
     pytest.skip(reason)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Hand on what a process that runs a part of the tests, as pytest-xdist starts them, found missing."""
+    if (handed_on := getattr(session.config, "workeroutput", None)) is not None:
+        handed_on["missing"] = session.config.stash.get(MISSING, {})
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: WorkerController) -> None:
+    """Take in what such a process found missing; one that died has nothing to say."""
+    missing = getattr(node, "workeroutput", {}).get("missing", {})
+    node.config.stash.setdefault(MISSING, {}).update(missing)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
