@@ -7,6 +7,7 @@ is ever sent twice behind the caller's back. Knows nothing of links.
 from __future__ import annotations
 
 import re
+import select
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
@@ -129,6 +130,15 @@ class Connection:
         """Names the record of outcomes of the host at the other end, as looked at; empty where it keeps none."""
         self._protocol = protocol
         self._writer = StreamWriter(protocol, loop)
+        self._has_come = _arrivals(protocol.transport)
+
+    @property
+    def is_quiet(self) -> bool:
+        """Return whether nothing has come since the last exchange, not even the end, be it read here yet or not.
+
+        A host that stops hangs up while this program is busy; what is sent to it then is lost, and a write in doubt.
+        """
+        return not self._has_come()
 
     @property
     def reusable(self) -> bool:
@@ -219,6 +229,16 @@ class Connection:
     def close(self) -> None:
         """End the connection."""
         self._protocol.close()
+
+
+def _arrivals(transport: asyncio.BaseTransport | None) -> Callable[[], bool]:
+    """Return what tells whether something has come that nobody has read; never, on Windows, which has no poll."""
+    socket, poll = None if transport is None else transport.get_extra_info("socket"), getattr(select, "poll", None)
+    if socket is None or poll is None:
+        return lambda: False
+    arrivals = poll()
+    arrivals.register(socket.fileno(), getattr(select, "POLLIN", 0))
+    return lambda: bool(arrivals.poll(0))
 
 
 async def _small(answer: Answer) -> bytes:

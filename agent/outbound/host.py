@@ -243,7 +243,7 @@ class HostPool:
         found = None
         while self._idle and found is None:
             connection = self._idle.pop()
-            if not connection.reusable:
+            if not (connection.reusable and connection.is_quiet):
                 connection.close()
             elif not record or record == connection.record:
                 found = connection

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import queue
+import socket
+import ssl
+import threading
 from contextlib import asynccontextmanager, suppress
 from itertools import count
 
@@ -219,3 +223,25 @@ async def test_a_look_at_the_host_that_fails_unforeseen_is_an_answer_and_not_the
         assert probe.health.detail == "the agent cannot look at the connector host: RuntimeError"
         await probe.look()
         assert probe.health.reachable
+
+
+async def test_a_connection_whose_end_has_come_and_was_not_read_yet_is_not_lent_again(papers):
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        told = queue.Queue()
+
+        def answer_once():
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(papers.certificate, papers.key)
+            with context.wrap_socket(listening.accept()[0], server_side=True) as connection:
+                connection.recv(65_536)
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+                told.get()
+
+        host = threading.Thread(target=answer_once)
+        host.start()
+        async with pool_of(papers, listening.getsockname()[1]) as pool, asyncio.timeout(20):
+            await use(pool)
+            told.put("hang up")
+            # The event loop stands still, as in an agent that is busy.
+            host.join()
+            assert pool.reuse("") is None
