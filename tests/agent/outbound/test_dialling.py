@@ -114,6 +114,33 @@ async def test_a_request_that_comes_as_the_relay_stops_hears_so_at_once(chain, h
     await stopping
 
 
+async def test_whoever_asks_again_as_the_last_request_of_a_relay_ends_hears_that_nothing_was_done(chain, host, client):
+    await chain.start_relay()
+    await chain.start_agent(host.url)
+    release = asyncio.Event()
+
+    async def answer(request):
+        if request.method == "DELETE":
+            await release.wait()
+        return web.Response(status=204)
+
+    host.answer = answer
+    asked = asyncio.create_task(client.delete(chain.address(USERS + "/1")))
+    await host.arrived.wait()
+    async with client.get(chain.address()) as response:
+        assert response.status == 204
+    stopping = asyncio.create_task(chain.stop("relay"))
+    await chain.log.wait_for(events.LINK_ENDED, reason="the relay is about to stop")
+    release.set()
+    assert (await asked).status == 204
+    for _ in range(50):
+        # In that many turns a relay that did not wait has hung up.
+        await asyncio.sleep(0)
+    async with client.get(chain.address()) as response:
+        assert (response.status, response.headers["Connection"]) == (503, "close")
+    await stopping
+
+
 async def test_an_agent_that_stops_finishes_what_it_carries(chain, host, client):
     await chain.start_relay()
     await chain.start_agent(host.url)
