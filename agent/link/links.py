@@ -282,8 +282,9 @@ class Link:
         """Tell the other end why it is cut off, or why its hello would not do."""
         if self._cut_reason:
             self.session.drain(self._cut_reason)
-        if self._cut_reason or (self.session.peer is None and self.session.draining):
-            await self._socket.send_bytes(self.session.take())
+        is_told = self._cut_reason or (self.session.peer is None and self.session.draining)
+        if is_told and (message := self.session.take()):
+            await self._socket.send_bytes(message)
 
     def _settle(self, reason: str) -> None:
         self.drains.set()

@@ -99,6 +99,15 @@ async def test_a_link_is_cut_although_nothing_leaves_it(peer):
         assert await peer.running == "the agent was revoked"
 
 
+async def test_a_link_that_is_cut_once_all_is_said_breaks_no_protocol(peer):
+    peer.link.drain("a restart")
+    assert await peer.hears(Kind.GOAWAY) == Kind.GOAWAY
+    peer.link.cut("the agent was revoked")
+    message = await peer.socket.receive()
+    assert message.type is aiohttp.WSMsgType.CLOSE
+    assert await peer.running == "the agent was revoked"
+
+
 @pytest.mark.parametrize("by", ["this end", "the other end"])
 async def test_a_drained_link_ends_as_who_wanted_it_says(peer, by):
     if by == "this end":
