@@ -101,8 +101,9 @@ def carry_out_once(outcomes: Record | None) -> Middleware:
 
 _UNFINISHED: Final = (
     f"This write was begun before, under the same {HEADER} or nonce, and how it ended is unknown: the host stopped, or "
-    "the database was lost or too slow. It may or may not have been carried out. Read the user, and send what is still "
-    "to do under a new key."
+    "the database was lost or is too slow. It may or may not have been carried out, or may still be. Send it again as "
+    "it is: once the database has answered, you hear what came of it. Else read the user, and send what is still to do "
+    "under a new key."
 )
 _NOT_BEGUN: Final = "The time limit of the request passed before this was begun; nothing was done."
 _NO_RECORD: Final = (
