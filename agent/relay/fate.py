@@ -60,8 +60,8 @@ _FINAL: Final = frozenset({Reason.NOT_ALLOWED, Reason.MALFORMED})
 _IN_DOUBT: Final = frozenset({500, 502, 504})
 """Statuses of answers that leave open what became of a write, be they the relay's own or the host's."""
 
-_AT_THE_DOOR: Final = frozenset({401, 403, 429, 503})
-"""Statuses with which a host turns a write away, it may be before it looks whether it has seen it before."""
+_AT_THE_DOOR: Final = frozenset({401, 403, 404, 408, 429, 503})
+"""Statuses with which a host, or what leads to it, may turn a write away before its record of outcomes was asked."""
 
 _OF_LINK: Final = frozenset({Reason.LINK_LOST, Reason.OTHER_HOST})
 """What the same agent may not say over another of its links, or of the host that it has found in the meantime."""

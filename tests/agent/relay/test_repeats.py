@@ -316,7 +316,7 @@ async def test_a_host_that_hangs_up_is_asked_again_where_it_keeps_outcomes(chain
 
 
 @pytest.mark.parametrize("record", [{}, {"Idempotency-Record": "r1"}], ids=["at the door", "by the record"])
-@pytest.mark.parametrize("status", [401, 403, 429, 503])
+@pytest.mark.parametrize("status", [401, 403, 404, 408, 429, 503])
 async def test_a_refusal_at_the_door_says_nothing_of_the_write_that_was_sent_before(
     chain, host, client, status, record
 ):
