@@ -79,7 +79,7 @@ class LimitSettings(Settings, frozen=True, kw_only=True):
     """The same of one address, for IPv6 of one /64; behind a load balancer see `trusted_proxies`."""
     connections_per_address: Count = 1_024
     """Connections that one address, for IPv6 one /64, may hold at once, from the first packet on, a quarter of all
-    open files at the most; raise it where a load balancer stands in front."""
+    open files at the most, unless it is among `trusted_proxies`; raise it where a load balancer stands in front."""
     passthrough_connections: Count = 192
     """Connections of one tenant that may be carried in passthrough at once; more are closed. One address, for IPv6 one
     /64, may hold no more than are free then: half of them, where it comes alone. Each takes a place of an agent, which

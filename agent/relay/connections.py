@@ -12,14 +12,14 @@ from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Final
 
 from agent import events, logs
-from connector_host.networks import network_of
+from connector_host.networks import is_among, network_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 
 _FILES: Final = 65_536
-"""What systemd's unit has, too."""
+"""What systemd's unit has, too; more are asked for where a client may hold more than its part of them."""
 _PART: Final = 4
 """So many clients it takes at the least to leave no room for others."""
 
@@ -33,7 +33,8 @@ def within_files(limit: int) -> int:
         import resource  # noqa: PLC0415 - Windows has none
 
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        wanted = _FILES if hard == resource.RLIM_INFINITY else min(_FILES, hard)
+        wanted = max(_FILES, _PART * limit)
+        wanted = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
         if soft != resource.RLIM_INFINITY and soft < wanted:
             with suppress(OSError, ValueError):  # macOS has another bound besides
                 resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
@@ -46,15 +47,21 @@ def within_files(limit: int) -> int:
 class Connections:
     """The connections that are held now, by client: an IPv4 address, or a /64 in IPv6."""
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, within: int | None = None, proxies: tuple[str, ...] = ()) -> None:
+        """Let a client hold `limit`, and `within` at the most; a proxy, behind which there are many, has all of it."""
         self._limit = limit
+        self._within = limit if within is None else min(limit, within)
+        self._proxies = proxies
         self._held: Counter[str] = Counter()
 
     def admit(self, address: str) -> Callable[[], None] | None:
         """Return what gives the place back, however often it is called; None where this client holds too many."""
         client = network_of(address)
-        if self._held[client] >= self._limit:
-            logs.event(events.CONNECTION_REFUSED, level=logging.WARNING, peer=address, reason="too many connections")
+        limit = self._limit if is_among(address, self._proxies) else self._within
+        if self._held[client] >= limit:
+            bound = "relay.limits.connections_per_address" if limit == self._limit else "a quarter of all open files"
+            reason = f"too many connections: it holds {limit} ({bound})"
+            logs.event(events.CONNECTION_REFUSED, level=logging.WARNING, peer=address, reason=reason)
             return None
         self._held[client] += 1
         place = ExitStack()

@@ -70,7 +70,8 @@ async def run(
     gateway = Gateway(tenants, agents, admission, settings.limits, settings.retry_after_s)
     server = Server(gateway.serve, settings.limits, gateway.serve_whole)
     passthrough = Passthrough(agents, settings.limits)
-    connections = Connections(within_files(settings.limits.connections_per_address))
+    most = settings.limits.connections_per_address
+    connections = Connections(most, within_files(most), settings.trusted_proxies)
     port = Port(Doors(server, connections, certificate.context, names, passthrough.carry, admission.turn_away))
     try:
         number = port.open(settings.listen, settings.port)

@@ -412,10 +412,25 @@ async def test_one_site_in_ipv6_is_one_client():
     second()
 
 
+async def test_a_balancer_holds_what_the_settings_say_and_anybody_else_a_part_of_the_files(caplog):
+    connections = Connections(2, 1, ("192.0.2.0/24",))
+    assert all(connections.admit("192.0.2.7") for _ in range(2))
+    assert connections.admit("198.51.100.7") is not None
+    caplog.set_level(logging.WARNING)
+    assert connections.admit("192.0.2.7") is None
+    assert connections.admit("198.51.100.7") is None
+    assert [record.fields["reason"] for record in caplog.records] == [
+        "too many connections: it holds 2 (relay.limits.connections_per_address)",
+        "too many connections: it holds 1 (a quarter of all open files)",
+    ]
+
+
 FILES = """
 import resource
+from agent.relay import connections
 from agent.relay.connections import within_files
-for soft, hard, wanted in ((100, 400, 1_024), (400, 400, 50), (400, 400, 1)):
+connections._FILES = 200
+for soft, hard, wanted in ((100, 800, 100), (100, 400, 1_024), (400, 400, 50), (400, 400, 1)):
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     print(within_files(wanted), *resource.getrlimit(resource.RLIMIT_NOFILE))
 """
@@ -424,7 +439,7 @@ for soft, hard, wanted in ((100, 400, 1_024), (400, 400, 50), (400, 400, 1)):
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such bound")
 def test_no_client_may_have_all_files_of_a_relay_open():
     done = subprocess.run([sys.executable, "-c", FILES], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines() == ["100 400 400", "50 400 400", "1 400 400"]
+    assert done.stdout.splitlines() == ["100 400 800", "100 400 400", "50 400 400", "1 400 400"]
 
 
 async def test_an_event_of_ours_is_logged_with_its_fields(caplog):
