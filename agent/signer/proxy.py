@@ -215,14 +215,17 @@ _NOT_SENT: Final = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError
 def _reason(failure: Exception) -> str:
     match failure:
         case aiohttp.ClientConnectorCertificateError():
-            return f"its certificate is not believed ({getattr(failure.certificate_error, 'verify_message', 'TLS')})"
+            reason = f"its certificate is not believed ({getattr(failure.certificate_error, 'verify_message', 'TLS')})"
+        case aiohttp.ClientConnectorSSLError(os_error=fault):
+            reason = f"it does not speak TLS as it should ({getattr(fault, 'reason', None) or fault})"
         case aiohttp.ClientProxyConnectionError():
-            return f"the proxy on the way to it cannot be reached ({system_words(failure.os_error)})"
+            reason = f"the proxy on the way to it cannot be reached ({system_words(failure.os_error)})"
         case aiohttp.ClientConnectorDNSError():
-            return f"the name {failure.host} cannot be resolved ({system_words(failure.os_error)})"
+            reason = f"the name {failure.host} cannot be resolved ({system_words(failure.os_error)})"
         case aiohttp.ClientConnectorError():
-            return f"it cannot be reached ({system_words(failure.os_error) or type(failure).__name__})"
+            reason = f"it cannot be reached ({system_words(failure.os_error) or type(failure).__name__})"
         case aiohttp.ClientHttpProxyError():
-            return f"the proxy on the way to it answered {failure.status}"
+            reason = f"the proxy on the way to it answered {failure.status}"
         case _:
-            return "it does not answer"
+            reason = "it does not answer"
+    return reason

@@ -208,6 +208,16 @@ async def test_what_never_left_is_told_as_not_done(log, key, local, monkeypatch,
             assert (response.status, " Nothing was done. (request " in detail) == (502, True), detail
 
 
+async def test_an_upstream_without_tls_is_told_as_such(log, key, local):
+    async with (
+        saying(b"HTTP/1.1 400 Bad Request\r\n\r\n") as port,
+        signing(log, f"https://localhost:{port}", key) as url,
+        local.post(url + USERS, data=b"{}") as response,
+    ):
+        detail = (await response.json(content_type=None))["detail"]
+        assert (response.status, "it does not speak TLS as it should (" in detail) == (502, True), detail
+
+
 async def test_a_write_without_a_key_gets_one_that_is_signed(pair, local):
     host, url = pair
     async with local.post(url + USERS, data=b"{}"):
