@@ -186,7 +186,8 @@ class Neighbours:
     def _lose(self, node: str, reason: str) -> None:
         neighbour = self.known.pop(node)
         expected = self.leaving or neighbour.beat.leaving
-        if not expected:
+        # A node that was killed and is back under its name is not missed.
+        if not expected and neighbour.beat.name not in {other.beat.name for other in self.known.values()}:
             self._missing[neighbour.beat.name] = asyncio.get_running_loop().time()
         level = logging.INFO if expected else logging.WARNING
         logs.event(events.NODE_LOST, level=level, node=neighbour.beat.name, id=node, reason=reason)

@@ -33,8 +33,8 @@ class Cluster:
         given |= {"password_file": self.folder / "nats-password", "beat_s": 0.2, "dead_s": 2.0}
         return NatsSettings(**(given | keys))
 
-    async def start(self, name, *, shared_authority=True, nats=None, **keys):
-        """Start a node, and return it once it sees all others."""
+    async def start(self, name, *, shared_authority=True, nats=None, called="", **keys):
+        """Start a node, and return it once it sees all others; it may be called otherwise than here."""
         node = self.nodes.get(name)
         if node is None:
             node = await self._stack.enter_async_context(chain_of(self.folder / name, self.papers, self.log))
@@ -50,7 +50,7 @@ class Cluster:
         self.nodes[name] = node
         port = node.port or free_port()
         keys = {"limits": {"wait_s": 3.0}} | keys
-        await node.start_relay(node=name, nats=nats or self.settings(), port=port, **keys)
+        await node.start_relay(node=called or name, nats=nats or self.settings(), port=port, **keys)
         await self.log.wait_for(events.RELAY_READY, port=port)
         node.port = port
         if shared_authority:

@@ -103,6 +103,20 @@ async def test_the_agents_of_a_lost_node_are_missed_and_found_again(cluster, hos
     await status_of(a.folder / "relay-state", STATUS_FILE, lambda status: not status["troubles"])
 
 
+async def test_a_node_that_was_killed_and_is_back_under_its_name_is_not_missed(cluster, client, behind):
+    weather, through = behind
+    a = await cluster.start("a", nats=cluster.settings(**DEAD), limits={"wait_s": 0.0})
+    await cluster.start("b", nats=through)
+    killed = (await cluster.log.wait_for(events.NODE_JOINED, node="b"))["id"]
+    await cluster.start("b again", nats=cluster.settings(**DEAD), called="b")
+    weather.swallow()
+    # By both that are left.
+    await cluster.log.wait_for(events.NODE_LOST, id=killed, count=2)
+    async with client.get(a.address()) as response:
+        detail = (await response.json(content_type=None))["detail"]
+    assert "No agent of tenant acme is connected to the relay." in detail
+
+
 async def test_a_node_that_takes_its_leave_is_not_missed(cluster, client):
     a, b = await cluster.start("a", limits={"wait_s": 0.1}), await cluster.start("b")
     await b.stop("relay")
