@@ -36,6 +36,7 @@ _REST_S: Final = 2.0
 """After a silence nobody asks for so long."""
 
 _WANTED: Final = "relay.store: write postgresql://USER@HOST/DATABASE."
+_APART: Final = "relay.store: put the password into the file of relay.store_password_file."
 _NO_PLACE: Final = {
     "sslmode": "leave it out",
     "sslrootcert": "use relay.store_trust",
@@ -260,25 +261,35 @@ def _options(url: str, trust: Path | None) -> dict[str, str]:
     if parsed.scheme not in {"postgresql", "postgres"}:
         raise ConfigurationError(_WANTED)
     if parsed.password:
-        raise ConfigurationError("relay.store: put the password into the file of relay.store_password_file.")
-    options = parse_qs(parsed.query)
+        raise ConfigurationError(_APART)
+    given, options = _given(url), parse_qs(parsed.query)
+    # Each reader has an end of its own for a password with / ? or #: the rest of it is part of the path then.
+    if "password" in given or "@" in str(given.get("dbname")):
+        raise ConfigurationError(_APART)
     for key, mend in _NO_PLACE.items():
         if key in options:
             raise ConfigurationError(f"relay.store: {key} has no place in the URL: {mend}.")
     keepalive = {"tcp_user_timeout": str(1000 * WAIT_S)}
-    if all(target.startswith("/") or target.lower() in _LOOPBACK for target in _targets(url)):
+    if all(target.startswith("/") or target.lower() in _LOOPBACK for target in _targets(given)):
         return keepalive
     return keepalive | {"sslmode": "verify-full", "sslrootcert": str(trust) if trust is not None else "system"}
 
 
-def _targets(url: str) -> list[str]:
-    """Return all names and addresses that libpq goes by: several where the URL has several, or its environment one."""
-    from psycopg import Error, conninfo, pq  # noqa: PLC0415 - an extra, which a single node does without
+def _given(url: str) -> dict[str, Any]:
+    """Return what libpq reads in the URL; raises ConfigurationError that quotes nothing of it."""
+    from psycopg import Error, conninfo  # noqa: PLC0415 - an extra, which a single node does without
 
     try:
-        given = conninfo.conninfo_to_dict(url)
+        return conninfo.conninfo_to_dict(url)
     except Error as failure:
-        raise ConfigurationError(f"relay.store: {' '.join(str(failure).split())}.") from None
+        fact = " ".join(str(failure).split()).partition(': "')[0]
+        raise ConfigurationError(f"{_WANTED} What is there is not read: {fact}.") from None
+
+
+def _targets(given: dict[str, Any]) -> list[str]:
+    """Return all names and addresses that libpq goes by: several where the URL has several, or its environment one."""
+    from psycopg import pq  # noqa: PLC0415 - an extra, which a single node does without
+
     environment = {one.keyword.decode(): one.val.decode() for one in pq.Conninfo.get_defaults() if one.val}
     place = environment | given
     return [target for key in ("host", "hostaddr") for target in str(place.get(key) or "").split(",") if target]

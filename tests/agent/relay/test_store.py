@@ -277,6 +277,11 @@ def test_a_server_that_says_nothing_holds_up_one_and_not_all_who_ask(monkeypatch
     [
         ("mysql://relay@db/relay", "write postgresql://"),
         ("postgresql://relay:secret@db/relay", "store_password_file"),
+        ("postgresql://relay:se#secret@db/relay", "store_password_file"),
+        ("postgresql://relay:se/secret@db/relay", "store_password_file"),
+        ("postgresql://relay@db/relay?password=secret", "store_password_file"),
+        ("postgresql://relay@db/relay?password=secret%zz", "invalid percent-encoded token"),
+        ("postgresql://relay@db/relay?password=p&secret", "missing key/value separator"),
         ("postgresql://relay@db/relay?sslmode=disable", "sslmode has no place in the URL"),
         ("postgresql://relay@localhost/relay?host=db.example", "host has no place in the URL"),
         ("postgresql://relay@localhost/relay?service=elsewhere", "service has no place in the URL"),
