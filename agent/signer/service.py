@@ -16,6 +16,7 @@ from agent.errors import ConfigurationError, Unavailable
 from agent.link.followed import FollowedContext
 from agent.link.tls import trusting
 from agent.signer.proxy import Signer
+from agent.signer.unrepeated import writes_once
 from connector_host.errors import ConfigurationError as UnusableKey
 from connector_host.signing.keys import load_key
 
@@ -51,7 +52,11 @@ async def run(settings: SignerSettings, stop: asyncio.Event) -> None:
     connector = aiohttp.TCPConnector(limit=0)
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S, sock_read=settings.request_s)
     async with aiohttp.ClientSession(
-        connector=connector, timeout=timeout, auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar()
+        connector=connector,
+        timeout=timeout,
+        auto_decompress=False,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        middlewares=(writes_once,),
     ) as session:
         signer = Signer(upstream, key, session, trust, proxy, settings.body_bytes)
         runner = web.ServerRunner(_Server(signer.serve, access_log=None), shutdown_timeout=settings.stop_s)

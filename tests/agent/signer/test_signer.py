@@ -218,6 +218,30 @@ async def test_an_upstream_without_tls_is_told_as_such(log, key, local):
         assert (response.status, "it does not speak TLS as it should (" in detail) == (502, True), detail
 
 
+@pytest.mark.parametrize("stays", [True, False], ids=["stays", "vanishes"])
+async def test_a_write_that_left_is_sent_once_and_unknown_whatever_becomes_of_its_host(log, papers, key, local, stays):
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(papers.certificate, papers.key)
+    taken = []
+
+    async def take(reader, writer):
+        taken.append(await reader.readuntil(b"\r\n\r\n"))
+        if not stays:
+            server.close()
+        writer.transport.abort()
+
+    server = await asyncio.start_server(take, "127.0.0.1", 0, ssl=context)
+    upstream = f"https://localhost:{server.sockets[0].getsockname()[1]}"
+    async with (
+        signing(log, upstream, key, trust=papers.authority) as url,
+        local.put(url + USERS, data=b"{}") as response,
+    ):
+        detail = (await response.json(content_type=None))["detail"]
+    server.close()
+    assert (response.status, "outcome of this request is unknown" in detail) == (504, True), detail
+    assert len(taken) == 1
+
+
 async def test_a_write_without_a_key_gets_one_that_is_signed(pair, local):
     host, url = pair
     async with local.post(url + USERS, data=b"{}"):
