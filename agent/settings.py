@@ -73,8 +73,8 @@ class LimitSettings(Settings, frozen=True, kw_only=True):
     """Requests of one tenant that may be under way at once; more are answered with 429 and Retry-After. A request is
     under way once its body is there."""
     bodies: Count = 2_048
-    """Request bodies, and proofs of agents, that may be awaited at once, of all clients; more are answered with 429,
-    agents with 503."""
+    """Request bodies that may be awaited at once, of all clients; more are answered with 429. As many proofs of agents
+    may, which are counted by themselves, and answered with 503."""
     bodies_per_address: Count = 128
     """The same of one address, for IPv6 of one /64; behind a load balancer see `trusted_proxies`."""
     connections_per_address: Count = 1_024

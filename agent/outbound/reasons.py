@@ -15,8 +15,8 @@ _STATUS_WORDS: Final = {
     404: "this is no relay, or a much older one: check agent.relay",
     429: "the relay is asked too often by this address: it answered 429",
     502: "a proxy or load balancer in front of the relay does not reach it: it answered 502",
-    503: "the relay takes no links just now, because it stops or cannot ask its store, which its log tells, or a load "
-    "balancer in front of it reaches none: it answered 503",
+    503: "the relay takes no links just now, because it stops, has too many at its door or cannot ask its store, which "
+    "its log tells, or a load balancer in front of it reaches none: it answered 503",
     504: "a proxy or load balancer in front of the relay does not reach it: it answered 504",
 }
 

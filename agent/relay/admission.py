@@ -45,6 +45,9 @@ if TYPE_CHECKING:
     from agent.relay.tenants import Tenants
     from agent.relay.waiting import WaitingRoom
 
+_AT_THE_DOOR: Final = (
+    "at the door already (relay.limits.bodies_per_address, or bodies; behind a load balancer see relay.trusted_proxies)"
+)
 _RENEWALS_PER_S: Final = 0.1
 """Certificates of one agent in a second; an agent asks again after half a minute, and for one a fortnight."""
 
@@ -86,7 +89,7 @@ class Admission:
     enrolment: Enrolment
     heartbeat: Heartbeat
     waiting: WaitingRoom
-    """Where agents that have yet to prove themselves have places, as clients whose bodies have not come."""
+    """Where agents that have yet to prove themselves have places: not those of bodies, which slow clients may hold."""
     name: str
     """What agents are told the relay is called."""
     compression: bool
@@ -120,7 +123,7 @@ class Admission:
                 try:
                     held.enter_context(self.waiting.place(network_of(visitor.peer)))
                 except TooManyAwaited as full:
-                    self._refused(visitor.peer, str(full))
+                    self._refused(visitor.peer, f"{full.limit} that have not proven themselves are {_AT_THE_DOOR}")
                     return web.Response(status=503, text="Too many are at the door.\n", headers={"Retry-After": "5"})
             return await self._greet(request, visitor, held)
 

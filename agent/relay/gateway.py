@@ -26,7 +26,7 @@ from agent.relay.delivery import ParsedClient, encourage
 from agent.relay.forwarded import REQUEST_ID, is_authority, request_id
 from agent.relay.passages import embark
 from agent.relay.requests import parsed
-from agent.relay.waiting import TooManyAwaited
+from agent.relay.waiting import TooManyAwaited, WaitingRoom
 from connector_host.networks import client_behind, is_among, network_of
 
 if TYPE_CHECKING:
@@ -67,10 +67,12 @@ class Gateway:
     _idle: asyncio.Event = field(default_factory=asyncio.Event)
     slowed: Counter[str] = field(default_factory=Counter)
     """Requests refused because they came too fast, by tenant; those of an address that did are nobody's."""
+    _waiting: WaitingRoom = field(init=False)
     _of_tenants: Rates = field(init=False)
     _of_addresses: Rates = field(init=False)
 
     def __post_init__(self) -> None:
+        self._waiting = WaitingRoom(self.limits)
         self._of_tenants = Rates(self.limits.requests_per_s)
         self._of_addresses = Rates(self.limits.requests_per_s_and_address)
 
@@ -160,7 +162,7 @@ class Gateway:
         try:
             with ExitStack() as held:
                 if not body.is_here:
-                    held.enter_context(self.admission.waiting.place(network_of(request.remote)))
+                    held.enter_context(self._waiting.place(network_of(request.remote)))
                 await encourage(request)
                 try:
                     await body.begin(deadline)

@@ -1,4 +1,4 @@
-"""How many request bodies, and proofs of agents, are awaited at once: by one address and in all.
+"""How many request bodies, or proofs of agents, are awaited at once: by one address and in all.
 
 So silence costs the silent only. Knows nothing of tenants: what has not come is not yet anybody's.
 """
@@ -21,7 +21,7 @@ class TooManyAwaited(AgentError):
     """No more is awaited, of this address or of all."""
 
     def __init__(self, limit: int) -> None:
-        super().__init__(f"{limit} request bodies or proofs are awaited already")
+        super().__init__(f"{limit} are awaited already")
         self.limit = limit
 
 

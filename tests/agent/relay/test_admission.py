@@ -16,6 +16,7 @@ from agent.link.links import MESSAGE_BYTES, Link
 from agent.link.messages import Hello
 from agent.link.packing import encode
 from tests.agent.chain import TOKEN
+from tests.agent.raw import answer_to, connected
 
 HELLO = pack(Kind.HELLO, 0, encode(Hello((1, 1), 65_536, "by hand", "0")))
 
@@ -157,8 +158,7 @@ async def test_one_address_has_few_unproven_agents_at_the_door(chain, client):
         with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
             await client.ws_connect(url, headers=shown)
         assert (refused.value.status, "Retry-After" in refused.value.headers) == (503, True)
-        async with client.post(chain.address(), data=slowly()) as response:
-            assert response.status == 429
+        assert "relay.trusted_proxies" in (await chain.log.wait_for(events.LINK_REFUSED))["reason"]
         async with client.ws_connect(url, headers=authorisation(TOKEN + "acme")) as known:
             assert (await known.receive()).type is aiohttp.WSMsgType.BINARY
         await first.close()
@@ -167,9 +167,19 @@ async def test_one_address_has_few_unproven_agents_at_the_door(chain, client):
             assert (await third.receive()).type is aiohttp.WSMsgType.BINARY
 
 
-async def slowly():
-    yield b"{"
-    await asyncio.Event().wait()
+async def test_slow_clients_keep_no_agent_behind_the_same_balancer_out_nor_agents_a_client(chain, client, papers):
+    await chain.start_relay(limits={"bodies_per_address": 1})
+    shown = {"Authorization": "Certificate"}
+    begun = b"POST /t/acme/ HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n"
+    async with connected(papers, chain.port) as (reader, writer):
+        writer.write(begun)
+        assert (await answer_to(reader))[0] == "HTTP/1.1 100 Continue"
+        async with client.ws_connect(f"{chain.url}/link/acme", headers=shown) as socket:
+            assert (await socket.receive()).type is aiohttp.WSMsgType.BINARY
+            writer.write(b"{}")
+            assert (await answer_to(reader))[0] == "HTTP/1.1 503 Service Unavailable"
+            writer.write(begun)
+            assert (await answer_to(reader))[0] == "HTTP/1.1 100 Continue"
 
 
 async def test_a_tenant_that_there_is_not_gets_into_no_log(chain, client):
