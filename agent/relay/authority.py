@@ -74,14 +74,15 @@ class Authority:
         Raises RequestRefused where it is no request, is not signed by its own key, or the key is not on P-256.
         """
         public = _public_key(request)
+        end = min(now + life, self.certificate.not_valid_after_utc)
         return (
             x509.CertificateBuilder()
             .subject_name(_subject(label, name))
             .issuer_name(self.certificate.subject)
             .public_key(public)
             .serial_number(x509.random_serial_number())
-            .not_valid_before(now - _backdated(life))
-            .not_valid_after(min(now + life, self.certificate.not_valid_after_utc))
+            .not_valid_before(now - _backdated(end - now))
+            .not_valid_after(end)
             .add_extension(x509.SubjectAlternativeName([x509.UniformResourceIdentifier(name.urn)]), critical=False)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)

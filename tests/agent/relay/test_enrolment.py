@@ -189,6 +189,17 @@ def test_a_node_whose_clock_is_hours_behind_knows_what_was_issued_this_minute(tm
     assert issued.not_valid_after_utc - moment.replace(microsecond=0) == timedelta(days=30)
 
 
+def test_a_certificate_that_ends_with_its_authority_is_not_renewed_at_once(tmp_path):
+    with time_machine.travel(now(), tick=False) as clock:
+        authority = open_authority(tmp_path, now())
+        clock.move_to(authority.certificate.not_valid_after_utc - timedelta(hours=10))
+        key, request = new_request()
+        certificate = authority.issue(request, AgentName("acme", "1"), "one", now(), timedelta(days=30))
+        identity = credentials.Identity(certificate, AgentName("acme", "1"), tmp_path, key)
+        assert not identity.renewal_due(now() + timedelta(hours=6))
+        assert identity.renewal_due(now() + timedelta(hours=7))
+
+
 async def test_a_machine_without_a_thread_to_spare_delays_revocations_and_ends_none(chain, host, monkeypatch):
     await chain.start_relay()
     settings, identity = await enrolled(chain, host)
