@@ -43,6 +43,8 @@ _NO_PLACE: Final = {
     "host": "put it first",
     "service": "write host and database here",
 }
+_PLACE: Final = ("host", "hostaddr"), ("port",)
+_PORTS: Final = range(1, 65_536)
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -287,9 +289,21 @@ def _given(url: str) -> dict[str, Any]:
 
 
 def _targets(given: dict[str, Any]) -> list[str]:
-    """Return all names and addresses that libpq goes by: several where the URL has several, or its environment one."""
+    """Return all names and addresses that libpq goes by: several where the URL has several, or its environment one.
+
+    Raises ConfigurationError where one, or a port, is none that can be.
+    """
     from psycopg import pq  # noqa: PLC0415 - an extra, which a single node does without
 
     environment = {one.keyword.decode(): one.val.decode() for one in pq.Conninfo.get_defaults() if one.val}
     place = environment | given
-    return [target for key in ("host", "hostaddr") for target in str(place.get(key) or "").split(",") if target]
+    targets, ports = ([one for key in keys for one in str(place.get(key) or "").split(",") if one] for keys in _PLACE)
+    if not all(port.isascii() and port.isdecimal() and int(port) in _PORTS for port in ports):
+        raise ConfigurationError(f"{_WANTED} A port is a number from 1 to 65535.")
+    for target in targets:
+        try:
+            target.encode("idna")
+        except UnicodeError:  # the resolver would say so, and psycopg would not take it for a failure to connect
+            if not target.startswith("/"):
+                raise ConfigurationError(f"{_WANTED} {target} is no name that a host can have.") from None
+    return targets

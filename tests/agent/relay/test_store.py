@@ -286,6 +286,9 @@ def test_a_server_that_says_nothing_holds_up_one_and_not_all_who_ask(monkeypatch
         ("postgresql://relay@localhost/relay?host=db.example", "host has no place in the URL"),
         ("postgresql://relay@localhost/relay?service=elsewhere", "service has no place in the URL"),
         ("postgresql://relay@[::1/relay", "write postgresql://"),
+        ("postgresql://relay@localhost:54321x/relay", "A port is a number from 1 to 65535"),
+        ("postgresql://relay@localhost,127.0.0.1:65536/relay", "A port is a number from 1 to 65535"),
+        ("postgresql://relay@db..example/relay", r"db\.\.example is no name that a host can have"),
         ("postgresql://relay@localhost/relay?nothing=1", "invalid URI query parameter"),
     ],
 )
