@@ -15,6 +15,7 @@ from agent.outbound import service
 from agent.outbound.backoff import FIRST_S, HELD_S, Backoff
 from agent.relay.matching import Agents
 from tests.agent.chain import USERS, issue_papers
+from tests.agent.raw import answer_to, connected
 
 
 async def test_an_agent_that_is_early_waits_for_the_relay(chain, host, client):
@@ -139,6 +140,18 @@ async def test_whoever_asks_again_as_the_last_request_of_a_relay_ends_hears_that
     async with client.get(chain.address()) as response:
         assert (response.status, response.headers["Connection"]) == (503, "close")
     await stopping
+
+
+@pytest.mark.parametrize("framed", ["Content-Length: 0\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"])
+async def test_a_relay_that_ends_reads_nothing_more_that_it_would_drop(chain, papers, monkeypatch, framed):
+    await chain.start_relay()
+    monkeypatch.setattr("agent.relay.service.CUT_S", 60.0)
+    async with connected(papers, chain.port) as (reader, writer):
+        writer.write(f"POST /t/acme{USERS} HTTP/1.1\r\nHost: localhost\r\n{framed}".encode())
+        assert (await answer_to(reader))[1].get("connection") != "close"
+        async with asyncio.timeout(20):
+            await chain.stop("relay")
+            assert await reader.read() == b""
 
 
 async def test_an_agent_that_stops_finishes_what_it_carries(chain, host, client):
