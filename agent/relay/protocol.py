@@ -91,6 +91,12 @@ class Server(web.Server):
         protocol.begin(on_end, self._limits, self._serve_whole, self._workers)
         return protocol
 
+    def has_clients_of(self, past_s: float) -> bool:
+        """Return whether a client that came, or was answered, in that time may ask over its connection yet."""
+        # Each answer gives its connection as long to bring the next request.
+        end_s = self._loop.time() - past_s + self._limits.idle_s
+        return any(one._next_keepalive_close_time >= end_s for one in self.connections)  # noqa: SLF001 - aiohttp's name
+
     async def shutdown(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 - aiohttp's signature
         """Let what is under way end in this time, then cut it off."""
         await super().shutdown(timeout)

@@ -43,8 +43,9 @@ if TYPE_CHECKING:
 CUT_S: Final = 0.1
 """What is still under way when the time to stop is over gets this long to notice."""
 LAST_S: Final = 0.25
-"""How long a relay that was busy as it was told to stop keeps what connections are left: whose client asks again just
-then hears that nothing was done, and on one that is ended just then would hear nothing."""
+"""How long a relay that ends keeps connections on which requests came lately: whose client asks again just then hears
+that nothing was done, and on one that is ended just then would hear nothing."""
+_LATELY_S: Final = 10.0
 
 
 async def run(
@@ -98,6 +99,8 @@ async def run(
                 sharing.result()
             await port.stop_accepting()
             await _drain(gateway, admission, passthrough, neighbours, settings.stop_s)
+            if server.has_clients_of(_LATELY_S):
+                await asyncio.sleep(LAST_S)
     finally:
         await port.close()
         await server.shutdown(CUT_S)
@@ -188,13 +191,11 @@ async def _drain(
 ) -> None:
     """Let every request in hand end, those of other nodes, too, while agents are sent to other nodes."""
     logs.event(events.RELAY_STOPPING, in_flight=gateway.under_way)
-    begin_s, busy = asyncio.get_running_loop().time(), gateway.under_way > 0
+    begin_s = asyncio.get_running_loop().time()
     admission.draining = True
     gateway.agents.leave()
     if neighbours is not None:
         await neighbours.leave()
     await asyncio.gather(gateway.idle(stop_s), passthrough.idle(stop_s))
-    if busy:
-        await asyncio.sleep(LAST_S)
     if neighbours is not None:
         await neighbours.idle(max(CUT_S, stop_s - (asyncio.get_running_loop().time() - begin_s)))

@@ -154,6 +154,23 @@ async def test_a_relay_that_ends_reads_nothing_more_that_it_would_drop(chain, pa
             assert await reader.read() == b""
 
 
+async def test_whoever_writes_one_after_the_other_as_a_relay_stops_hears_that_nothing_was_done(chain, host, papers):
+    await chain.start_relay()
+    await chain.start_agent(host.url)
+    write = f"POST /t/acme{USERS} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n{{}}".encode()
+    async with connected(papers, chain.port) as (reader, writer):
+        writer.write(write)
+        assert (await answer_to(reader))[0] == "HTTP/1.1 200 OK"
+        stopping = asyncio.create_task(chain.stop("relay"))
+        await chain.log.wait_for(events.LINK_ENDED, reason="the relay is about to stop")
+        for _ in range(50):
+            await asyncio.sleep(0)
+        writer.write(write)
+        line, headers, _ = await answer_to(reader)
+        assert (line, headers["connection"]) == ("HTTP/1.1 503 Service Unavailable", "close")
+    await stopping
+
+
 async def test_an_agent_that_stops_finishes_what_it_carries(chain, host, client):
     await chain.start_relay()
     await chain.start_agent(host.url)
