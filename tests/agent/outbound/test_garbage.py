@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import pytest
 
@@ -34,7 +34,10 @@ async def answering(papers, *answers, left=None, then=None):
     What `then` brings is sent in between, unasked.
     """
 
+    writers = []
+
     async def serve(reader, writer):
+        writers.append(writer)
         try:
             for answer in answers:
                 await reader.readuntil(b"\r\n\r\n")
@@ -55,6 +58,11 @@ async def answering(papers, *answers, left=None, then=None):
     server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
     yield f"https://localhost:{server.sockets[0].getsockname()[1]}"
     server.close()
+    # TLS ends by turns, and the event loop must not end before it.
+    async with asyncio.timeout(10):
+        for writer in writers:
+            with suppress(OSError):
+                await writer.wait_closed()
 
 
 @pytest.mark.parametrize("garbage", GARBAGE.values(), ids=GARBAGE)
