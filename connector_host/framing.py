@@ -304,6 +304,18 @@ _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _ABSOLUTE: Final = re.compile(r"https?://([^/?]*)(.*)", re.IGNORECASE | re.DOTALL)
 
 
+async def encourage(request: web.BaseRequest) -> None:
+    """Tell a client that asked first to go on and send its body (RFC 9110 §10.1.1)."""
+    if request.headers.get("Expect", "").lower() == "100-continue":
+        await say_continue(request)
+
+
+async def say_continue(request: web.BaseRequest) -> None:
+    """Say 100; the answer itself has not begun with that."""
+    await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+    request.writer.output_size = 0
+
+
 def in_origin_form(message: RawRequestMessage) -> RawRequestMessage:
     """Return a request for an absolute URL as one for its path, with the URL's authority in place of Host's.
 

@@ -30,9 +30,9 @@ _FLAGS: Final = 0x03
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
 
-def is_request_id(text: str | None) -> bool:
-    """Return whether this may name a request: on every hop, in logs and in the audit trail."""
-    return text is not None and _REQUEST_ID.fullmatch(text) is not None
+def request_id(given: str | None) -> str:
+    """Return the client's id of a request where it may name one, on every hop and in every log, else a new one."""
+    return given if given is not None and _REQUEST_ID.fullmatch(given) else drawn(32)
 
 
 class Trace(msgspec.Struct, frozen=True, gc=False):

@@ -196,13 +196,6 @@ class Written(web.StreamResponse):
         """Write nothing more: `prepare` wrote all of it."""
 
 
-async def encourage(request: web.BaseRequest) -> None:
-    """Tell a client that asked first to go on and send its body (RFC 9110 §10.1.1)."""
-    if request.headers.get("Expect", "").lower() == "100-continue":
-        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        request.writer.output_size = 0
-
-
 def at_hand(client: Client, carried: Carried, identity: str, *, last: bool) -> PassedOn | None:
     """Return the host's answer where it is here to its end and may be written as it is, else None."""
     if not client.takes_bytes or (body := carried.stream.whole()) is None:

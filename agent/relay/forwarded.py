@@ -49,11 +49,6 @@ def is_drawn_here(key: str) -> bool:
     return key.startswith(_DRAWN)
 
 
-def request_id(given: str | None) -> str:
-    """Return the client's request id where it is well formed, else a new one."""
-    return given if given is not None and traces.is_request_id(given) else traces.drawn(32)
-
-
 def onward(headers: Headers, kind: Kind, identity: str, trace: Trace, *, keyed: bool) -> bytes:
     """Return the header block for the host, with our own hop of the trace that the client began, or that begins here.
 

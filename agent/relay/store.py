@@ -94,9 +94,7 @@ class Store:
         if not self._database.shared:
             return fingerprint
         with self._transaction() as connection:
-            connection.execute(
-                "INSERT INTO authority (fingerprint, single) VALUES (?, 1) ON CONFLICT DO NOTHING", (fingerprint,)
-            )
+            connection.execute(_HOLD, (fingerprint,))
             return str(connection.execute("SELECT fingerprint FROM authority").fetchall()[0][0])
 
     def add_tenant(self, name: str) -> None:

@@ -21,7 +21,9 @@ from yarl import URL
 from agent import events, logs
 from agent.errors import AgentError, system_words
 from agent.link.headers import FRAMING, HOP_BY_HOP, named_by_connection
+from agent.signer.unrepeated import SAFE
 from connector_host import traces
+from connector_host.framing import encourage
 from connector_host.signing.requests import Asked, CannotSign, sign
 
 if TYPE_CHECKING:
@@ -47,7 +49,6 @@ _CODING: Final = "Content-Encoding"
 _DECODED: Final = frozenset({"gzip", "deflate"})
 """What aiohttp has undone in a body, which is signed and passed on without."""
 _FAILURES: Final = frozenset({events.REQUEST_FAILED, events.REQUEST_TRUNCATED})
-_SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class _TooLarge(AgentError):
@@ -126,9 +127,7 @@ class Signer:
     async def _body(self, request: web.BaseRequest) -> bytes:
         if (request.content_length or 0) > self.body_bytes:
             raise _TooLarge
-        if request.headers.get("Expect", "").lower() == "100-continue":
-            await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-            request.writer.output_size = 0  # the answer itself has not begun
+        await encourage(request)
         stretches, size_bytes = [], 0
         while not request.content.at_eof():
             stretches.append(await request.content.readany())
@@ -143,7 +142,7 @@ class Signer:
         headers[REQUEST_ID], headers[traces.HEADER] = hop.identity, hop.trace.header
         if headers.get(_CODING, "").lower() in _DECODED:
             del headers[_CODING]
-        if request.method not in _SAFE and IDEMPOTENCY_KEY not in headers:
+        if request.method not in SAFE and IDEMPOTENCY_KEY not in headers:
             headers[IDEMPOTENCY_KEY] = f"signer-{os.urandom(16).hex()}"
         return headers
 
@@ -167,7 +166,7 @@ class Signer:
         except _NOT_SENT as failure:
             return self._failed(hop, 502, f"{_reason(failure)}. Nothing was done.")
         except (aiohttp.ClientError, TimeoutError, OSError) as failure:
-            unknown = "" if request.method in _SAFE else " The outcome of this request is unknown."
+            unknown = "" if request.method in SAFE else " The outcome of this request is unknown."
             return self._failed(hop, 504, f"no answer came ({type(failure).__name__}).{unknown}")
 
     def _failed(self, hop: _Hop, status: int, reason: str) -> web.Response:
@@ -176,8 +175,7 @@ class Signer:
 
 
 def _hop(request: web.BaseRequest) -> _Hop:
-    given = request.headers.get(REQUEST_ID)
-    identity = given if given is not None and traces.is_request_id(given) else traces.drawn(32)
+    identity = traces.request_id(request.headers.get(REQUEST_ID))
     return _Hop(request.method, identity, traces.go_on(request.headers.getall(traces.HEADER, ())))
 
 

@@ -12,7 +12,7 @@ import aiohttp
 if TYPE_CHECKING:
     from aiohttp import ClientHandlerType, ClientRequest, ClientResponse
 
-_SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class BrokenOff(aiohttp.ClientError):
@@ -26,6 +26,6 @@ async def writes_once(request: ClientRequest, handler: ClientHandlerType) -> Cli
     except aiohttp.ClientConnectorError:
         raise
     except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as failure:
-        if request.method in _SAFE:
+        if request.method in SAFE:
             raise
         raise BrokenOff(type(failure).__name__) from failure

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
 import re
 from typing import TYPE_CHECKING, Final
 
@@ -22,6 +21,7 @@ from connector_host.endpoint.addresses import client_of
 from connector_host.endpoint.safeguards import guard
 from connector_host.endpoint.served import Served
 from connector_host.errors import HostError
+from connector_host.framing import say_continue
 from connector_host.observability import events
 from connector_host.observability.logs import request_scope
 from connector_host.scim.errors import ScimError
@@ -94,11 +94,7 @@ def _whose(request: web.Request) -> dict[str, str]:
 
 def request_id_of(request: web.BaseRequest) -> str:
     """Return the client's own id of a request where it is a sensible one, else a new one."""
-    given = request.headers.get("X-Request-Id")
-    if given is not None and traces.is_request_id(given):
-        return given
-    # No secret: an id that nobody else has is enough, and asking the system for chance costs more than all else here.
-    return f"{random.getrandbits(128):032x}"
+    return traces.request_id(request.headers.get("X-Request-Id"))
 
 
 def _route(request: web.Request) -> str:
@@ -267,5 +263,4 @@ async def _encourage(request: web.Request) -> None:
     if expected != "100-continue":
         raise ScimError(417, "Of the header Expect this service knows 100-continue only.")
     request[_ENCOURAGED] = True
-    await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-    request.writer.output_size = 0  # the answer itself has not begun
+    await say_continue(request)

@@ -87,10 +87,8 @@ async def test_a_relay_that_stops_says_with_its_answers_that_the_connection_ends
     await stopping
 
 
-async def test_a_request_that_comes_as_the_relay_stops_hears_so_at_once(chain, host, client):
-    # Longer than a test may take: who waited for an agent would hear nothing.
-    await chain.start_relay(limits={"wait_s": 3_000.0, "request_s": 3_000.0})
-    await chain.start_agent(host.url)
+async def stopped_with_one_under_way(chain, host, client):
+    """Tell the relay to stop while a DELETE waits for its release; the client has another connection, kept."""
     release = asyncio.Event()
 
     async def answer(request):
@@ -105,6 +103,14 @@ async def test_a_request_that_comes_as_the_relay_stops_hears_so_at_once(chain, h
         assert response.status == 204
     stopping = asyncio.create_task(chain.stop("relay"))
     await chain.log.wait_for(events.LINK_ENDED, reason="the relay is about to stop")
+    return release, asked, stopping
+
+
+async def test_a_request_that_comes_as_the_relay_stops_hears_so_at_once(chain, host, client):
+    # Longer than a test may take: who waited for an agent would hear nothing.
+    await chain.start_relay(limits={"wait_s": 3_000.0, "request_s": 3_000.0})
+    await chain.start_agent(host.url)
+    release, asked, stopping = await stopped_with_one_under_way(chain, host, client)
     # On the connection of the last one: new ones are not taken any more.
     async with client.get(chain.address()) as response:
         assert (response.status, response.headers["Connection"]) == (503, "close")
@@ -118,20 +124,7 @@ async def test_a_request_that_comes_as_the_relay_stops_hears_so_at_once(chain, h
 async def test_whoever_asks_again_as_the_last_request_of_a_relay_ends_hears_that_nothing_was_done(chain, host, client):
     await chain.start_relay()
     await chain.start_agent(host.url)
-    release = asyncio.Event()
-
-    async def answer(request):
-        if request.method == "DELETE":
-            await release.wait()
-        return web.Response(status=204)
-
-    host.answer = answer
-    asked = asyncio.create_task(client.delete(chain.address(USERS + "/1")))
-    await host.arrived.wait()
-    async with client.get(chain.address()) as response:
-        assert response.status == 204
-    stopping = asyncio.create_task(chain.stop("relay"))
-    await chain.log.wait_for(events.LINK_ENDED, reason="the relay is about to stop")
+    release, asked, stopping = await stopped_with_one_under_way(chain, host, client)
     release.set()
     assert (await asked).status == 204
     for _ in range(50):
