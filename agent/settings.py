@@ -158,8 +158,8 @@ class RelaySettings(Settings, frozen=True, kw_only=True):
     """The authorities, PEM, that the database server's certificate must come from; left out, those of the operating
     system."""
     store_password_file: Path | None = None
-    """A file that holds the password for the database and nothing else; left out, libpq looks into its own places,
-    PGPASSWORD and PGPASSFILE among them."""
+    """A file that holds the password for the database and nothing else, read again for each connection; left out, libpq
+    looks into its own places, PGPASSWORD and PGPASSFILE among them."""
     agent_authority: Path | None = None
     """The certificate of the authority that issues agents' certificates, PEM, the same at all nodes; left out, one is
     made in `state`."""

@@ -18,7 +18,7 @@ from agent.errors import AgentError, ConfigurationError, Unavailable
 from connector_host.ownership import make_file, make_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
     from types import ModuleType
@@ -62,6 +62,10 @@ _GRANTS: Final = (
 _POSTGRESQL_MENDS: Final = {"42501": _GRANTS, "3F000": _GRANTS}
 """By SQLSTATE: what does not pass by itself."""
 _READ_ONLY: Final = "25006"
+
+_BEGIN: Final = "SELECT set_config('statement_timeout', %s, true), current_setting('transaction_read_only')"
+"""For this transaction: a pooler may give the next one another session, and this one to somebody else."""
+_UNKNOWN: Final = "password authentication failed"
 
 
 class StoreUnavailable(AgentError):
@@ -118,6 +122,9 @@ class Database(Protocol):
     def transaction(self) -> AbstractContextManager[Transaction]:
         """Return a transaction that is committed at the end of the block; raises StoreUnavailable."""
 
+    def demand_writes(self) -> None:
+        """Raise StoreUnavailable where the last transaction might only read: what it read may be old, then."""
+
     def close(self) -> None:
         """Let go of what is open."""
 
@@ -149,6 +156,9 @@ class SQLite:
         except sqlite3.Error as failure:
             raise self._told(failure) from failure
 
+    def demand_writes(self) -> None:
+        """Raise nothing: a file that cannot be written is not behind another one."""
+
     def close(self) -> None:
         """Nothing stays open between transactions."""
 
@@ -166,13 +176,16 @@ class PostgreSQL:
     key = "relay.store"
     tables = "SELECT relname FROM pg_class WHERE pg_table_is_visible(oid)"
 
-    def __init__(self, url: str, trust: Path | None, password: str | None) -> None:
-        """Prepare; raises ConfigurationError where the URL or the extra cannot be used. Connects when it is asked."""
+    def __init__(self, url: str, trust: Path | None, password: Callable[[], str | None]) -> None:
+        """Prepare; raises ConfigurationError where the URL or the extra cannot be used. Connects when it is asked.
+
+        `password` is called for each connection, and may raise ConfigurationError.
+        """
         self._library = _library()
         self._url = url
         self._options = _options(url, trust)
-        if password is not None:
-            self._options["password"] = password
+        self._password = password
+        self._read_only = False
         self._lock = threading.Lock()
         self._rest_until_s = 0.0
         self._connection: psycopg.Connection[tuple[Any, ...]] | None = None
@@ -187,6 +200,8 @@ class PostgreSQL:
             try:
                 connection = self._connection = self._connection or self._connect()
                 with connection.transaction():
+                    begun = connection.execute(_BEGIN, (f"{WAIT_S}s",)).fetchall()
+                    self._read_only = begun[0][1] == "on"
                     yield _Percent(connection)
             except self._library.Error as failure:
                 self._forget()
@@ -194,6 +209,13 @@ class PostgreSQL:
                     # A hundred agents that ask behind this one are not to wait for as long, one after another.
                     self._rest_until_s = time.monotonic() + _REST_S
                 raise _told(failure) from failure
+
+    def demand_writes(self) -> None:
+        """Raise StoreUnavailable where the server takes no writes; the next transaction looks for another one."""
+        with self._lock:
+            if self._read_only:
+                self._forget()
+                raise _told(self._library.errors.ReadOnlySqlTransaction("the server takes no writes"))
 
     def close(self) -> None:
         """Let go of the connection; the next transaction makes another."""
@@ -206,12 +228,21 @@ class PostgreSQL:
             connection.close()
 
     def _connect(self) -> psycopg.Connection[tuple[Any, ...]]:
+        try:
+            password = self._password()
+        except ConfigurationError as failure:
+            raise StoreUnavailable(str(failure)) from failure
+        # Prepared statements belong to a session, which a pooler may give to another node with statements of its own.
         connection: psycopg.Connection[tuple[Any, ...]] = self._library.connect(
-            self._url, autocommit=True, connect_timeout=WAIT_S, **self._options
+            self._url,
+            autocommit=True,
+            prepare_threshold=None,
+            connect_timeout=WAIT_S,
+            password=password,
+            **self._options,
         )
         # What psycopg waits with for whatever the server is to say.
         connection.wait = partial(connection.wait, timeout=_SILENCE_S)  # type: ignore[method-assign]
-        connection.execute("SELECT set_config('statement_timeout', %s, false)", (f"{WAIT_S}s",))
         return connection
 
 
@@ -240,6 +271,8 @@ def _told(failure: psycopg.Error) -> StoreUnavailable:
     fact = f"relay.store: {failure.diag.message_primary or ' '.join(str(failure).split())}"
     if failure.sqlstate == _READ_ONLY:
         return StoreUnavailable(f"{fact}: name a server that takes writes, and no replica")
+    if _UNKNOWN in fact or (failure.pgconn is not None and failure.pgconn.needs_password):
+        return StoreUnavailable(f"{fact}: put the role's password into the file of relay.store_password_file")
     mend = _POSTGRESQL_MENDS.get(failure.sqlstate or "")
     return StoreUnavailable(fact) if mend is None else StoreUnusable(f"{fact}: {mend}")
 
@@ -272,7 +305,11 @@ def _options(url: str, trust: Path | None) -> dict[str, str]:
         if key in options:
             raise ConfigurationError(f"relay.store: {key} has no place in the URL: {mend}.")
     keepalive = {"tcp_user_timeout": str(1000 * WAIT_S)}
-    if all(target.startswith("/") or target.lower() in _LOOPBACK for target in _targets(given)):
+    targets = _targets(given)
+    if len(targets) > 1:
+        # The one that was promoted, say, and not the one that follows it.
+        keepalive["target_session_attrs"] = given.get("target_session_attrs", "read-write")
+    if all(target.startswith("/") or target.lower() in _LOOPBACK for target in targets):
         return keepalive
     return keepalive | {"sslmode": "verify-full", "sslrootcert": str(trust) if trust is not None else "system"}
 

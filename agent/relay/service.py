@@ -181,6 +181,7 @@ async def _look_at_store(
             await asyncio.to_thread(tenants.refresh)
             admission.cut_revoked(await asyncio.to_thread(records.revoked))
             await archive.look()
+            await asyncio.to_thread(records.demand_writes)
             outages.over()
         except Exception as failure:  # noqa: BLE001 - without more threads, say: revocations would act no more, unseen
             outages.tell(failure)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from agent.errors import ConfigurationError
@@ -82,6 +83,7 @@ class Store:
         """Whether other nodes use it, too."""
         self._database = database
         self._transaction = database.transaction
+        self.demand_writes = database.demand_writes
         self.close = database.close
         try:
             prepare(database)
@@ -201,7 +203,9 @@ class Store:
 def open_store(settings: RelaySettings) -> Store:
     """Return the relay's store; raises ConfigurationError, StoreUnavailable where it cannot be used."""
     if settings.store is not None:
-        return Store(PostgreSQL(settings.store, settings.store_trust, _password(settings.store_password_file)))
+        password = partial(_password, settings.store_password_file)
+        password()  # what is wrong with the file now is a wrong configuration, and later may pass
+        return Store(PostgreSQL(settings.store, settings.store_trust, password))
     if settings.state is None:
         raise ConfigurationError("relay.state: name a folder for tenants and agents.")
     return Store(SQLite(settings.state / FILE))

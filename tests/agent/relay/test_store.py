@@ -16,9 +16,10 @@ from agent.errors import ConfigurationError, Unavailable
 from agent.relay import databases
 from agent.relay import store as store_of_relay
 from agent.relay.databases import PostgreSQL, SQLite, StoreUnavailable, StoreUnusable, needed
-from agent.relay.store import FILE, EnrolledAgent, KnownTenant, Store
+from agent.relay.store import FILE, EnrolledAgent, KnownTenant, Store, open_store
 from agent.relay.tables import LAYOUT
 from agent.relay.unknown import Noted
+from agent.settings import RelaySettings
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -33,7 +34,7 @@ def opened(request, tmp_path):
 def shared(server):
     """Return what makes databases of nodes that share a new, empty one of this server."""
     url = f"postgresql://{server.user}@{server.host}:{server.port}/{server.database()}"
-    return lambda: PostgreSQL(url, None, server.password)
+    return lambda: PostgreSQL(url, None, lambda: server.password)
 
 
 def agent(number=1, tenant="acme"):
@@ -177,12 +178,12 @@ def lesser(postgresql_server):
         with postgresql_server.connect(name) as connection:
             connection.execute(f"GRANT {rights} IN SCHEMA public TO {role}")
 
-    owner = PostgreSQL(url.replace(role, postgresql_server.user), None, postgresql_server.password)
+    owner = PostgreSQL(url.replace(role, postgresql_server.user), None, lambda: postgresql_server.password)
     with ExitStack() as stack:
         yield (
             grant,
             lambda: stack.enter_context(closing(Store(owner))),
-            lambda: stack.enter_context(closing(Store(PostgreSQL(url, None, "x")))),
+            lambda: stack.enter_context(closing(Store(PostgreSQL(url, None, lambda: "x")))),
         )
 
 
@@ -212,7 +213,7 @@ def test_a_role_that_may_not_do_all_that_is_needed_hears_what_to_grant_before_it
 def test_a_server_that_takes_no_writes_is_no_store_until_it_does(postgresql_server):
     name = postgresql_server.database()
     url = f"postgresql://{postgresql_server.user}@{postgresql_server.host}:{postgresql_server.port}/{name}"
-    place = PostgreSQL(url, None, postgresql_server.password)
+    place = PostgreSQL(url, None, lambda: postgresql_server.password)
     Store(place).close()
     postgresql_server.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
     wanted = r"relay\.store: .* read-only transaction: name a server that takes writes"
@@ -221,6 +222,59 @@ def test_a_server_that_takes_no_writes_is_no_store_until_it_does(postgresql_serv
     postgresql_server.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = off")
     place.close()
     Store(place).close()
+
+
+def test_a_server_that_is_asked_for_what_may_be_old_is_told_of_until_it_takes_writes(postgresql_server):
+    server = postgresql_server
+    place = shared(server)()
+    name = place._url.rpartition("/")[2]
+    with closing(Store(place)) as store:
+        store.add_tenant("acme")
+        store.demand_writes()
+        server.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+        place.close()
+        assert store.tenants() == ["acme"]
+        with pytest.raises(StoreUnavailable, match=r"relay\.store: .*takes no writes: name a server that takes writes"):
+            store.demand_writes()
+        server.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = off")
+        assert store.tenants() == ["acme"]
+        store.demand_writes()
+
+
+def test_nothing_stays_in_a_session_that_a_pooler_may_give_to_somebody_else(postgresql_server):
+    place = shared(postgresql_server)()
+    with closing(Store(place)) as store:
+        for _ in range(10):
+            store.tenants()
+        with place.transaction() as connection:
+            assert connection.execute("SHOW statement_timeout").fetchall() == [("5s",)]
+        session = place._connection
+        assert session.execute("SELECT count(*) FROM pg_prepared_statements").fetchall() == [(0,)]
+        assert session.execute("SHOW statement_timeout").fetchall() == [("0",)]
+
+
+def test_a_password_that_was_changed_counts_from_the_next_connection_on(postgresql_server, tmp_path):
+    server, role, file = postgresql_server, f"changing_{uuid.uuid4().hex}", tmp_path / "password"
+    name = server.database()
+    server.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'old'")
+    server.execute(f"ALTER DATABASE {name} OWNER TO {role}")
+    url = f"postgresql://{role}@{server.host}:{server.port}/{name}"
+    settings = RelaySettings(certificate=tmp_path, key=tmp_path, store=url, store_password_file=file)
+    file.write_text("old")
+    with closing(open_store(settings)) as store:
+        server.execute(f"ALTER ROLE {role} PASSWORD 'new'")
+        server.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{role}'")
+        with pytest.raises(StoreUnavailable):
+            store.tenants()
+        with pytest.raises(
+            StoreUnavailable, match=r"put the role's password into the file of relay\.store_password_file"
+        ):
+            store.tenants()
+        file.unlink()
+        with pytest.raises(StoreUnavailable, match=r"relay\.store_password_file: "):
+            store.tenants()
+        file.write_text("new")
+        assert store.tenants() == []
 
 
 def test_a_file_that_is_no_store_is_a_wrong_configuration(tmp_path):
@@ -266,7 +320,7 @@ def test_a_server_that_hangs_with_a_connection_open_is_not_waited_for(postgresql
 def test_a_server_that_says_nothing_holds_up_one_and_not_all_who_ask(monkeypatch):
     monkeypatch.setattr(databases, "WAIT_S", 2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        place = PostgreSQL(f"postgresql://relay@127.0.0.1:{silent.getsockname()[1]}/relay", None, None)
+        place = PostgreSQL(f"postgresql://relay@127.0.0.1:{silent.getsockname()[1]}/relay", None, lambda: None)
         for words in ("timeout", "did not answer a moment ago"):
             with pytest.raises(StoreUnavailable, match=words), place.transaction():
                 pass
@@ -294,7 +348,7 @@ def test_a_server_that_says_nothing_holds_up_one_and_not_all_who_ask(monkeypatch
 )
 def test_an_url_that_would_loosen_something_is_refused(url, words):
     with pytest.raises(ConfigurationError, match=words) as told:
-        PostgreSQL(url, None, None)
+        PostgreSQL(url, None, lambda: None)
     assert "secret" not in str(told.value)
 
 
@@ -311,19 +365,29 @@ def test_an_url_that_would_loosen_something_is_refused(url, words):
 def test_a_server_elsewhere_is_verified_by_whatever_way_it_is_named(url, environment, monkeypatch):
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    assert PostgreSQL(url, None, None)._options["sslmode"] == "verify-full"
+    assert PostgreSQL(url, None, lambda: None)._options["sslmode"] == "verify-full"
 
 
 @pytest.mark.parametrize("place", ["", "LOCALHOST:5432", "[::1]", "127.0.0.1,localhost", "%2Frun%2Fpostgresql"])
 def test_a_server_on_this_machine_needs_no_certificate(place):
-    assert "sslmode" not in PostgreSQL(f"postgresql://{place}/relay", None, None)._options
+    assert "sslmode" not in PostgreSQL(f"postgresql://{place}/relay", None, lambda: None)._options
+
+
+@pytest.mark.parametrize(
+    ("place", "wanted"),
+    [("db.example", None), ("a.example,b.example", "read-write"), ("a,b/relay?target_session_attrs=any", "any")],
+)
+def test_of_several_servers_the_one_that_takes_writes_is_used(place, wanted):
+    place = place if "/" in place else f"{place}/relay"
+    options = PostgreSQL(f"postgresql://relay@{place}", None, lambda: None)._options
+    assert options.get("target_session_attrs") == wanted
 
 
 def test_a_server_elsewhere_is_verified(tmp_path):
-    assert PostgreSQL("postgresql://relay@db.example/relay", None, None)._options["sslmode"] == "verify-full"
-    given = PostgreSQL("postgresql://relay@db.example/relay", tmp_path / "a.pem", None)._options
+    assert PostgreSQL("postgresql://relay@db.example/relay", None, lambda: None)._options["sslmode"] == "verify-full"
+    given = PostgreSQL("postgresql://relay@db.example/relay", tmp_path / "a.pem", lambda: None)._options
     assert given["sslrootcert"] == str(tmp_path / "a.pem")
-    assert "sslmode" not in PostgreSQL("postgresql://relay@127.0.0.1/relay", None, None)._options
+    assert "sslmode" not in PostgreSQL("postgresql://relay@127.0.0.1/relay", None, lambda: None)._options
 
 
 def noted(number=1, tenant="acme", record="r1", ends_s=200):

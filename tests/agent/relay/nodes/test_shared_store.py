@@ -28,7 +28,7 @@ def shared(shared):
 @pytest.fixture
 def store(shared):
     """The store as a command of the administrator sees it."""
-    with closing(Store(PostgreSQL(shared["store"], None, shared["store_password_file"].read_text()))) as opened:
+    with closing(Store(PostgreSQL(shared["store"], None, shared["store_password_file"].read_text))) as opened:
         yield opened
 
 
@@ -103,7 +103,7 @@ async def test_without_the_store_links_go_on_and_new_ones_wait(cluster, own_post
     secret.write_text(server.password)
     url = f"postgresql://{server.user}@{server.host}:{server.port}/{server.database()}"
     a = await cluster.start("a", store=url, store_password_file=secret, tenants=())
-    with closing(Store(PostgreSQL(url, None, server.password))) as store:
+    with closing(Store(PostgreSQL(url, None, lambda: server.password))) as store:
         settings = a.agent_settings(host.url)
         await enrol(settings, URL(a.url), settings.state, invite(store))
         other = a.agent_settings(host.url, "two")
