@@ -5,16 +5,18 @@ Knows nothing about what is logged; secrets and personal values are kept out by 
 
 from __future__ import annotations
 
-import json
 import logging
-import sys
 import traceback
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 from agent.errors import AgentError
 from connector_host import journald
+from connector_host.log_lines import STANDARD_ERROR, to_json
+
+if TYPE_CHECKING:
+    from typing import TextIO
 
 LogFormat = Literal["auto", "json", "console"]
 LogLevel = Literal["debug", "info", "warning", "error"]
@@ -38,11 +40,14 @@ def are_wanted(level: int = logging.INFO) -> bool:
 
 def configure(log_format: LogFormat, level: LogLevel) -> None:
     """Send all events to standard error, in the format that its reader wants."""
-    as_json = log_format == "json" or (log_format == "auto" and not sys.stderr.isatty())
-    output = logging.StreamHandler(sys.stderr)
+    stream = cast("TextIO", STANDARD_ERROR)
+    as_json = log_format == "json" or (log_format == "auto" and not stream.isatty())
+    output = logging.StreamHandler(stream)
     formatter = _Json() if as_json else _Console()
-    output.setFormatter(_Marked(formatter) if journald.reads(sys.stderr) else formatter)
+    output.setFormatter(_Marked(formatter) if journald.reads(stream) else formatter)
     logging.basicConfig(level=level.upper(), handlers=[output], force=True)
+    # What no line of ours shows need not be looked up for each (https://docs.python.org/3/howto/logging.html#optimization).
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
 
 
 def printable(text: str) -> str:
@@ -74,14 +79,10 @@ def _message(record: logging.LogRecord) -> str:
     return record.getMessage() if is_ours else f"{record.name}: {str(record.msg).partition(chr(10))[0]}"
 
 
-_to_json: Final = json.JSONEncoder(default=str, ensure_ascii=False).encode
-"""Made once: what is made for each line costs as much as the line."""
-
-
 class _Json(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         line = {"time": _moment(record), "level": record.levelname.lower(), "event": _message(record)}
-        return _to_json({**line, **_fields(record)})
+        return to_json({**line, **_fields(record)})
 
 
 class _Console(logging.Formatter):

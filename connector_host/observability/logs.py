@@ -8,25 +8,20 @@ thought about is withheld, not leaked. Numbers and truth values are always shown
 
 from __future__ import annotations
 
-import asyncio
-import atexit
-import io
 import logging
 import sys
 import traceback
-from collections import deque
-from contextlib import suppress
 from contextvars import ContextVar
 from enum import Enum
 from pathlib import Path
 from types import NoneType
 from typing import TYPE_CHECKING, Final, Literal, TextIO, cast
 
-import msgspec
 import structlog
 
 from connector_host import clock, journald
 from connector_host.errors import HostError
+from connector_host.log_lines import STANDARD_ERROR, to_json
 from connector_host.observability import events
 from connector_host.scopes import Scope
 
@@ -73,8 +68,8 @@ def configure(
     With `values`, text that may quote people's values (a driver's words, an exception's text) is shown, too. `worker`
     is the number of this process where several serve: it stands on each line, and lines of two never mix.
     """
-    _STANDARD_ERROR.is_shared = worker is not None
-    stream = stream or cast("TextIO", _STANDARD_ERROR)
+    STANDARD_ERROR.is_shared = worker is not None
+    stream = stream or cast("TextIO", STANDARD_ERROR)
     as_json = log_format == "json" or (log_format == "auto" and not stream.isatty())
     renderer = _to_json if as_json else _console(colours=stream.isatty())
     logger = structlog.WriteLogger(stream)
@@ -89,76 +84,6 @@ def configure(
     )
     logging.basicConfig(handlers=[_Forwarding()], level=logging.WARNING, force=True)
     logging.captureWarnings(capture=True)
-
-
-class _StandardError(io.TextIOBase):
-    """Whatever standard error is when a line is written; it may be exchanged while the process lives.
-
-    What is logged in one turn of an event loop is written at its end, at once: to write is to let go of the
-    interpreter, and under load to wait until it is free again, which a line of its own would cost each request.
-    """
-
-    def __init__(self) -> None:
-        self.is_shared = False
-        """Whether other processes write to it, too: then no more at once than the system keeps in one piece."""
-        self._lines: deque[str] = deque()
-        self._turn_of: asyncio.AbstractEventLoop | None = None
-
-    def write(self, text: str) -> int:
-        self._lines.append(text)
-        loop = _running_loop()
-        if loop is not None and self._turn_of is not loop:
-            self._turn_of = loop
-            loop.call_soon(self._write_out)
-        return len(text)
-
-    def flush(self) -> None:
-        """Write at once where no event loop runs; in one, the end of the turn is near enough."""
-        if _running_loop() is None:
-            self._write_out()
-
-    def _write_out(self) -> None:
-        self._turn_of = None
-        lines = []
-        with suppress(IndexError):  # another thread may take some of them, and writes those
-            while self._lines:
-                lines.append(self._lines.popleft())
-        for part in _pieces(lines) if self.is_shared else ["".join(lines)]:
-            sys.stderr.write(part)
-            sys.stderr.flush()
-
-    def isatty(self) -> bool:
-        return sys.stderr.isatty()
-
-    def fileno(self) -> int:
-        return sys.stderr.fileno()
-
-
-def _pieces(lines: list[str]) -> Iterator[str]:
-    """Yield the lines in parts that one write to a pipe keeps together (PIPE_BUF, pipe(7)); a longer one goes alone."""
-    part, size = "", 0
-    for line in lines:
-        length = len(line.encode(errors="replace"))
-        if size and size + length > _WHOLE_BYTES:
-            yield part
-            part, size = "", 0
-        part, size = part + line, size + length
-    if part:
-        yield part
-
-
-_WHOLE_BYTES: Final = 4_096
-
-
-def _running_loop() -> asyncio.AbstractEventLoop | None:
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        return None
-
-
-_STANDARD_ERROR: Final = _StandardError()
-atexit.register(_STANDARD_ERROR.flush)
 
 
 def request_scope(request_id: str) -> Scope[str | None]:
@@ -273,10 +198,7 @@ def _exception(info: object) -> BaseException | None:
 
 
 def _to_json(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
-    return _ENCODER.encode(event).decode()
-
-
-_ENCODER: Final = msgspec.json.Encoder(enc_hook=str)
+    return to_json(event)
 
 
 def _marking(render: Processor) -> Processor:

@@ -120,7 +120,7 @@ def apart(tmp_path_factory):
         chain.describe_table()
         chain.outside = stack.enter_context(ThreadPoolExecutor(1, initializer=enter, initargs=(network.relay,)))
         chain.outside.submit(chain.start).result()
-        wait_for(chain, "agent", '"event": "host.probed", "reachable": true', 0)
+        wait_for(chain, "agent", '"event":"host.probed","reachable":true', 0)
         # What the agent has just told on both of its links reaches the relay before the answers to these: that its host
         # keeps outcomes, without which no write is sent twice.
         for _ in range(4):

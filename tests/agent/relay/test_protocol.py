@@ -445,7 +445,7 @@ def test_no_client_may_have_all_files_of_a_relay_open():
 async def test_an_event_of_ours_is_logged_with_its_fields(caplog):
     caplog.set_level(logging.INFO)
     logs.event(events.RELAY_READY, port=1)
-    assert '"event": "relay.ready", "port": 1' in _Json().format(caplog.records[-1])
+    assert '"event":"relay.ready","port":1' in _Json().format(caplog.records[-1])
 
 
 async def asked_for(papers, port, line, host="localhost", body=b""):
