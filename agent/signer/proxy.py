@@ -115,8 +115,7 @@ class Signer:
             return hop.refuse(413, f"The request body is larger than the signer's {self.body_bytes} bytes.")
         except web.RequestPayloadError:
             return hop.refuse(400, "The request body is not coded as its headers say.")
-        # Clients send quotes and blanks that no URL may have, and that a signature cannot cover.
-        url = self.upstream + quote(request.raw_path.encode("utf-8", "surrogateescape"), safe=_OF_A_URL)
+        url = self.upstream + _target(request)
         headers = self._headers(request, hop)
         try:
             headers.update(sign(Asked(request.method, url, headers, body), self.key))
@@ -177,6 +176,14 @@ class Signer:
 def _hop(request: web.BaseRequest) -> _Hop:
     identity = traces.request_id(request.headers.get(REQUEST_ID))
     return _Hop(request.method, identity, traces.go_on(request.headers.getall(traces.HEADER, ())))
+
+
+def _target(request: web.BaseRequest) -> str:
+    """Return path and query as they are signed and sent."""
+    # Clients send quotes and blanks that no URL may have, and that a signature cannot cover.
+    path, mark, query = quote(request.raw_path.encode("utf-8", "surrogateescape"), safe=_OF_A_URL).partition("?")
+    # yarl drops a mark with nothing behind it, so that the host would judge another URL than the one that was signed.
+    return path + mark + query if query else path
 
 
 async def _deliver(hop: _Hop, request: web.BaseRequest, answer: aiohttp.ClientResponse) -> web.StreamResponse:

@@ -280,6 +280,18 @@ async def test_blanks_and_quotes_of_a_client_are_encoded_and_signed(pair):
     assert host.asked[0][1] == f"{USERS}?filter=userName%20eq%20%22x%22"
 
 
+@pytest.mark.parametrize("mark", ["?", "??", "?attributes=userName&"])
+async def test_what_is_signed_is_what_is_sent_where_a_query_is_empty(whole, mark):
+    _, url, _ = whole
+    port = int(url.rpartition(":")[2])
+    body = json.dumps({"schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"]} | BARBARA)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    head = f"POST {USERS}{mark} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {TOKEN}\r\n"
+    writer.write(f"{head}Content-Type: application/scim+json\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode())
+    assert (await reader.readuntil(b"\r\n")).startswith(b"HTTP/1.1 201 ")
+    writer.close()
+
+
 async def test_an_answer_streams_through_as_it_is(pair, local):
     async def answer(request):
         from aiohttp import web
