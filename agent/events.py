@@ -6,6 +6,7 @@ from typing import Final
 
 ACCEPT_FAILED: Final = "accept.failed"
 AGENT_ENROLLED: Final = "agent.enrolled"
+AGENT_FORGOTTEN: Final = "agent.forgotten"
 AGENT_HEALTH: Final = "agent.health"
 AGENT_RENEWED: Final = "agent.renewed"
 AGENT_STARTED: Final = "agent.started"

@@ -118,6 +118,8 @@ class Database(Protocol):
     """What names it in the configuration."""
     tables: str
     """The query for the names of the tables that are there."""
+    clock: str
+    """The query for its own time, in whole seconds since 1970."""
 
     def transaction(self) -> AbstractContextManager[Transaction]:
         """Return a transaction that is committed at the end of the block; raises StoreUnavailable."""
@@ -136,6 +138,7 @@ class SQLite:
     counter = "INTEGER PRIMARY KEY AUTOINCREMENT"
     key = "relay.state"
     tables = "SELECT name FROM sqlite_master"
+    clock = "SELECT CAST(strftime('%s', 'now') AS INTEGER)"
 
     def __init__(self, file: Path) -> None:
         """Make the file where it is not there; raises ConfigurationError where that fails."""
@@ -175,6 +178,7 @@ class PostgreSQL:
     counter = "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY"
     key = "relay.store"
     tables = "SELECT relname FROM pg_class WHERE pg_table_is_visible(oid)"
+    clock = "SELECT CAST(extract(epoch FROM now()) AS BIGINT)"
 
     def __init__(self, url: str, trust: Path | None, password: Callable[[], str | None]) -> None:
         """Prepare; raises ConfigurationError where the URL or the extra cannot be used. Connects when it is asked.

@@ -28,7 +28,7 @@ from agent.relay.tenants import Tenants, passthrough_names
 from agent.relay.unknown import UnknownOutcomes
 from agent.relay.waiting import WaitingRoom
 from agent.status import keep
-from connector_host.clock import now
+from connector_host.clock import epoch_s, now
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine
@@ -46,6 +46,8 @@ LAST_S: Final = 0.25
 """How long a relay that ends keeps connections on which requests came lately: whose client asks again just then hears
 that nothing was done, and on one that is ended just then would hear nothing."""
 _LATELY_S: Final = 10.0
+TIDY_S: Final = 3_600.0
+"""Between two times that the store is tidied, and before the first: a clock that was wrong at first is right then."""
 
 
 async def run(
@@ -172,8 +174,10 @@ async def _look_at_store(
 ) -> None:
     """Take over what commands write: new tenants, and revocations, which end live links as certificates' ends do.
 
-    And what other nodes that use the store have noted.
+    And what other nodes that use the store have noted. What is over is forgotten now and then.
     """
+    time_s = asyncio.get_running_loop().time
+    tidy_s = time_s() + TIDY_S
     while True:
         await asyncio.sleep(LOOK_S)
         admission.end_expired()
@@ -181,10 +185,18 @@ async def _look_at_store(
             await asyncio.to_thread(tenants.refresh)
             admission.cut_revoked(await asyncio.to_thread(records.revoked))
             await archive.look()
+            if time_s() >= tidy_s:
+                tidy_s = time_s() + TIDY_S
+                await _tidy(records)
             await asyncio.to_thread(records.demand_writes)
             outages.over()
         except Exception as failure:  # noqa: BLE001 - without more threads, say: revocations would act no more, unseen
             outages.tell(failure)
+
+
+async def _tidy(records: Store) -> None:
+    for agent in await asyncio.to_thread(records.forget_over, epoch_s()):
+        logs.event(events.AGENT_FORGOTTEN, tenant=agent.tenant, agent=agent.name, id=agent.id)
 
 
 async def _drain(

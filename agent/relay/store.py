@@ -35,6 +35,10 @@ _KNOWN_TENANTS: Final = """
   FROM tenant ORDER BY tenant.name"""
 _HOLD: Final = "INSERT INTO authority (fingerprint, single) VALUES (?, 1) ON CONFLICT DO NOTHING"
 _INVITE: Final = "INSERT INTO enrolment (token, tenant, ends_s) VALUES (?, ?, ?)"
+_OVER: Final = ("DELETE FROM enrolment WHERE ends_s <= ?", "DELETE FROM unknown_outcome WHERE ends_s <= ?")
+_FORGET: Final = "DELETE FROM agent WHERE ends_s <= ? RETURNING id, tenant, name, enrolled_s, ends_s, revoked_s"
+KEPT_S: Final = 30 * 86_400
+"""An agent is remembered so long after its last certificate has expired: a revocation keeps nobody out by then."""
 _USE: Final = "DELETE FROM enrolment WHERE token = ? AND tenant = ? AND ends_s > ?"
 _ENROL: Final = "INSERT INTO agent (id, tenant, name, enrolled_s, ends_s) VALUES (?, ?, ?, ?, ?)"
 
@@ -160,6 +164,17 @@ class Store:
                 "SELECT id, tenant, name, enrolled_s, ends_s, revoked_s FROM agent ORDER BY tenant, name, enrolled_s"
             )
             return [EnrolledAgent(*row) for row in rows.fetchall()]
+
+    def forget_over(self, now_s: int) -> list[EnrolledAgent]:
+        """Forget what is over, and agents whose certificate expired long ago; returns those.
+
+        A node whose clock is ahead forgets nothing too soon where the store is on a machine with another one.
+        """
+        with self._transaction() as connection:
+            now_s = min(now_s, connection.execute(self._database.clock).fetchall()[0][0])
+            for statement in _OVER:
+                connection.execute(statement, (now_s,))
+            return [EnrolledAgent(*row) for row in connection.execute(_FORGET, (now_s - KEPT_S,)).fetchall()]
 
     def revoke(self, identity: str, now_s: int) -> bool:
         """Let this agent in no more; returns False where there is no such agent."""

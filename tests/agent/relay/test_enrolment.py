@@ -24,9 +24,10 @@ from agent.link.notices import PING_BYTES
 from agent.link.packing import encode
 from agent.outbound import credentials
 from agent.outbound.credentials import EnrolmentRefused, enrol, new_request
+from agent.relay import service
 from agent.relay.authority import CERTIFICATE_FILE, KEY_FILE, RequestRefused, open_authority
 from agent.relay.databases import SQLite
-from agent.relay.store import FILE, EnrolledAgent, Store
+from agent.relay.store import FILE, KEPT_S, EnrolledAgent, Store
 from connector_host.clock import now
 from tests.agent.test_status import status_of
 from tests.tls.certificates import X400_NAME, armoured, odd_certificates, self_signed
@@ -180,6 +181,17 @@ async def test_a_revoked_agent_loses_its_link_within_seconds(chain, host):
     assert "does not accept this agent" in failed["reason"]
     refused = await chain.log.wait_for(events.LINK_REFUSED)
     assert f"agent {identity.name.agent} of tenant acme is revoked" in refused["reason"]
+
+
+async def test_a_relay_forgets_by_itself_whose_certificate_expired_long_ago(chain, monkeypatch):
+    monkeypatch.setattr(service, "TIDY_S", 0.1)
+    await chain.start_relay()
+    token, ends_s = invite(chain), int(now().timestamp()) - KEPT_S - 60
+    store = Store(SQLite(chain.folder / "relay-state" / FILE))
+    assert store.enrol(token, EnrolledAgent("0" * 32, "acme", "one", ends_s - 60, ends_s, None))
+    forgotten = await chain.log.wait_for(events.AGENT_FORGOTTEN)
+    assert (forgotten["tenant"], forgotten["agent"], forgotten["id"]) == ("acme", "one", "0" * 32)
+    assert store.agents() == []
 
 
 def test_a_node_whose_clock_is_hours_behind_knows_what_was_issued_this_minute(tmp_path):

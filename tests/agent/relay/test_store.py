@@ -16,10 +16,11 @@ from agent.errors import ConfigurationError, Unavailable
 from agent.relay import databases
 from agent.relay import store as store_of_relay
 from agent.relay.databases import PostgreSQL, SQLite, StoreUnavailable, StoreUnusable, needed
-from agent.relay.store import FILE, EnrolledAgent, KnownTenant, Store, open_store
+from agent.relay.store import FILE, KEPT_S, EnrolledAgent, KnownTenant, Store, open_store
 from agent.relay.tables import LAYOUT
 from agent.relay.unknown import Noted
 from agent.settings import RelaySettings
+from connector_host.clock import epoch_s
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -151,6 +152,30 @@ def test_a_renewal_is_remembered(opened):
     add(one, agent(1), agent(2))
     one.renew_agent(agent(2).id, 300)
     assert [(known.name, known.ends_s) for known in opened().agents()] == [("agent 1", 200), ("agent 2", 300)]
+
+
+def test_what_is_over_is_forgotten_and_an_agent_a_month_after_its_certificate(opened):
+    store = opened()
+    add(store, *(agent(number) for number in range(3)))
+    store.revoke(agent(0).id, 150)
+    store.renew_agent(agent(2).id, 201)
+    store.new_enrolment("acme", 100, 60)
+    store.note_unknown([noted(ends_s=180)], 100)
+    assert store.forget_over(199 + KEPT_S) == []
+    assert store.known_tenants(100) == [KnownTenant("acme", 2, 0)]
+    assert store.unknown_since(0, 100)[0] == []
+    assert store.revoked() == {agent(0).id}
+    assert {one.id for one in store.forget_over(200 + KEPT_S)} == {agent(0).id, agent(1).id}
+    assert [one.id for one in store.agents()] == [agent(2).id]
+    assert store.revoked() == set()
+    assert not store.is_welcome("acme", agent(0).id)
+
+
+def test_a_node_whose_clock_is_years_ahead_forgets_nobody(opened):
+    store, now_s = opened(), epoch_s()
+    add(store, replace(agent(), ends_s=now_s + 60))
+    assert store.forget_over(now_s + 10 * KEPT_S) == []
+    assert len(store.agents()) == 1
 
 
 def test_the_first_authority_of_a_shared_store_counts(postgresql_server):
