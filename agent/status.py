@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import os
 import tempfile
@@ -124,7 +125,7 @@ def write(file: Path, status: RelayStatus | AgentStatus) -> str:
         handle, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
         try:
             with os.fdopen(handle, "wb") as draft:
-                draft.write(msgspec.json.encode(status))
+                draft.write(_encoded(status))
             Path(name).replace(file)
         except OSError:
             Path(name).unlink(missing_ok=True)
@@ -132,6 +133,14 @@ def write(file: Path, status: RelayStatus | AgentStatus) -> str:
     except OSError as failure:
         return failure.strerror or str(failure)
     return ""
+
+
+def _encoded(status: RelayStatus | AgentStatus) -> bytes:
+    """Return the status as JSON; of a path whose name is no UTF-8, say, with `?` for what cannot be written."""
+    try:
+        return msgspec.json.encode(status)
+    except UnicodeEncodeError:
+        return json.dumps(msgspec.to_builtins(status), ensure_ascii=False).encode(errors="replace")
 
 
 def read(file: Path, kind: type[Status], now_s: float) -> Status | None:

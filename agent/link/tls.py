@@ -57,7 +57,7 @@ def ask_for_certificates(context: ssl.SSLContext, authority: x509.Certificate) -
 
 
 def showing(certificate: Path, key: Path, name: str) -> ssl.SSLContext:
-    """Return a server context for this name.
+    """Return a server context for this name, and warn of what is odd about the certificate, save that its end is near.
 
     Raises ConfigurationError where the certificate may not stand for the name: then a relay does not start.
     """
@@ -65,6 +65,6 @@ def showing(certificate: Path, key: Path, name: str) -> ssl.SSLContext:
     if wrong := failures(findings):
         raise ConfigurationError("\n".join(f"relay.certificate: {finding.fact} {finding.mend}" for finding in wrong))
     for finding in findings:
-        if finding.level is Level.WARNING:
+        if finding.level is Level.WARNING and finding.subject != "dates":
             logs.event(events.CERTIFICATE_WARNING, level=logging.WARNING, fact=finding.fact, mend=finding.mend)
     return server_context(certificate, key)

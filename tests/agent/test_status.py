@@ -170,6 +170,15 @@ def test_a_status_that_is_old_is_of_a_program_that_does_not_run(tmp_path):
     assert status.read(file, status.AgentStatus, 101 + status.STALE_S) is None
 
 
+def test_a_status_that_names_a_file_of_no_utf8_is_written_and_read(tmp_path):
+    file, odd = tmp_path / "relay-status.json", b"/certs-\xff/a.pem".decode(errors="surrogateescape")
+    relay = status.RelayStatus(
+        at_s=100, version="1", url="u", certificate_days=1, links=[], under_way={}, troubles=[f"{odd}: refused"]
+    )
+    assert not status.write(file, relay)
+    assert status.read(file, status.RelayStatus, 100).troubles == ["/certs-?/a.pem: refused"]
+
+
 def test_a_status_that_finds_no_room_leaves_the_last_one_and_nothing_beside_it(tmp_path):
     file = tmp_path / "agent-status.json"
     assert not status.write(file, agent_status(100))

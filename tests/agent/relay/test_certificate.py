@@ -19,6 +19,8 @@ from agent.relay.authority import CERTIFICATE_FILE, KEY_FILE
 from agent.relay.reporting import STATUS_FILE
 from agent.settings import RelaySettings
 from agent.status import RelayStatus, read, words
+from connector_host.clock import now
+from connector_host.tls.issuing import issue_authority, issue_leaf
 from tests.agent.chain import issue_papers
 from tests.agent.relay.test_enrolment import invite
 from tests.agent.test_status import status_of
@@ -116,6 +118,18 @@ def test_an_end_that_comes_near_is_told_once_on_each_of_a_few_days(caplog):
     for left in (400, 60):
         countdown.look(leaf, end - timedelta(days=left))
     assert len(caplog.records) == 6, "a new certificate begins anew"
+
+
+def test_an_end_that_is_near_at_the_start_is_told_once(tmp_path, caplog):
+    moment = now() - timedelta(days=70)
+    issued = issue_leaf(issue_authority("an authority", moment), "localhost", moment, days=90)
+    settings = RelaySettings(name="localhost", certificate=tmp_path / "certificate.pem", key=tmp_path / "key.pem")
+    settings.certificate.write_bytes(issued.certificate_pem)
+    settings.key.write_bytes(issued.key_pem)
+    settings.key.chmod(0o600)
+    certificate.LiveCertificate(settings, issue_authority("for agents", now()).certificate).warn(now())
+    assert caplog.messages == [events.CERTIFICATE_WARNING]
+    assert "The relay's certificate ends on" in caplog.records[0].fields["fact"]
 
 
 async def test_whoever_shows_a_certificate_of_another_authority_is_told_of(renewable, host, tmp_path):
