@@ -22,6 +22,7 @@ import threading
 import uuid
 from collections import deque
 from dataclasses import dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
 import msgspec
@@ -31,7 +32,7 @@ from connector_host.errors import HostError
 from connector_host.own_threads import in_own_thread
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
 KEPT_S: Final = 86_400
@@ -109,6 +110,7 @@ class Record(Protocol):
 
 _Row: TypeAlias = tuple[bytes, bytes | None]
 """The digest of a request, and the answer as it is kept."""
+_Result: TypeAlias = "_Row | sqlite3.Error | None"
 _Work: TypeAlias = "Callable[[sqlite3.Connection], _Row | None]"
 
 
@@ -137,6 +139,8 @@ class Outcomes:
         self._under_way: dict[bytes, asyncio.Event] = {}
         self._orders: deque[_Order] = deque()
         self._news = threading.Semaphore(0)
+        self._turn_of: asyncio.AbstractEventLoop | None = None
+        """The event loop in whose present turn something was ordered."""
         self._over = False
         self._thread = threading.Thread(target=self._work, name="outcomes", daemon=True)
         self._thread.start()
@@ -212,8 +216,15 @@ class Outcomes:
         loop = asyncio.get_running_loop()
         order = _Order(work, durable, loop, loop.create_future())
         self._orders.append(order)
-        self._news.release()
+        if self._turn_of is not loop:
+            # What many order in one turn of the loop goes to the disk together.
+            self._turn_of = loop
+            loop.call_soon(self._tell)
         return await order.done
+
+    def _tell(self) -> None:
+        self._turn_of = None
+        self._news.release()
 
     def _work(self) -> None:
         """Carry out orders, all that wait in one transaction, until the end."""
@@ -237,11 +248,9 @@ class Outcomes:
         except sqlite3.Error as failure:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
-            for order in orders:
-                order.loop.call_soon_threadsafe(_settle, order.done, failure)
-            return
-        for order, result in zip(orders, results, strict=True):
-            order.loop.call_soon_threadsafe(_settle, order.done, result)
+            _settle(orders, [failure] * len(orders))
+        else:
+            _settle(orders, results)
 
 
 _LOOK: Final = "SELECT request, answer FROM outcome WHERE key = ?"
@@ -262,10 +271,17 @@ def _read(packed: bytes | None) -> Answer | None:
         return None
 
 
-def _settle(done: asyncio.Future[_Row | None], result: _Row | sqlite3.Error | None) -> None:
-    if done.done():
-        return
-    if isinstance(result, sqlite3.Error):
-        done.set_exception(Unrecordable(str(result)))
-    else:
-        done.set_result(result)
+def _settle(orders: list[_Order], results: Sequence[_Result]) -> None:
+    """Tell each loop at once what its orders came to."""
+    for loop, settled in groupby(zip(orders, results, strict=True), key=lambda pair: pair[0].loop):
+        loop.call_soon_threadsafe(_tell_results, list(settled))
+
+
+def _tell_results(settled: list[tuple[_Order, _Result]]) -> None:
+    for order, result in settled:
+        if order.done.done():
+            continue
+        if isinstance(result, sqlite3.Error):
+            order.done.set_exception(Unrecordable(str(result)))
+        else:
+            order.done.set_result(result)

@@ -210,6 +210,21 @@ async def test_outcomes_expire(tmp_path):
     await outcomes.close()
 
 
+async def test_what_begins_in_one_turn_of_the_loop_goes_to_the_disk_together(tmp_path):
+    outcomes = Outcomes(tmp_path / "outcomes.sqlite3")
+    statements = []
+    outcomes._connection.set_trace_callback(statements.append)
+
+    async def begin(number):
+        if number:
+            time.sleep(0.05)  # noqa: ASYNC251 - whoever records has all the time to begin with what came before
+        await outcomes.begin(Names(b"%d" % number), b"request")
+
+    await asyncio.gather(*map(begin, range(3)))
+    await outcomes.close()
+    assert statements.count("COMMIT") == 1
+
+
 async def test_an_answer_that_cannot_be_read_any_more_is_unknown_and_costs_no_other_write(tmp_path):
     file = tmp_path / "state" / "outcomes.sqlite3"
     outcomes = Outcomes(file)
