@@ -77,9 +77,10 @@ class LimitSettings(Settings, frozen=True, kw_only=True):
     may, which are counted by themselves, and answered with 503."""
     bodies_per_address: Count = 128
     """The same of one address, for IPv6 of one /64; behind a load balancer see `trusted_proxies`."""
-    connections_per_address: Count = 1_024
-    """Connections that one address, for IPv6 one /64, may hold at once, from the first packet on, a quarter of all
-    open files at the most, unless it is among `trusted_proxies`; raise it where a load balancer stands in front."""
+    connections_per_address: Count = 256
+    """Connections that one address, for IPv6 one /64, may hold at once, from the first packet on, and a quarter of all
+    open files at the most. One connection may cost 1.4 MB of memory. A load balancer among `trusted_proxies` may hold
+    four times as many; raise it where one that is not, or many agents, come from one address."""
     passthrough_connections: Count = 192
     """Connections of one tenant that may be carried in passthrough at once; more are closed. One address, for IPv6 one
     /64, may hold no more than are free then: half of them, where it comes alone. Each takes a place of an agent, which

@@ -22,6 +22,9 @@ _FILES: Final = 65_536
 """What systemd's unit has, too; more are asked for where a client may hold more than its part of them."""
 _PART: Final = 4
 """So many clients it takes at the least to leave no room for others."""
+_BALANCER: Final = 4
+"""So many times what one client may hold a balancer holds, behind which there are many."""
+_HOLDS: Final = "relay.limits.connections_per_address"
 
 
 def within_files(limit: int) -> int:
@@ -48,7 +51,7 @@ class Connections:
     """The connections that are held now, by client: an IPv4 address, or a /64 in IPv6."""
 
     def __init__(self, limit: int, within: int | None = None, proxies: tuple[str, ...] = ()) -> None:
-        """Let a client hold `limit`, and `within` at the most; a proxy, behind which there are many, has all of it."""
+        """Let a client hold `limit`, and `within` at the most; a proxy, four times `limit`."""
         self._limit = limit
         self._within = limit if within is None else min(limit, within)
         self._proxies = proxies
@@ -57,16 +60,23 @@ class Connections:
     def admit(self, address: str) -> Callable[[], None] | None:
         """Return what gives the place back, however often it is called; None where this client holds too many."""
         client = network_of(address)
-        limit = self._limit if is_among(address, self._proxies) else self._within
+        is_proxy = is_among(address, self._proxies)
+        limit = _BALANCER * self._limit if is_proxy else self._within
         if self._held[client] >= limit:
-            bound = "relay.limits.connections_per_address" if limit == self._limit else "a quarter of all open files"
-            reason = f"too many connections: it holds {limit} ({bound})"
+            reason = f"too many connections: it holds {limit} ({self._bound(is_proxy=is_proxy)})"
             logs.event(events.CONNECTION_REFUSED, level=logging.WARNING, peer=address, reason=reason)
             return None
         self._held[client] += 1
         place = ExitStack()
         place.callback(self._leave, client)
         return place.close
+
+    def _bound(self, *, is_proxy: bool) -> str:
+        if is_proxy:
+            return f"four times {_HOLDS}, as a load balancer of relay.trusted_proxies"
+        if self._within < self._limit:
+            return "a quarter of all open files"
+        return f"{_HOLDS}; of a load balancer see relay.trusted_proxies"
 
     def _leave(self, client: str) -> None:
         self._held[client] -= 1

@@ -412,16 +412,24 @@ async def test_one_site_in_ipv6_is_one_client():
     second()
 
 
-async def test_a_balancer_holds_what_the_settings_say_and_anybody_else_a_part_of_the_files(caplog):
-    connections = Connections(2, 1, ("192.0.2.0/24",))
-    assert all(connections.admit("192.0.2.7") for _ in range(2))
-    assert connections.admit("198.51.100.7") is not None
+@pytest.mark.parametrize(
+    ("within", "held", "bound"),
+    [
+        (2, 2, "relay.limits.connections_per_address; of a load balancer see relay.trusted_proxies"),
+        (1, 1, "a quarter of all open files"),
+    ],
+)
+async def test_a_balancer_holds_four_times_what_anybody_else_does(caplog, within, held, bound):
+    connections = Connections(2, within, ("192.0.2.0/24",))
+    assert all(connections.admit("192.0.2.7") for _ in range(8))
+    assert all(connections.admit("198.51.100.7") for _ in range(held))
     caplog.set_level(logging.WARNING)
     assert connections.admit("192.0.2.7") is None
     assert connections.admit("198.51.100.7") is None
+    four = "four times relay.limits.connections_per_address, as a load balancer of relay.trusted_proxies"
     assert [record.fields["reason"] for record in caplog.records] == [
-        "too many connections: it holds 2 (relay.limits.connections_per_address)",
-        "too many connections: it holds 1 (a quarter of all open files)",
+        f"too many connections: it holds 8 ({four})",
+        f"too many connections: it holds {held} ({bound})",
     ]
 
 
