@@ -10,7 +10,7 @@ import pytest
 import structlog
 
 from tests.memory import memory
-from tests.servers import NATS, MariaDB, Missing, PostgreSQL, Server
+from tests.servers import NATS, MariaDB, Missing, PgBouncer, PostgreSQL, Server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,6 +51,12 @@ def own_postgresql(request: pytest.FixtureRequest) -> Iterator[PostgreSQL]:
     yield from _serve(PostgreSQL, request.config)
 
 
+@pytest.fixture
+def pgbouncer(request: pytest.FixtureRequest, postgresql_server: PostgreSQL) -> Iterator[PgBouncer]:
+    """A pooler before a new, empty database."""
+    yield from _serve(PgBouncer, request.config, postgresql_server, postgresql_server.database())
+
+
 @pytest.fixture(scope="module")
 def own_mariadb(request: pytest.FixtureRequest) -> Iterator[MariaDB]:
     """A server of the module's own, for tests that stop or kill it."""
@@ -63,9 +69,9 @@ def own_nats(request: pytest.FixtureRequest) -> Iterator[NATS]:
     yield from _serve(NATS, request.config)
 
 
-def _serve(kind: type[Server], config: pytest.Config) -> Iterator[Server]:
+def _serve(kind: type[Server], config: pytest.Config, *behind: object) -> Iterator[Server]:
     try:
-        server = kind()
+        server = kind(*behind)
     except Missing as missing:
         absent(str(missing), kind.name, config)
     try:

@@ -197,6 +197,49 @@ class PostgreSQL(DatabaseServer):
             connection.execute(statement)
 
 
+class PgBouncer(Server):
+    """A pooler before one database of a PostgreSQL server, which is called by how long it keeps a session for one."""
+
+    name = "pgbouncer"
+    account = "postgres"
+    stop_signal = signal.SIGINT
+
+    def __init__(self, behind: PostgreSQL, database: str) -> None:
+        self._target = f"host={behind.host} port={behind.port} dbname={database}"
+        super().__init__()
+
+    def find(self) -> Path:
+        found = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin:/usr/local/sbin")
+        if found is None:
+            raise Missing("pgbouncer is not installed (Debian: apt-get install pgbouncer)")
+        return Path(found)
+
+    def prepare(self) -> None:
+        users = self.folder / "users"
+        users.write_text(f'"{self.user}" "{PASSWORD}"\n')
+        users.chmod(0o644)
+        (self.folder / "pgbouncer.ini").write_text(
+            f"[databases]\ntransaction = {self._target} pool_mode=transaction\n"
+            f"session = {self._target} pool_mode=session\n"
+            f"[pgbouncer]\nlisten_addr = {self.host}\nlisten_port = {self.port}\nunix_socket_dir =\n"
+            f"auth_type = plain\nauth_file = {users}\n"
+        )
+
+    def command(self) -> list[str]:
+        return [str(self.program), str(self.folder / "pgbouncer.ini")]
+
+    def answers(self) -> bool:
+        try:
+            socket.create_connection((self.host, self.port), 1).close()
+        except OSError:
+            return False
+        return True
+
+    def url(self, pool: str) -> str:
+        """Return the URL, without a password, of the database in one of the two pools."""
+        return f"postgresql://{self.user}@{self.host}:{self.port}/{pool}"
+
+
 class MariaDB(DatabaseServer):
     """A MariaDB server; `scim` may do everything."""
 

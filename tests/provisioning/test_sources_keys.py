@@ -232,3 +232,15 @@ async def test_a_database_in_no_encoding_is_read(postgresql_server):
     assert [user.values for user in users] == [{"id": "ä", "name": "Zoë"}]
     assert await source.fetch("ä") == users[0]
     await source.close()
+
+
+async def test_sources_behind_a_pooler_that_shares_sessions_are_read_again_and_again(pgbouncer):
+    url = sa.make_url(pgbouncer.url("transaction")).set(drivername="postgresql+psycopg", password=PASSWORD)
+    run(url, "CREATE TABLE staff (id text, name varchar(9))", "INSERT INTO staff VALUES ('a', 'Ada'), ('b', 'Bo')")
+    one, other = (sql_source(url.render_as_string(hide_password=False)) for _ in range(2))
+    for _ in range(8):
+        assert (await one.fetch("a")).values["name"] == "Ada"
+        assert len((await users_of(other))[0]) == 2
+        assert (await other.fetch("b")).values["name"] == "Bo"
+    await one.close()
+    await other.close()

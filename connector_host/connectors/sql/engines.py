@@ -17,6 +17,7 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 from connector_host.connectors.sql import answers, odbc, portable  # noqa: F401 - registers its dialects
 from connector_host.connectors.sql.connecting import mistakes_told, of_this_kind, tell_mistakes
 from connector_host.connectors.sql.dialects import DEFAULT_DRIVERS, EXTRAS, dialect_of, driver_of
+from connector_host.connectors.sql.poolers import refuse_shared
 from connector_host.connectors.sql.silence import bounded_connect
 from connector_host.databases.odbc import adapt
 from connector_host.databases.opening import never_made
@@ -195,6 +196,7 @@ def _set_up_sessions(
     @event.listens_for(engine, "connect")
     def set_up(connection: Any, _: object) -> None:  # noqa: ANN401 - the driver's door
         if engine.driver == "psycopg":
+            refuse_shared(connection)
             _stream_as_spelled(connection)
             _read_infinity_as_text(connection)
             _read_as_text(connection)

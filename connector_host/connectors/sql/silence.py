@@ -12,12 +12,13 @@ from connector_host import clock
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import psycopg
     from psycopg.abc import PQGen
 
 Result = TypeVar("Result")
 
 
-def bounded_connect(answer_s: float) -> Callable[..., object]:
+def bounded_connect(answer_s: float) -> Callable[..., psycopg.Connection[Any]]:
     """Return what connects with psycopg, and gives up a connection on which no answer came for so many seconds."""
     import psycopg  # noqa: PLC0415 - only where this driver is installed
 
