@@ -192,6 +192,8 @@ class PostgreSQL:
         self._read_only = False
         self._lock = threading.Lock()
         self._rest_until_s = 0.0
+        self._silence = ""
+        """Why nobody asks until then."""
         self._connection: psycopg.Connection[tuple[Any, ...]] | None = None
 
     @contextmanager
@@ -200,7 +202,7 @@ class PostgreSQL:
         with self._lock:
             begin_s = time.monotonic()
             if begin_s < self._rest_until_s:
-                raise StoreUnavailable("relay.store: the database did not answer a moment ago")
+                raise StoreUnavailable(self._silence)
             try:
                 connection = self._connection = self._connection or self._connect()
                 with connection.transaction():
@@ -209,10 +211,11 @@ class PostgreSQL:
                     yield _Percent(connection)
             except self._library.Error as failure:
                 self._forget()
+                told = _told(failure)
                 if time.monotonic() - begin_s > _SLOW_S:
                     # A hundred agents that ask behind this one are not to wait for as long, one after another.
-                    self._rest_until_s = time.monotonic() + _REST_S
-                raise _told(failure) from failure
+                    self._rest_until_s, self._silence = time.monotonic() + _REST_S, str(told)
+                raise told from failure
 
     def demand_writes(self) -> None:
         """Raise StoreUnavailable where the server takes no writes; the next transaction looks for another one."""

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from agent.relay.passthrough import Passthrough
 
 STATUS_FILE: Final = "relay-status.json"
+_LATE: Final = "revocations may not act here until that is over"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,8 @@ class Reporter:
     def _troubles(self) -> list[str]:
         neighbours = self.place.neighbours
         of_nodes = neighbours.silence if neighbours else ""
-        return [trouble for trouble in (self.certificate.trouble, self.outages.trouble, of_nodes) if trouble]
+        of_store = f"{self.outages.trouble} ({_LATE})" if self.outages.trouble else ""
+        return [trouble for trouble in (self.certificate.trouble, of_store, of_nodes) if trouble]
 
     def figures(self) -> Iterable[Figure]:
         """Return the relay's figures."""

@@ -121,6 +121,7 @@ async def test_without_the_store_links_go_on_and_new_ones_wait(cluster, own_post
         assert "cannot ask its store" in failed["reason"]
         told = await status_of(a.folder / "relay-state", STATUS_FILE, lambda status: status["troubles"])
         assert told["troubles"][0].startswith("relay.store: ")
+        assert told["troubles"][0].endswith("(revocations may not act here until that is over)")
     finally:
         server.start()
     await a.relay_sees(2)
