@@ -103,7 +103,8 @@ class NatsSettings(Settings, frozen=True, kw_only=True):
     """
 
     urls: Annotated[tuple[NatsUrl, ...], Meta(min_length=1)]
-    """The NATS servers, `tls://NAME:4222`; their certificate must be for the name. One is used at a time."""
+    """The NATS servers, `tls://NAME:4222`, all of one cluster: nodes at servers that do not know each other never meet.
+    Their certificate must be for the name. One is used at a time."""
     trust: Path | None = None
     """The authorities, PEM, that the servers' certificate must come from; left out, those of the operating system. A
     changed file, as one of `certificate` and `key`, counts from the next connection on."""

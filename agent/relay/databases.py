@@ -275,7 +275,9 @@ def _marked(statement: str) -> bytes:
 
 def _told(failure: psycopg.Error) -> StoreUnavailable:
     # What libpq says may go over several lines, and names user and host, never the password.
-    fact = f"relay.store: {failure.diag.message_primary or ' '.join(str(failure).split())}"
+    # Of several servers it says the last one's failure twice.
+    said = failure.diag.message_primary or " ".join(str(failure).split()).rpartition("All failures were: ")[2]
+    fact = f"relay.store: {said}"
     if failure.sqlstate == _READ_ONLY:
         return StoreUnavailable(f"{fact}: name a server that takes writes, and no replica")
     if _UNKNOWN in fact or (failure.pgconn is not None and failure.pgconn.needs_password):

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from agent.relay.passthrough import Passthrough
 
 STATUS_FILE: Final = "relay-status.json"
+_STRANGE: Final = "which is no tenant here: give all nodes the same [tenants] and the same relay.store"
 _LATE: Final = "revocations may not act here until that is over"
 
 
@@ -70,10 +71,16 @@ class Reporter:
         )
 
     def _troubles(self) -> list[str]:
-        neighbours = self.place.neighbours
-        of_nodes = neighbours.silence if neighbours else ""
+        of_nodes = self.place.neighbours.troubles if self.place.neighbours else []
         of_store = f"{self.outages.trouble} ({_LATE})" if self.outages.trouble else ""
-        return [trouble for trouble in (self.certificate.trouble, of_store, of_nodes) if trouble]
+        return [trouble for trouble in (self.certificate.trouble, of_store, *of_nodes, *self._strangers()) if trouble]
+
+    def _strangers(self) -> Iterable[str]:
+        """Tell of agents at other nodes whose tenant is none here."""
+        known = self.gateway.tenants
+        for neighbour in self._neighbours():
+            if strange := sorted({route.held.tenant for route in neighbour.routes.values()}.difference(known.names)):
+                yield f"node {neighbour.beat.name} has agents of {', '.join(strange)}, {_STRANGE}"
 
     def figures(self) -> Iterable[Figure]:
         """Return the relay's figures."""

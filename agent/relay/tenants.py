@@ -26,15 +26,16 @@ class Tenants:
         self._hashes = {name: tenant.agent_token_hashes for name, tenant in configured.items()}
         self._client_hashes = {name: tenant.client_token_hashes for name, tenant in configured.items()}
         self._store = store
-        self._names: frozenset[str] = frozenset()
+        self.names: frozenset[str] = frozenset()
+        """All of them, as the store was seen last."""
         self.refresh()
 
     def __contains__(self, name: object) -> bool:
-        return name in self._names
+        return name in self.names
 
     def refresh(self) -> None:
         """Look at the store again, which blocks: commands may have added tenants. Raises StoreUnavailable."""
-        self._names = frozenset(self._hashes).union(self._store.tenants())
+        self.names = frozenset(self._hashes).union(self._store.tenants())
 
     def admits(self, name: str, token: str) -> bool:
         """Return whether this token belongs to an agent of this tenant; takes as long for one that does not exist."""

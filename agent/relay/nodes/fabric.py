@@ -17,7 +17,7 @@ from agent.errors import ConfigurationError
 from agent.link.followed import FollowedContext
 from agent.link.tls import trusting
 from agent.relay.nodes.logins import arguments, demand_encryption, read_login
-from agent.relay.nodes.reasons import reason_of
+from agent.relay.nodes.reasons import is_missing_right, reason_of
 from connector_host.small_files import demand_small
 
 if TYPE_CHECKING:
@@ -68,6 +68,11 @@ class Fabric:
         self._said = ""
         """What went wrong last on this connection, or on the way to it, and did not end it: a right is missing, say."""
         read_login(settings)
+
+    @property
+    def missing_right(self) -> str:
+        """Return what NATS said that this node may not do, while there is a connection; empty where it said nothing."""
+        return self._said if not self.trouble and is_missing_right(self._said) else ""
 
     async def keep(self) -> None:
         """Connect, and connect again, until cancelled."""
@@ -166,8 +171,10 @@ class Fabric:
         self.take(message.data)
 
     async def _on_error(self, failure: Exception) -> None:
-        self._said = reason_of(failure, CONNECT_S)
-        logs.event(events.NATS_TROUBLE, level=logging.WARNING, reason=self._said)
+        reason = reason_of(failure, CONNECT_S)
+        if reason != self._said:
+            self._said = reason
+            logs.event(events.NATS_TROUBLE, level=logging.WARNING, reason=reason)
 
     async def _on_closed(self) -> None:
         self._lost.set()

@@ -117,6 +117,12 @@ class Neighbours:
         return self._fabric.trouble
 
     @property
+    def troubles(self) -> list[str]:
+        """Return what is wrong between the nodes while NATS is there."""
+        found = [f"NATS: {right}"] if (right := self._fabric.missing_right) else []
+        return [*found, *filter(None, (self.silence,))]
+
+    @property
     def silence(self) -> str:
         """Return which nodes fell silent; empty where none did."""
         return answers.silent(self._missing) if self._missing else ""

@@ -12,10 +12,11 @@ _LOGIN: Final = (
     "check relay.nats.user and password_file, or token_file, nkey_file or credentials_file, and certificate, whichever "
     "this server asks for"
 )
+_FORBIDDEN: Final = "permissions violation"
 _MENDS: Final = {
     "authorization violation": _LOGIN,
     "authentication": _LOGIN,
-    "permissions violation": "have it allow this node to publish and subscribe on provisioning-relay.>",
+    _FORBIDDEN: "have it allow this node to publish and subscribe on provisioning-relay.>",
 }
 """By what NATS says."""
 
@@ -35,3 +36,8 @@ def reason_of(failure: Exception, limit_s: float) -> str:
             said = str(failure) or type(failure).__name__
             mend = next((mend for words, mend in _MENDS.items() if words in said.lower()), "")
             return f"{said}: {mend}" if mend else said
+
+
+def is_missing_right(reason: str) -> bool:
+    """Return whether this reason, as `reason_of` gives it, is that NATS lets a node publish or subscribe too little."""
+    return _FORBIDDEN in reason.lower()

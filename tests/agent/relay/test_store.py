@@ -365,6 +365,13 @@ def test_a_server_that_says_nothing_holds_up_one_and_not_all_who_ask(monkeypatch
         assert len(told) == 1, "a log that tells each reason once does not fill with two in turn"
 
 
+def test_of_several_servers_that_cannot_be_reached_each_is_told_of_once():
+    place = PostgreSQL("postgresql://relay@127.0.0.1:1,127.0.0.1:2/relay", None, lambda: None)
+    with pytest.raises(StoreUnavailable, match=r"^relay\.store: ") as told, place.transaction():
+        pass
+    assert [str(told.value).count(f"port {port} failed") for port in (1, 2)] == [1, 1]
+
+
 @pytest.mark.parametrize(
     ("url", "words"),
     [

@@ -12,9 +12,11 @@ from agent import events
 from agent.errors import ConfigurationError
 from agent.relay.nodes import fabric
 from agent.relay.nodes.logins import read_login
+from agent.relay.reporting import STATUS_FILE
 from agent.settings import NatsSettings
 from tests.agent.relay.nodes.accounts import Party, User, operator_mode
 from tests.agent.relay.nodes.conftest import Cluster
+from tests.agent.test_status import status_of
 from tests.conftest import absent
 from tests.servers import NATS, Missing
 
@@ -41,6 +43,13 @@ class GrantsLess(KnowsKeys):
 
     def logins(self):
         return super().logins().replace('subscribe: "provisioning-relay.>"', 'subscribe: "other.>"')
+
+
+class GrantsNoInbox(KnowsKeys):
+    """Lets a node in, and hear no more than what is said to all."""
+
+    def logins(self):
+        return super().logins().replace('subscribe: "provisioning-relay.>"', 'subscribe: "provisioning-relay.all"')
 
 
 class KnowsAccounts(NATS):
@@ -120,6 +129,16 @@ async def test_a_right_that_is_missing_at_nats_is_named(login):
     await cluster.start("a", nats=msgspec.structs.replace(cluster.settings_of_login, beat_s=0.1, dead_s=0.5))
     lost = await cluster.log.wait_for(events.NATS_LOST)
     assert "have it allow this node to publish and subscribe on provisioning-relay.>" in lost["reason"]
+
+
+@pytest.mark.parametrize("server", [GrantsNoInbox], indirect=True)
+async def test_a_right_that_is_missing_while_nats_is_there_stands_in_the_status(login):
+    cluster, _ = login
+    a = await cluster.start("a", nats=cluster.settings_of_login)
+    status = await status_of(a.folder / "relay-state", STATUS_FILE, lambda status: status["troubles"])
+    (told,) = status["troubles"]
+    assert "permissions violation" in told
+    assert "have it allow this node to publish and subscribe on provisioning-relay.>" in told
 
 
 @pytest.mark.parametrize(

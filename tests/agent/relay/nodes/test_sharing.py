@@ -11,7 +11,9 @@ from aiohttp import web
 
 from agent import events
 from agent.relay import passthrough
+from agent.relay.reporting import STATUS_FILE
 from tests.agent.chain import USERS, host_server, issue_papers
+from tests.agent.test_status import status_of
 
 NAME = "scim.acme.example"
 
@@ -217,3 +219,12 @@ async def test_a_node_that_comes_later_is_found(cluster, host, client):
     await b.start_agent(host.url)
     async with client.get(a.address()) as response:
         assert response.status == 200
+
+
+async def test_a_tenant_that_only_another_node_has_stands_in_the_status(cluster, host):
+    a, b = await cluster.start("a", tenants=("acme",)), await cluster.start("b", tenants=("acme", "other"))
+    await b.start_agent(host.url, "far")
+    await b.start_agent(host.url, "stray", tenant="other")
+    status = await status_of(a.folder / "relay-state", STATUS_FILE, lambda status: status["troubles"])
+    (told,) = status["troubles"]
+    assert told.startswith("node b has agents of other, which is no tenant here: give all nodes the same [tenants]")
