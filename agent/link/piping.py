@@ -29,11 +29,15 @@ class Traffic:
 
 
 async def pipe(
-    stream: Stream, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, traffic: Traffic | None = None
+    stream: Stream,
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    traffic: Traffic | None = None,
+    beginning: bytes = b"",
 ) -> None:
-    """Carry bytes both ways; raises AgentError or OSError as soon as one end breaks."""
+    """Carry bytes both ways, after what was read already; raises AgentError or OSError as soon as one end breaks."""
     traffic = traffic or Traffic()
-    inward = asyncio.create_task(_to_stream(stream, reader, traffic))
+    inward = asyncio.create_task(_to_stream(stream, reader, traffic, beginning))
     outward = asyncio.create_task(_from_stream(stream, writer, traffic))
     try:
         done, _ = await asyncio.wait({inward, outward}, return_when=asyncio.FIRST_EXCEPTION)
@@ -45,10 +49,12 @@ async def pipe(
         await asyncio.gather(inward, outward, return_exceptions=True)
 
 
-async def _to_stream(stream: Stream, reader: asyncio.StreamReader, traffic: Traffic) -> None:
-    while data := await reader.read(STRETCH_BYTES):
+async def _to_stream(stream: Stream, reader: asyncio.StreamReader, traffic: Traffic, beginning: bytes) -> None:
+    data = beginning or await reader.read(STRETCH_BYTES)
+    while data:
         traffic.note(outward=False)
         await stream.write(data)
+        data = await reader.read(STRETCH_BYTES)
     await stream.write(b"", end=True)
 
 

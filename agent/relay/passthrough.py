@@ -24,6 +24,7 @@ from agent.link.messages import Failure, RequestHead
 from agent.link.packing import decode, encode
 from agent.link.piping import Traffic, pipe
 from agent.relay import answers
+from agent.relay.sni import HELLO_BYTES
 from agent.status import dated
 from connector_host.networks import network_of
 from connector_host.unsent import unsent_bytes
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from agent.relay.matching import Agents, Route
     from agent.settings import LimitSettings
 
+_LEFT: Final = "the client left while there was no agent for it"
 _TOO_MANY: Final = "this address holds as many connections as are free (relay.limits.passthrough_connections)"
 QUIET_S: Final = 2.0
 """Silence after the host's last bytes that passes for the end of an answer, where relay or agent are about to stop."""
@@ -100,13 +102,19 @@ class Passthrough:
 
     async def _carry(self, tenant: str, name: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         identity = uuid.uuid4().hex
-        opened = await self._open(tenant, name, identity)
+        beginning = bytearray()
+        leaving = asyncio.create_task(_leaves(reader, beginning))
+        try:
+            opened = await self._open(tenant, name, identity, leaving)
+        finally:
+            leaving.cancel()
+            await asyncio.gather(leaving, return_exceptions=True)
         if isinstance(opened, str):
             self._tell_failed(tenant, opened, request_id=identity)
             return
         link, stream = opened
         traffic = Traffic()
-        piping = asyncio.create_task(pipe(stream, reader, writer, traffic))
+        piping = asyncio.create_task(pipe(stream, reader, writer, traffic, bytes(beginning)))
         lull = asyncio.create_task(self._lull(link, traffic, writer))
         try:
             await asyncio.wait({piping, lull}, return_when=asyncio.FIRST_COMPLETED)
@@ -148,7 +156,9 @@ class Passthrough:
             if silent_s >= most_s:
                 raise Stalled(f"nothing passed for {most_s:g} s")
 
-    async def _open(self, tenant: str, name: str, identity: str) -> tuple[Route, Stream] | str:
+    async def _open(
+        self, tenant: str, name: str, identity: str, leaving: asyncio.Task[bool]
+    ) -> tuple[Route, Stream] | str:
         """Return a stream to the tenant's host, or why there is none; no byte of the client was sent until then."""
         loop = asyncio.get_running_loop()
         patience = loop.time() + self.limits.wait_s
@@ -160,6 +170,8 @@ class Passthrough:
             if link is None:
                 if (left_s := patience - loop.time()) <= 0:
                     return reason
+                if leaving.done() and leaving.result():
+                    return _LEFT
                 await self.agents.news(tenant, min(left_s, 0.5))
                 tried.clear()
                 continue
@@ -176,6 +188,19 @@ class Passthrough:
                 raise
             else:
                 return link, stream
+
+
+async def _leaves(reader: asyncio.StreamReader, said: bytearray) -> bool:
+    """Return True once the client has left, or False once it has said as much as a hello may be; add that to `said`."""
+    while len(said) < HELLO_BYTES:
+        try:
+            data = await reader.read(HELLO_BYTES)
+        except OSError:
+            return True
+        if not data:
+            return True
+        said += data
+    return False
 
 
 def _words(failure: Exception) -> str:

@@ -71,6 +71,20 @@ async def test_many_connections_pass_at_once(untouched):
     assert answers == [(200, b"%d" % number) for number in range(50)]
 
 
+@pytest.mark.parametrize("end", ["close", "abort"])
+async def test_a_client_that_leaves_while_no_agent_is_there_keeps_no_place(chain, end):
+    await chain.start_relay(passthrough=(NAME,), limits={"wait_s": 600.0, "passthrough_connections": 2})
+    for _ in range(2):
+        _, writer = await asyncio.open_connection("localhost", chain.port)
+        writer.write(client_hello(NAME))
+        with pytest.raises(TimeoutError):
+            await chain.log.wait_for(events.PASSTHROUGH_FAILED, limit_s=0.3)
+        getattr(writer.transport, end)()
+        failed = await chain.log.wait_for(events.PASSTHROUGH_FAILED)
+        assert failed["reason"] == "the client left while there was no agent for it"
+        chain.log.seen.clear()
+
+
 async def opened(chain, papers, address="127.0.0.1"):
     return await asyncio.open_connection(
         "localhost", chain.port, ssl=papers.context(), server_hostname=NAME, local_addr=(address, 0)
