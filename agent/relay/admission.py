@@ -11,6 +11,7 @@ import asyncio
 import logging
 import secrets
 import ssl
+from collections import deque
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -194,6 +195,9 @@ class Admission:
 
     async def _carry(self, link: Link, visitor: _Visitor, proven: Callable[[], None]) -> None:
         tenant = visitor.tenant
+        # An agent may ask for its next certificate together with its hello, before it is known whose link this is.
+        early = deque[bytes](maxlen=1)
+        link.on_renewal = early.append
         async with asyncio.TaskGroup() as tasks:
             ended = tasks.create_task(link.run())
             greeted = tasks.create_task(link.greeted.wait())
@@ -218,6 +222,7 @@ class Admission:
                     link.cut(told)
                     return
                 proven()
+                self._follow(link, visitor, name, early)
                 await self._match(link, visitor, name, ended)
             finally:
                 greeted.cancel()
@@ -239,12 +244,6 @@ class Admission:
         )
         told = partial(logs.event, events.LINK_ENDED, tenant=tenant, agent=agent, id=identity)
         ended.add_done_callback(lambda _: told(reason=link.end_reason))
-        if name is not None:
-            end = x509.load_der_x509_certificate(visitor.certificate or link.peer.certificate).not_valid_after_utc
-            # Its certificate may have been renewed over another link while this one came about.
-            self._ends[link] = max([end, *(self._ends[other] for other, known in self.named.items() if known == name)])
-            self.named[link] = name
-            link.on_renewal = lambda request: self._on_renewal(link, name, request)
         self.agents.add(tenant, link)
         try:
             await asyncio.wait({ended})
@@ -252,6 +251,19 @@ class Admission:
             self.agents.remove(tenant, link)
             self.named.pop(link, None)
             self._ends.pop(link, None)
+
+    def _follow(self, link: Link, visitor: _Visitor, name: AgentName | None, early: deque[bytes]) -> None:
+        """Know when the link's certificate ends, and renew it when asked, where the agent has one."""
+        if name is None:
+            link.on_renewal = lambda _: None
+            return
+        end = x509.load_der_x509_certificate(visitor.certificate or link.peer.certificate).not_valid_after_utc
+        # Its certificate may have been renewed over another link while this one came about.
+        self._ends[link] = max([end, *(self._ends[other] for other, known in self.named.items() if known == name)])
+        self.named[link] = name
+        link.on_renewal = partial(self._on_renewal, link, name)
+        while early:
+            self._on_renewal(link, name, early.popleft())
 
     def _on_renewal(self, link: Link, name: AgentName, request: bytes) -> None:
         """Begin to issue the agent's next certificate; one that comes too soon or too late is passed over, unlogged."""

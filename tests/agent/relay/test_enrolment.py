@@ -338,6 +338,17 @@ async def test_an_agent_gets_no_more_certificates_than_it_may_need(chain, host, 
             await chain.log.wait_for(events.AGENT_RENEWED, count=2, limit_s=1.0)
 
 
+async def test_an_agent_that_asks_with_its_hello_gets_its_next_certificate(chain, host, client):
+    await chain.start_relay(heartbeat_s=60.0, dead_s=60.0)
+    _, identity = await enrolled(chain, host)
+    context = chain.papers.context()
+    identity.add_to(context)
+    hello = pack(Kind.HELLO, 0, encode(Hello((1, 1), 65_536, "one", "0")))
+    async with client.ws_connect(f"{chain.url}/link/acme", ssl=context) as socket:
+        await socket.send_bytes(hello + pack(Kind.RENEW, 0, credentials.new_request()[1]))
+        await chain.log.wait_for(events.AGENT_RENEWED)
+
+
 async def test_an_expired_agent_says_what_to_do_and_recovers_without_a_restart(chain, host):
     await chain.start_relay(agent_days=60 / DAY_S)
     settings, _ = await enrolled(chain, host)
