@@ -96,7 +96,7 @@ class LimitSettings(Settings, frozen=True, kw_only=True):
 
 
 class NatsSettings(Settings, frozen=True, kw_only=True):
-    """How the nodes of one relay reach each other: `[relay.nats]`; needs the extra `nats`.
+    """How the nodes of one relay reach each other: `[relay.nats]`; needs the package nats-py.
 
     Left out, this node stands alone. All nodes have the same authority for agents (`agent_authority`), the same `store`
     and the same `[tenants]`.
@@ -154,7 +154,7 @@ class RelaySettings(Settings, frozen=True, kw_only=True):
     file."""
     store: str | None = None
     """A PostgreSQL database in place of a file in `state`, where several nodes share tenants, tokens, agents and
-    revocations: `postgresql://USER@HOST/DATABASE`; needs the extra `postgresql`. Save on this machine, the server's
+    revocations: `postgresql://USER@HOST/DATABASE`; needs the package psycopg. Save on this machine, the server's
     certificate is verified and must be for HOST."""
     store_trust: Path | None = None
     """The authorities, PEM, that the database server's certificate must come from; left out, those of the operating
@@ -199,7 +199,7 @@ class RelaySettings(Settings, frozen=True, kw_only=True):
 class TenantSettings(Settings, frozen=True, kw_only=True):
     """One tenant: `[tenants.NAME]`; SCIM clients reach it as `https://RELAY/t/NAME/`.
 
-    Needed only for agents that show a token; `provisioning-agent relay tenant add` makes tenants whose agents enrol.
+    Not needed for a tenant whose agents enrol (`provisioning-agent relay tenant add`), and that sets none of these.
     """
 
     agent_token_hashes: tuple[TokenHash, ...] = ()

@@ -7,6 +7,7 @@ transaction is short, and blocks: whoever runs an event loop calls from a thread
 from __future__ import annotations
 
 import sqlite3
+import sys
 import threading
 import time
 from contextlib import closing, contextmanager
@@ -290,9 +291,8 @@ def _library() -> ModuleType:
     try:
         import psycopg  # noqa: PLC0415 - an extra, which a single node does without
     except ImportError:
-        raise ConfigurationError(
-            "relay.store: needs the extra `postgresql`: pip install 'connector-host[postgresql]'."
-        ) from None
+        mend = f"{sys.executable} -m pip install 'psycopg[binary]'"
+        raise ConfigurationError(f"relay.store: needs psycopg: {mend}") from None
     return psycopg
 
 

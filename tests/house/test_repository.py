@@ -13,6 +13,9 @@ ROOT = Path(__file__).resolve().parents[2]
 FORBIDDEN = {
     "a package registry's host": re.compile(rb"(pypi|pythonhosted|npmjs)\.(org|com)|deb\.debian\.org"),
     "a path of somebody's machine": re.compile(rb"(?<![\w.])/(home|root|work)/[a-z]"),
+    "a command that installs what others could publish under our name": re.compile(
+        rb"connector-host\[[a-z]|pip install[ ]connector-host"
+    ),
     "a private key": re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----\n"),
 }
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
@@ -193,8 +194,7 @@ def _library() -> ModuleType:
         import nats  # noqa: PLC0415 - an extra, which a single node does without
         import nats.errors  # noqa: PLC0415
     except ImportError:
-        mend = "pip install 'connector-host[nats]'"
-        raise ConfigurationError(f"relay.nats: needs the extra `nats`: {mend}.") from None
+        raise ConfigurationError(f"relay.nats: needs nats-py: {sys.executable} -m pip install nats-py") from None
     return nats
 
 

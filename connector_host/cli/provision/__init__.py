@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from importlib.util import find_spec
 
 import click
@@ -31,7 +32,7 @@ def provision() -> None:
       connector-host provision status          how the jobs are
     """
     if missing := [name for name in LIBRARIES if find_spec(name) is None]:
-        text = f"{', '.join(missing)} is not installed: pip install 'connector-host[provisioning]'"
+        text = f"{', '.join(missing)} is not installed: {sys.executable} -m pip install {' '.join(missing)}"
         raise click.ClickException(text)
 
 

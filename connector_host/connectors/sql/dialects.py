@@ -48,7 +48,12 @@ DEFAULT_DRIVERS: Mapping[str, str] = {
     "odbc": "pyodbc",
 }
 
-EXTRAS: Mapping[str, str] = {"psycopg": "postgresql", "pymysql": "mysql", "pyodbc": "odbc", "oracledb": "oracle"}
+PACKAGES: Mapping[str, str] = {
+    "psycopg": "psycopg[binary]",
+    "pymysql": "pymysql",
+    "pyodbc": "pyodbc",
+    "oracledb": "oracledb",
+}
 """Which extra of this package brings a driver."""
 
 

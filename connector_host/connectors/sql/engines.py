@@ -6,6 +6,7 @@ and writers own theirs); nothing here is async.
 
 from __future__ import annotations
 
+import sys
 import time
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -16,7 +17,7 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
 from connector_host.connectors.sql import answers, odbc, portable  # noqa: F401 - registers its dialects
 from connector_host.connectors.sql.connecting import mistakes_told, of_this_kind, tell_mistakes
-from connector_host.connectors.sql.dialects import DEFAULT_DRIVERS, EXTRAS, dialect_of, driver_of
+from connector_host.connectors.sql.dialects import DEFAULT_DRIVERS, PACKAGES, dialect_of, driver_of
 from connector_host.connectors.sql.poolers import refuse_shared
 from connector_host.connectors.sql.silence import bounded_connect
 from connector_host.databases.odbc import adapt
@@ -95,10 +96,9 @@ def open_engine(
                 **_spelling(url),
             )
     except (ModuleNotFoundError, NoSuchModuleError) as missing:
-        extra = EXTRAS.get(driver_of(url), driver_of(url))
-        raise ConfigurationError(
-            f"database: the driver {driver_of(url)} is not installed; install connector-host[{extra}]."
-        ) from missing
+        package = PACKAGES.get(driver_of(url))
+        mend = "name another one in the URL" if package is None else f"{sys.executable} -m pip install '{package}'"
+        raise ConfigurationError(f"database: the driver {driver_of(url)} is not installed: {mend}") from missing
     except ImportError as missing:  # pyodbc is there, but the system's ODBC library is not
         raise ConfigurationError(
             f"database: the driver {driver_of(url)} cannot be loaded; on Debian install the package unixodbc."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 from connector_host.errors import ConfigurationError
@@ -47,5 +48,6 @@ def _ldap(settings: LdapSettings) -> Source:
     try:
         from connector_host.provisioning.sources.ldap import LdapSource  # noqa: PLC0415 - a native extra
     except ImportError as failure:
-        raise ConfigurationError("LDAP needs the extra `ldap`: pip install 'connector-host[ldap]'.") from failure
+        mend = f"with a compiler and the headers of libldap and libsasl, {sys.executable} -m pip install bonsai"
+        raise ConfigurationError(f"LDAP needs bonsai: {mend}") from failure
     return LdapSource(settings, revealed(settings.secret, settings.secret_file))

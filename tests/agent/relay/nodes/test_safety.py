@@ -190,7 +190,7 @@ async def test_a_nats_server_without_tls_gets_no_credentials(cluster, tmp_path, 
 
 def test_without_the_extra_the_mend_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "nats", None)
-    with pytest.raises(ConfigurationError, match=r"relay\.nats: needs the extra `nats`: pip install"):
+    with pytest.raises(ConfigurationError, match=r"relay\.nats: needs nats-py: .* -m pip install nats-py$"):
         Fabric(NatsSettings(urls=("tls://localhost:4222",)), "0" * 32)
 
 
