@@ -29,3 +29,13 @@ def test_every_metric_of_the_dashboard_exists():
     }
     assert sorted(asked - there) == []
     assert len(asked) >= 8
+
+
+def test_every_metric_of_relay_and_agent_that_the_page_raises_an_alarm_on_exists():
+    root = DASHBOARD.parents[1]
+    sources = [root / "agent" / part / "reporting.py" for part in ("relay", "outbound")]
+    there = set(re.findall(r'"((?:relay|agent)_\w+)"', "".join(path.read_text(encoding="utf-8") for path in sources)))
+    table = (root / "docs" / "relay.md").read_text(encoding="utf-8").partition("| alarm on |")[2].partition("\n\n")[0]
+    asked = set(re.findall(r"\b(?:relay|agent)_\w+", table))
+    assert sorted(asked - there) == []
+    assert len(asked) >= 8
