@@ -13,6 +13,7 @@ from aiohttp.web_protocol import _ErrInfo
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
+from connector_host.endings import Ending
 from connector_host.unsent import unsent_bytes
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class FramedHandler(web.RequestHandler):
     path, and forget its port.
     """
 
-    __slots__ = ("_answering", "_aside", "_body", "_futile_bytes", "_looking", "_make", "_queued_bytes")
+    __slots__ = ("_answering", "_aside", "_body", "_ending", "_futile_bytes", "_looking", "_make", "_queued_bytes")
 
     def __init__(
         self, manager: web.Server, *, loop: asyncio.AbstractEventLoop, max_line_size: int, **settings: object
@@ -70,6 +71,7 @@ class FramedHandler(web.RequestHandler):
         """What came meanwhile, and is taken in once that is over."""
         self._looking: asyncio.TimerHandle | None = None
         """Sees whether a client takes anything of what is written."""
+        self._ending: Ending | None = None
         self._make = manager.request_factory
         self._request_factory = self._made
 
@@ -134,6 +136,8 @@ class FramedHandler(web.RequestHandler):
         """End, and let go of the body, which holds the connection."""
         super().connection_lost(exc)
         self._body = EMPTY_PAYLOAD
+        if self._ending is not None:
+            self._ending.over()
 
     def _refuse_messages(self) -> None:
         """Put what is told to its sender in place of what is too long, or has a target that names nothing here."""
@@ -222,7 +226,10 @@ class FramedHandler(web.RequestHandler):
     def _process_keepalive(self) -> None:
         if self._answering is not None:
             self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
+        transport = self.transport
         super()._process_keepalive()
+        if transport is not None and self.transport is None:
+            self._ending = Ending(transport, self._loop)
 
     def _is_spoiled(self) -> bool:
         return bool(self._messages) and isinstance(self._messages[-1][0], _ErrInfo)

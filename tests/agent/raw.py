@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import socket
 from contextlib import asynccontextmanager
 
 
@@ -24,3 +26,15 @@ async def answer_to(reader):
         headers = {name.lower(): value.strip() for name, _, value in (each.partition(":") for each in rest)}
         body = await reader.readexactly(int(headers.get("content-length", 0)))
     return line, headers, json.loads(body) if body else None
+
+
+def ends_of(trust, port, request):
+    """Return the answer, and what comes over TCP once the other end has said that TLS is over and is told nothing."""
+    with socket.create_connection(("localhost", port)) as plain:
+        plain.settimeout(10)
+        with trust.wrap_socket(plain, server_hostname="localhost") as connection:
+            connection.sendall(request)
+            answer = b"".join(iter(lambda: connection.recv(65_536), b""))
+            with socket.socket(fileno=os.dup(connection.fileno())) as below:
+                below.settimeout(10)
+                return answer, below.recv(1)

@@ -12,6 +12,7 @@ import pytest
 
 from connector_host.endpoint.outcomes import Outcomes
 from connector_host.observability import logs
+from tests.agent.raw import ends_of
 from tests.endpoint.service import TOKEN, serve
 
 TARGET = "/ecma2host_HR/scim/Users"
@@ -209,6 +210,18 @@ async def test_a_connection_that_brings_no_request_is_closed(tmp_path, monkeypat
         writer.write(f"GET {TARGET} HTTP/1.1\r\nHost: localhost\r\nX-Slow: ".encode())
         async with asyncio.timeout(5):
             assert await reader.read() == b""
+
+
+async def test_tcp_ends_with_an_idle_connection_whatever_its_client_says(tmp_path, monkeypatch):
+    from connector_host.endpoint import protocol
+
+    monkeypatch.setattr(protocol, "IDLE_S", 0.3)
+    request = f"GET {TARGET} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
+    async with serve(tmp_path) as scim:
+        trust = ssl.create_default_context(cafile=str(scim.authority))
+        answer, rest = await asyncio.to_thread(ends_of, trust, int(scim.origin.rpartition(":")[2]), request)
+    assert answer.startswith(b"HTTP/1.1 401 ")
+    assert rest == b""
 
 
 @pytest.mark.parametrize(

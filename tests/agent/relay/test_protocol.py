@@ -22,7 +22,7 @@ from agent.relay.protocol import Server
 from agent.settings import LimitSettings
 from connector_host.reading import BUFFER_BYTES
 from tests.agent.chain import USERS
-from tests.agent.raw import answer_to, connected
+from tests.agent.raw import answer_to, connected, ends_of
 
 TARGET = f"/t/acme{USERS}"
 SECRET = "s3cret-t0ken"
@@ -327,6 +327,14 @@ async def test_an_idle_connection_is_closed_after_its_request(chain, papers):
         writer.write(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
         async with asyncio.timeout(5):
             assert (await reader.read()).endswith(b"ok\n")
+
+
+async def test_tcp_ends_with_an_idle_connection_whatever_its_client_says(chain, papers):
+    await chain.start_relay(limits={"idle_s": 0.3})
+    request = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    answer, rest = await asyncio.to_thread(ends_of, papers.context(), chain.port, request)
+    assert answer.endswith(b"ok\n")
+    assert rest == b""
 
 
 async def is_turned_away(papers, port):
