@@ -223,6 +223,17 @@ class FramedHandler(web.RequestHandler):
     def _hear_of_stall(self, detail: str) -> None:
         """Hear why the connection is about to be cut off."""
 
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        """Write the answer, or the rest of it; the connection ends with one that did not wait for the whole body.
+
+        HAProxy, for one, gives such a connection to another client, whose request would pass for the rest of the body.
+        """
+        if not (resp.prepared or request.content.is_eof()):
+            resp.force_close()
+        return await super().finish_response(request, resp, start_time)
+
     def _process_keepalive(self) -> None:
         if self._answering is not None:
             self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout

@@ -74,8 +74,9 @@ class ParsedClient:
 
     @property
     def stays(self) -> bool:
-        """Whether it wants to use its connection again."""
-        return bool(self._request.keep_alive) and not is_ending(self._request.protocol)
+        """Whether it may and wants to use its connection again: what comes next is a request, and not a body."""
+        request = self._request
+        return bool(request.keep_alive) and request.content.is_eof() and not is_ending(request.protocol)
 
     def request(self) -> web.BaseRequest:
         """Return the request."""

@@ -47,7 +47,6 @@ async def guard(
     headers = response.headers
     headers.update(HEADERS)
     headers[traces.HEADER] = trace.header
-    # Who asked before it sent a body, and was not told to, may never send it: what comes next is no request for sure.
-    if request.app[LEAVING].is_set() or ("Expect" in request.headers and not request.content.is_eof()):
+    if request.app[LEAVING].is_set():
         response.force_close()
     return response

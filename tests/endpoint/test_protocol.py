@@ -212,6 +212,14 @@ async def test_a_connection_that_brings_no_request_is_closed(tmp_path, monkeypat
             assert await reader.read() == b""
 
 
+async def test_the_connection_ends_with_an_answer_that_did_not_wait_for_the_body(tmp_path):
+    async with serve(tmp_path) as scim, connected(scim) as (reader, writer):
+        writer.write(f"POST {TARGET} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nhalf".encode())
+        head, _ = await answer_to(reader)
+        assert head.startswith("HTTP/1.1 401 ")
+        assert "connection: close" in head.lower()
+
+
 async def test_tcp_ends_with_an_idle_connection_whatever_its_client_says(tmp_path, monkeypatch):
     from connector_host.endpoint import protocol
 

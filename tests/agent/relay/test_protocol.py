@@ -329,6 +329,23 @@ async def test_an_idle_connection_is_closed_after_its_request(chain, papers):
             assert (await reader.read()).endswith(b"ok\n")
 
 
+@pytest.mark.parametrize("framed", ["Content-Length: 600000", "Transfer-Encoding: chunked"])
+async def test_the_connection_ends_with_an_answer_that_did_not_wait_for_the_body(chain, host, papers, framed):
+    async def refuse(request):
+        return web.Response(status=401)
+
+    host.answer = refuse
+    await chain.start_relay()
+    await chain.start_agent(host.url)
+    piece = b"493E0\r\n" + 300_000 * b"x" + b"\r\n"  # more than the relay keeps of a body before it asks
+    for target in (TARGET, "/t/none/x"):
+        async with connected(papers, chain.port) as (reader, writer):
+            writer.write(f"POST {target} HTTP/1.1\r\nHost: localhost\r\n{framed}\r\n\r\n".encode() + piece)
+            line, headers, _ = await answer_to(reader)
+            assert line.split()[1] in {"401", "404"}
+            assert headers["connection"] == "close"
+
+
 async def test_tcp_ends_with_an_idle_connection_whatever_its_client_says(chain, papers):
     await chain.start_relay(limits={"idle_s": 0.3})
     request = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
