@@ -79,7 +79,7 @@ class LimitSettings(Settings, frozen=True, kw_only=True):
     """The same of one address, for IPv6 of one /64; behind a load balancer see `trusted_proxies`."""
     connections_per_address: Count = 256
     """Connections that one address, for IPv6 one /64, may hold at once, from the first packet on, and a quarter of all
-    open files at the most. One connection may cost 1.4 MB of memory. A load balancer among `trusted_proxies` may hold
+    open files at the most. One connection may cost 1.5 MB of memory. A load balancer among `trusted_proxies` may hold
     four times as many; raise it where one that is not, or many agents, come from one address."""
     passthrough_connections: Count = 192
     """Connections of one tenant that may be carried in passthrough at once; more are closed. One address, for IPv6 one
