@@ -68,6 +68,8 @@ class Fabric:
         self._lost = asyncio.Event()
         self._said = ""
         """What went wrong last on this connection, or on the way to it, and did not end it: a right is missing, say."""
+        self._failures: dict[str, str] = {}
+        """Why there was no connection to each URL when it was last tried, and the log says so."""
         read_login(settings)
 
     @property
@@ -125,10 +127,15 @@ class Fabric:
             # The library tries a name or a port that leads nowhere until the time is over, and says why beside that.
             reason = (isinstance(failure, TimeoutError) and self._said) or reason_of(failure, CONNECT_S)
             self.trouble = f"{url}: {reason}"
-            logs.event(events.NATS_FAILED, level=logging.WARNING, url=url, reason=reason)
+            if self._failures.get(url) != reason:
+                self._failures[url] = reason
+                logs.event(events.NATS_FAILED, level=logging.WARNING, url=url, reason=reason)
             return False
         self.trouble = ""
+        self._failures.clear()
         logs.event(events.NATS_CONNECTED, url=url)
+        if self.missing_right:
+            logs.event(events.NATS_TROUBLE, level=logging.WARNING, reason=self.missing_right)
         self.on_change()
         await self._lost.wait()
         self.trouble = self.trouble or "the connection was lost"
@@ -175,6 +182,8 @@ class Fabric:
         reason = reason_of(failure, CONNECT_S)
         if reason != self._said:
             self._said = reason
+            if self.trouble:
+                return  # whoever makes the connection, or has lost it, logs this
             logs.event(events.NATS_TROUBLE, level=logging.WARNING, reason=reason)
 
     async def _on_closed(self) -> None:

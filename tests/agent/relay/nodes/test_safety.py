@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import sys
 from pathlib import Path
 
@@ -153,6 +154,33 @@ async def test_another_authority_of_nats_is_believed_from_the_next_connection_on
     (right := tmp_path / "right.pem").write_bytes(cluster.nats.authority.read_bytes())
     right.replace(trust)
     await cluster.log.wait_for(events.NATS_CONNECTED)
+
+
+async def test_why_nats_cannot_be_reached_is_said_once_and_again_when_the_reason_is_another(cluster, monkeypatch):
+    monkeypatch.setattr("agent.relay.nodes.fabric.PAUSE_S", 0.1)
+
+    async def hang_up(_, writer):
+        tried.set()
+        writer.close()
+
+    with socket.create_server(("127.0.0.1", 0)) as unheard:
+        port = unheard.getsockname()[1]
+    tried = asyncio.Event()
+    fabric = Fabric(cluster.settings(urls=(f"tls://localhost:{port}",)), "0" * 32)
+    keeping = asyncio.create_task(fabric.keep())
+    try:
+        await cluster.log.wait_for(events.NATS_FAILED)
+        async with await asyncio.start_server(hang_up, "127.0.0.1", port):
+            await cluster.log.wait_for(events.NATS_FAILED, count=2, limit_s=20.0)
+            for _ in range(3):
+                tried.clear()
+                await tried.wait()
+    finally:
+        keeping.cancel()
+        await asyncio.gather(keeping, return_exceptions=True)
+    reasons = [seen["reason"] for event, seen in cluster.log.seen if event == events.NATS_FAILED]
+    assert len(reasons) == len(set(reasons)) == 2
+    assert events.NATS_TROUBLE not in [event for event, _ in cluster.log.seen]
 
 
 USER = User()
