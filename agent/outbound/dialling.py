@@ -32,6 +32,7 @@ from agent.outbound.renewal import Renewal
 from agent.outbound.sockets import LinkSocket
 from agent.secrets import read_secret
 from agent.status import dated
+from connector_host.clock import now
 
 if TYPE_CHECKING:
     from yarl import URL
@@ -43,7 +44,11 @@ if TYPE_CHECKING:
     from agent.settings import AgentSettings
 
 RENEWAL_S: Final = 60.0
-"""Between two looks at whether the certificate is about to end."""
+"""Between two looks at whether the certificate is about to end, at the most."""
+_LOOKS: Final = 4
+"""So many at the least before it ends."""
+_LEAST_PAUSE_S: Final = 12.0
+"""A relay gives an agent one certificate in ten seconds."""
 
 FAR_S: Final = 0.005
 """A round trip from which on a line is taken for one that leads through the internet: within a house it takes less than
@@ -93,12 +98,21 @@ class Dialler:
         """Ask for the next certificate, over whichever link is up, when it is time."""
         while not self._stopping.is_set():
             with suppress(TimeoutError):
-                async with asyncio.timeout(RENEWAL_S):
+                async with asyncio.timeout(self._renewal_pause_s()):
                     await self._stopping.wait()
             with suppress(ConfigurationError):
                 identity = None if self._settings.state is None else load(self._settings.state)
                 for link in list(self._links)[:1]:
                     self._renewal.ask_where_due(link, identity)
+
+    def _renewal_pause_s(self) -> float:
+        """Return the seconds until the next look, which comes well before the certificate ends."""
+        with suppress(ConfigurationError):
+            identity = None if self._settings.state is None else load(self._settings.state)
+            if identity is not None:
+                left_s = (identity.certificate.not_valid_after_utc - now()).total_seconds()
+                return min(RENEWAL_S, max(left_s / _LOOKS, _LEAST_PAUSE_S))
+        return RENEWAL_S
 
     def _tell(self, health: Health) -> None:
         for link in self._links:

@@ -309,6 +309,14 @@ async def test_a_certificate_is_renewed_after_two_thirds_of_its_life(chain, host
     assert renewed.key.public_key() != first.key.public_key()
 
 
+async def test_a_certificate_that_ends_within_a_minute_is_renewed_in_time(chain, host):
+    await chain.start_relay(agent_days=40 / DAY_S)
+    settings, _ = await enrolled(chain, host)
+    chain.run_agent(settings)
+    await chain.log.wait_for(events.CERTIFICATE_RENEWED)
+    await chain.log.wait_for(events.CERTIFICATE_RENEWED, count=2, limit_s=20.0)
+
+
 async def test_several_links_that_come_about_at_once_ask_for_one_certificate(chain, host):
     await chain.start_relay(agent_days=900 / DAY_S)
     settings, _ = await enrolled(chain, host, links=4)
