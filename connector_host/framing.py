@@ -132,6 +132,13 @@ class FramedHandler(web.RequestHandler):
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
+    async def shutdown(self, timeout: float | None = 15.0) -> None:  # noqa: ASYNC109 - aiohttp's signature
+        """Let what is under way end in this time, then cut it off."""
+        if self._answering is None and not (self._request_in_progress or self._messages):
+            # aiohttp would read on for that time, and drop what comes: its client could not know that nothing was done.
+            self.force_close()
+        await super().shutdown(timeout)
+
     def connection_lost(self, exc: BaseException | None) -> None:
         """End, and let go of the body, which holds the connection."""
         super().connection_lost(exc)

@@ -179,9 +179,6 @@ class _Protocol(FramedHandler):
 
     async def shutdown(self, timeout: float | None = 15.0) -> None:  # noqa: ASYNC109 - aiohttp's signature
         """Let what is under way end in this time, then cut it off."""
-        if self._answering is None and not (self._request_in_progress or self._messages):
-            # aiohttp would read on for that time, and drop what comes: its client could not know that nothing was done.
-            self.force_close()
         # Nothing that waits behind it begins now.
         self._force_close = True
         if self._answering is not None:

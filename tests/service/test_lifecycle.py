@@ -90,6 +90,23 @@ async def test_a_request_that_does_not_end_is_given_up_in_time(tmp_path):
     assert life.closed == [False]
 
 
+async def test_a_connection_that_comes_about_during_the_stop_does_not_hold_it_up(tmp_path):
+    life = Life(tmp_path, stop_s=600.0)
+
+    async def greet(_application):
+        await writer.start_tls(client_context(life.files.authority), server_hostname="localhost")
+        writer.write(b"GET /quick HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        await reader.readuntil(b"done")
+
+    life.listener.application.on_shutdown.append(greet)
+    served = asyncio.create_task(life.live())
+    reader, writer = await asyncio.open_connection("127.0.0.1", await life.port)
+    await life.get("quick")  # by now the other connection was taken, too
+    os.kill(os.getpid(), signal.SIGTERM)
+    await asyncio.wait_for(served, 20)
+    writer.close()
+
+
 async def test_a_port_in_use_is_told_with_the_mend(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
