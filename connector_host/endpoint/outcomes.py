@@ -213,6 +213,8 @@ class Outcomes:
         self._connection.close()
 
     async def _order(self, work: _Work, *, durable: bool) -> _Row | None:
+        if self._over:
+            raise Unrecordable("the record is closed")
         loop = asyncio.get_running_loop()
         order = _Order(work, durable, loop, loop.create_future())
         self._orders.append(order)
@@ -228,13 +230,10 @@ class Outcomes:
 
     def _work(self) -> None:
         """Carry out orders, all that wait in one transaction, until the end."""
-        while True:
+        while not self._over or self._orders:
             self._news.acquire()
-            orders = [self._orders.popleft() for _ in range(len(self._orders))]
-            if orders:
+            if orders := [self._orders.popleft() for _ in range(len(self._orders))]:
                 self._carry_out(orders)
-            elif self._over:
-                return
 
     def _carry_out(self, orders: list[_Order]) -> None:
         connection = self._connection

@@ -16,7 +16,7 @@ import pytest
 import time_machine
 
 from connector_host import clock
-from connector_host.endpoint.outcomes import KEPT_S, Answer, Names, Outcomes
+from connector_host.endpoint.outcomes import KEPT_S, Answer, Names, Outcomes, Unrecordable
 from tests.endpoint.service import serve
 from tests.provisioning.rig import until
 
@@ -223,6 +223,23 @@ async def test_what_begins_in_one_turn_of_the_loop_goes_to_the_disk_together(tmp
     await asyncio.gather(*map(begin, range(3)))
     await outcomes.close()
     assert statements.count("COMMIT") == 1
+
+
+async def test_a_record_that_is_closed_takes_what_was_begun_and_refuses_the_rest(tmp_path):
+    outcomes = Outcomes(tmp_path / "outcomes.sqlite3")
+
+    async def begin(number):
+        if number:
+            time.sleep(0.05)  # noqa: ASYNC251 - as above
+        return await outcomes.begin(Names(b"%d" % number), b"request")
+
+    first = asyncio.create_task(begin(0))
+    closing_it = asyncio.create_task(outcomes.close())
+    second = asyncio.create_task(begin(1))
+    async with asyncio.timeout(20):
+        assert await asyncio.gather(first, closing_it) == [None, None]
+        with pytest.raises(Unrecordable):
+            await second
 
 
 async def test_an_answer_that_cannot_be_read_any_more_is_unknown_and_costs_no_other_write(tmp_path):

@@ -54,7 +54,7 @@ PACKAGES: Mapping[str, str] = {
     "pyodbc": "pyodbc",
     "oracledb": "oracledb",
 }
-"""Which extra of this package brings a driver."""
+"""Which package brings a driver."""
 
 
 def dialect_of(url: URL) -> Dialect:
