@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from connector_host.turns import EachTurn
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -43,15 +45,14 @@ class StandardError(io.TextIOBase):
         self.is_shared = False
         """Whether other processes write to it, too: then no more at once than the system keeps in one piece."""
         self._lines: deque[str] = deque()
-        self._turn_of: asyncio.AbstractEventLoop | None = None
+        self._writing = EachTurn(self._write_out)
 
     def write(self, text: str) -> int:
         """Have the text written with the end of this turn of the loop, if there is one, or with the next flush."""
         self._lines.append(text)
         loop = _running_loop()
-        if loop is not None and self._turn_of is not loop:
-            self._turn_of = loop
-            loop.call_soon(self._write_out)
+        if loop is not None:
+            self._writing.want(loop)
         return len(text)
 
     def flush(self) -> None:
@@ -60,7 +61,6 @@ class StandardError(io.TextIOBase):
             self._write_out()
 
     def _write_out(self) -> None:
-        self._turn_of = None
         lines = []
         with suppress(IndexError):  # another thread may take some of them, and writes those
             while self._lines:

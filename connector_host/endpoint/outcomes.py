@@ -30,6 +30,7 @@ import msgspec
 from connector_host import clock
 from connector_host.errors import HostError
 from connector_host.own_threads import in_own_thread
+from connector_host.turns import EachTurn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -119,7 +120,6 @@ class _Order:
     work: _Work
     durable: bool
     """Whether it must be on disk before it counts as done."""
-    loop: asyncio.AbstractEventLoop
     done: asyncio.Future[_Row | None]
 
 
@@ -139,8 +139,8 @@ class Outcomes:
         self._under_way: dict[bytes, asyncio.Event] = {}
         self._orders: deque[_Order] = deque()
         self._news = threading.Semaphore(0)
-        self._turn_of: asyncio.AbstractEventLoop | None = None
-        """The event loop in whose present turn something was ordered."""
+        self._telling = EachTurn(self._news.release)
+        """What many order in one turn of the loop goes to the disk together."""
         self._over = False
         self._thread = threading.Thread(target=self._work, name="outcomes", daemon=True)
         self._thread.start()
@@ -216,17 +216,10 @@ class Outcomes:
         if self._over:
             raise Unrecordable("the record is closed")
         loop = asyncio.get_running_loop()
-        order = _Order(work, durable, loop, loop.create_future())
+        order = _Order(work, durable, loop.create_future())
         self._orders.append(order)
-        if self._turn_of is not loop:
-            # What many order in one turn of the loop goes to the disk together.
-            self._turn_of = loop
-            loop.call_soon(self._tell)
+        self._telling.want(loop)
         return await order.done
-
-    def _tell(self) -> None:
-        self._turn_of = None
-        self._news.release()
 
     def _work(self) -> None:
         """Carry out orders, all that wait in one transaction, until the end."""
@@ -272,7 +265,7 @@ def _read(packed: bytes | None) -> Answer | None:
 
 def _settle(orders: list[_Order], results: Sequence[_Result]) -> None:
     """Tell each loop at once what its orders came to."""
-    for loop, settled in groupby(zip(orders, results, strict=True), key=lambda pair: pair[0].loop):
+    for loop, settled in groupby(zip(orders, results, strict=True), key=lambda pair: pair[0].done.get_loop()):
         loop.call_soon_threadsafe(_tell_results, list(settled))
 
 

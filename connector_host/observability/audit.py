@@ -31,6 +31,7 @@ from connector_host.errors import HostError
 from connector_host.observability import events
 from connector_host.own_threads import in_own_thread
 from connector_host.ownership import make_file
+from connector_host.turns import EachTurn
 
 if sys.platform == "win32":
     import msvcrt
@@ -110,7 +111,7 @@ class AuditTrail:
         self._waiting: deque[_Entry] = deque()
         self._news: queue.SimpleQueue[bool] = queue.SimpleQueue()
         """Told once for all records of one turn of an event loop: one fsync pays for them. False is the last."""
-        self._telling_in: asyncio.AbstractEventLoop | None = None
+        self._telling = EachTurn(self._tell_thread)
         try:
             self._link, dropped = _resume(folder)
             self._file: FileIO | None = self._open()
@@ -122,7 +123,7 @@ class AuditTrail:
         if dropped:
             structlog.get_logger().warning(events.AUDIT_RECOVERED, path=str(folder), dropped_bytes=dropped)
             self._waiting.append(_Entry({"event": "recovered", "dropped_bytes": dropped}))
-            self._news.put(True)  # noqa: FBT003 - the only thing that it says
+            self._tell_thread()
 
     async def record(self, **fields: object) -> None:
         """Return once the record is on disk; raises AuditUnavailable where it cannot be."""
@@ -138,13 +139,10 @@ class AuditTrail:
         loop = asyncio.get_running_loop()
         written: asyncio.Future[None] = loop.create_future()
         self._waiting.append(_Entry(record, written))
-        if self._telling_in is not loop:
-            self._telling_in = loop
-            loop.call_soon(self._tell_thread)
+        self._telling.want(loop)
         return written
 
     def _tell_thread(self) -> None:
-        self._telling_in = None
         self._news.put(True)  # noqa: FBT003 - the only thing that it says
 
     async def demand(self) -> None:

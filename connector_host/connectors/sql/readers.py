@@ -27,6 +27,7 @@ from connector_host.connectors.sql.sqlstate import to_error
 from connector_host.databases.codes import Happened
 from connector_host.databases.failures import Failure, understand
 from connector_host.observability import events
+from connector_host.turns import EachTurn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -182,7 +183,7 @@ class _Points:
     def __init__(self, threads: queue.SimpleQueue[str | None]) -> None:
         self._threads = threads
         self._waiting: deque[_Point] = deque()
-        self._telling_in: asyncio.AbstractEventLoop | None = None
+        self._telling = EachTurn(self._tell_threads)
         self._lock = threading.Lock()
         self._is_told = False
         self._under_way = 0
@@ -198,10 +199,7 @@ class _Points:
     def add(self, point: _Point) -> None:
         """Wait with the others; called in an event loop."""
         self._waiting.append(point)
-        loop = point.promise.get_loop()
-        if self._telling_in is not loop:
-            self._telling_in = loop
-            loop.call_soon(self._tell)
+        self._telling.want(point.promise.get_loop())
 
     @contextmanager
     def taken(self) -> Iterator[list[_Point]]:
@@ -225,10 +223,6 @@ class _Points:
             if not point.promise.cancelled():
                 points.append(point)
         return points
-
-    def _tell(self) -> None:
-        self._telling_in = None
-        self._tell_threads()
 
     def _tell_threads(self) -> None:
         """Tell a thread where one is needed; two may be told for one, which then finds nothing.

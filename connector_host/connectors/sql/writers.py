@@ -9,9 +9,9 @@ from connector_host.connectors.sql.backlog import Backlog
 from connector_host.connectors.sql.lanes import Full
 from connector_host.connectors.sql.sizing import GroupSize
 from connector_host.connectors.sql.writer import Writer
+from connector_host.turns import EachTurn
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Callable
 
     from sqlalchemy import Engine
@@ -44,8 +44,8 @@ class Writers:
         self._pace = pace
         self._backlog = Backlog()
         self._is_closed = False
-        self._telling_in: asyncio.AbstractEventLoop | None = None
-        """The loop at the end of whose turn a writer is told what came in it: all of that is one group."""
+        self._telling = EachTurn(self._backlog.tell)
+        """A writer is told at the end of a turn what came in it: all of that is one group."""
         self._writers = tuple(
             Writer(
                 engine,
@@ -74,14 +74,7 @@ class Writers:
         except Full:
             wait_s = self.size.retry_after_s(self.waiting, self._pace.seconds_for(self.waiting))
             raise Busy("Too many exports are waiting for the database.", retry_after_s=wait_s) from None
-        loop = job.promise.get_loop()
-        if self._telling_in is not loop:
-            self._telling_in = loop
-            loop.call_soon(self._tell)
-
-    def _tell(self) -> None:
-        self._telling_in = None
-        self._backlog.tell()
+        self._telling.want(job.promise.get_loop())
 
     def close(self) -> None:
         """Finish what is queued, then let go of the connections. Blocks."""
