@@ -97,22 +97,18 @@ class Dialler:
     async def _renew(self) -> None:
         """Ask for the next certificate, over whichever link is up, when it is time."""
         while not self._stopping.is_set():
-            with suppress(TimeoutError):
-                async with asyncio.timeout(self._renewal_pause_s()):
-                    await self._stopping.wait()
+            identity = None
             with suppress(ConfigurationError):
-                identity = None if self._settings.state is None else load(self._settings.state)
+                identity = self._identity()
                 for link in list(self._links)[:1]:
                     self._renewal.ask_where_due(link, identity)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_until_next_look_s(identity)):
+                    await self._stopping.wait()
 
-    def _renewal_pause_s(self) -> float:
-        """Return the seconds until the next look, which comes well before the certificate ends."""
-        with suppress(ConfigurationError):
-            identity = None if self._settings.state is None else load(self._settings.state)
-            if identity is not None:
-                left_s = (identity.certificate.not_valid_after_utc - now()).total_seconds()
-                return min(RENEWAL_S, max(left_s / _LOOKS, _LEAST_PAUSE_S))
-        return RENEWAL_S
+    def _identity(self) -> Identity | None:
+        """Return who this agent is by its certificate, if it has one; raises ConfigurationError."""
+        return None if self._settings.state is None else load(self._settings.state)
 
     def _tell(self, health: Health) -> None:
         for link in self._links:
@@ -156,7 +152,7 @@ class Dialler:
 
     async def _dial(self, client: aiohttp.ClientSession, tasks: asyncio.TaskGroup, url: URL) -> Link:
         """Return a link that was greeted."""
-        identity = None if self._settings.state is None else load(self._settings.state)
+        identity = self._identity()
         trust = trusting(self._settings.relay_trust, "agent.relay_trust")
         if identity is not None:
             identity.add_to(trust)
@@ -213,6 +209,14 @@ class Dialler:
         self.last_error = dated(reason)
         origin, again_s = str(url.origin()), round(pause_s, 2)
         logs.event(events.LINK_FAILED, level=logging.WARNING, relay=origin, reason=reason, again_s=again_s)
+
+
+def _until_next_look_s(identity: Identity | None) -> float:
+    """Return the seconds until the certificate is looked at again, which is well before it ends."""
+    if identity is None:
+        return RENEWAL_S
+    left_s = (identity.certificate.not_valid_after_utc - now()).total_seconds()
+    return min(RENEWAL_S, max(left_s / _LOOKS, _LEAST_PAUSE_S))
 
 
 def _introduce(identity: Identity, hello: Hello, relay: Hello) -> Hello:
