@@ -209,10 +209,7 @@ class PgBouncer(Server):
         super().__init__()
 
     def find(self) -> Path:
-        found = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin:/usr/local/sbin")
-        if found is None:
-            raise Missing("pgbouncer is not installed (Debian: apt-get install pgbouncer)")
-        return Path(found)
+        return _daemon("pgbouncer", "pgbouncer")
 
     def prepare(self) -> None:
         users = self.folder / "users"
@@ -250,10 +247,7 @@ class MariaDB(DatabaseServer):
     in_memory = True
 
     def find(self) -> Path:
-        found = shutil.which("mariadbd") or shutil.which("mariadbd", path="/usr/sbin:/usr/local/sbin")
-        if found is None:
-            raise Missing("MariaDB is not installed (Debian: apt-get install mariadb-server)")
-        return Path(found)
+        return _daemon("mariadbd", "mariadb-server", "MariaDB")
 
     def prepare(self) -> None:
         install = shutil.which("mariadb-install-db")
@@ -309,10 +303,7 @@ class NATS(Server):
     stop_signal = signal.SIGTERM
 
     def find(self) -> Path:
-        found = shutil.which("nats-server") or shutil.which("nats-server", path="/usr/sbin:/usr/local/sbin")
-        if found is None:
-            raise Missing("nats-server is not installed (Debian: apt-get install nats-server)")
-        return Path(found)
+        return _daemon("nats-server", "nats-server")
 
     @property
     def url(self) -> str:
@@ -349,6 +340,14 @@ class NATS(Server):
                 return connection.recv(4) == b"INFO"
         except OSError:
             return False
+
+
+def _daemon(program: str, package: str, name: str = "") -> Path:
+    """Return a program that Debian keeps out of the way of users, or raise Missing."""
+    found = shutil.which(program) or shutil.which(program, path="/usr/sbin:/usr/local/sbin")
+    if found is None:
+        raise Missing(f"{name or program} is not installed (Debian: apt-get install {package})")
+    return Path(found)
 
 
 def _unprivileged(account: str, command: list[str]) -> list[str]:

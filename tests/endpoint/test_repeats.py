@@ -210,32 +210,27 @@ async def test_outcomes_expire(tmp_path):
     await outcomes.close()
 
 
+async def begin_after_a_while(outcomes, number):
+    """Begin in the turn of the loop in which others do, but so late that their record may be under way."""
+    if number:
+        time.sleep(0.05)  # noqa: ASYNC251 - no other turn is to come
+    return await outcomes.begin(Names(b"%d" % number), b"request")
+
+
 async def test_what_begins_in_one_turn_of_the_loop_goes_to_the_disk_together(tmp_path):
     outcomes = Outcomes(tmp_path / "outcomes.sqlite3")
     statements = []
     outcomes._connection.set_trace_callback(statements.append)
-
-    async def begin(number):
-        if number:
-            time.sleep(0.05)  # noqa: ASYNC251 - whoever records has all the time to begin with what came before
-        await outcomes.begin(Names(b"%d" % number), b"request")
-
-    await asyncio.gather(*map(begin, range(3)))
+    await asyncio.gather(*(begin_after_a_while(outcomes, number) for number in range(3)))
     await outcomes.close()
     assert statements.count("COMMIT") == 1
 
 
 async def test_a_record_that_is_closed_takes_what_was_begun_and_refuses_the_rest(tmp_path):
     outcomes = Outcomes(tmp_path / "outcomes.sqlite3")
-
-    async def begin(number):
-        if number:
-            time.sleep(0.05)  # noqa: ASYNC251 - as above
-        return await outcomes.begin(Names(b"%d" % number), b"request")
-
-    first = asyncio.create_task(begin(0))
+    first = asyncio.create_task(begin_after_a_while(outcomes, 0))
     closing_it = asyncio.create_task(outcomes.close())
-    second = asyncio.create_task(begin(1))
+    second = asyncio.create_task(begin_after_a_while(outcomes, 1))
     async with asyncio.timeout(20):
         assert await asyncio.gather(first, closing_it) == [None, None]
         with pytest.raises(Unrecordable):

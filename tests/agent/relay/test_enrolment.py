@@ -330,31 +330,32 @@ async def test_several_links_that_come_about_at_once_ask_for_one_certificate(cha
     assert events.CERTIFICATE_REFUSED not in told
 
 
-async def test_an_agent_gets_no_more_certificates_than_it_may_need(chain, host, client):
+HELLO = pack(Kind.HELLO, 0, encode(Hello((1, 1), 65_536, "one", "0")))
+
+
+@pytest.fixture
+async def bare(chain, host, client):
+    """A WebSocket to the relay with the certificate of an enrolled agent, over which nothing was said yet."""
     await chain.start_relay(heartbeat_s=60.0, dead_s=60.0)
     _, identity = await enrolled(chain, host)
     context = chain.papers.context()
     identity.add_to(context)
-    hello = pack(Kind.HELLO, 0, encode(Hello((1, 1), 65_536, "one", "0")))
-    request = credentials.new_request()[1]
     async with client.ws_connect(f"{chain.url}/link/acme", ssl=context) as socket:
-        await socket.send_bytes(hello)
-        await chain.relay_sees(1)
-        await socket.send_bytes(20 * pack(Kind.RENEW, 0, request))
-        await chain.log.wait_for(events.AGENT_RENEWED)
-        with pytest.raises(TimeoutError):
-            await chain.log.wait_for(events.AGENT_RENEWED, count=2, limit_s=1.0)
+        yield socket
 
 
-async def test_an_agent_that_asks_with_its_hello_gets_its_next_certificate(chain, host, client):
-    await chain.start_relay(heartbeat_s=60.0, dead_s=60.0)
-    _, identity = await enrolled(chain, host)
-    context = chain.papers.context()
-    identity.add_to(context)
-    hello = pack(Kind.HELLO, 0, encode(Hello((1, 1), 65_536, "one", "0")))
-    async with client.ws_connect(f"{chain.url}/link/acme", ssl=context) as socket:
-        await socket.send_bytes(hello + pack(Kind.RENEW, 0, credentials.new_request()[1]))
-        await chain.log.wait_for(events.AGENT_RENEWED)
+async def test_an_agent_gets_no_more_certificates_than_it_may_need(chain, bare):
+    await bare.send_bytes(HELLO)
+    await chain.relay_sees(1)
+    await bare.send_bytes(20 * pack(Kind.RENEW, 0, credentials.new_request()[1]))
+    await chain.log.wait_for(events.AGENT_RENEWED)
+    with pytest.raises(TimeoutError):
+        await chain.log.wait_for(events.AGENT_RENEWED, count=2, limit_s=1.0)
+
+
+async def test_an_agent_that_asks_with_its_hello_gets_its_next_certificate(chain, bare):
+    await bare.send_bytes(HELLO + pack(Kind.RENEW, 0, credentials.new_request()[1]))
+    await chain.log.wait_for(events.AGENT_RENEWED)
 
 
 async def test_an_expired_agent_says_what_to_do_and_recovers_without_a_restart(chain, host):
