@@ -168,7 +168,7 @@ class PostgreSQL(DatabaseServer):
         secret.chmod(0o644)
         initdb = [str(self.program.with_name("initdb")), "-D", str(self.folder / "data"), "-U", self.user]
         initdb += ["--auth=scram-sha-256", f"--pwfile={secret}", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync"]
-        subprocess.run(_unprivileged(self.account, initdb), check=True, capture_output=True, cwd=self.folder)
+        _prepare(self.account, initdb, self.folder)
         secret.unlink()
 
     def command(self) -> list[str]:
@@ -254,8 +254,9 @@ class MariaDB(DatabaseServer):
         if install is None:
             raise Missing("mariadb-install-db is not installed (Debian: apt-get install mariadb-server)")
         command = [install, "--no-defaults", f"--datadir={self.folder / 'data'}", "--skip-test-db"]
-        command += ["--auth-root-authentication-method=normal"]
-        subprocess.run(_unprivileged(self.account, command), check=True, capture_output=True, cwd=self.folder)
+        # A server that starts removes the temporary tables that it finds, and another one's if both have one folder.
+        command += ["--auth-root-authentication-method=normal", f"--tmpdir={self.folder}"]
+        _prepare(self.account, command, self.folder)
         (self.folder / "init.sql").write_text(
             f"CREATE USER IF NOT EXISTS '{self.user}'@'%' IDENTIFIED BY '{PASSWORD}';\n"
             f"GRANT ALL PRIVILEGES ON *.* TO '{self.user}'@'%' WITH GRANT OPTION;\n",
@@ -264,6 +265,7 @@ class MariaDB(DatabaseServer):
 
     def command(self) -> list[str]:
         options = {"datadir": self.folder / "data", "socket": self.folder / "socket", "pid-file": self.folder / "pid"}
+        options |= {"tmpdir": self.folder}
         options |= {"port": self.port, "bind-address": self.host, "init-file": self.folder / "init.sql"}
         options |= {"innodb-flush-log-at-trx-commit": 0, "innodb-buffer-pool-size": "64M", "max-connections": 200}
         options |= {"debug-no-sync": 1, "character-set-server": "utf8mb4", "default-time-zone": "+02:00"}
@@ -357,6 +359,14 @@ def _unprivileged(account: str, command: list[str]) -> list[str]:
         owner = pwd.getpwnam(account)
         setpriv += [f"--reuid={owner.pw_uid}", f"--regid={owner.pw_gid}", "--clear-groups"]
     return [*setpriv, *command]
+
+
+def _prepare(account: str, command: list[str], folder: Path) -> None:
+    """Run what makes a server's data, or raise RuntimeError with all that it said."""
+    done = subprocess.run(_unprivileged(account, command), capture_output=True, cwd=folder, check=False)
+    if done.returncode:
+        said = (done.stdout + done.stderr).decode(errors="replace")
+        raise RuntimeError(f"{command[0]} ended with {done.returncode}:\n{said}")
 
 
 def _kill_all(leader: int) -> None:

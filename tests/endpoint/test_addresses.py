@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from connector_host.endpoint.addresses import _forwarded
 from tests.endpoint.service import serve
+from tests.growth import is_linear
 
 USER = {"userName": "anna", "name": {"givenName": "Anna"}}
 
@@ -36,11 +35,10 @@ async def test_a_trusted_proxy_tells_the_public_address(scim, headers, origin):
     assert config.body["meta"]["location"].startswith(origin)
 
 
-@pytest.mark.parametrize("header", ["a" * 30_000, " " * 30_000, 'host="' * 5_000, ";" * 30_000])
-def test_a_forwarded_header_is_looked_at_once(header):
-    started_s = time.thread_time()
-    assert _forwarded(header).get("for") is None
-    assert time.thread_time() - started_s < 0.2
+@pytest.mark.parametrize(("piece", "pieces"), [("a", 30_000), (" ", 30_000), ('host="', 5_000), (";", 30_000)])
+def test_a_forwarded_header_is_looked_at_once(piece, pieces):
+    assert _forwarded(piece * pieces).get("for") is None
+    assert is_linear(lambda count: _forwarded(piece * count), pieces)
 
 
 @pytest.mark.parametrize("host", ["a b", "evil\\x", "x/y?", "<script>"])

@@ -19,11 +19,12 @@ from connector_host.scim.projection import read_projection
 from connector_host.scim.queries import read_listing
 from connector_host.scim.resources import read_create
 from connector_host.settings import LimitSettings
+from tests.growth import is_linear
 from tests.scim.employees import ECMA, FLOWS
 
 MEMORY_MAX = 64 * 1_048_576
-SECONDS_MAX = 1.0
-"""What a slow machine may take for a megabyte; each of these took seconds, or never ended."""
+SECONDS_MAX = 20
+"""More than a slow machine takes while memory is counted; what this is to find ends in minutes, or never."""
 
 
 @pytest.fixture(autouse=True)
@@ -38,8 +39,7 @@ def bounded():
     tracemalloc.stop()
     gc.unfreeze()
     assert most < MEMORY_MAX
-    # Counting memory makes everything several times slower.
-    assert took_s < 5 * SECONDS_MAX
+    assert took_s < SECONDS_MAX
 
 
 def create(members):
@@ -130,13 +130,15 @@ def test_a_number_in_a_filter_costs_nothing(attribute, number):
 
 
 @pytest.mark.parametrize(
-    "text", ['"\\' * 4_000, '"' + '\\"' * 4_000 + '\\q"', "eq " * 2_700, "(" * 8_000, "not (" * 1_600]
+    ("piece", "pieces", "end"),
+    [('"\\', 4_000, ""), ('\\"', 4_000, '\\q"'), ("eq ", 2_700, ""), ("(", 4_000, ""), ("not (", 800, "")],
 )
-def test_a_filter_that_cannot_be_read_is_looked_at_once(text):
-    started_s = time.thread_time()
-    with pytest.raises(ScimError):
-        read_listing(FLOWS, {"filter": text}, LimitSettings())
-    assert time.thread_time() - started_s < 0.5
+def test_a_filter_that_cannot_be_read_is_looked_at_once(piece, pieces, end):
+    def refused(count):
+        with pytest.raises(ScimError):
+            read_listing(FLOWS, {"filter": '"' * bool(end) + piece * count + end}, LimitSettings())
+
+    assert is_linear(refused, pieces)
 
 
 def test_values_without_number_are_refused_in_few_words():
