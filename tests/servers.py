@@ -219,7 +219,7 @@ class PgBouncer(Server):
             f"[databases]\ntransaction = {self._target} pool_mode=transaction\n"
             f"session = {self._target} pool_mode=session\n"
             f"[pgbouncer]\nlisten_addr = {self.host}\nlisten_port = {self.port}\nunix_socket_dir =\n"
-            f"auth_type = plain\nauth_file = {users}\n"
+            f"auth_type = plain\nauth_file = {users}\nserver_round_robin = 1\n"
         )
 
     def command(self) -> list[str]:

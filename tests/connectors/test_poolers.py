@@ -1,5 +1,7 @@
 """A pooler before PostgreSQL is taken where it keeps a session for each connection, and refused where it does not."""
 
+from contextlib import ExitStack
+
 import psycopg
 import pytest
 import sqlalchemy as sa
@@ -19,6 +21,15 @@ def test_a_session_that_others_get_after_a_transaction_is_refused(pgbouncer, pur
     with pytest.raises(ConfigurationError, match=r"database: a pooler .*`pool_mode = session` in pgbouncer") as told:
         engine.connect()
     assert pgbouncer.password not in str(told.value)
+
+
+def test_sessions_that_take_turns_are_refused(pgbouncer):
+    with ExitStack() as stack:
+        for _ in range(2):
+            place = psycopg.connect(pgbouncer.url("transaction"), password=pgbouncer.password)
+            stack.enter_context(place).execute("SELECT 1")
+    with pytest.raises(ConfigurationError, match=r"database: a pooler "):
+        opened(pgbouncer.url("transaction"), pgbouncer.password).connect()
 
 
 def test_what_the_host_sets_for_its_sessions_stays_in_none_of_them(pgbouncer):

@@ -25,20 +25,35 @@ _SHARED: Final = (
 
 
 def refuse_shared(connection: psycopg.Connection[Any]) -> None:
-    """Raise ConfigurationError where a second connection gets the session of this one, which is new and idle.
+    """Raise ConfigurationError where a second connection gets the session of this one, or this one gets another.
 
-    It is made only where there is a pooler: where the server's process is another one than the handshake told.
+    This one is new and idle. More is asked only where there is a pooler: where the server's process is another one than
+    the handshake told.
     """
     import psycopg  # noqa: PLC0415 - only where this driver is installed
 
     with suppress(psycopg.Error):
-        process = _process(connection)
-        if process <= 0 or process == connection.info.backend_pid:
+        if _process(connection) in {0, connection.info.backend_pid}:
             return
-        connect, info = bounded_connect(WAIT_S), connection.info
-        with closing(connect(info.dsn, password=info.password, connect_timeout=WAIT_S)) as other:
-            if _process(other) == process:
-                raise ConfigurationError(_SHARED)
+        _keep(connection)
+        process = _process(connection)
+        if _process(connection) != process or _process_of_another(connection.info) == process:
+            raise ConfigurationError(_SHARED)
+
+
+def _keep(connection: psycopg.Connection[Any]) -> None:
+    """Have a proxy keep the session from now on, where that is what it does after a setting, as Amazon's RDS Proxy.
+
+    It is undone, so that nothing stays set in a session that somebody else gets.
+    """
+    connection.execute("SET lock_timeout TO DEFAULT", prepare=False)
+    connection.rollback()
+
+
+def _process_of_another(info: psycopg.ConnectionInfo) -> int:
+    """Return the process that serves a second connection to the same place."""
+    with closing(bounded_connect(WAIT_S)(info.dsn, password=info.password, connect_timeout=WAIT_S)) as other:
+        return _process(other)
 
 
 def _process(connection: psycopg.Connection[Any]) -> int:
