@@ -149,7 +149,8 @@ class Outcomes:
         """Take these names for this request and return None, or what is known where one was taken before.
 
         The same names may come again while the first is still at work: then that one's outcome is waited for, until
-        `leave` is called, which must be where this has returned. Raises Unrecordable.
+        `leave` is called, which must be where this has returned. Raises Unrecordable. Where it is cancelled the
+        names may be taken all the same.
         """
         while (first := self._under_way.get(names.turn)) is not None:
             await first.wait()

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import re
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -81,10 +82,10 @@ def carry_out_once(outcomes: Record | None) -> Middleware:
             return await handler(request) if proof is None else _refuse(request, 503, _NO_RECORD)
         digest = await _digest(request)
         try:
-            recorded = await outcomes.begin(names, digest)
+            recorded = await _begin(outcomes, names, request, digest)
         except Unrecordable as failure:
             _LOG.error(events.OUTCOMES_UNAVAILABLE, reason=str(failure))
-            return _refuse(request, 503, "The host cannot record the outcome, so it did nothing: its disk may be full.")
+            return _refuse(request, 503, _UNRECORDABLE)
         try:
             if recorded is not None:
                 answer = _again(request, recorded, digest)
@@ -106,6 +107,7 @@ _UNFINISHED: Final = (
     "under a new key."
 )
 _NOT_BEGUN: Final = "The time limit of the request passed before this was begun; nothing was done."
+_UNRECORDABLE: Final = "The host cannot record the outcome, so it did nothing: its disk may be full, or too slow."
 _NO_RECORD: Final = (
     "Signed writes are carried out once, and the host cannot keep a record of them: its state folder is not writable."
 )
@@ -130,6 +132,34 @@ def _names(connector: str, key: str | None, proof: Proof | None) -> Names:
         if proof is None
         else hashlib.sha256(f"{connector}\nnonce\n{proof.key_id}\n{proof.nonce}".encode()).digest(),
     )
+
+
+async def _begin(outcomes: Record, names: Names, request: web.Request, digest: bytes) -> Recorded | None:
+    """Take the names as `Record.begin` does, in the time of the request; else raises Unrecordable."""
+    beginning = asyncio.ensure_future(outcomes.begin(names, digest))
+    left_s = max(0.0, request[DEADLINE_S] - clock.monotonic_s())
+    try:
+        with request.app[DEADLINES].within(left_s):
+            return await asyncio.shield(beginning)
+    except (TimeoutError, asyncio.CancelledError) as ending:
+        answer = _recordable(explained(Busy(_NOT_BEGUN), request[REQUEST_ID]))
+        request.app[EXPORTS].afterwards(_give_back(outcomes, names, beginning, answer))
+        if isinstance(ending, TimeoutError):
+            raise Unrecordable(f"it takes longer than the {left_s:.1f} s that the request had left") from ending
+        raise
+
+
+async def _give_back(
+    outcomes: Record, names: Names, beginning: asyncio.Future[Recorded | None], answer: Answer
+) -> None:
+    """Let go of what is taken too late for its request: nothing was done, and the same write may come again."""
+    with suppress(Unrecordable):
+        recorded = await beginning
+        try:
+            if recorded is None:
+                await outcomes.forget(names, answer)
+        finally:
+            outcomes.leave(names)
 
 
 async def _first(outcomes: Record, names: Names, request: web.Request, handler: Handler) -> web.StreamResponse:

@@ -87,13 +87,7 @@ class RemoteRecord:
 
     async def begin(self, names: Names, request: bytes) -> Recorded | None:
         """Wait for the turn of these names among all workers, and take them; raises Unrecordable."""
-        asking = asyncio.ensure_future(self._ask("begin", [names, request]))
-        try:
-            recorded = await asyncio.shield(asking)
-        except asyncio.CancelledError:
-            # The turn may still come; then nobody is there to take it.
-            asking.add_done_callback(lambda asked: self._leave_late(asked, names))
-            raise
+        recorded = await self._ask("begin", [names, request])
         return None if recorded is None else msgspec.convert(recorded, Recorded)
 
     async def finish(self, names: Names, answer: Answer) -> None:
@@ -107,10 +101,6 @@ class RemoteRecord:
     def leave(self, names: Names) -> None:
         """End the turn that `begin` began."""
         self.channel.tell("leave", [names, None])
-
-    def _leave_late(self, asked: asyncio.Future[Any], names: Names) -> None:
-        if not asked.cancelled() and asked.exception() is None:
-            self.leave(names)
 
     async def _ask(self, verb: str, body: object) -> Any:  # noqa: ANN401 - each verb has an answer of its own
         try:

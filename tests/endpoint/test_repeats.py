@@ -302,6 +302,19 @@ async def test_a_write_of_which_nothing_was_begun_in_time_may_be_sent_again(tmp_
     await outcomes.close()
 
 
+async def test_a_write_whose_time_passes_before_it_is_recorded_was_not_begun_and_may_be_sent_again(tmp_path):
+    file = tmp_path / "state" / "outcomes.sqlite3"
+    outcomes = Outcomes(file)
+    async with serve(tmp_path, outcomes=outcomes, limits={"request_s": 0.5}) as scim:
+        await scim.get("/Users")
+        with held(file):
+            refused = await scim.post(BARBARA, headers=KEY)
+            assert (refused.status, "record" in refused.body["detail"]) == (503, True)
+        assert (await scim.post(BARBARA, headers=KEY)).status == 201
+        assert len(scim.rows()) == 1
+    await outcomes.close()
+
+
 async def test_a_stop_waits_until_what_came_late_is_recorded(tmp_path):
     file = tmp_path / "state" / "outcomes.sqlite3"
     outcomes = Outcomes(file)

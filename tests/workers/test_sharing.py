@@ -121,18 +121,6 @@ async def test_a_worker_that_dies_while_it_waits_takes_no_turn_with_it(parent):
     assert (await three.record.begin(NAMES, b"request")).answer is None
 
 
-async def test_a_client_that_hangs_up_while_its_write_waits_takes_no_turn_with_it(parent):
-    one, two = await parent.seat(), await parent.seat()
-    await one.record.begin(NAMES, b"request")
-    waiting = asyncio.create_task(two.record.begin(NAMES, b"request"))
-    await two.channel.ask("alive")
-    waiting.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await waiting
-    one.record.leave(NAMES)
-    assert (await two.record.begin(NAMES, b"request")).answer is None
-
-
 async def test_records_of_one_turn_are_one_question_and_each_hears_of_its_own():
     asked = []
 
