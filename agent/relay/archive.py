@@ -17,8 +17,8 @@ from connector_host.clock import epoch_s
 
 if TYPE_CHECKING:
     from agent.relay.matching import Agents
+    from agent.relay.noted import Noted
     from agent.relay.store import Store
-    from agent.relay.unknown import Noted
 
 LOOK_S: Final = 1.0
 """Between two looks at the store, this one's and that for revocations."""

@@ -19,7 +19,7 @@ from agent import events, logs
 from agent.errors import AgentError
 from agent.link.headers import to_pairs
 from agent.relay.answers import SERVER
-from agent.relay.forwarded import REQUEST_ID
+from connector_host.traces import REQUEST_ID
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from agent.relay.requests import Headers, Kind
     from connector_host.traces import Trace
 
-REQUEST_ID: Final = "X-Request-Id"
 IDEMPOTENCY_KEY: Final = "Idempotency-Key"
 _KEY: Final = IDEMPOTENCY_KEY.lower().encode()
 _STATE: Final = traces.STATE_HEADER.encode()
@@ -62,7 +61,7 @@ def onward(headers: Headers, kind: Kind, identity: str, trace: Trace, *, keyed: 
         same = headers.onward[kind] = _same_for_all(headers, kind)
     block, has_key = same
     key = f"{IDEMPOTENCY_KEY}: {_DRAWN}{next(_keys)}\r\n" if keyed and not has_key else ""
-    said = f"{REQUEST_ID}: {identity}\r\n{traces.HEADER}: {trace.header}\r\n{key}"
+    said = f"{traces.REQUEST_ID}: {identity}\r\n{traces.HEADER}: {trace.header}\r\n{key}"
     return block + said.encode("ascii")
 
 

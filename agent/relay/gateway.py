@@ -23,13 +23,13 @@ from agent.relay import answers
 from agent.relay.answers import SCIM_JSON, SERVER, Problem
 from agent.relay.bodies import ClientBody, TooLarge, WholeBody
 from agent.relay.delivery import ParsedClient
-from agent.relay.forwarded import REQUEST_ID, is_authority
+from agent.relay.forwarded import is_authority
 from agent.relay.passages import embark
 from agent.relay.requests import parsed
 from agent.relay.waiting import TooManyAwaited, WaitingRoom
 from connector_host.framing import encourage
 from connector_host.networks import client_behind, is_among, network_of
-from connector_host.traces import request_id
+from connector_host.traces import REQUEST_ID, request_id
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable

@@ -10,12 +10,12 @@ import asyncio
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
-from agent.relay.unknown import MOST
+from agent.relay.noted import MOST
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from agent.relay.unknown import Noted
+    from agent.relay.noted import Noted
 
 BATCH: Final = 500
 """Notes that are offered together at the most."""

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 import msgspec
 
-from agent.relay.forwarded import REQUEST_ID
 from connector_host import traces
 from connector_host.plain_requests import PlainReader, text_of
 
@@ -74,7 +73,7 @@ def parsed(request: web.BaseRequest, tenant: str, target: str) -> ClientRequest:
         request.raw_headers,
         request.host,
         said.get("Authorization", ""),
-        said.get(REQUEST_ID),
+        said.get(traces.REQUEST_ID),
         said.getall(traces.HEADER, ()),
     )
     return ClientRequest(tenant, request.method, target, headers, request.remote, request.content_length)
@@ -130,4 +129,4 @@ def _headers(asked: Plain) -> Headers:
 
 _TARGET: Final = re.compile(r"/t/([A-Za-z0-9._~-]++)(/.*)")
 _TRACE: Final = traces.HEADER.lower().encode()
-_IDENTITY: Final = REQUEST_ID.lower().encode()
+_IDENTITY: Final = traces.REQUEST_ID.lower().encode()

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Final
 
 from agent.errors import ConfigurationError
 from agent.relay.databases import PostgreSQL, SQLite, StoreUnavailable
+from agent.relay.noted import MOST, Noted
 from agent.relay.tables import prepare
-from agent.relay.unknown import MOST, Noted
 from agent.secrets import read_secret
 
 if TYPE_CHECKING:

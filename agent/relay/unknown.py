@@ -14,10 +14,9 @@ import re
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-import msgspec
-
 from agent import events, logs
 from agent.relay.forwarded import IDEMPOTENCY_KEY, is_drawn_here
+from agent.relay.noted import MOST, Noted
 from connector_host.clock import epoch_s
 
 if TYPE_CHECKING:
@@ -28,9 +27,6 @@ if TYPE_CHECKING:
 KEPT_S: Final = 86_400
 """As long as a host keeps an outcome."""
 
-MOST: Final = 1_000
-"""Writes of one tenant that are remembered: the last ones."""
-
 _RECORD: Final = re.compile(r"[\x21-\x7e]{1,128}")
 """What the name of a record may be; any other is none. An agent says it, and no store is to trip over it."""
 
@@ -40,18 +36,6 @@ SETTLE_S: Final = 3.0
 _LINE: Final = f"\r\n{IDEMPOTENCY_KEY}: ".lower().encode()
 _KEY: Final = re.compile(r"\"?([A-Za-z0-9._:-]{1,128})\"?")
 """As the host reads it: with or without quotes it is the same, and anything else is refused there."""
-
-
-class Noted(msgspec.Struct, frozen=True, array_like=True):
-    """One write whose outcome is unknown."""
-
-    tenant: str
-    key: str
-    """A digest: neither a store nor another node's memory tells what the client chose."""
-    record: str
-    """The record of outcomes that can tell what became of it."""
-    ends_s: int
-    """Until when it is remembered, in seconds since 1970."""
 
 
 class UnknownOutcomes:

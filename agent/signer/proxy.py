@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from connector_host.traces import Trace
 
 IDEMPOTENCY_KEY: Final = "Idempotency-Key"
-REQUEST_ID: Final = "X-Request-Id"
 SCIM_JSON: Final = "application/scim+json"
 
 _ERROR: Final = "urn:ietf:params:scim:api:messages:2.0:Error"
@@ -43,7 +42,7 @@ _OF_A_URL: Final = "/?:@!$&'()*+,;=-._~%"
 """RFC 3986 §2.2 and §2.3: what may stand in path and query as it is; letters and digits may in any case."""
 _LOCAL: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
 _REPLACED: Final = frozenset(
-    {b"signature", b"signature-input", b"content-digest", REQUEST_ID.lower().encode(), traces.HEADER.encode()}
+    {b"signature", b"signature-input", b"content-digest", traces.REQUEST_ID.lower().encode(), traces.HEADER.encode()}
 )
 _CODING: Final = "Content-Encoding"
 _DECODED: Final = frozenset({"gzip", "deflate"})
@@ -78,7 +77,7 @@ class _Hop:
         """Return the SCIM error."""
         named = f"{detail} (request {self.identity})"
         document = {"schemas": [_ERROR], "status": str(status), "detail": named}
-        headers = {REQUEST_ID: self.identity}
+        headers = {traces.REQUEST_ID: self.identity}
         response = web.Response(
             status=status, body=json.dumps(document).encode(), headers=headers, content_type=SCIM_JSON
         )
@@ -138,7 +137,7 @@ class Signer:
     def _headers(self, request: web.BaseRequest, hop: _Hop) -> CIMultiDict[str]:
         state = frozenset({traces.STATE_HEADER.encode()} if hop.trace.begun_here else ())
         headers = _passed(request.raw_headers, _REPLACED | FRAMING | state)
-        headers[REQUEST_ID], headers[traces.HEADER] = hop.identity, hop.trace.header
+        headers[traces.REQUEST_ID], headers[traces.HEADER] = hop.identity, hop.trace.header
         if headers.get(_CODING, "").lower() in _DECODED:
             del headers[_CODING]
         if request.method not in SAFE and IDEMPOTENCY_KEY not in headers:
@@ -174,7 +173,7 @@ class Signer:
 
 
 def _hop(request: web.BaseRequest) -> _Hop:
-    identity = traces.request_id(request.headers.get(REQUEST_ID))
+    identity = traces.request_id(request.headers.get(traces.REQUEST_ID))
     return _Hop(request.method, identity, traces.go_on(request.headers.getall(traces.HEADER, ())))
 
 

@@ -22,6 +22,7 @@ from connector_host.endpoint.safeguards import HEADERS
 from connector_host.framing import Excess, OtherCoding, OtherScheme, OtherVersion, TargetWithFragment
 from connector_host.observability import events
 from connector_host.reading import Reading
+from connector_host.traces import REQUEST_ID
 
 if TYPE_CHECKING:
     from aiohttp.web_protocol import _RequestFactory, _RequestHandler
@@ -116,7 +117,7 @@ class _Protocol(DirectHandler):
         request._version = HttpVersion11  # noqa: SLF001 - aiohttp takes the answer's version from there
         told, detail = _told(status, exc)
         response = answers.error(told, detail, request_id=request_id)
-        response.headers.update({**HEADERS, "X-Request-Id": request_id})
+        response.headers.update({**HEADERS, REQUEST_ID: request_id})
         response.force_close()
         return response
 

@@ -69,7 +69,7 @@ async def identify(request: web.Request, handler: Handler) -> web.StreamResponse
             fields = {"method": request.method, "route": _route(request), **_whose(request)}
             _LOG.warning(events.REQUEST_CUT, **fields, duration_ms=_since_ms(started_s))
             raise
-        response.headers["X-Request-Id"] = request_id
+        response.headers[traces.REQUEST_ID] = request_id
         _LOG.info(
             events.REQUEST_ANSWERED,
             method=request.method,
@@ -94,7 +94,7 @@ def _whose(request: web.Request) -> dict[str, str]:
 
 def request_id_of(request: web.BaseRequest) -> str:
     """Return the client's own id of a request where it is a sensible one, else a new one."""
-    return traces.request_id(request.headers.get("X-Request-Id"))
+    return traces.request_id(request.headers.get(traces.REQUEST_ID))
 
 
 def _route(request: web.Request) -> str:

@@ -5,11 +5,10 @@ Holds no secret: password and token are in files of their own (DESIGN §5).
 
 from __future__ import annotations
 
-import json
-import re
 from typing import TYPE_CHECKING
 
 from connector_host.mistakes import toml
+from connector_host.setup.toml import bare, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -67,18 +66,6 @@ def connector_lines(plan: ConnectorPlan, folder: Path) -> Iterator[str]:
         yield f"# {plan.preset_reason}"
         yield f"[{key}.refusals]"
         yield f"preset = {quoted(plan.preset)}"
-
-
-def quoted(text: str) -> str:
-    """Return a TOML string: literal where that spares escapes, else basic with JSON's escapes, which are TOML's."""
-    if '"' in text and "'" not in text and text.isprintable():
-        return f"'{text}'"
-    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
-
-
-def bare(key: str) -> str:
-    """Return a key as TOML writes it: bare where it may be (TOML 1.0, Keys)."""
-    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else quoted(key)
 
 
 def _host_lines(plan: HostPlan, folder: Path) -> Iterator[str]:

@@ -17,7 +17,7 @@ from connector_host.provisioning.expressions.signatures import Kind
 from connector_host.provisioning.resources import parse_path
 from connector_host.provisioning.settings import load
 from connector_host.scim.suggestions import LIKELY, suggest
-from connector_host.setup.documents import quoted
+from connector_host.setup.toml import quoted
 from connector_host.tls.issuing import write_private, write_public
 
 if TYPE_CHECKING:

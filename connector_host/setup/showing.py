@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pydantic import SecretStr
 
 from connector_host.mistakes import toml
+from connector_host.setup.toml import bare
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -27,12 +28,12 @@ def lines(document: Mapping[str, Any], table: str = "") -> Iterator[str]:
     simple = {key: value for key, value in document.items() if not isinstance(value, dict) and value is not None}
     if table and simple:
         yield f"[{table}]"
-    yield from (f"{_key(key)} = {toml(value)}" for key, value in simple.items())
+    yield from (f"{bare(key)} = {toml(value)}" for key, value in simple.items())
     if simple:
         yield ""
     for key, value in document.items():
         if isinstance(value, dict):
-            yield from lines(value, f"{table}.{_key(key)}" if table else _key(key))
+            yield from lines(value, f"{table}.{bare(key)}" if table else bare(key))
 
 
 def holds_secret(text: str) -> bool:
@@ -66,7 +67,3 @@ _PARAMETER: Final = re.compile(
     rf"({_WORDS}\s*(?:=|%3D))(?:\{{[^}}]*\}}|%7B.*?%7D|(?:(?!%3B|%26)[^;&\s])*)", re.IGNORECASE
 )
 """In the query of a URL or in an ODBC connection string, escaped or not."""
-
-
-def _key(key: str) -> str:
-    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else toml(key)

@@ -9,7 +9,7 @@ from connector_host.connectors.contract import AttributeType
 from connector_host.connectors.survey import truth_in
 from connector_host.scim.mappings import place
 from connector_host.scim.suggestions import suggest
-from connector_host.setup.documents import bare
+from connector_host.setup.toml import bare
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from connector_host.settings import Configuration
-from connector_host.setup.documents import quoted, render
+from connector_host.setup.documents import render
 from connector_host.setup.plans import ConnectorPlan, HostPlan
+from connector_host.setup.toml import quoted
 
 FOLDER = Path("/etc/host")
 HOST = HostPlan("hr.example.org", "0.0.0.0", 8585, FOLDER / "tls" / "certificate.pem", Path("/else/key.pem"))  # noqa: S104 - written, not bound

@@ -8,7 +8,7 @@ from __future__ import annotations
 import msgspec
 
 from agent.link.messages import Health  # noqa: TC001 - msgspec reads these annotations when the program runs
-from agent.relay.unknown import Noted  # noqa: TC001 - the same
+from agent.relay.noted import Noted  # noqa: TC001 - the same
 
 
 class Beat(msgspec.Struct, frozen=True, array_like=True):

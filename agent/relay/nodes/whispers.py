@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
     from agent.link.links import Link
     from agent.link.streams import Stream
-    from agent.relay.unknown import Noted, UnknownOutcomes
+    from agent.relay.noted import Noted
+    from agent.relay.unknown import UnknownOutcomes
 
 PIECE: Final = 100
 """Notes in one message at the most: far below what the head of a stream holds, whatever records are called."""

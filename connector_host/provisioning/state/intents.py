@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from connector_host.provisioning.state.logbook import row_of
 from connector_host.provisioning.state.records import Action, Intent, LogEntry, Modified
 from connector_host.provisioning.state.store import chunks
-from connector_host.provisioning.state.tables import INTENTS, LOG
+from connector_host.provisioning.state.tables import INTENTS, LOG, log_row
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -30,7 +29,7 @@ def keep(state: State, job: str, intents: Sequence[Intent], lines: Sequence[LogE
             # It is this process that may be killed: no need to wait for PostgreSQL's disk, as with SQLite's (NORMAL).
             connection.execute(sa.select(sa.func.set_config("synchronous_commit", "off", True)))  # noqa: FBT003 - SQL
         if lines:
-            connection.execute(sa.insert(LOG), [row_of(line) for line in lines])
+            connection.execute(sa.insert(LOG), [log_row(line) for line in lines])
         state.upsert(connection, INTENTS, [_row(job, intent) for intent in intents])
 
 
@@ -56,7 +55,7 @@ def give_up(state: State, job: str, line: Callable[[Intent], LogEntry]) -> None:
     with state.writing() as connection:
         rows = connection.execute(sa.select(INTENTS).where(INTENTS.c.job == job)).mappings().all()
         if rows:
-            connection.execute(sa.insert(LOG), [row_of(line(_intent(row))) for row in rows])
+            connection.execute(sa.insert(LOG), [log_row(line(_intent(row))) for row in rows])
             connection.execute(sa.delete(INTENTS).where(INTENTS.c.job == job))
 
 

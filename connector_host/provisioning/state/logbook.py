@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from typing import TextIO
 
-    from connector_host.provisioning.state.records import LogEntry
     from connector_host.provisioning.state.store import State
 
 ROWS: Final = 500
@@ -54,14 +53,6 @@ def lines(state: State, question: Question) -> Iterator[dict[str, Any]]:
         options = connection.execution_options(stream_results=True, yield_per=ROWS)
         for row in options.execute(query).mappings():
             yield _document(row)
-
-
-def row_of(entry: LogEntry) -> dict[str, Any]:
-    """Return a line as the table has it."""
-    row = asdict(entry)
-    row["modified"] = json.dumps(row["modified"], ensure_ascii=False, default=str)
-    row["steps"] = json.dumps(row["steps"], ensure_ascii=False)
-    return row
 
 
 def write_csv(documents: Iterator[Mapping[str, Any]], file: TextIO) -> int:

@@ -16,7 +16,6 @@ from sqlalchemy.exc import SQLAlchemyError
 from connector_host.errors import ConfigurationError
 from connector_host.ownership import make_file
 from connector_host.provisioning.errors import StateUnavailable
-from connector_host.provisioning.state.logbook import row_of
 from connector_host.provisioning.state.records import (
     ALLOWED,
     Action,
@@ -26,7 +25,7 @@ from connector_host.provisioning.state.records import (
     Link,
     Staged,
 )
-from connector_host.provisioning.state.tables import FAILURES, INTENTS, JOBS, KEY_CHARS, LINKS, LOG, STAGED
+from connector_host.provisioning.state.tables import FAILURES, INTENTS, JOBS, KEY_CHARS, LINKS, LOG, STAGED, log_row
 from connector_host.provisioning.state.troubles import said
 
 if TYPE_CHECKING:
@@ -242,7 +241,7 @@ class State:
                 connection.execute(sa.delete(STAGED).where(STAGED.c.job == job, STAGED.c.source_key.in_(chunk)))
             self.upsert(connection, STAGED, [{"job": job, **asdict(one)} for one in changes.still_staged])
             if changes.log:
-                connection.execute(sa.insert(LOG), [row_of(entry) for entry in changes.log])
+                connection.execute(sa.insert(LOG), [log_row(entry) for entry in changes.log])
             for chunk in chunks(changes.answered):
                 connection.execute(sa.delete(INTENTS).where(INTENTS.c.job == job, INTENTS.c.source_key.in_(chunk)))
 

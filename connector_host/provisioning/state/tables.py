@@ -5,9 +5,14 @@ Changed only together with a migration: tests/provisioning/test_state.py compare
 
 from __future__ import annotations
 
-from typing import Final
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
+
+if TYPE_CHECKING:
+    from connector_host.provisioning.state.records import LogEntry
 
 metadata = sa.MetaData()
 
@@ -129,3 +134,11 @@ LOG: Final = sa.Table(
     sa.Index("log_by_time", "job", "at"),
     sa.Index("log_by_user", "job", "source_key"),
 )
+
+
+def log_row(entry: LogEntry) -> dict[str, Any]:
+    """Return a line of the provisioning log as LOG has it."""
+    row = asdict(entry)
+    row["modified"] = json.dumps(row["modified"], ensure_ascii=False, default=str)
+    row["steps"] = json.dumps(row["steps"], ensure_ascii=False)
+    return row

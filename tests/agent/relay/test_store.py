@@ -16,9 +16,9 @@ from agent.errors import ConfigurationError, Unavailable
 from agent.relay import databases
 from agent.relay import store as store_of_relay
 from agent.relay.databases import PostgreSQL, SQLite, StoreUnavailable, StoreUnusable, needed
+from agent.relay.noted import Noted
 from agent.relay.store import FILE, KEPT_S, EnrolledAgent, KnownTenant, Store, open_store
 from agent.relay.tables import LAYOUT
-from agent.relay.unknown import Noted
 from agent.settings import RelaySettings
 from connector_host.clock import epoch_s
 

@@ -9,9 +9,10 @@ import pytest
 
 from agent.relay import replicas, unknown
 from agent.relay.forwarded import onward
+from agent.relay.noted import MOST, Noted
 from agent.relay.replicas import Replica
 from agent.relay.requests import Headers
-from agent.relay.unknown import KEPT_S, MOST, Noted, UnknownOutcomes
+from agent.relay.unknown import KEPT_S, UnknownOutcomes
 from connector_host import clock, traces
 
 SECRET = b"what all nodes know"
