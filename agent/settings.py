@@ -257,7 +257,7 @@ class AgentSettings(Settings, frozen=True, kw_only=True):
     """An HTTP proxy that the way to the relay leads through, `http://[USER@]NAME:PORT`; left out, the environment's
     HTTPS_PROXY and NO_PROXY (`NAME`, or `NAME:PORT`) count."""
     proxy_password_file: Path | None = None
-    """A file that holds the password for the proxy and nothing else."""
+    """A file that holds the password for the proxy and nothing else; it is read again for each new link."""
     passthrough: bool = False
     """Carry clients' TLS connections to the host untouched, too, where the relay's administrator set that up: then the
     host alone sees and checks what is asked."""

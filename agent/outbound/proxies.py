@@ -22,17 +22,24 @@ class Way:
 
     def __init__(self, settings: AgentSettings) -> None:
         """Read the settings; raises ConfigurationError where the proxy, configured or of the environment, is none."""
+        self._settings = settings
         if settings.proxy is None:
             relays = (settings.relay,) if isinstance(settings.relay, str) else settings.relay
             judge_environment(relay_url(url) for url in relays)
-        self._configured = None if settings.proxy is None else _configured(proxy_url(settings.proxy), settings)
+        else:
+            _configured(settings.proxy, settings)
 
     def to(self, url: URL) -> Proxy:
-        """Return the proxy to this URL; the environment counts only where none is configured."""
-        return self._configured or environment_proxy(url)
+        """Return the proxy to this URL; the environment counts only where none is configured.
+
+        The password is read anew. Raises ConfigurationError where it cannot be.
+        """
+        proxy = self._settings.proxy
+        return environment_proxy(url) if proxy is None else _configured(proxy, self._settings)
 
 
-def _configured(url: URL, settings: AgentSettings) -> Proxy:
+def _configured(text: str, settings: AgentSettings) -> Proxy:
+    url = proxy_url(text)
     return Proxy(url) if url.user is None else proxy_with_login(url, _password(settings))
 
 

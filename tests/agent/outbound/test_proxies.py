@@ -24,11 +24,12 @@ class Proxy:
 
     def __init__(self):
         self.url, self.asked = "", []
+        self.password = PASSWORD
 
     async def serve(self, reader, writer):
         head = (await reader.readuntil(b"\r\n\r\n")).decode()
         self.asked.append(head.split("\r\n")[0])
-        wanted = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
+        wanted = base64.b64encode(f"{USER}:{self.password}".encode()).decode()
         if f"Proxy-Authorization: Basic {wanted}" not in head:
             writer.write(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
             writer.close()
@@ -79,6 +80,17 @@ async def test_the_link_leads_through_the_configured_proxy(chain, host, client, 
     async with client.get(chain.address()) as response:
         assert response.status == 200
     assert proxy.asked == [f"CONNECT localhost:{chain.port} HTTP/1.1"]
+
+
+async def test_a_password_that_the_proxy_changed_is_taken_from_its_file(chain, host, client, proxy, password_file):
+    await chain.start_relay()
+    proxy.password = "the next one"
+    await chain.start_agent(host.url, proxy=proxy.url, proxy_password_file=password_file, connected=False)
+    await chain.log.wait_for(events.LINK_FAILED)
+    password_file.write_text(proxy.password)
+    await chain.log.wait_for(events.LINK_CONNECTED, agent="one")
+    async with client.get(chain.address()) as response:
+        assert response.status == 200
 
 
 async def test_enrolment_leads_through_the_proxy(chain, host, proxy, password_file):
