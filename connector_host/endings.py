@@ -7,6 +7,9 @@ Java's HttpClient takes such a connection for a good one, and waits all that tim
 
 from __future__ import annotations
 
+import os
+import socket
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from connector_host.unsent import unsent_bytes
@@ -16,6 +19,8 @@ if TYPE_CHECKING:
 
 _PAUSE_S: Final = 0.05
 """In which the loop hands its last bytes to the system; each next pause is twice as long."""
+_LAST_S: Final = 30.0
+"""What the loop gives the other end to say that TLS is over, too."""
 
 
 class Ending:
@@ -32,7 +37,16 @@ class Ending:
         self._handle.cancel()
 
     def _cut(self, pause_s: float) -> None:
-        if unsent_bytes(self._transport):
+        if unsent_bytes(self._transport) or self._transport.get_write_buffer_size():
             self._handle = self._loop.call_later(2 * pause_s, self._cut, 2 * pause_s)
-        else:
-            self._transport.abort()
+            return
+        # Below its TLS the loop may hold more, which only it knows, after a stall of its own; `abort` would lose that.
+        self._handle = self._loop.call_later(_LAST_S, self._transport.abort)
+        _hear_no_more(self._transport)
+
+
+def _hear_no_more(transport: asyncio.Transport) -> None:
+    """Have the loop read the end of the connection, which it then closes behind the last bytes that it holds."""
+    number = transport.get_extra_info("socket").fileno()
+    with suppress(OSError), socket.socket(fileno=os.dup(number)) as same:
+        same.shutdown(socket.SHUT_RD)

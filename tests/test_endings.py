@@ -1,0 +1,98 @@
+"""A connection that is ended takes all that was written with it, however slow its client is, and the loop."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import ssl
+import sys
+import time
+
+import pytest
+
+from connector_host.endings import Ending
+from connector_host.unsent import unsent_bytes
+from tests.agent.chain import issue_papers
+
+LOOPS = [asyncio.new_event_loop, pytest.importorskip("uvloop").new_event_loop]
+ANSWER = 20_000_000
+"""Bytes; more than the system takes for a client that reads nothing."""
+STALL_S = 0.2
+"""Longer than an ending waits before it first looks."""
+
+
+class Server(asyncio.Protocol):
+    """Answers as soon as a client is there, and is ended."""
+
+    def __init__(self, made):
+        self.made = made
+
+    def connection_made(self, transport):
+        transport.write(bytes(ANSWER))
+        self.transport = transport
+        self.made.set_result(self)
+
+    def end(self):
+        self.transport.close()
+        self.ending = Ending(self.transport, asyncio.get_running_loop())
+
+    def connection_lost(self, _exc):
+        self.ending.over()
+
+
+def dial(trust, port):
+    plain = socket.create_connection(("localhost", port))
+    plain.settimeout(10)
+    return trust.wrap_socket(plain, server_hostname="localhost")
+
+
+def taken(client, transport):
+    """Take what there is until the system has nothing more; the loop, which is in here, adds nothing meanwhile."""
+    client.settimeout(0)
+    count, until = 0, time.monotonic() + STALL_S
+    while unsent_bytes(transport) or time.monotonic() < until:
+        try:
+            count += len(client.recv(65_536))
+        except ssl.SSLWantReadError:
+            time.sleep(0.001)
+    return count
+
+
+def rest(client):
+    client.settimeout(10)
+    return sum(len(piece) for piece in iter(lambda: client.recv(65_536), b""))
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the others do not tell what is unsent")
+@pytest.mark.parametrize("make_loop", LOOPS)
+def test_what_the_loop_holds_after_a_stall_is_sent_before_tcp_ends(tmp_path, make_loop):
+    papers = issue_papers(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(papers.certificate, papers.key)
+
+    async def work():
+        loop = asyncio.get_running_loop()
+        made, stalled = loop.create_future(), loop.create_future()
+        async with await loop.create_server(lambda: Server(made), "127.0.0.1", 0, ssl=context) as server:
+            client = await asyncio.to_thread(dial, papers.context(), server.sockets[0].getsockname()[1])
+            protocol = await made
+            stall, begin = os.pipe()
+
+            def be_stalled():
+                loop.remove_reader(stall)
+                stalled.set_result(taken(client, protocol.transport))
+
+            with client:
+                await asyncio.sleep(0)
+                loop.add_reader(stall, be_stalled)
+                protocol.end()
+                os.write(begin, b"x")
+                received = await stalled
+                received += await asyncio.to_thread(rest, client)
+            os.close(stall)
+            os.close(begin)
+        return received
+
+    with asyncio.Runner(loop_factory=make_loop) as runner:
+        assert runner.run(asyncio.wait_for(work(), 60)) == ANSWER
