@@ -51,7 +51,9 @@ TROUBLES: Final[tuple[tuple[type[Exception], Trouble], ...]] = (
 )
 """The first that fits decides; what is not here is nobody's business but the log's."""
 
-MISCONFIGURED: Final = "This connector cannot serve its table as configured; see its log."
+MISCONFIGURED: Final = "This connector cannot serve its table as configured, and nothing was done; see its log."
+MISCONFIGURED_S: Final = 60
+"""Seconds to wait until an administrator may have mended that."""
 NO_HTTP: Final = "The request cannot be read as HTTP (RFC 9112)."
 TARGET_WITH_FRAGMENT: Final = "The request's target has a #, which no target may have (RFC 9112 §3.2): write %23."
 OTHER_VERSION: Final = "This service speaks HTTP/1.1."
@@ -88,8 +90,16 @@ def error(
 def explain(failure: Exception, request_id: str) -> web.Response:
     """Return the answer for an error that a room raised; an unknown one says nothing but the request id."""
     status, document = in_words(failure, request_id)
-    wait = {"Retry-After": str(failure.retry_after_s)} if isinstance(failure, Unavailable) else None
-    return answer(encode(document), status=status, headers=wait)
+    return answer(encode(document), status=status, headers=_wait(failure))
+
+
+def _wait(failure: Exception) -> dict[str, str] | None:
+    match failure:
+        case Unavailable():
+            return {"Retry-After": str(failure.retry_after_s)}
+        case ConfigurationError():
+            return {"Retry-After": str(MISCONFIGURED_S)}
+    return None
 
 
 def in_words(failure: Exception, request_id: str) -> tuple[int, dict[str, object]]:
@@ -100,7 +110,7 @@ def in_words(failure: Exception, request_id: str) -> tuple[int, dict[str, object
         case InDoubt():
             return 504, _document(504, UNKNOWN_OUTCOME, "", request_id)
         case ConfigurationError():
-            return 500, _document(500, MISCONFIGURED, "", request_id)
+            return 503, _document(503, MISCONFIGURED, "", request_id)
     for kind, trouble in TROUBLES:
         if isinstance(failure, kind):
             return trouble.status, _document(trouble.status, str(failure), trouble.scim_type, request_id)

@@ -12,8 +12,9 @@ from connector_host import clock
 from connector_host.connectors.errors import Busy, ConnectorError
 from connector_host.connectors.origins import current_origin, working_for
 from connector_host.endpoint import answers, operations
-from connector_host.endpoint.requests import DEADLINES, REQUEST_ID, SERVED, read_bounded
+from connector_host.endpoint.requests import DEADLINES, REQUEST_ID, SERVED, log_for_administrators, read_bounded
 from connector_host.endpoint.users import call_of
+from connector_host.errors import ConfigurationError
 from connector_host.scim.bodies import read_body
 from connector_host.scim.bulk import answer_operation, bulk_response, read_bulk
 from connector_host.scim.errors import ScimError
@@ -100,7 +101,8 @@ class _Bulk:
             if operation.problem is not None:
                 raise operation.problem
             return await self._in_time(operation)
-        except (ConnectorError, ScimError) as failure:
+        except (ConnectorError, ScimError, ConfigurationError) as failure:
+            log_for_administrators(failure)
             status, document = answers.in_words(failure, self._request_id)
             return answer_operation(operation, status=status, error=document, location=self._location(operation))
 

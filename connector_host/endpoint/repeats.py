@@ -19,7 +19,7 @@ import structlog
 from aiohttp import web
 
 from connector_host import clock
-from connector_host.connectors.errors import Busy, ConnectorError, InDoubt
+from connector_host.connectors.errors import Busy, InDoubt
 from connector_host.endpoint import answers
 from connector_host.endpoint.exports import EXPORTS, FOLLOWED, Followed
 from connector_host.endpoint.outcomes import Answer, Names, Unrecordable
@@ -27,6 +27,7 @@ from connector_host.endpoint.rehearsals import REHEARSALS
 from connector_host.endpoint.requests import (
     DEADLINE_S,
     DEADLINES,
+    REFUSALS,
     REQUEST_ID,
     SERVED,
     explained,
@@ -35,7 +36,6 @@ from connector_host.endpoint.requests import (
 )
 from connector_host.endpoint.signatures import PROOF
 from connector_host.observability import events
-from connector_host.scim.errors import ScimError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -169,7 +169,7 @@ async def _first(outcomes: Record, names: Names, request: web.Request, handler: 
     except (InDoubt, asyncio.CancelledError):
         request.app[EXPORTS].afterwards(_learn(outcomes, names, request, handler))
         raise
-    except (ConnectorError, ScimError, web.HTTPException) as failure:
+    except REFUSALS as failure:
         # Each of these says that nothing was done; any other leaves the key as it is: begun, and unknown.
         refused = explained(failure, request[REQUEST_ID])
         # Where it stays begun, a repeated request hears that the outcome is unknown, which is never wrong.
@@ -192,7 +192,7 @@ async def _learn(outcomes: Record, names: Names, request: web.Request, handler: 
             answer = await _replayed(request, handler)
             if answer.status < web.HTTPBadRequest.status_code:
                 await outcomes.finish(names, _recordable(answer))
-        elif isinstance(failure, (ConnectorError, ScimError)) and not isinstance(failure, InDoubt):
+        elif isinstance(failure, REFUSALS) and not isinstance(failure, InDoubt):
             answer = await _replayed(request, handler) if begun else explained(failure, request[REQUEST_ID])
             await outcomes.forget(names, _recordable(answer))
     except (Unrecordable, TimeoutError) as failed:
@@ -207,7 +207,7 @@ async def _replayed(request: web.Request, handler: Handler) -> web.StreamRespons
     try:
         with request.app[DEADLINES].within(limit_s):
             return await handler(request)
-    except (ConnectorError, ScimError, web.HTTPException) as failure:
+    except REFUSALS as failure:
         return explained(failure, request[REQUEST_ID])
 
 

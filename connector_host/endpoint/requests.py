@@ -20,7 +20,7 @@ from connector_host.endpoint import answers
 from connector_host.endpoint.addresses import client_of
 from connector_host.endpoint.safeguards import guard
 from connector_host.endpoint.served import Served
-from connector_host.errors import HostError
+from connector_host.errors import ConfigurationError, HostError
 from connector_host.framing import say_continue
 from connector_host.observability import events
 from connector_host.observability.logs import request_scope
@@ -46,6 +46,8 @@ DEADLINE_S: Final = web.RequestKey("deadline_s", float)
 
 _LOG = structlog.stdlib.get_logger()
 _SCIM_PATH: Final = re.compile(r"/ecma2host_([^/]+)/scim(/.*)?", re.DOTALL)
+REFUSALS: Final = (web.HTTPException, ConnectorError, ScimError, ConfigurationError)
+"""What says that nothing was done, save InDoubt."""
 WRITES: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _OPEN_PATHS: Final = frozenset({"/healthz", "/readyz"})
 _NOBODY: Final = TokenGate()
@@ -109,7 +111,7 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
     request_id = request[REQUEST_ID]
     try:
         return await handler(request)
-    except (web.HTTPException, ConnectorError, ScimError) as failure:
+    except REFUSALS as failure:
         return explained(failure, request_id)
     except HostError as failure:
         _LOG.error(events.REQUEST_FAILED, reason=str(failure))
@@ -119,11 +121,18 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
         return answers.explain(failure, request_id)
 
 
-def explained(failure: web.HTTPException | ConnectorError | ScimError, request_id: str) -> web.Response:
+def explained(failure: Exception, request_id: str) -> web.Response:
     """Return the answer that says why nothing was done."""
     if isinstance(failure, web.HTTPException):
         return _answer_http(failure, request_id)
+    log_for_administrators(failure)
     return answers.explain(failure, request_id)
+
+
+def log_for_administrators(failure: Exception) -> None:
+    """Log what a client is not told: which setting is wrong."""
+    if isinstance(failure, ConfigurationError):
+        _LOG.error(events.REQUEST_FAILED, reason=str(failure))
 
 
 def is_write(request: web.Request) -> bool:

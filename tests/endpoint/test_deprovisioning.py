@@ -219,7 +219,8 @@ async def test_a_flow_that_cannot_work_is_refused_before_anything_is_served(tmp_
     async with serving(tmp_path, **flows) as scim:
         with pytest.raises(ConfigurationError, match=mistake):
             await scim.served.flows()
-        assert (await scim.get("/Users")).status == 500
+        answer = await scim.get("/Users")
+        assert (answer.status, answer.headers["Retry-After"]) == (503, "60")
 
 
 @pytest.mark.parametrize("etag", ["weak", "strong"])

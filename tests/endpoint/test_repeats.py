@@ -93,6 +93,15 @@ async def test_a_write_that_was_refused_may_be_sent_again(scim):
     assert (await scim.post(BARBARA, headers=KEY)).status == 201
 
 
+async def test_a_write_that_met_a_table_that_is_not_as_configured_may_be_sent_again(scim):
+    scim.run("ALTER TABLE Employees RENAME TO Elsewhere")
+    refused = await scim.post(BARBARA, headers=KEY)
+    assert (refused.status, refused.headers["Retry-After"]) == (503, "60")
+    assert "nothing was done; see its log" in refused.body["detail"]
+    scim.run("ALTER TABLE Elsewhere RENAME TO Employees")
+    assert (await scim.post(BARBARA, headers=KEY)).status == 201
+
+
 async def test_the_outcome_outlives_the_process(tmp_path):
     async with recorded(tmp_path) as scim:
         first = await scim.post(BARBARA, headers=KEY)

@@ -29,6 +29,7 @@ from connector_host.connectors.sql.sizing import GROUP_MAX
 from connector_host.connectors.sql.sqlstate import ENDS_TRANSACTION, to_error
 from connector_host.databases.codes import Happened
 from connector_host.databases.failures import Failure, understand
+from connector_host.errors import ConfigurationError
 from connector_host.observability import events
 
 if TYPE_CHECKING:
@@ -126,6 +127,8 @@ class Writer:
             if running:
                 try:
                     outcomes |= self._run(running)
+                except ConfigurationError as failure:  # of a new connection, which whoever hears it logs
+                    outcomes |= dict.fromkeys(running, failure)
                 except BaseException as failure:
                     # A writer that dies would leave everybody waiting; they hear what killed it instead.
                     log.exception(events.DATABASE_ERROR, reason="writer")
