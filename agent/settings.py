@@ -41,6 +41,15 @@ def _text(pattern: str, wanted: str) -> Meta:
     return Meta(pattern=pattern, extra={WANTED: wanted})
 
 
+def _between(least: float, most: float, unit: str) -> Meta:
+    return Meta(ge=least, le=most, extra={WANTED: f"{unit} from {least} to {most}"})
+
+
+# In 43 s an agent comes to renew: it looks every 12 s, and gets one certificate in ten.
+CertificateDays = Annotated[float, _between(0.0005, 36_500, "days")]
+InvitationHours = Annotated[float, _between(0.01, 87_600, "hours")]
+
+
 _NAME: Final = r"([a-z0-9]([a-z0-9._-]{0,251}[a-z0-9])?|\[[0-9a-f:.]+\])(:[0-9]{1,5})?"
 HostName = Annotated[str, _text(r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$", "a host name, in lower case")]
 Authority = Annotated[str, _text(rf"^{_NAME}$", "NAME or NAME:PORT, in lower case")]
@@ -167,9 +176,9 @@ class RelaySettings(Settings, frozen=True, kw_only=True):
     made in `state`."""
     agent_authority_key: Path | None = None
     """Its private key, PEM, readable by the relay's account alone. Nodes know each other by it, too."""
-    agent_days: Seconds = 30.0
+    agent_days: CertificateDays = 30.0
     """Days for which an agent's certificate is good; agents renew by themselves after two thirds of that."""
-    enrolment_hours: Seconds = 24.0
+    enrolment_hours: InvitationHours = 24.0
     """Hours in which an enrolment token may be used, once."""
     heartbeat_s: Seconds = 5.0
     """Seconds between two signs of life on a link."""

@@ -92,6 +92,17 @@ def test_the_environment_lies_over_the_file(tmp_path):
             RELAY.replace("[tenants", 'trusted_proxies = ["10.0.0.0/8", "balancer"]\n[tenants'),
             "relay.trusted_proxies[1]: write addresses or networks, as in",
         ),
+        *(
+            (
+                RELAY.replace("[tenants", f"agent_days = {days}\n[tenants"),
+                "relay.agent_days: write days from 0.0005 to 36500",
+            )
+            for days in ("0.0003", "1e12", "inf", "nan")
+        ),
+        *(
+            (RELAY.replace("[tenants", f"enrolment_hours = {hours}\n[tenants"), "write hours from 0.01 to 87600")
+            for hours in ("0.001", "1e8", "inf")
+        ),
         (RELAY.replace("[tenants", "dead_s = 5\n[tenants"), "relay.dead_s: must be more than relay.heartbeat_s, 5"),
         (
             RELAY.replace("[tenants", '[relay.nats]\nurls = ["tls://n"]\nbeat_s = 4\n[tenants'),
