@@ -28,8 +28,22 @@ _UNKNOWN: Final = re.compile(r"Object contains unknown field `(?P<key>[^`]+)`")
 _PLACE: Final = re.compile(r" - at `(?:key in )?\$\.?(?P<place>[^`]*)`$")
 
 
-def words(message: str, model: type[msgspec.Struct]) -> str:
-    """Say msgspec's message about this configuration as `key: what is wrong`."""
+_KIND: Final = re.compile(r"Expected `(?P<kinds>[a-z |]+)`, got `\w+`")
+_KINDS: Final = {
+    "int": "a whole number, without quotes",
+    "float": "a number, without quotes",
+    "bool": "true or false, without quotes",
+    "str": "a text, in quotes",
+    "array": 'a list, ["…", "…"]',
+}
+
+
+def words(message: str, model: type[msgspec.Struct], tenant: str) -> str:
+    """Say msgspec's message about this configuration as `key: what is wrong`, of this tenant where it is one's."""
+    return _words(message, model).replace("tenants[...]", f"tenants.{tenant}", 1)
+
+
+def _words(message: str, model: type[msgspec.Struct]) -> str:
     place = match["place"] if (match := _PLACE.search(message)) else ""
     fact = _PLACE.sub("", message)
     if match := _MISSING.fullmatch(fact):
@@ -41,6 +55,11 @@ def words(message: str, model: type[msgspec.Struct]) -> str:
         return f"{_key(place, match['key'])}: there is no such key. {meant}".rstrip()
     if wanted := _wanted(inspect.type_info(model), place):
         return f"{place}: write {wanted}."
+    if match := _KIND.fullmatch(fact):
+        kinds = match["kinds"].split(" | ")
+        if "object" in kinds:
+            return f"{place}: is a table: write [{place}]."
+        return f"{place}: write {' or '.join(_KINDS[kind] for kind in kinds if kind in _KINDS)}."
     return f"{place}: {fact[:1].lower()}{fact[1:]}."
 
 

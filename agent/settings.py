@@ -24,7 +24,7 @@ from agent.mistakes import WANTED, named, networks, outlasts, words
 from connector_host.small_files import read_small
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 RELAY_PREFIX: Final = "RELAY__"
 AGENT_PREFIX: Final = "PROVISIONING_AGENT__"
@@ -54,7 +54,9 @@ _NAME: Final = r"([a-z0-9]([a-z0-9._-]{0,251}[a-z0-9])?|\[[0-9a-f:.]+\])(:[0-9]{
 HostName = Annotated[str, _text(r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$", "a host name, in lower case")]
 Authority = Annotated[str, _text(rf"^{_NAME}$", "NAME or NAME:PORT, in lower case")]
 NatsUrl = Annotated[str, _text(rf"^tls://{_NAME}$", "tls://NAME:4222, in lower case")]
-TokenHash = Annotated[str, _text(r"^sha256:[0-9a-f]{64}$", "sha256: and 64 hex digits, see docs/relay.md")]
+TokenHash = Annotated[
+    str, _text(r"^sha256:[0-9a-f]{64}$", "sha256: and 64 hex digits in lower case, see docs/relay.md")
+]
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -342,7 +344,8 @@ def load_agent(path: Path, environment: Mapping[str, str] | None = None) -> Agen
     """Read agent.toml with the environment laid over it; raises ConfigurationError that names file, key and mend."""
     settings = load(path, AgentConfiguration, AGENT_PREFIX, os.environ if environment is None else environment)
     if not TENANT_NAME.fullmatch(settings.agent.tenant):
-        raise ConfigurationError(f"{path}: agent.tenant: is no name of a tenant; the relay's administrator knows it.")
+        wanted = "lower-case letters, digits and hyphens; the relay's administrator knows it"
+        raise ConfigurationError(f"{path}: agent.tenant: is no name of a tenant, which is {wanted}.")
     with named(path):
         _judge(settings.agent)
     if settings.agent.state is None:
@@ -358,6 +361,10 @@ def _judge(agent: AgentSettings) -> None:
         relay_url(url)
     if agent.proxy is not None:
         proxy_url(agent.proxy)
+    if agent.proxy_password_file is not None and (agent.proxy is None or proxy_url(agent.proxy).user is None):
+        raise ConfigurationError(
+            "agent.proxy_password_file: whose password it is does not stand in agent.proxy: write http://USER@NAME:PORT."
+        )
     outlasts(agent.dead_s, agent.heartbeat_s, "agent.dead_s", "agent.heartbeat_s")
 
 
@@ -384,7 +391,18 @@ def load(path: Path, model: type[Model], prefix: str, environment: Mapping[str, 
     try:
         return msgspec.convert(document, model, dec_hook=to_path)
     except msgspec.ValidationError as failure:
-        raise ConfigurationError(f"{path}: {words(str(failure), model)}") from failure
+        raise ConfigurationError(f"{path}: {words(str(failure), model, _tenant(document, to_path))}") from failure
+
+
+def _tenant(document: Mapping[str, object], hook: Callable[[type, object], object]) -> str:
+    """Return the first tenant that cannot be read, whom msgspec does not name; empty where there is none."""
+    tenants = document.get("tenants")
+    for name, table in tenants.items() if isinstance(tenants, dict) else ():
+        try:
+            msgspec.convert(table, TenantSettings, dec_hook=hook)
+        except msgspec.ValidationError:
+            return str(name)
+    return ""
 
 
 def _overlay(document: dict[str, object], variable: str, keys: str, text: str) -> None:

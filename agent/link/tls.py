@@ -37,17 +37,25 @@ def trusting(anchors: Path | None, key: str) -> ssl.SSLContext:
 
 
 def doubt(failure: Exception, key: str) -> str:
-    """Return why a certificate is not believed; where nobody who is trusted issued it, the key that names who did."""
+    """Return why a certificate is not believed, with the mend: the key that names who issued it, a name, a clock."""
     if not isinstance(failure, ssl.SSLCertVerificationError):
         return str(failure)
     said = failure.verify_message
-    if failure.verify_code not in _OF_NO_TRUSTED_AUTHORITY:
-        return said
-    return f"{said}: no authority that is trusted here issued it; name the one that did in {key}"
+    if failure.verify_code in _OF_NO_TRUSTED_AUTHORITY:
+        return f"{said}: no authority that is trusted here issued it; name the one that did in {key}"
+    if failure.verify_code in _OF_ANOTHER_NAME:
+        return f"{said.rstrip('.')}: dial a name that it is for, or have it issued for this one, too"
+    if failure.verify_code in _OUT_OF_ITS_TIME:
+        return f"{said}: this machine's clock says {now():%Y-%m-%d %H:%M} UTC"
+    return said
 
 
 _OF_NO_TRUSTED_AUTHORITY: Final = frozenset({18, 19, 20, 21})
 """OpenSSL's codes: self-signed, self-signed in the chain, no issuer found, first certificate cannot be verified."""
+_OF_ANOTHER_NAME: Final = frozenset({62, 64})
+"""Not for this host name, not for this address."""
+_OUT_OF_ITS_TIME: Final = frozenset({9, 10})
+"""Not yet valid, expired."""
 
 
 def ask_for_certificates(context: ssl.SSLContext, authority: x509.Certificate) -> None:

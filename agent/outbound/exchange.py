@@ -55,6 +55,7 @@ _UNASKED: Final = (
     "anybody would come in: set client_token_hashes for this tenant in relay.toml, at each node, bring a relay up to "
     "date that is older than this agent, or take host_token_file out of agent.toml"
 )
+_NO_PASSTHROUGH: Final = "it carries no connections in passthrough: set passthrough = true in its agent.toml"
 _TURNED_AWAY: Final = "does not accept the token in host_token_file of agent.toml: put a valid one there"
 _WITHOUT: Final = (
     "wants a token, and the relay kept the client's for itself (client_token_hashes): set host_token_file in agent.toml"
@@ -119,6 +120,8 @@ class Exchange(msgspec.Struct, eq=False):
 
     def _doubt(self, head: RequestHead) -> tuple[Reason, str] | None:
         """Return why such a request goes no further, or None where it may."""
+        if head.method == "CONNECT":
+            return Reason.NOT_ALLOWED, _NO_PASSTHROUGH
         if reason := refusal(head.method, head.target):
             return Reason.NOT_ALLOWED, reason
         if not is_block(head.headers):

@@ -60,8 +60,9 @@ def reason_of(failure: Exception, limit_s: float, *, certified: bool = False) ->
 
 def _unconnected(failure: aiohttp.ClientConnectorError) -> str:
     match failure:
-        case aiohttp.ClientProxyConnectionError(os_error=fault):
-            return f"the proxy cannot be reached: {system_words(fault)}"
+        case aiohttp.ClientProxyConnectionError(os_error=fault, host=name, port=port):
+            # Nobody may remember that the environment names one.
+            return f"the proxy {name}:{port} cannot be reached: {system_words(fault)}"
         case aiohttp.ClientConnectorCertificateError(certificate_error=fault):
             return f"the relay's certificate is not accepted: {doubt(fault, 'agent.relay_trust')}"
         case aiohttp.ClientConnectorSSLError(os_error=fault):

@@ -166,7 +166,10 @@ def load_key(path: Path, passphrase: bytes | None = None) -> PrivateKey:
         fact, mend = (
             (
                 f"{path} is encrypted.",
-                "Give its passphrase to `connector-host cert install`, which decrypts it for the host.",
+                (
+                    "Give its passphrase to `connector-host cert install`, which decrypts it for the host; for relay "
+                    "or agent write it without one: openssl pkey -in FILE -out NEW."
+                ),
             )
             if passphrase is None
             else (f"{path} is not encrypted, but a passphrase was given.", "Leave the passphrase out.")

@@ -7,7 +7,7 @@ import hashlib
 import ssl
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import aiohttp
 from aiohttp import web
@@ -39,8 +39,8 @@ class Papers:
         return ssl.create_default_context(cafile=str(self.authority))
 
 
-def issue_papers(folder, name="localhost", also=()):
-    now = datetime.now(UTC)
+def issue_papers(folder, name="localhost", also=(), *, days_ago=0):
+    now = datetime.now(UTC) - timedelta(days=days_ago)
     authority = issue_authority(f"test authority of {name}", now)
     leaf = issue_leaf(authority, name, now, also=also)
     papers = Papers(folder / "authority.pem", folder / "certificate.pem", folder / "key.pem")

@@ -65,11 +65,24 @@ def test_the_environment_lies_over_the_file(tmp_path):
             RELAY.replace("[tenants", "[relay.limits]\nIn-Flight = 1\n[tenants"),
             "relay.limits.In-Flight: there is no such key. Did you mean in_flight?",
         ),
-        (RELAY + "x = 1", "tenants[...].x: there is no such key. There are: agent_token_hashes, "),
+        (RELAY + "x = 1", "tenants.acme.x: there is no such key. There are: agent_token_hashes, "),
         ("relais = 1\n" + RELAY, "relais: there is no such key. Did you mean relay?"),
         (RELAY.replace("[tenants", "port = 70000\n[tenants"), "relay.port: expected `int` <= 65535"),
+        (RELAY.replace("[tenants", 'port = "443"\n[tenants'), "relay.port: write a whole number, without quotes."),
+        (
+            RELAY.replace("[tenants", 'metrics_port = "1"\n[tenants'),
+            "relay.metrics_port: write a whole number, without",
+        ),
+        (RELAY.replace("[tenants", 'stop_s = "1"\n[tenants'), "relay.stop_s: write a number, without quotes."),
+        (RELAY.replace("[tenants", 'compression = "on"\n[tenants'), "relay.compression: write true or false, without"),
+        (RELAY.replace("[tenants", "name = 1\n[tenants"), "relay.name: write a text, in quotes."),
+        (RELAY.replace("[tenants", "limits = 1\n[tenants"), "relay.limits: is a table: write [relay.limits]."),
         (RELAY.replace("[tenants", 'listen = ""\n[tenants'), "relay.listen: expected `str` of length >= 1"),
-        (RELAY.replace(HASH, "secret"), "tenants[...].agent_token_hashes[0]: write sha256: and 64 hex digits"),
+        (
+            RELAY.replace(HASH, "secret"),
+            "tenants.acme.agent_token_hashes[0]: write sha256: and 64 hex digits in lower case",
+        ),
+        (RELAY + "[tenants.b-2]\npassthrough = 1", 'tenants.b-2.passthrough: write a list, ["…", "…"].'),
         (
             RELAY.replace("[tenants", 'log_level = "loud"\n[tenants'),
             "relay.log_level: write debug, error, info, warning.",
@@ -86,7 +99,7 @@ def test_the_environment_lies_over_the_file(tmp_path):
             RELAY.replace("[tenants", "[relay.nats]\nurls = []\n[tenants"),
             "relay.nats.urls: expected `array` of length >= 1",
         ),
-        (RELAY + 'passthrough = ["A B"]', "tenants[...].passthrough[0]: write a host name, in lower case"),
+        (RELAY + 'passthrough = ["A B"]', "tenants.acme.passthrough[0]: write a host name, in lower case"),
         (RELAY.replace("tenants.acme", "tenants.Acme_1"), "tenants.Acme_1: is no name for a tenant"),
         (
             RELAY.replace("[tenants", 'trusted_proxies = ["10.0.0.0/8", "balancer"]\n[tenants'),
@@ -148,6 +161,18 @@ def test_a_proxy_that_is_none_is_refused_when_it_is_read(tmp_path, url):
     with pytest.raises(ConfigurationError, match=r"agent\.proxy: .* write http://\[USER@\]NAME:PORT") as caught:
         load_agent(write(tmp_path, AGENT), {"PROVISIONING_AGENT__AGENT__PROXY": url})
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("proxy", ["", 'proxy = "http://proxy.example.org:3128"\n'])
+def test_a_password_of_nobody_at_the_proxy_is_refused(tmp_path, proxy):
+    text = AGENT + proxy + 'proxy_password_file = "password"\n'
+    with pytest.raises(ConfigurationError, match=r"agent\.proxy_password_file: .* agent\.proxy: write http://USER@"):
+        load_agent(write(tmp_path, text), {})
+
+
+def test_a_tenant_in_upper_case_is_told_how_names_are_written(tmp_path):
+    with pytest.raises(ConfigurationError, match=r"agent\.tenant: .* lower-case letters, digits and hyphens"):
+        load_agent(write(tmp_path, AGENT), {"PROVISIONING_AGENT__AGENT__TENANT": "ACME"})
 
 
 @pytest.mark.parametrize("url", [*UNREACHABLE, *WITH_LOGIN])

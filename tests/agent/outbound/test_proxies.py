@@ -153,7 +153,7 @@ async def test_a_proxy_that_is_down_is_named(chain, host):
     await chain.start_relay()
     await chain.start_agent(host.url, proxy="http://127.0.0.1:1", connected=False)
     failed = await chain.log.wait_for(events.LINK_FAILED)
-    assert "the proxy cannot be reached" in failed["reason"]
+    assert "the proxy 127.0.0.1:1 cannot be reached" in failed["reason"]
 
 
 async def test_a_proxy_whose_name_nobody_knows_is_named_and_not_the_relay(chain, host):

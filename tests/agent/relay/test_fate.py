@@ -229,8 +229,20 @@ async def test_a_host_with_a_certificate_for_another_name_is_not_believed(chain,
             detail = await error_of(response)
         assert "Agent one reports" in detail
         assert "connector host" in detail
-        assert "not valid for 'localhost'" in detail
+        assert "not valid for 'localhost': dial a name that it is for" in detail
         assert "Nothing was done" in detail
+        assert not host.asked
+
+
+@pytest.mark.parametrize("days_ago", [400, -2])
+async def test_a_certificate_out_of_its_time_is_told_with_what_the_clock_says(chain, client, tmp_path, days_ago):
+    papers = issue_papers(tmp_path, days_ago=days_ago)
+    async with host_server(papers) as host:
+        await chain.start_relay()
+        await chain.start_agent(host.url, host_trust=papers.authority)
+        async with client.get(chain.address()) as response:
+            assert response.status == 502
+            assert "this machine's clock says 20" in await error_of(response)
         assert not host.asked
 
 

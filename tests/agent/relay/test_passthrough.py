@@ -171,7 +171,7 @@ async def test_an_agent_that_did_not_agree_carries_nothing_untouched(chain, host
     with pytest.raises(OSError):  # noqa: PT011 - whatever a TLS client says when it is hung up on
         await asyncio.open_connection("localhost", chain.port, ssl=host_papers.context(), server_hostname=NAME)
     failed = await chain.log.wait_for(events.PASSTHROUGH_FAILED)
-    assert "CONNECT" in failed["reason"]
+    assert "set passthrough = true in its agent.toml" in failed["reason"]
     assert not host.asked
 
 
