@@ -173,7 +173,8 @@ class Admission:
         shown = _shown(request)
         name = self.enrolment.authority.recognise(shown, now()) if shown else None
         if name is not None:
-            welcome = name.tenant == tenant and await self.tenants.welcomes(tenant, name.agent)
+            end = x509.load_der_x509_certificate(shown).not_valid_after_utc
+            welcome = name.tenant == tenant and await self.tenants.welcomes(tenant, name.agent, end)
             return _Visitor(tenant, request.remote, shown, name, b"") if welcome else _unwelcome(name, tenant)
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() == "certificate":
@@ -190,7 +191,9 @@ class Admission:
         certificate = x509.load_der_x509_certificate(hello.certificate)
         if not is_proven(certificate, visitor.challenge, hello.proof):
             return _UNPROVEN
-        welcome = name.tenant == visitor.tenant and await self.tenants.welcomes(name.tenant, name.agent)
+        welcome = name.tenant == visitor.tenant and await self.tenants.welcomes(
+            name.tenant, name.agent, certificate.not_valid_after_utc
+        )
         return name if welcome else _unwelcome(name, visitor.tenant)
 
     async def _carry(self, link: Link, visitor: _Visitor, proven: Callable[[], None]) -> None:

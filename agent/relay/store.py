@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -184,13 +185,20 @@ class Store:
             )
             return found.rowcount == 1
 
-    def is_welcome(self, tenant: str, identity: str) -> bool:
-        """Return whether this agent was enrolled for this tenant and is not revoked."""
+    def is_welcome(self, tenant: str, identity: str, ends_s: int) -> bool:
+        """Return whether this agent, whose certificate is good until then, is enrolled for this tenant and not revoked.
+
+        A store from a backup, or from a standby that missed a renewal, knows of an older certificate, and would forget
+        the agent by that one's end.
+        """
         with self._transaction() as connection:
             found = connection.execute(
-                "SELECT 1 FROM agent WHERE id = ? AND tenant = ? AND revoked_s IS NULL", (identity, tenant)
-            )
-            return bool(found.fetchall())
+                "SELECT ends_s FROM agent WHERE id = ? AND tenant = ? AND revoked_s IS NULL", (identity, tenant)
+            ).fetchall()
+        if found and found[0][0] < ends_s:
+            with suppress(StoreUnavailable):  # which may read, and not write
+                self.renew_agent(identity, ends_s)
+        return bool(found)
 
     def revoked(self) -> frozenset[str]:
         """Return the agents that are let in no more."""

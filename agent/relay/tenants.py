@@ -12,6 +12,7 @@ from agent.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
 
     from agent.relay.store import Store
     from agent.settings import RelayConfiguration, TenantSettings
@@ -50,12 +51,12 @@ class Tenants:
         scheme, _, token = authorization.partition(" ")
         return scheme.lower() == "bearer" and _is_one_of(token.strip(), self._client_hashes.get(name) or _NOBODY)
 
-    async def welcomes(self, name: str, agent: str) -> bool:
-        """Return whether the agent with this id was enrolled for this tenant, and is not revoked.
+    async def welcomes(self, name: str, agent: str, end: datetime) -> bool:
+        """Return whether the agent with this id, whose certificate ends then, is one of this tenant, and not revoked.
 
         Raises StoreUnavailable where nobody can tell just now.
         """
-        return await asyncio.to_thread(self._store.is_welcome, name, agent)
+        return await asyncio.to_thread(self._store.is_welcome, name, agent, int(end.timestamp()))
 
 
 def passthrough_names(configuration: RelayConfiguration) -> dict[str, str]:

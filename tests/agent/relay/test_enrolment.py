@@ -194,6 +194,17 @@ async def test_a_relay_forgets_by_itself_whose_certificate_expired_long_ago(chai
     assert store.agents() == []
 
 
+async def test_a_store_from_a_backup_learns_of_renewals_since_when_agents_come(chain, host):
+    await chain.start_relay()
+    settings, identity = await enrolled(chain, host)
+    store = Store(SQLite(chain.folder / "relay-state" / FILE))
+    store.renew_agent(identity.name.agent, int(now().timestamp()) - KEPT_S - 60)
+    chain.run_agent(settings)
+    await chain.log.wait_for(events.LINK_CONNECTED)
+    assert store.forget_over(int(now().timestamp())) == []
+    assert store.agents()[0].ends_s == int(identity.certificate.not_valid_after_utc.timestamp())
+
+
 def test_a_node_whose_clock_is_hours_behind_knows_what_was_issued_this_minute(tmp_path):
     authority, name, moment = open_authority(tmp_path, now()), AgentName("acme", "0" * 32), now()
     issued = authority.issue(new_request()[1], name, "x", moment, timedelta(days=30))

@@ -67,10 +67,10 @@ def test_a_removed_tenant_lets_nobody_in_not_even_under_the_same_name_later(open
     assert one.tenants() == ["beta"]
     one.add_tenant("acme")
     assert not one.enrol(tokens["acme"], agent(2, "acme"))
-    assert not one.is_welcome("acme", agent(0).id)
+    assert not one.is_welcome("acme", agent(0).id, 200)
     assert one.revoked() == {agent(0).id}
     assert other.enrol(tokens["beta"], agent(3, "beta"))
-    assert other.is_welcome("beta", agent(1).id)
+    assert other.is_welcome("beta", agent(1).id, 200)
 
 
 def test_a_tenant_is_listed_with_what_may_still_come_in_for_it(opened):
@@ -137,11 +137,11 @@ def test_a_store_that_fails_while_an_agent_enrols_costs_no_token(tmp_path):
 def test_a_revocation_at_one_node_is_seen_by_all(opened):
     one, other = opened(), opened()
     add(one, agent())
-    assert other.is_welcome("acme", agent().id)
-    assert not other.is_welcome("beta", agent().id)
+    assert other.is_welcome("acme", agent().id, 200)
+    assert not other.is_welcome("beta", agent().id, 200)
     assert one.revoke(agent().id, 150)
     assert other.revoked() == {agent().id}
-    assert not other.is_welcome("acme", agent().id)
+    assert not other.is_welcome("acme", agent().id, 200)
     assert other.revoke(agent().id, 199), "again changes nothing"
     assert one.agents()[0].revoked_s == 150
     assert not one.revoke("nobody", 150)
@@ -152,6 +152,16 @@ def test_a_renewal_is_remembered(opened):
     add(one, agent(1), agent(2))
     one.renew_agent(agent(2).id, 300)
     assert [(known.name, known.ends_s) for known in opened().agents()] == [("agent 1", 200), ("agent 2", 300)]
+
+
+def test_an_agent_whose_renewal_the_store_missed_is_remembered_by_the_certificate_that_it_shows(opened):
+    store = opened()
+    add(store, agent(1), agent(2))
+    store.revoke(agent(2).id, 150)
+    assert store.is_welcome("acme", agent(1).id, 300)
+    assert not store.is_welcome("acme", agent(2).id, 300)
+    assert store.is_welcome("acme", agent(1).id, 250), "an older one changes nothing"
+    assert [known.ends_s for known in store.agents()] == [300, 200]
 
 
 def test_what_is_over_is_forgotten_and_an_agent_a_month_after_its_certificate(opened):
@@ -168,7 +178,7 @@ def test_what_is_over_is_forgotten_and_an_agent_a_month_after_its_certificate(op
     assert {one.id for one in store.forget_over(200 + KEPT_S)} == {agent(0).id, agent(1).id}
     assert [one.id for one in store.agents()] == [agent(2).id]
     assert store.revoked() == set()
-    assert not store.is_welcome("acme", agent(0).id)
+    assert not store.is_welcome("acme", agent(0).id, 200)
 
 
 def test_a_node_whose_clock_is_years_ahead_forgets_nobody(opened):
