@@ -32,6 +32,8 @@ _NAME: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _LINES: Final = 512
 """Header lines that are remembered: most of them stand in each answer of a host."""
 
+_SCIM: Final = b"\r\ncontent-type: application/scim+json"
+
 _HEAD_BYTES: Final = 4_096
 """The longest head of a plain answer."""
 
@@ -50,6 +52,12 @@ class Answer(msgspec.Struct, frozen=True):
     """All of it, or what gives it as it comes."""
     record: bytes | None = None
     """What the host says which record of outcomes it keeps."""
+
+    @property
+    def is_in_place(self) -> bool:
+        """Whether a proxy on the way says this in place of the host, whose own errors are SCIM's (RFC 7644 §3.12)."""
+        head = self.head
+        return head.status >= HTTPStatus.INTERNAL_SERVER_ERROR and _SCIM not in b"\r\n" + head.headers.lower()
 
 
 def parsed(message: RawResponseMessage, body: StreamReader, *, bodiless: bool) -> Answer:

@@ -17,6 +17,7 @@ from aiohttp.client_proto import ResponseHandler
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.http_writer import StreamWriter
 
+from agent.errors import AgentError
 from agent.outbound.answers import parsed, plain
 
 if TYPE_CHECKING:
@@ -49,6 +50,15 @@ def how_it_broke(failure: Exception) -> str:
             return failure.strerror or "the connection was reset"
         case _:
             return "what it sent is no HTTP"
+
+
+def in_place(status: int) -> str:
+    """Return what happened where a proxy answered with such a status in the host's place."""
+    return f"a proxy before it answered {status} in its place"
+
+
+class StoodIn(AgentError):
+    """Something on the way answered in the host's place."""
 
 
 class _Healthz(msgspec.Struct):
@@ -194,7 +204,7 @@ class Connection:
         self._protocol.expect(bodiless=bodiless)
 
     async def look(self, authority: str, meant: str = "") -> None:
-        """Learn which record the host at the other end keeps; raises BROKEN, and the connection is then of no use.
+        """Learn which record the host at the other end keeps; raises BROKEN or StoodIn, and it is then of no use.
 
         Looks again where another record than the one that is `meant` is named: hosts may take turns here.
         """
@@ -207,6 +217,8 @@ class Connection:
         self.expect_answer(bodiless=False)
         await self.send(f"GET /healthz HTTP/1.1\r\nHost: {authority}\r\n\r\n".encode("ascii"))
         answer = await self.answer(bodiless=False)
+        if answer.is_in_place:
+            raise StoodIn(in_place(answer.head.status))
         content = await _small(answer)
         # Where the connection ends here, the next one may lead to another host: it is held to no record.
         self.record = _record(content) if answer.head.status == HTTPStatus.OK and self.reusable else ""

@@ -23,7 +23,7 @@ from agent.link.headers import is_block, said
 from agent.link.messages import Failure, Health, Reason, RequestHead
 from agent.link.packing import decode, encode
 from agent.outbound.allowed import refusal
-from agent.outbound.connection import BROKEN, HOSTS, how_it_broke
+from agent.outbound.connection import BROKEN, HOSTS, how_it_broke, in_place
 from agent.outbound.host import HostCertificateRefused, HostUnreachable
 from agent.outbound.requests import chunk, longer, to_bytes
 from agent.outbound.untouched import carry_untouched
@@ -188,7 +188,7 @@ class Exchange(msgspec.Struct, eq=False):
     def _pass_on(self, head: RequestHead, answer: Answer) -> bool:
         status, body, stream = answer.head.status, answer.body, self.stream
         packed = encode(answer.head)
-        if status in _LOOKED_AT or len(packed) > HEAD_BYTES:
+        if status in _LOOKED_AT or answer.is_in_place or len(packed) > HEAD_BYTES:
             return False
         if not isinstance(body, bytes) or not stream.takes(len(body)):
             return False
@@ -346,6 +346,12 @@ class Exchange(msgspec.Struct, eq=False):
         status, body = answer.head.status, answer.body
         if head.known and status == HTTPStatus.UNAUTHORIZED:
             self._turned_away(connection)
+            return None
+        if answer.is_in_place:
+            # What the host did before it went away, the proxy does not know; and its connections lead nowhere for now.
+            connection.close()
+            self.forwarder.pool.start_anew()
+            self.give_up(Reason.HOST_DROPPED, f"{self.host.described} gave no answer: {in_place(status)}")
             return None
         packed = encode(answer.head)
         if len(packed) > HEAD_BYTES:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from agent.errors import AgentError, system_words
 from agent.link.tls import doubt
-from agent.outbound.connection import BROKEN, Connection, Protocol, how_it_broke
+from agent.outbound.connection import BROKEN, Connection, Protocol, StoodIn, how_it_broke
 from connector_host.reading import Reading
 
 if TYPE_CHECKING:
@@ -152,6 +152,10 @@ class HostPool:
         self._closed = True
         for dial in self._dials.values():
             dial.cancel()
+        self.start_anew()
+
+    def start_anew(self) -> None:
+        """End all idle connections: the host is to be looked at before another request is sent."""
         while self._idle:
             self._idle.pop().close()
 
@@ -272,6 +276,9 @@ class HostPool:
         except TimeoutError as failure:
             connection.close()
             raise HostUnreachable(f"{self.host.described} is silent for {LOOK_S:g} s") from failure
+        except StoodIn as failure:
+            connection.close()
+            raise HostUnreachable(f"{self.host.described} cannot be looked at: {failure}") from failure
         except BROKEN as failure:
             connection.close()
             detail = f"{self.host.described} cannot be looked at: {how_it_broke(failure)}{_HINT}"

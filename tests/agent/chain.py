@@ -62,6 +62,8 @@ class Host:
     status: int = 200
     closes: bool = False
     """Whether each connection ends after one answer."""
+    away: bool = False
+    """Whether a proxy before it says that it is not there."""
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def serve(self, request):
@@ -71,6 +73,8 @@ class Host:
         return answer
 
     async def _serve(self, request):
+        if self.away:
+            return web.Response(status=503, text="No server is available.", content_type="text/html")
         if request.path == "/healthz":
             return web.json_response({"status": "alive", "idempotency_record": self.record})
         body = await request.read() if self.answer is None else b""

@@ -323,7 +323,8 @@ async def test_a_refusal_at_the_door_says_nothing_of_the_write_that_was_sent_bef
     host.record = "r1"
 
     async def turn_away(_):
-        return web.Response(status=status, text="Nothing was done.", headers=record)
+        headers = {"Content-Type": "application/scim+json", **record}
+        return web.Response(status=status, body=b"{}", headers=headers)
 
     async def take_one(request):
         host.answer = turn_away
