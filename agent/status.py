@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 EVERY_S: Final = 2.0
 STALE_S: Final = 10.0
-"""A file that is older was left by a program that does not run any more, or hangs."""
+"""A file that is older, or from a time to come because the clock was set back, was left by a program that does not run
+any more, or hangs."""
 SOON_DAYS: Final = 60
 """An end that is nearer than that is told."""
 
@@ -154,7 +155,7 @@ def read(file: Path, kind: type[Status], now_s: float) -> Status | None:
         return None
     except (OSError, msgspec.MsgspecError) as failure:
         raise ConfigurationError(f"{file}: cannot be read ({failure}).") from failure
-    return status if now_s - status.at_s <= STALE_S else None
+    return status if abs(now_s - status.at_s) <= STALE_S else None
 
 
 def dated(text: str) -> str:

@@ -38,7 +38,7 @@ from agent.link.notices import (
 from agent.link.sockets import farewell
 from agent.link.streams import Stream
 from agent.workers import Workers
-from connector_host.clock import epoch_s
+from connector_host.clock import epoch_s, monotonic_s
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -135,8 +135,7 @@ class Link:
         self._room = asyncio.Event()
         self._room.set()
         self._seen_s = 0.0
-        self.since_s = epoch_s()
-        """When it came about, in seconds since 1970."""
+        self._begun_s = monotonic_s()
         self._over = False
         self._cut = asyncio.Event()
         self._cut_reason = ""
@@ -152,6 +151,11 @@ class Link:
     def usable(self) -> bool:
         """Return whether streams may be opened now."""
         return self.session.is_usable and not self._over
+
+    @property
+    def since_s(self) -> int:
+        """Return when it came about, in seconds since 1970, by the machine's clock as it goes now."""
+        return round(epoch_s() - (monotonic_s() - self._begun_s))
 
     @property
     def in_flight(self) -> int:

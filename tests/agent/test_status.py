@@ -7,15 +7,18 @@ import json
 import resource
 import socket
 import time
+from datetime import timedelta
 
 import aiohttp
 import msgspec
 import pytest
+import time_machine
 
 from agent import __version__, events, status
 from agent.cli import main
 from agent.errors import ConfigurationError
 from agent.metrics import Figure, render
+from connector_host.clock import now
 from tests.agent.chain import USERS
 
 
@@ -168,6 +171,24 @@ def test_a_status_that_is_old_is_of_a_program_that_does_not_run(tmp_path):
     status.write(file, agent_status(100))
     assert status.read(file, status.AgentStatus, 100 + status.STALE_S) == agent_status(100)
     assert status.read(file, status.AgentStatus, 101 + status.STALE_S) is None
+
+
+def test_a_status_from_a_time_to_come_is_of_a_program_that_ended_before_the_clock_was_set_back(tmp_path):
+    file = tmp_path / "status.json"
+    status.write(file, agent_status(3_700))
+    assert status.read(file, status.AgentStatus, 100) is None
+    assert status.read(file, status.AgentStatus, 3_699) == agent_status(3_700)
+
+
+@pytest.mark.parametrize("hours", [-1, 1])
+async def test_how_long_a_link_is_up_does_not_change_with_the_clock(chain, host, hours):
+    await chain.start_relay()
+    await chain.start_agent(host.url, state=chain.folder / "agent-state")
+    with time_machine.travel(now() + timedelta(hours=hours), tick=True):
+        for folder, name in (("relay-state", "relay-status.json"), ("agent-state", "agent-status.json")):
+            fits = lambda found: abs(found["at_s"] - now().timestamp()) < 600 and found["links"]  # noqa: E731
+            found = await status_of(chain.folder / folder, name, fits)
+            assert 0 <= found["at_s"] - found["links"][0]["since_s"] + 1 < 600
 
 
 def test_a_status_that_names_a_file_of_no_utf8_is_written_and_read(tmp_path):
