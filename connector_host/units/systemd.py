@@ -56,6 +56,32 @@ _LOW_PORT: Final = (
     # With users of its own it would have no right on the machine's network (systemd.exec(5)).
     "PrivateUsers=no",
 )
+_FOLDER: Final = "WorkingDirectory="
+_WRITTEN: Final = "# Written by `service install`"
+_OWN_DEPTH: Final = 3
+"""Parts of the path of a folder that may be a service's own: `/etc` has two."""
+_SHARED: Final = frozenset(
+    map(
+        Path,
+        (
+            "/etc/default",
+            "/etc/opt",
+            "/etc/ssl",
+            "/etc/systemd",
+            "/usr/bin",
+            "/usr/lib",
+            "/usr/local",
+            "/usr/local/bin",
+            "/usr/local/etc",
+            "/usr/sbin",
+            "/usr/share",
+            "/var/lib",
+            "/var/log",
+            "/var/opt",
+            "/var/tmp",  # noqa: S108 - named to be refused
+        ),
+    )
+)
 _LOW_PORTS: Final = range(1, 1024)
 """An ordinary account may not listen there."""
 
@@ -68,7 +94,7 @@ def render(unit: Unit) -> str:
         # A signal alone would tell `systemctl reload` nothing of what came of it.
         *([f"ExecReload={_command(unit.reload)} $MAINPID"] if unit.reload else []),
         # Taken as it is, to the end of the line: quotes would be part of the path.
-        f"WorkingDirectory={str(unit.folder).replace('%', '%%')}",
+        f"{_FOLDER}{str(unit.folder).replace('%', '%%')}",
         f"User={unit.name}",
         f"Group={unit.name}",
         *(f"Environment={_quoted(f'{name}={value}')}" for name, value in unit.environment.items()),
@@ -84,7 +110,7 @@ def render(unit: Unit) -> str:
     ]
     return "\n".join(
         [
-            "# Written by `service install`; changes belong into a drop-in: systemctl edit " + unit.name,
+            f"{_WRITTEN}; changes belong into a drop-in: systemctl edit {unit.name}",
             "[Unit]",
             f"Description={unit.description}",
             "Wants=network-online.target",
@@ -122,6 +148,7 @@ class Systemd:
         """Make the account, hand it the configuration, write the unit, and start it; raises ServiceFailed."""
         self._demand_root()
         _demand_seen(unit)
+        self._demand_its_own(unit)
         # A description may hold a colon, which the account's own field may not.
         self._write(f"etc/sysusers.d/{unit.name}.conf", f'u {unit.name} - "{unit.name}" /nonexistent\n')
         self._do("systemd-sysusers", str(self._path(f"etc/sysusers.d/{unit.name}.conf")))
@@ -201,6 +228,17 @@ class Systemd:
     def _path(self, path: str) -> Path:
         return self.root / path
 
+    def _demand_its_own(self, unit: Unit) -> None:
+        """Raise ServiceFailed where handing the folder over would take it from the system or from another service."""
+        folder = unit.folder.resolve()
+        advice = f"put the configuration of {unit.name} into a folder of its own, such as /etc/{unit.name}"
+        if len(folder.parts) < _OWN_DEPTH or folder in _SHARED:
+            raise ServiceFailed(f"{folder} is the system's, and its account would get all that is in it: {advice}.")
+        for file in sorted(self._path("etc/systemd/system").glob("*.service")):
+            theirs = _folder_of(file)
+            if file.stem != unit.name and theirs is not None and _overlap(folder, theirs):
+                raise ServiceFailed(f"{theirs} is for the account of the service {file.stem} alone: {advice}.")
+
     def _demand_root(self) -> None:
         self._demand_systemd()
         if self.root == Path("/") and getattr(os, "geteuid", int)() != 0:
@@ -222,6 +260,22 @@ def _demand_seen(unit: Unit) -> None:
                 f"{path} is in a home, which a service cannot see (ProtectHome=yes). "
                 "Install below /opt with the system's Python, and keep configuration and state below /etc or /var/lib."
             )
+
+
+def _folder_of(file: Path) -> Path | None:
+    """Return the folder that belongs to a service of ours; None where this is no unit of ours."""
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return None
+    if not lines or not lines[0].startswith(_WRITTEN):
+        return None
+    found = (line.removeprefix(_FOLDER) for line in lines if line.startswith(_FOLDER))
+    return next((Path(text.replace("%%", "%")).resolve() for text in found), None)
+
+
+def _overlap(one: Path, other: Path) -> bool:
+    return one.is_relative_to(other) or other.is_relative_to(one)
 
 
 _SPECIAL: Final = re.compile(r"[\s\"';]")

@@ -122,6 +122,32 @@ def test_installing_hands_over_configuration_and_key(tmp_path):
     assert "User=connector-host" in (tmp_path / "etc/systemd/system/connector-host.service").read_text()
 
 
+@pytest.mark.parametrize("folder", ["/", "/etc", "/opt", "/var/lib", "/usr/local/etc", "/etc/host/.."])
+def test_a_folder_of_the_system_is_not_handed_over(tmp_path, folder):
+    runner = Runner()
+    with pytest.raises(ServiceFailed, match=r"is the system's.* of its own, such as /etc/connector-host"):
+        Systemd(runner, tmp_path).install(unit(folder=Path(folder)))
+    assert runner.commands == []
+
+
+@pytest.mark.parametrize("place", ["both", "both/agent", "."])
+def test_a_folder_of_another_service_is_not_taken_from_it(tmp_path, place):
+    Systemd(Runner(), tmp_path).install(unit(folder=tmp_path / "100% both" if place == "." else tmp_path / "both"))
+    runner = Runner()
+    with pytest.raises(ServiceFailed, match=r"both is for the account of the service connector-host alone"):
+        Systemd(runner, tmp_path).install(unit(name="provisioning-agent", folder=tmp_path / place))
+    assert runner.commands == []
+
+
+def test_services_with_folders_of_their_own_stand_side_by_side(tmp_path):
+    Systemd(Runner(), tmp_path).install(unit(folder=tmp_path / "host"))
+    (tmp_path / "etc/systemd/system/other.service").write_text(f"[Service]\nWorkingDirectory={tmp_path}\n")
+    (tmp_path / "etc/systemd/system/odd.service").write_bytes(b"\xff")
+    runner = Runner()
+    Systemd(runner, tmp_path).install(unit(name="provisioning-agent", folder=tmp_path / "host-agent"))
+    assert runner.commands
+
+
 def test_a_folder_that_the_sandbox_must_find_is_made_and_one_that_is_there_keeps_its_owner(tmp_path):
     (tmp_path / "databases").mkdir()
     runner = Runner()
