@@ -12,6 +12,7 @@ from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Final
 
 from agent import events, logs
+from agent.relay.refusals import Refusals
 from connector_host.networks import is_among, network_of
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ class Connections:
         self._within = limit if within is None else min(limit, within)
         self._proxies = proxies
         self._held: Counter[str] = Counter()
+        self._refusals = Refusals()
 
     def admit(self, address: str) -> Callable[[], None] | None:
         """Return what gives the place back, however often it is called; None where this client holds too many."""
@@ -63,8 +65,9 @@ class Connections:
         is_proxy = is_among(address, self._proxies)
         limit = _BALANCER * self._limit if is_proxy else self._within
         if self._held[client] >= limit:
-            reason = f"too many connections: it holds {limit} ({self._bound(is_proxy=is_proxy)})"
-            logs.event(events.CONNECTION_REFUSED, level=logging.WARNING, peer=address, reason=reason)
+            if count := self._refusals.due(client):
+                reason = f"too many connections: it holds {limit} ({self._bound(is_proxy=is_proxy)})"
+                logs.event(events.CONNECTION_REFUSED, level=logging.WARNING, peer=address, count=count, reason=reason)
             return None
         self._held[client] += 1
         place = ExitStack()
@@ -82,3 +85,4 @@ class Connections:
         self._held[client] -= 1
         if not self._held[client]:
             del self._held[client]
+            self._refusals.forget(client)

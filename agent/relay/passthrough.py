@@ -24,6 +24,7 @@ from agent.link.messages import Failure, RequestHead
 from agent.link.packing import decode, encode
 from agent.link.piping import Traffic, pipe
 from agent.relay import answers
+from agent.relay.refusals import Refusals
 from agent.relay.sni import HELLO_BYTES
 from agent.status import dated
 from connector_host.networks import network_of
@@ -60,6 +61,7 @@ class Passthrough:
     """When and why that was so last."""
     leaving: bool = False
     """Whether this relay is about to stop; links by way of other nodes stay usable then."""
+    _refusals: Refusals = field(default_factory=Refusals)
     _none: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def idle(self, limit_s: float) -> None:
@@ -76,7 +78,7 @@ class Passthrough:
         client = network_of(str(writer.get_extra_info("peername", ("",))[0]))
         # Who comes alone gets half of the places, each of two a third: a newcomer always finds some.
         if self.held[tenant, client] >= self.limits.passthrough_connections - self.under_way[tenant]:
-            self._tell_failed(tenant, _TOO_MANY, peer=client)
+            self._refuse(tenant, client)
             writer.transport.abort()
             return
         self.under_way[tenant] += 1
@@ -95,9 +97,18 @@ class Passthrough:
         if not self.under_way.total():
             self._none.set()
 
-    def _tell_failed(self, tenant: str, reason: str, **fields: str) -> None:
+    def _refuse(self, tenant: str, client: str) -> None:
+        self._count_failed(tenant, _TOO_MANY)
+        if count := self._refusals.due(tenant):
+            whose = {"tenant": tenant, "peer": client, "count": count}
+            logs.event(events.PASSTHROUGH_FAILED, level=logging.WARNING, reason=_TOO_MANY, **whose)
+
+    def _count_failed(self, tenant: str, reason: str) -> None:
         self.failed[tenant] += 1
         self.last_error = dated(f"tenant {tenant}: a connection was not carried: {reason}")
+
+    def _tell_failed(self, tenant: str, reason: str, **fields: str) -> None:
+        self._count_failed(tenant, reason)
         logs.event(events.PASSTHROUGH_FAILED, level=logging.WARNING, tenant=tenant, reason=reason, **fields)
 
     async def _carry(self, tenant: str, name: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -378,7 +378,7 @@ async def test_one_address_holds_so_many_connections_and_no_more(chain, papers):
     async with connected(papers, chain.port), connected(papers, chain.port) as (reader, writer):
         assert await is_turned_away(papers, chain.port)
         refused = await chain.log.wait_for(events.CONNECTION_REFUSED)
-        assert refused["peer"] == "127.0.0.1"
+        assert (refused["peer"], refused["count"]) == ("127.0.0.1", 1)
         writer.write(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         assert (await reader.read()).endswith(b"ok\n")
     assert await is_served_in_the_end(papers, chain.port)
@@ -423,6 +423,21 @@ async def test_a_client_that_holds_too_many_connections_is_named_as_it_is_known(
     assert refused["peer"] == "127.0.0.1"
     for writer in writers:
         writer.close()
+
+
+async def test_a_client_that_is_refused_without_end_does_not_fill_the_log(log):
+    connections = Connections(1)
+    for client in ("192.0.2.1", "192.0.2.2"):
+        leave = connections.admit(client)
+        for _ in range(1_000):
+            assert connections.admit(client) is None
+    assert leave is not None
+    leave()
+    assert connections.admit("192.0.2.2") is not None
+    refused = [seen["peer"] for event, seen in log.seen if event == events.CONNECTION_REFUSED]
+    # One more of each where this took more than five seconds.
+    assert set(refused) == {"192.0.2.1", "192.0.2.2"}
+    assert len(refused) < 100
 
 
 async def test_one_site_in_ipv6_is_one_client():
