@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from connector_host.app.refusing import CannotStart
+from connector_host.app.refusing import CannotStart, CannotStartYet
 from connector_host.endpoint.outcomes import Outcomes
 from connector_host.observability import events
 from connector_host.observability.audit import FIRST, LOCK, AuditDamaged, AuditTrail, files_of
@@ -32,14 +32,30 @@ def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 
 def open_outcomes(stack: AsyncExitStack, file: Path) -> Outcomes | None:
-    """Return the record of outcomes; without one the host serves, but promises nothing for idempotency keys."""
+    """Return the record of outcomes; where none can be made the host serves, but promises nothing for idempotency keys.
+
+    Raises CannotStartYet where there is one that cannot be opened: what it knows of would be carried out again.
+    """
+    is_kept = _holds_something(file)
     try:
         outcomes = Outcomes(file)
     except (OSError, sqlite3.Error) as failure:
+        if is_kept:
+            raise CannotStartYet(
+                f"state: {file} says which writes were carried out, and cannot be opened ({failure}). Make room on its "
+                "disk, and let this account write it; one that is damaged move away: its idempotency keys are new then."
+            ) from failure
         structlog.get_logger().warning(events.OUTCOMES_UNAVAILABLE, file=str(file), reason=str(failure))
         return None
     stack.push_async_callback(outcomes.close)
     return outcomes
+
+
+def _holds_something(file: Path) -> bool:
+    try:
+        return file.stat().st_size > 0
+    except OSError:
+        return False
 
 
 def open_trail(stack: AsyncExitStack, settings: AuditSettings) -> AuditTrail | None:

@@ -12,6 +12,10 @@ class CannotStart(HostError):
     """Something is not as the configuration says it should be; the text is the one line that a person reads."""
 
 
+class CannotStartYet(HostError):
+    """The same, of what may be over when it is tried again."""
+
+
 def say(text: str) -> None:
     """Say one line on standard error to the person who started this."""
     sys.stderr.write(journald.spoken(sys.stderr, f"connector-host: {text}") + "\n")

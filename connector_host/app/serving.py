@@ -13,7 +13,7 @@ from connector_host.access.lockout import LockOut
 from connector_host.app.addresses import url_of
 from connector_host.app.hosting import Kept, host, live_context
 from connector_host.app.keeping import loop_factory, open_outcomes, open_trail
-from connector_host.app.refusing import CannotStart, say
+from connector_host.app.refusing import CannotStart, CannotStartYet, say
 from connector_host.app.supervising import supervise
 from connector_host.errors import Level, failures
 from connector_host.observability import events, logs
@@ -65,7 +65,7 @@ def _lived(configuration: Configuration, path: Path) -> int:
     except AuditInUse as failure:
         say(f"audit: {failure} Stop the other program first.")
         return EXIT_TEMPORARY
-    except (CannotListen, WorkerNotStarted) as failure:
+    except (CannotStartYet, CannotListen, WorkerNotStarted) as failure:
         say(str(failure))
         return EXIT_TEMPORARY
     except WorkerEnded as failure:  # which said why
@@ -96,7 +96,7 @@ def _life(configuration: Configuration, path: Path) -> Coroutine[Any, Any, None]
 
 
 async def _live(configuration: Configuration, path: Path) -> None:
-    """Build everything and serve it in this process; raises CannotStart or CannotListen."""
+    """Build everything and serve it in this process; raises CannotStart, CannotStartYet or CannotListen."""
     settings = configuration.host
     live = live_context(settings)
     async with AsyncExitStack() as stack:

@@ -51,7 +51,7 @@ COMMAND = (sys.executable, "-P", "-m", "connector_host.app.worker")
 async def supervise(configuration: Configuration, path: Path) -> None:
     """Serve with several processes until told to stop.
 
-    Raises CannotStart, CannotListen, WorkerEnded or WorkerNotStarted.
+    Raises CannotStart, CannotStartYet, CannotListen, WorkerEnded or WorkerNotStarted.
     """
     settings, stop = configuration.host, asyncio.Event()
     async with AsyncExitStack() as stack:

@@ -90,6 +90,18 @@ def test_a_port_in_use_is_told_in_one_line(configured):
     )
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_record_of_writes_that_cannot_be_opened_keeps_the_host_from_starting(configured, workers):
+    text = configured.read("connector-host.toml").replace("port = 0", f"port = 0\nworkers = {workers}")
+    configured.write("connector-host.toml", text)
+    (configured.path / "state").mkdir(exist_ok=True)
+    (configured.path / "state" / "outcomes.sqlite3").write_bytes(b"no database" * 1_000)
+    done = configured.run_apart("serve")
+    assert done.returncode == 75
+    [line] = done.stderr.splitlines()
+    assert "outcomes.sqlite3 says which writes were carried out, and cannot be opened" in line
+
+
 def test_a_configuration_that_does_not_load_says_every_mistake(configured):
     text = configured.read("connector-host.toml").replace("port = 0", 'port = "many"\ncolour = 1')
     (configured.path / "connector-host.toml").write_text(text)
