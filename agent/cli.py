@@ -203,8 +203,9 @@ def _show_status(status: RelayStatus | AgentStatus | None, file: Path, parsed: a
     from agent.status import words  # noqa: PLC0415
 
     if status is None:
-        why = f": nothing has been written to {file} lately" if file.exists() else ""
-        print(f"Not running{why}.", file=sys.stderr)  # noqa: T201
+        # Where it cannot write, by a full disk, say, its log tells why.
+        old = f"Not running, held up, or unable to write: nothing has been written to {file} lately."
+        print(old if file.exists() else "Not running.", file=sys.stderr)  # noqa: T201
         return EXIT_REFUSED
     print(msgspec.json.encode(status).decode() if parsed.json else words(status, time.time()))  # noqa: T201
     return 0

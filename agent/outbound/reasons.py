@@ -52,7 +52,7 @@ def reason_of(failure: Exception, limit_s: float, *, certified: bool = False) ->
             # aiohttp's own words repeat what came.
             reason = "what answers is no HTTP: check agent.relay, and the proxy on the way"
         case TimeoutError():
-            reason = f"the relay, or a proxy on the way, does not answer within {limit_s:g} s"
+            reason = f"the relay, a proxy on the way, or what resolves names does not answer within {limit_s:g} s"
         case _:
             reason = str(failure) or type(failure).__name__
     return reason

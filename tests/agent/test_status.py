@@ -260,7 +260,8 @@ def test_the_command_shows_the_status_and_fails_where_nothing_runs(tmp_path, cap
     file = tmp_path / "state" / "agent-status.json"
     status.write(file, agent_status(100))
     assert main(["status", "--config", str(config)]) == 1
-    assert capsys.readouterr().err == f"Not running: nothing has been written to {file} lately.\n"
+    told = f"Not running, held up, or unable to write: nothing has been written to {file} lately.\n"
+    assert capsys.readouterr().err == told
     status.write(file, agent_status(int(time.time())))
     assert main(["status", "--config", str(config), "--json"]) == 0
     assert msgspec.json.decode(capsys.readouterr().out)["agent"] == "one"
