@@ -37,6 +37,9 @@ BODY_S: Final = 10.0
 class _TokenRefused(AgentError):
     """Nobody may enrol with this token."""
 
+    def __init__(self) -> None:
+        super().__init__("This enrolment token is not valid: it was used, has expired, or is of another tenant.")
+
 
 class _AuthorityOver(AgentError):
     """Nobody may enrol any more: a certificate would be over before it is issued."""
@@ -77,6 +80,8 @@ class Enrolment:
         moment = now()
         if not wanted.name.isprintable() or not 0 < len(wanted.name) <= NAME_CHARS:
             raise RequestRefused(f"agent.name: an agent has a name of 1 to {NAME_CHARS} printable characters.")
+        if not TENANT_NAME.fullmatch(wanted.tenant):
+            raise _TokenRefused
         if moment >= self.authority.certificate.not_valid_after_utc:
             raise _AuthorityOver("The relay's authority for agents has expired: its administrator must replace it.")
         name = AgentName(wanted.tenant, uuid.uuid4().hex)
@@ -85,7 +90,7 @@ class Enrolment:
         enrolled = EnrolledAgent(name.agent, name.tenant, wanted.name, int(moment.timestamp()), ends_s, None)
         # The token is spent before the certificate leaves: one that is raced for is worth one agent, not two.
         if not await asyncio.to_thread(self.store.enrol, wanted.token, enrolled):
-            raise _TokenRefused("This enrolment token is not valid: it was used, has expired, or is of another tenant.")
+            raise _TokenRefused
         logs.event(events.AGENT_ENROLLED, tenant=name.tenant, agent=wanted.name, id=name.agent)
         answer = EnrolmentAnswer(
             name.agent, certificate.public_bytes(Encoding.PEM).decode(), self.authority.pem.decode()

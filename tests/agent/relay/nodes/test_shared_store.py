@@ -56,6 +56,14 @@ async def test_an_agent_enrols_at_one_node_and_is_welcome_at_all(cluster, shared
     assert [agent.id for agent in store.agents()] == [identity.name.agent]
 
 
+@pytest.mark.parametrize("tenant", ["acme\0", "zürich", "Acme"])
+async def test_what_can_be_no_tenant_is_refused_and_is_not_the_stores_fault(cluster, shared, store, host, tenant):
+    a = await cluster.start("a", **shared)
+    settings = msgspec.structs.replace(a.agent_settings(host.url), tenant=tenant)
+    with pytest.raises(EnrolmentRefused, match="token is not valid: it was used, has expired, or is of another tenant"):
+        await enrol(settings, URL(a.url), settings.state, invite(store))
+
+
 async def test_a_token_that_was_used_at_one_node_is_worth_nothing_at_another(cluster, shared, store, host):
     a, b = await cluster.start("a", **shared), await cluster.start("b", **shared)
     token = invite(store)
