@@ -85,13 +85,27 @@ class Identity:
         context.load_cert_chain(self.file)
 
 
+def is_enrolled(state: Path) -> bool:
+    """Return whether there is an identity in this folder, of whatever use; raises ConfigurationError."""
+    try:
+        (state / IDENTITY_FILE).stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as failure:
+        mend = "let the agent's account into its folder"
+        raise ConfigurationError(
+            f"agent.state: {state} cannot be looked into ({failure.strerror}): {mend}."
+        ) from failure
+    return True
+
+
 def load(state: Path) -> Identity | None:
     """Return the identity in this folder, None where the agent was never enrolled.
 
     Raises ConfigurationError where the file cannot be used, Expired where the certificate has.
     """
     file = state / IDENTITY_FILE
-    if not file.exists():
+    if not is_enrolled(state):
         return None
     try:
         identity = load_pair(file, file)

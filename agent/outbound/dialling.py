@@ -25,7 +25,7 @@ from agent.link.session import WINDOW_BYTES, Session
 from agent.link.stretches import DEFLATE
 from agent.link.tls import trusting
 from agent.outbound.backoff import Backoff
-from agent.outbound.credentials import IDENTITY_FILE, load
+from agent.outbound.credentials import is_enrolled, load
 from agent.outbound.proxies import Way
 from agent.outbound.reasons import reason_of
 from agent.outbound.renewal import Renewal
@@ -203,8 +203,9 @@ class Dialler:
         return link
 
     def _report(self, failure: Exception, pause_s: float, url: URL) -> None:
-        state = self._settings.state
-        certified = state is not None and (state / IDENTITY_FILE).exists()
+        state, certified = self._settings.state, False
+        with suppress(ConfigurationError):
+            certified = state is not None and is_enrolled(state)
         reason = reason_of(failure, self._settings.relay_connect_s, certified=certified)
         self.last_error = dated(reason)
         origin, again_s = str(url.origin()), round(pause_s, 2)

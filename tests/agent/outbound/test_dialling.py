@@ -244,6 +244,23 @@ async def test_a_relay_that_speaks_no_tls_is_named(chain, host):
     assert failed["reason"].startswith("the relay ")
 
 
+async def test_an_agent_outlives_a_folder_that_it_cannot_look_into_for_a_while(chain, host, tmp_path):
+    folder, state = tmp_path / "folder", tmp_path / "link"
+    folder.mkdir()
+    state.symlink_to(folder)
+    await chain.start_relay()
+    await chain.start_agent(host.url, state=state)
+    state.unlink()
+    state.symlink_to("n" * 300)  # which is so for root, too, who may look into any folder
+    await chain.stop("relay")
+    failed = await chain.log.wait_for(events.LINK_FAILED)
+    assert "agent.state" in failed["reason"]
+    state.unlink()
+    state.symlink_to(folder)
+    await chain.start_relay()
+    await chain.relay_sees(2)
+
+
 async def test_an_agent_does_not_start_with_authorities_that_are_not_there(chain, host, tmp_path):
     settings = msgspec.structs.replace(chain.agent_settings(host.url), relay_trust=tmp_path / "nowhere.pem")
     with pytest.raises(ConfigurationError, match=r"agent\.relay_trust: .*nowhere\.pem cannot be used"):
