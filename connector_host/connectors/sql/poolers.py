@@ -19,8 +19,8 @@ WAIT_S: Final = 3
 """Seconds that a second connection may take: a pooler of sessions has none left, where the host may have no more."""
 
 _SHARED: Final = (
-    "database: a pooler before PostgreSQL gives one session to several connections in turn: have it keep each for the "
-    "length of a connection (`pool_mode = session` in pgbouncer), or name the server itself."
+    "database: a pooler before PostgreSQL does not keep one session for each connection: have it do so "
+    "(`pool_mode = session` in pgbouncer, `statement_level_load_balance = off` in pgpool), or name the server itself."
 )
 
 
