@@ -40,6 +40,16 @@ _TELL_S: Final = 5.0
 
 _BACKLOG: Final = 1024
 
+_NO_TLS: Final = "WRONG_VERSION_NUMBER"
+"""What OpenSSL calls first bytes that it does not know."""
+_PROXY_PROTOCOL: Final = (b"PROXY ", b"\r\n\r\n\0\r\nQUIT\n")
+"""How a connection begins on which a load balancer names its client before TLS, in versions 1 and 2 of that."""
+_UNPROXIED: Final = (
+    "it speaks the PROXY protocol, which the relay does not: turn that off at the load balancer (send-proxy and "
+    "send-proxy-v2 in HAProxy, proxy_protocol in nginx, proxy_protocol_v2.enabled at AWS); one that ends TLS may name "
+    "its clients in X-Forwarded-For, where relay.trusted_proxies names it"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Doors:
@@ -71,6 +81,10 @@ class Port:
         self._tasks: set[asyncio.Task[None]] = set()
         self._accepting: asyncio.Task[None] | None = None
         self._socket: socket.socket | None = None
+        self._odd = ""
+        """Who spoke no TLS last: how its next connection begins is looked at."""
+        self._told = False
+        """Whether the log says that somebody speaks the PROXY protocol."""
 
     def open(self, address: str, port: int) -> int:
         """Listen, and return the port; raises Unavailable, or ConfigurationError for what is no address."""
@@ -132,7 +146,8 @@ class Port:
             try:
                 connection.setblocking(False)  # noqa: FBT003 - the standard library's signature
                 connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                name = await self._peek_name(connection) if self._doors.passthrough else None
+                looks = self._doors.passthrough or peer == self._odd
+                name = await self._peek_name(connection, peer) if looks else None
                 tenant = self._doors.passthrough.get(name) if name is not None else None
                 if tenant is None or name is None:
                     await self._admit(connection, leave)
@@ -141,6 +156,10 @@ class Port:
                 reader, writer = await asyncio.open_connection(sock=connection)
             except ssl.SSLCertVerificationError as failure:
                 self._doors.turn_away(peer, failure.verify_message)
+                return
+            except ssl.SSLError as failure:
+                if failure.reason == _NO_TLS:
+                    self._odd = peer
                 return
             except (OSError, TimeoutError):
                 # A client that was gone at once, spoke no TLS, or said nothing.
@@ -154,7 +173,7 @@ class Port:
             partial(gateway.protocol, leave), connection, ssl=self._doors.context, ssl_handshake_timeout=HELLO_S
         )
 
-    async def _peek_name(self, connection: socket.socket) -> str | None:
+    async def _peek_name(self, connection: socket.socket, peer: str) -> str | None:
         seen, pause_s = 0, _AGAIN_S
         async with asyncio.timeout(HELLO_S):
             await _readable(connection)
@@ -162,6 +181,9 @@ class Port:
                 beginning = connection.recv(HELLO_BYTES, socket.MSG_PEEK)
                 if not beginning:
                     raise ConnectionError("the client is gone")
+                if beginning.startswith(_PROXY_PROTOCOL):
+                    self._tell_of_proxy(peer)
+                    raise ConnectionError("the client speaks the PROXY protocol")
                 if len(beginning) > seen:
                     seen = len(beginning)
                     with suppress(Incomplete):
@@ -171,6 +193,12 @@ class Port:
                 # The bytes stay where they are, so the socket stays readable: only time tells whether more came.
                 await asyncio.sleep(pause_s)
                 pause_s = min(2 * pause_s, _SELDOM_S)
+
+    def _tell_of_proxy(self, peer: str) -> None:
+        """Tell the administrator once: its load balancer begins each of its connections like this."""
+        if not self._told:
+            self._told = True
+            logs.event(events.CONNECTION_REFUSED, level=logging.WARNING, peer=peer, reason=_UNPROXIED)
 
 
 def _listen(address: str, port: int) -> socket.socket:

@@ -281,7 +281,7 @@ async def test_half_a_hello_is_read_once_and_the_whole_of_it_again(monkeypatch):
     port._names = reader = CountingReader()
     with looked_at, there:
         there.sendall(hello[:100])
-        looking = asyncio.create_task(port._peek_name(looked_at))
+        looking = asyncio.create_task(port._peek_name(looked_at, "192.0.2.1"))
         await looked_at.often.wait()
         assert reader.reads == 1
         there.sendall(hello[100:])

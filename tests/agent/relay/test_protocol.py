@@ -440,6 +440,23 @@ async def test_a_client_that_is_refused_without_end_does_not_fill_the_log(log):
     assert len(refused) < 100
 
 
+@pytest.mark.parametrize("passthrough", [(), ("scim.acme.example",)])
+@pytest.mark.parametrize("first", [b"PROXY TCP4 192.0.2.1 192.0.2.2 56324 443\r\n", b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0"])
+async def test_the_log_says_once_that_a_balancer_speaks_the_proxy_protocol(chain, papers, first, passthrough):
+    await chain.start_relay(passthrough=passthrough)
+    for _ in range(4):
+        reader, writer = await asyncio.open_connection("127.0.0.1", chain.port)
+        writer.write(first)
+        async with asyncio.timeout(10):
+            with suppress(ConnectionError):
+                await reader.read()
+        writer.close()
+    refused = [seen for event, seen in chain.log.seen if event == events.CONNECTION_REFUSED]
+    assert [one["peer"] for one in refused] == ["127.0.0.1"]
+    assert "PROXY protocol" in refused[0]["reason"]
+    assert await is_served_in_the_end(papers, chain.port)
+
+
 async def test_one_site_in_ipv6_is_one_client():
     connections = Connections(2)
     first, second = connections.admit("2001:db8::1"), connections.admit("2001:db8::2")
