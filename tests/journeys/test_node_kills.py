@@ -12,14 +12,13 @@ import logging
 import random
 import ssl
 from collections import Counter
-from contextlib import suppress
 
 import aiohttp
 import pytest
 from chain import Chain
 
 from tests.journeys.nodes import Nodes
-from tests.journeys.writers import CLIENTS, Tally, Writer, check, logins_of, users, write
+from tests.journeys.writers import CLIENTS, Tally, Writer, check, logins_of, users, write, writes_go_on
 
 USERS = users(120)
 PARTS = ("node-0", "node-1", "node-2", "nats", "one", "host")
@@ -112,21 +111,12 @@ async def kill_at_random(nodes, tally, killed):
             await asyncio.sleep(dice.uniform(0.0, 0.3))
             _start(nodes, part)
             dead = ""
-            # The chain must be whole at times, however slow the machine: what never runs proves nothing.
+            # The chain must be whole at times, however slow the machine.
             await writes_go_on(tally)
             await asyncio.sleep(dice.uniform(0.2, 1.5))
     finally:
         if dead:
             _start(nodes, dead)
-
-
-async def writes_go_on(tally, limit_s=30.0):
-    """Return once some more users were acknowledged, or when the time is up."""
-    before = len(tally.acknowledged)
-    with suppress(TimeoutError):
-        async with asyncio.timeout(limit_s):
-            while len(tally.acknowledged) < before + 2 * CLIENTS:  # noqa: ASYNC110 - eight writers add to it
-                await asyncio.sleep(0.05)
 
 
 def _kill(nodes, part):

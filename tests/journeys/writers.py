@@ -6,6 +6,7 @@ import asyncio
 import os
 import sqlite3
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -68,6 +69,15 @@ async def write(writer, logins, tally, killed):
                 break
             assert status in {0, 502, 503, 504}, text
             await asyncio.sleep(0.05)
+
+
+async def writes_go_on(tally, limit_s=30.0):
+    """Return once some more users were acknowledged, or when the time is up: what never runs proves nothing."""
+    before = len(tally.acknowledged)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(limit_s):
+            while len(tally.acknowledged) < before + 2 * CLIENTS:  # noqa: ASYNC110 - eight writers add to it
+                await asyncio.sleep(0.05)
 
 
 def logins_of(database):
