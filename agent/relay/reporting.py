@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from agent.relay.passthrough import Passthrough
 
 STATUS_FILE: Final = "relay-status.json"
+_UNKNOWN_OUTCOME: Final = 504
 _STRANGE: Final = "which is no tenant here: give all nodes the same [tenants] and the same relay.store"
 _LATE: Final = "revocations may not act here until that is over"
 
@@ -86,9 +87,11 @@ class Reporter:
         """Return the relay's figures."""
         gateway = self.gateway
         links = list(gateway.agents.all())
+        # What has no line yet has no rate either: the first one would raise no alarm.
+        none = {(tenant, _UNKNOWN_OUTCOME): 0 for tenant in sorted(gateway.tenants.names)}
         answered = [
             ((("tenant", tenant), ("status", str(status))), float(count))
-            for (tenant, status), count in gateway.answered.items()
+            for (tenant, status), count in {**none, **gateway.answered}.items()
         ]
         yield Figure("relay_requests_total", "counter", "Requests answered, by status.", answered)
         under_way = [((("tenant", tenant),), float(count)) for tenant, count in gateway.in_flight.items()]
