@@ -149,8 +149,8 @@ class Outcomes:
         """Take these names for this request and return None, or what is known where one was taken before.
 
         The same names may come again while the first is still at work: then that one's outcome is waited for, until
-        `leave` is called, which must be where this has returned. Raises Unrecordable. Where it is cancelled the
-        names may be taken all the same.
+        `leave` is called, which must be where this has returned. Raises Unrecordable. Where it is cancelled the key
+        is given back, and a nonce may stay begun.
         """
         while (first := self._under_way.get(names.turn)) is not None:
             await first.wait()
@@ -166,9 +166,10 @@ class Outcomes:
         self._under_way.pop(names.turn).set()
 
     async def _begin(self, names: Names, request: bytes) -> Recorded | None:
-        now_s = clock.epoch_s()
+        now_s, is_taken = clock.epoch_s(), False
 
         def work(connection: sqlite3.Connection) -> _Row | None:
+            nonlocal is_taken
             connection.execute("DELETE FROM outcome WHERE begun_s < ?", (now_s - KEPT_S,))
             for name in names.all:
                 row: _Row | None = connection.execute(_LOOK, (name,)).fetchone()
@@ -176,9 +177,19 @@ class Outcomes:
                     return row
             for name in names.all:
                 _run(connection, _BEGIN, (name, request, now_s))
+            is_taken = True
             return None
 
-        row = await self._order(work, durable=True)
+        def give_back(connection: sqlite3.Connection) -> None:
+            if is_taken and names.key is not None:
+                _run(connection, _FORGET, (names.key,))
+
+        try:
+            row = await self._order(work, durable=True)
+        except asyncio.CancelledError:
+            # Behind the other, which may be under way; `close` waits for it.
+            self._put(give_back, durable=False).cancel()
+            raise
         return None if row is None else Recorded(row[0], _read(row[1]))
 
     async def finish(self, names: Names, answer: Answer) -> None:
@@ -216,11 +227,14 @@ class Outcomes:
     async def _order(self, work: _Work, *, durable: bool) -> _Row | None:
         if self._over:
             raise Unrecordable("the record is closed")
+        return await self._put(work, durable=durable)
+
+    def _put(self, work: _Work, *, durable: bool) -> asyncio.Future[_Row | None]:
         loop = asyncio.get_running_loop()
         order = _Order(work, durable, loop.create_future())
         self._orders.append(order)
         self._telling.want(loop)
-        return await order.done
+        return order.done
 
     def _work(self) -> None:
         """Carry out orders, all that wait in one transaction, until the end."""

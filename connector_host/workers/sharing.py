@@ -5,6 +5,7 @@ Each worker has a desk, where its questions are answered; the desk of one that i
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -99,6 +100,8 @@ class Desk:
 
     shared: Shared
     _turns: set[Names] = field(default_factory=set, init=False)
+    _beginning: set[asyncio.Future[Recorded | None]] = field(default_factory=set, init=False)
+    """What the worker has not heard of yet, so that it has done nothing under those names."""
     _is_closed: bool = field(default=False, init=False)
 
     async def answer(self, verb: str, body: Any) -> object:  # noqa: ANN401 - each verb has a body of its own
@@ -126,6 +129,8 @@ class Desk:
     def close(self) -> None:
         """End the turns of a worker that is gone: what it began stays unknown, and whoever waits hears so."""
         self._is_closed = True
+        for beginning in self._beginning:
+            beginning.cancel()
         for names in self._turns:
             self._record.leave(names)
         self._turns.clear()
@@ -137,7 +142,10 @@ class Desk:
         return self.shared.outcomes
 
     async def _begin(self, names: Names, request: bytes) -> Recorded | None:
-        recorded = await self._record.begin(names, request)
+        beginning = asyncio.ensure_future(self._record.begin(names, request))
+        self._beginning.add(beginning)
+        beginning.add_done_callback(self._beginning.discard)
+        recorded = await beginning
         if self._is_closed:
             self._record.leave(names)
         else:

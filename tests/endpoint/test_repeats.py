@@ -324,6 +324,17 @@ async def test_a_write_whose_time_passes_before_it_is_recorded_was_not_begun_and
     await outcomes.close()
 
 
+async def test_a_stop_gives_the_key_back_of_a_write_that_was_not_recorded_in_time(tmp_path):
+    file = tmp_path / "state" / "outcomes.sqlite3"
+    outcomes = Outcomes(file)
+    with held(file):
+        async with serve(tmp_path, outcomes=outcomes, limits={"request_s": 0.5}) as scim:
+            assert (await scim.post(BARBARA, headers=KEY)).status == 503
+    await outcomes.close()
+    async with recorded(tmp_path) as scim:
+        assert (await scim.post(BARBARA, headers=KEY)).status == 201
+
+
 async def test_a_stop_waits_until_what_came_late_is_recorded(tmp_path):
     file = tmp_path / "state" / "outcomes.sqlite3"
     outcomes = Outcomes(file)

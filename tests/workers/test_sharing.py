@@ -2,12 +2,14 @@
 
 import asyncio
 import socket
+import sqlite3
+from contextlib import closing
 
 import pytest
 
 from connector_host import clock
 from connector_host.access.lockout import LockOut
-from connector_host.endpoint.outcomes import Answer, Names, Outcomes
+from connector_host.endpoint.outcomes import Answer, Names, Outcomes, Unrecordable
 from connector_host.observability.audit import AuditTrail, AuditUnavailable
 from connector_host.observability.audit_reading import verify
 from connector_host.workers.channel import open_channel
@@ -119,6 +121,19 @@ async def test_a_worker_that_dies_while_it_waits_takes_no_turn_with_it(parent):
     waiting.cancel()
     one.record.leave(NAMES)
     assert (await three.record.begin(NAMES, b"request")).answer is None
+
+
+async def test_a_worker_that_dies_before_it_hears_that_it_may_begin_gives_the_key_back(parent):
+    one, two = await parent.seat(), await parent.seat()
+    with closing(sqlite3.connect(parent.folder.parent / "outcomes.sqlite3", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        waiting = asyncio.create_task(one.record.begin(Names(b"key"), b"request"))
+        await one.channel.ask("alive")
+        one.channel.close()
+        one.desk.close()
+        with pytest.raises(Unrecordable):
+            await waiting
+    assert await two.record.begin(Names(b"key"), b"request") is None
 
 
 async def test_records_of_one_turn_are_one_question_and_each_hears_of_its_own():
