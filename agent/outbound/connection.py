@@ -218,7 +218,7 @@ class Connection:
         await self.send(f"GET /healthz HTTP/1.1\r\nHost: {authority}\r\n\r\n".encode("ascii"))
         answer = await self.answer(bodiless=False)
         if answer.is_in_place:
-            raise StoodIn(in_place(answer.head.status))
+            raise StoodIn(f"{in_place(answer.head.status)}; it is to pass GET /healthz on, too")
         content = await _small(answer)
         # Where the connection ends here, the next one may lead to another host: it is held to no record.
         self.record = _record(content) if answer.head.status == HTTPStatus.OK and self.reusable else ""

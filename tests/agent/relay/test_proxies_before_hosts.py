@@ -78,7 +78,7 @@ async def test_nothing_is_sent_where_a_proxy_says_that_the_host_is_away(chain, h
     await chain.start_relay()
     await chain.start_agent(host.url, probe_s=0.2)
     probed = await log.wait_for(events.HOST_PROBED)
-    assert "a proxy before it answered 503 in its place" in probed["detail"]
+    assert "a proxy before it answered 503 in its place; it is to pass GET /healthz on, too" in probed["detail"]
     async with client.post(chain.address(), data=b"{}") as response:
         error = json.loads(await response.read())
     assert response.status == 502
