@@ -98,7 +98,7 @@ class AgentStatus(msgspec.Struct, frozen=True, kw_only=True):
     host_reachable: bool
     host_detail: str
     certificate_days: int | None
-    """Until the agent's own certificate ends; None for an agent with a token."""
+    """Until the agent's own certificate ends; None for an agent with a token, -1 where there is none of use."""
     links: list[LinkStatus]
     in_flight: int
     last_error: str
@@ -179,6 +179,8 @@ def words(status: RelayStatus | AgentStatus, now_s: float) -> str:
     else:
         days = status.certificate_days
         shown = "shows a token" if days is None else f"certificate {_life(days)}"
+        if days is not None and days < 0:
+            shown += ", or cannot be read"
         reached = "reachable" if status.host_reachable else f"not reachable: {status.host_detail}"
         head = [
             f"Agent {status.agent} {status.version} of tenant {status.tenant}, {shown}.",

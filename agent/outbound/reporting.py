@@ -83,5 +83,8 @@ class Reporter:
     def _certificate_days(self) -> int | None:
         with suppress(ConfigurationError):
             identity = None if self.settings.state is None else load(self.settings.state)
-            return None if identity is None else days_left(identity.certificate, now())
+            if identity is not None:
+                return days_left(identity.certificate, now())
+            if self.settings.token_file is not None:
+                return None
         return -1

@@ -242,7 +242,7 @@ def test_a_status_file_that_is_none_is_named(tmp_path):
     [
         ({}, "certificate good for 20 days"),
         ({"certificate_days": 0}, "certificate good for less than a day"),
-        ({"certificate_days": -1}, "certificate has expired"),
+        ({"certificate_days": -1}, "certificate has expired, or cannot be read"),
         ({"certificate_days": None}, "shows a token"),
         ({"host_reachable": False, "host_detail": "it is down"}, "not reachable: it is down"),
         ({"last_error": "bad luck"}, "Last error: bad luck"),

@@ -382,6 +382,15 @@ async def test_an_expired_agent_says_what_to_do_and_recovers_without_a_restart(c
         await chain.relay_sees(1)
 
 
+async def test_an_agent_whose_certificate_is_gone_does_not_pass_for_one_with_a_token(chain, host):
+    await chain.start_relay()
+    settings, _ = await enrolled(chain, host)
+    chain.run_agent(settings)
+    await chain.relay_sees(1)
+    (settings.state / credentials.IDENTITY_FILE).unlink()
+    await status_of(settings.state, "agent-status.json", lambda found: found["certificate_days"] == -1)
+
+
 async def test_a_link_ends_with_the_certificate_of_its_agent(chain, host):
     await chain.start_relay(agent_days=60 / DAY_S)
     settings, _ = await enrolled(chain, host)
