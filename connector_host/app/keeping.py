@@ -34,9 +34,10 @@ def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 def open_outcomes(stack: AsyncExitStack, file: Path) -> Outcomes | None:
     """Return the record of outcomes; where none can be made the host serves, but promises nothing for idempotency keys.
 
-    Raises CannotStartYet where there is one that cannot be opened: what it knows of would be carried out again.
+    Raises CannotStartYet where there is, or may be, one that cannot be opened: what it knows of would be carried out
+    again.
     """
-    is_kept = _holds_something(file)
+    is_kept = _may_hold_something(file)
     try:
         outcomes = Outcomes(file)
     except (OSError, sqlite3.Error) as failure:
@@ -51,11 +52,13 @@ def open_outcomes(stack: AsyncExitStack, file: Path) -> Outcomes | None:
     return outcomes
 
 
-def _holds_something(file: Path) -> bool:
+def _may_hold_something(file: Path) -> bool:
     try:
         return file.stat().st_size > 0
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
         return False
+    except OSError:
+        return True  # in a folder, say, that this account is let into only later
 
 
 def open_trail(stack: AsyncExitStack, settings: AuditSettings) -> AuditTrail | None:

@@ -73,3 +73,10 @@ def test_the_bundle_says_that_the_audit_trail_may_not_be_read(hidden):
     done = run(folder, "doctor", "--bundle", "help.zip")
     assert done.returncode == 1
     assert "help.zip is written" in done.stdout
+
+
+def test_a_state_folder_that_may_not_be_looked_into_may_hold_a_record_of_writes_and_is_tried_again(hidden):
+    done = run(hidden("state"), "serve")
+    assert done.returncode == 75
+    [line] = done.stderr.splitlines()
+    assert "outcomes.sqlite3 says which writes were carried out, and cannot be opened (" in line
