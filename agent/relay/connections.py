@@ -9,6 +9,7 @@ import logging
 import sys
 from collections import Counter
 from contextlib import ExitStack, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from agent import events, logs
@@ -65,9 +66,8 @@ class Connections:
         is_proxy = is_among(address, self._proxies)
         limit = _BALANCER * self._limit if is_proxy else self._within
         if self._held[client] >= limit:
-            if count := self._refusals.due(client):
-                reason = f"too many connections: it holds {limit} ({self._bound(is_proxy=is_proxy)})"
-                logs.event(events.CONNECTION_REFUSED, level=logging.WARNING, peer=address, count=count, reason=reason)
+            reason = f"too many connections: it holds {limit} ({self._bound(is_proxy=is_proxy)})"
+            self._refusals.take(client, partial(_tell, address, reason))
             return None
         self._held[client] += 1
         place = ExitStack()
@@ -85,4 +85,7 @@ class Connections:
         self._held[client] -= 1
         if not self._held[client]:
             del self._held[client]
-            self._refusals.forget(client)
+
+
+def _tell(address: str, reason: str, count: int) -> None:
+    logs.event(events.CONNECTION_REFUSED, level=logging.WARNING, peer=address, count=count, reason=reason)

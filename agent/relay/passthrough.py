@@ -16,6 +16,7 @@ import uuid
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from agent import events, logs
@@ -99,9 +100,7 @@ class Passthrough:
 
     def _refuse(self, tenant: str, client: str) -> None:
         self._count_failed(tenant, _TOO_MANY)
-        if count := self._refusals.due(tenant):
-            whose = {"tenant": tenant, "peer": client, "count": count}
-            logs.event(events.PASSTHROUGH_FAILED, level=logging.WARNING, reason=_TOO_MANY, **whose)
+        self._refusals.take(tenant, partial(_tell_refused, tenant, client))
 
     def _count_failed(self, tenant: str, reason: str) -> None:
         self.failed[tenant] += 1
@@ -212,6 +211,11 @@ async def _leaves(reader: asyncio.StreamReader, said: bytearray) -> bool:
             return True
         said += data
     return False
+
+
+def _tell_refused(tenant: str, client: str, count: int) -> None:
+    whose = {"tenant": tenant, "peer": client, "count": count}
+    logs.event(events.PASSTHROUGH_FAILED, level=logging.WARNING, reason=_TOO_MANY, **whose)
 
 
 def _words(failure: Exception) -> str:

@@ -3,28 +3,35 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from agent.rates import Rates
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
-_TOLD_PER_S: Final = 0.2
+APART_S: Final = 5.0
+"""Seconds between two lines about the same client or tenant."""
 
 
 class Refusals:
     """The refusals of one kind, by client or tenant."""
 
     def __init__(self) -> None:
-        self._rates = Rates(_TOLD_PER_S)
-        self._untold: Counter[str] = Counter()
+        self._untold: dict[str, int] = {}
+        """Of those who were told of within the last seconds, how many came since."""
 
-    def due(self, name: str) -> int:
-        """Count one; return how many of this name are to be told of now, once in five seconds, else 0."""
-        self._untold[name] += 1
-        if self._rates.take(name, asyncio.get_running_loop().time()):
-            return 0
-        return self._untold.pop(name)
+    def take(self, name: str, tell: Callable[[int], None]) -> None:
+        """Have one told of at once; those that follow it soon are told of together, by how many they were."""
+        if name in self._untold:
+            self._untold[name] += 1
+            return
+        tell(1)
+        self._gather(name, tell)
 
-    def forget(self, name: str) -> None:
-        """Tell of no more of them: it is gone."""
-        self._untold.pop(name, None)
+    def _gather(self, name: str, tell: Callable[[int], None]) -> None:
+        self._untold[name] = 0
+        asyncio.get_running_loop().call_later(APART_S, self._settle, name, tell)
+
+    def _settle(self, name: str, tell: Callable[[int], None]) -> None:
+        if count := self._untold.pop(name):
+            tell(count)
+            self._gather(name, tell)
