@@ -47,6 +47,8 @@ class Ending:
 
 def _hear_no_more(transport: asyncio.Transport) -> None:
     """Have the loop read the end of the connection, which it then closes behind the last bytes that it holds."""
-    number = transport.get_extra_info("socket").fileno()
-    with suppress(OSError), socket.socket(fileno=os.dup(number)) as same:
+    end = transport.get_extra_info("socket")
+    if end is None:  # it is lost in this very turn, of which its protocol hears in the next one
+        return
+    with suppress(OSError), socket.socket(fileno=os.dup(end.fileno())) as same:
         same.shutdown(socket.SHUT_RD)

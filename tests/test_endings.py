@@ -27,6 +27,7 @@ class Server(asyncio.Protocol):
 
     def __init__(self, made):
         self.made = made
+        self.lost = asyncio.Event()
 
     def connection_made(self, transport):
         transport.write(bytes(ANSWER))
@@ -38,6 +39,7 @@ class Server(asyncio.Protocol):
         self.ending = Ending(self.transport, asyncio.get_running_loop())
 
     def connection_lost(self, _exc):
+        self.lost.set()
         self.ending.over()
 
 
@@ -96,3 +98,28 @@ def test_what_the_loop_holds_after_a_stall_is_sent_before_tcp_ends(tmp_path, mak
 
     with asyncio.Runner(loop_factory=make_loop) as runner:
         assert runner.run(asyncio.wait_for(work(), 60)) == ANSWER
+
+
+@pytest.mark.parametrize("make_loop", LOOPS)
+def test_the_end_of_a_connection_that_is_lost_already_is_no_failure(tmp_path, make_loop):
+    papers = issue_papers(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(papers.certificate, papers.key)
+    failed = []
+
+    async def work():
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _, told: failed.append(told))
+        made = loop.create_future()
+        async with await loop.create_server(lambda: Server(made), "127.0.0.1", 0, ssl=context) as server:
+            client = await asyncio.to_thread(dial, papers.context(), server.sockets[0].getsockname()[1])
+            protocol = await made
+            protocol.end()
+            client.close()
+            await protocol.lost.wait()
+            Ending(protocol.transport, loop)
+            await asyncio.sleep(STALL_S)
+
+    with asyncio.Runner(loop_factory=make_loop) as runner:
+        runner.run(asyncio.wait_for(work(), 60))
+    assert not failed
