@@ -37,7 +37,8 @@ _KNOWN_TENANTS: Final = """
 _HOLD: Final = "INSERT INTO authority (fingerprint, single) VALUES (?, 1) ON CONFLICT DO NOTHING"
 _INVITE: Final = "INSERT INTO enrolment (token, tenant, ends_s) VALUES (?, ?, ?)"
 _OVER: Final = ("DELETE FROM enrolment WHERE ends_s <= ?", "DELETE FROM unknown_outcome WHERE ends_s <= ?")
-_FORGET: Final = "DELETE FROM agent WHERE ends_s <= ? RETURNING id, tenant, name, enrolled_s, ends_s, revoked_s"
+_FORGOTTEN: Final = "SELECT id, tenant, name, enrolled_s, ends_s, revoked_s FROM agent WHERE ends_s <= ?"
+_FORGET: Final = "DELETE FROM agent WHERE id = ? AND ends_s <= ?"
 KEPT_S: Final = 30 * 86_400
 """An agent is remembered so long after its last certificate has expired: a revocation keeps nobody out by then."""
 _USE: Final = "DELETE FROM enrolment WHERE token = ? AND tenant = ? AND ends_s > ?"
@@ -175,7 +176,10 @@ class Store:
             now_s = min(now_s, connection.execute(self._database.clock).fetchall()[0][0])
             for statement in _OVER:
                 connection.execute(statement, (now_s,))
-            return [EnrolledAgent(*row) for row in connection.execute(_FORGET, (now_s - KEPT_S,)).fetchall()]
+            before_s = now_s - KEPT_S
+            agents = [EnrolledAgent(*row) for row in connection.execute(_FORGOTTEN, (before_s,)).fetchall()]
+            # Another node may be at it, too, and each is to tell of those that it forgot itself.
+            return [one for one in agents if connection.execute(_FORGET, (one.id, before_s)).rowcount]
 
     def revoke(self, identity: str, now_s: int) -> bool:
         """Let this agent in no more; returns False where there is no such agent."""

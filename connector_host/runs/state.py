@@ -16,7 +16,7 @@ import secrets
 import sqlite3
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, cast
 
 from connector_host import clock
 from connector_host.errors import ConfigurationError, HostError
@@ -111,11 +111,9 @@ class ImportState:
 
     def begin(self, profile: str) -> int:
         """Write down that a run begins, then open the transaction of all that it changes; returns its number."""
-        number = self._execute(
-            "INSERT INTO runs (profile, started) VALUES (?, ?) RETURNING number", (profile, _now())
-        ).fetchone()[0]
+        number = self._execute("INSERT INTO runs (profile, started) VALUES (?, ?)", (profile, _now())).lastrowid
         self._execute("BEGIN IMMEDIATE")
-        return int(number)
+        return cast("int", number)
 
     def succeed(self, number: int, counts: Counts) -> None:
         """Make true all that the run changed; called after its output was delivered."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import sqlalchemy as sa
 
@@ -26,7 +26,7 @@ class Answered:
 def ask(state: State) -> int:
     """Leave a request and return its number; those before it are done with."""
     with state.writing() as connection:
-        number: int = connection.execute(sa.insert(RELOADS).returning(RELOADS.c.number)).scalar_one()
+        (number,) = cast("tuple[int]", connection.execute(sa.insert(RELOADS)).inserted_primary_key)
         connection.execute(sa.delete(RELOADS).where(RELOADS.c.number < number))
     return number
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from connector_host.connectors.sql.columns import Converted, Family, Kind, Parameters, integers
 from connector_host.connectors.sql.dialect import (
@@ -41,10 +42,15 @@ SQLITE_TYPES: Mapping[str, Kind] = (
 # Moments are kept as ISO text, and numbers that are not whole as eight bytes of floating point.
 _SQLITE_PARAMETERS = Parameters(native_booleans=False, native_moments=False, native_decimals=False, decimal_digits=15)
 
+_RETURNS: Final = sqlite3.sqlite_version_info >= (3, 35)
+"""Whether this SQLite knows RETURNING; that of Red Hat Enterprise Linux 9, 3.34, does not."""
+
 SQLITE = Dialect(
     name="sqlite",
     looks_up_many=True,
-    updates_many=True,
+    updates_many=_RETURNS,
+    inserts_return=_RETURNS,
+    generated_key="returning" if _RETURNS else "last_insert_rowid",
     catalogue=questions("sqlite"),
     types=SQLITE_TYPES,
     parameters=_SQLITE_PARAMETERS,
