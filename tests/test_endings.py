@@ -25,12 +25,12 @@ STALL_S = 0.2
 class Server(asyncio.Protocol):
     """Answers as soon as a client is there, and is ended."""
 
-    def __init__(self, made):
-        self.made = made
+    def __init__(self, made, size=ANSWER):
+        self.made, self.size = made, size
         self.lost = asyncio.Event()
 
     def connection_made(self, transport):
-        transport.write(bytes(ANSWER))
+        transport.write(bytes(self.size))
         self.transport = transport
         self.made.set_result(self)
 
@@ -41,6 +41,18 @@ class Server(asyncio.Protocol):
     def connection_lost(self, _exc):
         self.lost.set()
         self.ending.over()
+
+
+@pytest.fixture
+def papers(tmp_path):
+    return issue_papers(tmp_path)
+
+
+@pytest.fixture
+def context(papers):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(papers.certificate, papers.key)
+    return context
 
 
 def dial(trust, port):
@@ -68,15 +80,11 @@ def rest(client):
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the others do not tell what is unsent")
 @pytest.mark.parametrize("make_loop", LOOPS)
-def test_what_the_loop_holds_after_a_stall_is_sent_before_tcp_ends(tmp_path, make_loop):
-    papers = issue_papers(tmp_path)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(papers.certificate, papers.key)
-
-    async def work():
+def test_what_the_loop_holds_after_a_stall_is_sent_before_tcp_ends(papers, context, make_loop):
+    async def work(size):
         loop = asyncio.get_running_loop()
         made, stalled = loop.create_future(), loop.create_future()
-        async with await loop.create_server(lambda: Server(made), "127.0.0.1", 0, ssl=context) as server:
+        async with await loop.create_server(lambda: Server(made, size), "127.0.0.1", 0, ssl=context) as server:
             client = await asyncio.to_thread(dial, papers.context(), server.sockets[0].getsockname()[1])
             protocol = await made
             stall, begin = os.pipe()
@@ -90,21 +98,22 @@ def test_what_the_loop_holds_after_a_stall_is_sent_before_tcp_ends(tmp_path, mak
                 loop.add_reader(stall, be_stalled)
                 protocol.end()
                 os.write(begin, b"x")
-                received = await stalled
-                received += await asyncio.to_thread(rest, client)
+                of_the_system = await stalled
+                received = of_the_system + await asyncio.to_thread(rest, client)
             os.close(stall)
             os.close(begin)
-        return received
+        return of_the_system, received
 
     with asyncio.Runner(loop_factory=make_loop) as runner:
-        assert runner.run(asyncio.wait_for(work(), 60)) == ANSWER
+        of_the_system, received = runner.run(asyncio.wait_for(work(ANSWER), 60))
+        assert received == ANSWER
+        # So little more that its TLS has handed all of it on, and only the loop below that holds it.
+        size = of_the_system + 50_000
+        assert runner.run(asyncio.wait_for(work(size), 60))[1] == size
 
 
 @pytest.mark.parametrize("make_loop", LOOPS)
-def test_the_end_of_a_connection_that_is_lost_already_is_no_failure(tmp_path, make_loop):
-    papers = issue_papers(tmp_path)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(papers.certificate, papers.key)
+def test_the_end_of_a_connection_that_is_lost_already_is_no_failure(papers, context, make_loop):
     failed = []
 
     async def work():
