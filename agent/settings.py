@@ -359,9 +359,8 @@ def _judge(agent: AgentSettings) -> None:
     host_url(agent.host)
     for url in (agent.relay,) if isinstance(agent.relay, str) else agent.relay:
         relay_url(url)
-    if agent.proxy is not None:
-        proxy_url(agent.proxy)
-    if agent.proxy_password_file is not None and (agent.proxy is None or proxy_url(agent.proxy).user is None):
+    proxy = None if agent.proxy is None else proxy_url(agent.proxy)
+    if agent.proxy_password_file is not None and (proxy is None or proxy.user is None):
         raise ConfigurationError(
             "agent.proxy_password_file: whose password it is does not stand in agent.proxy: write http://USER@NAME:PORT."
         )

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 HEADER: Final = "traceparent"
 STATE_HEADER: Final = "tracestate"
-REQUEST_ID: Final = "X-Request-Id"
 """What vendors add; it goes on as it is where its trace does, and is dropped where that could not be read (§3.3.1)."""
+REQUEST_ID: Final = "X-Request-Id"
 
 _NOT_SAMPLED: Final = "00"
 _SAMPLED: Final = 0x01

@@ -131,7 +131,7 @@ def test_a_number_in_a_filter_costs_nothing(attribute, number):
 
 @pytest.mark.parametrize(
     ("piece", "pieces", "end"),
-    [('"\\', 4_000, ""), ('\\"', 4_000, '\\q"'), ("eq ", 2_700, ""), ("(", 4_000, ""), ("not (", 800, "")],
+    [('"\\', 4_000, ""), ('\\"', 4_000, '\\q"'), ("eq ", 2_700, ""), ("(", 8_000, ""), ("not (", 1_600, "")],
 )
 def test_a_filter_that_cannot_be_read_is_looked_at_once(piece, pieces, end):
     def refused(count):
